@@ -1,0 +1,153 @@
+"""Every error this package raises.
+
+::
+
+    LLMMagicError
+    ├── UsageError              a magic was called in a way it does not understand
+    ├── SettingError            a setting has a value it cannot take, or does not exist
+    │   └── ConfigFileError     a config file cannot be read
+    └── RequestError            a prompt got no complete answer; `reply` holds what came
+        ├── Stopped             the person interrupted it
+        ├── MissingKeyError     no API key for the provider
+        ├── AuthenticationError the provider refused the key (401, 403)
+        ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
+        ├── QuotaError          the account has no credit left (402, 429 insufficient_quota)
+        ├── ContextLengthError  the prompt is longer than the model takes
+        ├── BadRequestError     the provider refused the request (400, 409, 413, 422)
+        └── TransientError      worth another attempt, see `llm.retry`
+            ├── RateLimitError  too many requests (429)
+            ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
+            ├── NoAnswerInTimeError   408, or our own `timeout`
+            ├── ConnectionFailedError the server could not be reached
+            └── BrokenAnswerError the answer ended early or was empty
+
+An error's text is one line for a person: what happened, which setting to change and where its
+value came from, what to do. IPython and Jupyter show that line instead of a traceback, and the
+cell still fails, so that "Run All" stops.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Reply
+
+
+class LLMMagicError(Exception):
+    """Base of every error of this package; its text is one line for a person."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython the one line that it shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class UsageError(LLMMagicError):
+    """A magic was called in a way it does not understand."""
+
+
+class SettingError(LLMMagicError):
+    """A setting has a value it cannot take, or does not exist."""
+
+
+class ConfigFileError(SettingError):
+    """A config file cannot be read."""
+
+
+class RequestError(LLMMagicError):
+    """A prompt got no complete answer.
+
+    Attributes:
+        status: The HTTP status of the server's refusal, or None when there was none.
+        retry_after_s: Seconds that the server asked to wait, or None when it named no wait.
+        reply: What came before the failure, once the request is over.
+    """
+
+    label: ClassVar[str] = "the request failed"
+    """The fault in a few words, for countdowns and notes."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.reply: Reply | None = None
+
+
+class Stopped(RequestError):  # noqa: N818 - "StoppedError" would read as a failure; a person asked for it
+    """The person interrupted the request."""
+
+    label = "stopped"
+
+
+class MissingKeyError(RequestError):
+    """There is no API key for the provider."""
+
+    label = "no key"
+
+
+class AuthenticationError(RequestError):
+    """The provider refused the key (401, 403)."""
+
+    label = "key refused"
+
+
+class ModelNotFoundError(RequestError):
+    """The provider, or LiteLLM, does not know the model (404)."""
+
+    label = "unknown model"
+
+
+class QuotaError(RequestError):
+    """The account has no credit left (402, or 429 with insufficient_quota)."""
+
+    label = "out of quota"
+
+
+class ContextLengthError(RequestError):
+    """The prompt is longer than the model takes."""
+
+    label = "prompt too long"
+
+
+class BadRequestError(RequestError):
+    """The provider refused the request (400, 409, 413, 422)."""
+
+    label = "request refused"
+
+
+class TransientError(RequestError):
+    """A failure worth another attempt; `llm.retry` decides when."""
+
+    label = "a passing failure"
+
+
+class RateLimitError(TransientError):
+    """Too many requests (429)."""
+
+    label = "rate limit"
+
+
+class ServerError(TransientError):
+    """The server failed (500, 502, 503, 504, 520 to 529)."""
+
+    label = "server error"
+
+
+class NoAnswerInTimeError(TransientError):
+    """No answer came in time (408, or the setting `timeout`)."""
+
+    label = "timeout"
+
+
+class ConnectionFailedError(TransientError):
+    """The server could not be reached."""
+
+    label = "no connection"
+
+
+class BrokenAnswerError(TransientError):
+    """The answer ended early, or there was nothing in it."""
+
+    label = "broken answer"

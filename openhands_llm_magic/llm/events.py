@@ -1,0 +1,188 @@
+"""The events of one request, and `Reply`, their fold.
+
+A request yields `TextDelta`, `Usage` and then `Done`; a transient failure puts a `Retrying` in
+between, followed by `Waiting` events that count down; the last event of a request without an
+answer is `Failed`. Whoever shows a request only consumes this stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from openhands_llm_magic.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer, in order."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed, and after `wait_s` the prompt is sent again.
+
+    Attributes:
+        retry: Which retry this will be, counted from 1.
+        of: How many retries the policy allows.
+        caused_by: The failure.
+        wait_s: Seconds until the next attempt.
+        set_by: Who chose the wait: the server (Retry-After) or the retry policy.
+    """
+
+    retry: int
+    of: int
+    caused_by: RequestError
+    wait_s: float
+    set_by: Literal["server", "policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A wait goes on; at least one a second.
+
+    Attributes:
+        retrying: What is being waited for.
+        remaining_s: Seconds left of the wait.
+    """
+
+    retrying: Retrying
+    remaining_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer is complete.
+
+    Attributes:
+        finish_reason: As the provider gave it: "stop", "length", "content_filter", ...
+        cost_usd: What the answer cost, or None when the price is unknown.
+    """
+
+    finish_reason: str
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There will be no complete answer; `error` says why in one line."""
+
+    error: RequestError
+
+
+Event = TextDelta | Retrying | Waiting | Usage | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one prompt. It prints as the model's text.
+
+    Attributes:
+        text: The model's answer; on failure the longest partial answer of all attempts.
+        model: The model that was asked, as the settings name it.
+        usage: Tokens of the attempt that answered, or None when the provider counted none.
+        cost_usd: What it cost, or None (never 0) when the price is unknown.
+        attempts: HTTP requests made.
+        waits: Each retry that was waited for, in order.
+        finish_reason: Why the model stopped, or None when it did not get that far.
+        error: Why there is no complete answer, or None when there is one.
+    """
+
+    text: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    attempts: int = 1
+    waits: tuple[Retrying, ...] = ()
+    finish_reason: str | None = None
+    error: RequestError | None = None
+
+    def __str__(self) -> str:
+        """The answer's text."""
+        return self.text
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds of waiting that the retries called for."""
+        return sum(wait.wait_s for wait in self.waits)
+
+
+@dataclass(slots=True)
+class ReplyBuilder:
+    """Folds events into a `Reply`, one at a time.
+
+    It starts again at `Retrying`, and keeps the longest partial answer for the case that no
+    attempt succeeds.
+    """
+
+    model: str = ""
+    _reply: Reply = field(init=False)
+    _deltas: list[str] = field(init=False, default_factory=list)
+    _longest_partial: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self._reply = Reply(model=self.model)
+
+    def add(self, event: Event) -> None:
+        """Take in the next event."""
+        match event:
+            case TextDelta(text):
+                self._deltas.append(text)
+            case Retrying():
+                self._longest_partial = max(self._longest_partial, self.text, key=len)
+                self._deltas.clear()
+                self._reply = replace(
+                    self._reply,
+                    attempts=self._reply.attempts + 1,
+                    waits=(*self._reply.waits, event),
+                    usage=None,
+                )
+            case Usage():
+                self._reply = replace(self._reply, usage=event)
+            case Done(finish_reason, cost_usd):
+                self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
+            case Failed(error):
+                self._reply = replace(self._reply, error=error)
+            case Waiting():
+                pass
+
+    @property
+    def text(self) -> str:
+        """The current attempt's text so far."""
+        if len(self._deltas) > 1:
+            self._deltas = ["".join(self._deltas)]
+        return self._deltas[0] if self._deltas else ""
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as far as it is known."""
+        text = self.text
+        if self._reply.finish_reason is None:
+            text = max(text, self._longest_partial, key=len)
+        return replace(self._reply, text=text)
+
+
+def fold(events: Iterable[Event], model: str = "") -> Reply:
+    """Fold a whole stream of events into its `Reply`."""
+    builder = ReplyBuilder(model)
+    for event in events:
+        builder.add(event)
+    return builder.reply
