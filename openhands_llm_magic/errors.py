@@ -120,34 +120,34 @@ class BadRequestError(RequestError):
 class TransientError(RequestError):
     """A failure worth another attempt; `llm.retry` decides when."""
 
-    label = "a passing failure"
+    label = "a passing fault"
 
 
 class RateLimitError(TransientError):
     """Too many requests (429)."""
 
-    label = "rate limit"
+    label = "a rate limit"
 
 
 class ServerError(TransientError):
     """The server failed (500, 502, 503, 504, 520 to 529)."""
 
-    label = "server error"
+    label = "a server error"
 
 
 class NoAnswerInTimeError(TransientError):
     """No answer came in time (408, or the setting `timeout`)."""
 
-    label = "timeout"
+    label = "a timeout"
 
 
 class ConnectionFailedError(TransientError):
     """The server could not be reached."""
 
-    label = "no connection"
+    label = "a lost connection"
 
 
 class BrokenAnswerError(TransientError):
     """The answer ended early, or there was nothing in it."""
 
-    label = "broken answer"
+    label = "a broken answer"

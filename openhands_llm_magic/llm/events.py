@@ -101,7 +101,7 @@ class Reply:
         usage: Tokens of the attempt that answered, or None when the provider counted none.
         cost_usd: What it cost, or None (never 0) when the price is unknown.
         attempts: HTTP requests made.
-        waits: Each retry that was waited for, in order.
+        waits: Each retry that was waited for, in order; the last one for as long as it lasted.
         finish_reason: Why the model stopped, or None when it did not get that far.
         error: Why there is no complete answer, or None when there is one.
     """
@@ -121,7 +121,7 @@ class Reply:
 
     @property
     def waited_s(self) -> float:
-        """Seconds of waiting that the retries called for."""
+        """Seconds spent waiting for retries."""
         return sum(wait.wait_s for wait in self.waits)
 
 
@@ -137,12 +137,14 @@ class ReplyBuilder:
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
     _longest_partial: str = field(init=False, default="")
+    _unwaited_s: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._reply = Reply(model=self.model)
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
+        unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
         match event:
             case TextDelta(text):
                 self._deltas.append(text)
@@ -161,8 +163,15 @@ class ReplyBuilder:
                 self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
             case Failed(error):
                 self._reply = replace(self._reply, error=error)
-            case Waiting():
-                pass
+                if unwaited_s:  # stopped in the middle of a wait: the retry was never made
+                    self._cut_last_wait(unwaited_s)
+            case Waiting(_, remaining_s):
+                self._unwaited_s = remaining_s
+
+    def _cut_last_wait(self, unwaited_s: float) -> None:
+        *waits, last = self._reply.waits
+        last = replace(last, wait_s=max(0.0, last.wait_s - unwaited_s))
+        self._reply = replace(self._reply, attempts=self._reply.attempts - 1, waits=(*waits, last))
 
     @property
     def text(self) -> str:

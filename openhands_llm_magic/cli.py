@@ -1,0 +1,141 @@
+"""The command `openhands-llm-magic`. A sub-command is one function and its entry in `COMMANDS`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from openhands_llm_magic.llm.practice import PracticeServer
+
+PROGRAM = "openhands-llm-magic"
+HIGHEST_PORT = 65535
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        argv: The arguments after the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: The arguments are wrong (status 2), or help was asked for (status 0).
+    """
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Helpers for the language model of OpenHands."
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        for flag, options in command.flags.items():
+            subparser.add_argument(flag, **options)
+        subparser.set_defaults(run=command.run)
+    args = parser.parse_args(argv)
+    if args.version:
+        from importlib.metadata import version  # noqa: PLC0415 - costs more than all else here
+
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        return 0
+    if "run" not in args:
+        parser.print_help()
+        return 0
+    status: int = args.run(args)
+    return status
+
+
+def practice(args: argparse.Namespace) -> int:
+    """Run the practice provider until Ctrl-C."""
+    from openhands_llm_magic.llm.practice import PracticeServer  # noqa: PLC0415 - imports asyncio
+
+    server = PracticeServer(port=args.port, key=args.key)
+    try:
+        server.start()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        print(
+            f"{PROGRAM} practice: cannot listen on port {args.port} ({reason}). "
+            "Choose another one with --port, or let --port 0 choose.",
+            file=sys.stderr,
+        )
+        return 1
+    with server:
+        try:
+            print(_how_to_use(server), flush=True)
+            while server.alive:
+                time.sleep(1)  # not a join, which Ctrl-C cannot end on Windows
+        except KeyboardInterrupt:
+            print("\nThe practice provider has stopped.")
+    return 0
+
+
+def _how_to_use(server: PracticeServer) -> str:
+    from openhands_llm_magic.llm.practice import MODELS  # noqa: PLC0415 - as in `practice`
+
+    width = max(map(len, MODELS))
+    models = "\n".join(f"  {name:{width}}  {model.about}" for name, model in MODELS.items())
+    return f"""\
+The practice provider is running. It is not a language model: its answers are fixed.
+
+  base URL  {server.base_url}
+  API key   {server.key}
+
+For OpenHands, put this into config.toml:
+
+  [llm]
+  model = "openai/echo"
+  base_url = {json.dumps(server.base_url)}
+  api_key = {json.dumps(server.key)}
+
+In place of "echo":
+
+{models}
+
+Only programs on this machine reach it. Ctrl-C ends it."""
+
+
+def _port(text: str) -> int:
+    """Read a port number; argparse shows the error."""
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A sub-command.
+
+    Attributes:
+        help: What it does, for `--help`.
+        run: Takes the parsed arguments and returns the exit status.
+        flags: Each flag with its arguments for `add_argument`.
+    """
+
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    flags: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+
+COMMANDS = {
+    "practice": Command(
+        "Run the practice provider, a server for trying things out that is not a language model.",
+        practice,
+        {
+            "--port": {
+                "type": _port,
+                "default": 8765,
+                "metavar": "N",
+                "help": "the port to listen on; 0 takes a free one (default: %(default)s)",
+            },
+            "--key": {"help": "the API key to ask for (default: a new random one)"},
+        },
+    ),
+}

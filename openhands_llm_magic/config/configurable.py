@@ -1,0 +1,211 @@
+"""The settings of one IPython session, as traits that never show a key."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import DeferredConfigString, LazyConfigValue
+
+from openhands_llm_magic.config.document import Document, read_file
+from openhands_llm_magic.config.layers import IPYTHON_CONFIG, SESSION, Layer, layer_of
+from openhands_llm_magic.config.resolve import Snapshot, absolute, outside_layers, resolve
+from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+
+class _InForce(traitlets.TraitType[Any, Any]):
+    """A trait that holds nothing: it reads the value in force and writes a session edit."""
+
+    def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002 - traitlets' signature
+        return getattr(obj.snapshot(), str(self.name))
+
+    def set(self, obj: Any, value: Any) -> None:
+        obj.set(**{str(self.name): value})
+
+
+# `%config LLMSettings` shows these names as the traits' types.
+class Int(_InForce):
+    """A whole number."""
+
+
+class Float(_InForce):
+    """A number."""
+
+
+class Bool(_InForce):
+    """True or False."""
+
+
+class Unicode(_InForce):
+    """Text."""
+
+
+class Key(_InForce):
+    """A `Secret`; assigning a plain string makes one."""
+
+
+_TRAITS = {"int": Int, "float": Float, "bool": Bool, "str": Unicode, "secret": Key}
+
+
+def _trait(setting: Setting) -> _InForce:
+    return _TRAITS[setting.kind](
+        setting.default, allow_none=setting.optional, help=setting.help
+    ).tag(config=True)
+
+
+class LLMSettings(Configurable):
+    """The settings of one IPython session.
+
+    From the lowest to the highest: the defaults, config.toml and the environment, which are read
+    afresh each time, `c.LLMSettings` of ipython_config.py, and what the session sets. Every
+    setting is a trait that shows the value in force; assigning it is a session edit, and so is
+    `%config LLMSettings.num_retries = 6`. As a file or a variable can change at any time, traits
+    do not notify observers.
+    """
+
+    # The body's namespace is what the metaclass turns into traits.
+    locals().update({name: _trait(setting) for name, setting in SETTINGS.items()})
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._file: Path | None = None
+        self._read: tuple[object, Document] | None = None
+        self._ipython_config = Layer("ipython_config")
+        self._session = Layer("session")
+        super().__init__(**kwargs)
+
+    def snapshot(
+        self, flags: Mapping[str, object] | None = None, group: str | None = None
+    ) -> Snapshot:
+        """Give the settings in force now.
+
+        Args:
+            flags: Flags of one cell by setting name; None means that a flag was not given.
+            group: The NAME of an `[llm.NAME]` to use.
+
+        Raises:
+            ConfigFileError: A config file that was named cannot be read.
+            SettingError: A flag is bad, or there is no such group.
+        """
+        layers, file = outside_layers(self._file, os.environ, group, self._read_file)
+        snapshot = resolve([*layers, self._ipython_config, self._session], file)
+        return snapshot.with_overrides(flags, "flag") if flags else snapshot
+
+    def set(self, **values: object) -> None:
+        """Set Python values for this session, all or nothing.
+
+        Raises:
+            SettingError: A value is bad, or there is no such setting; nothing is changed.
+        """
+        self._edit(layer_of("session", values, lambda _: SESSION))
+
+    def change(self, values: Mapping[str, object]) -> None:
+        """Set what a person typed for this session, all or nothing; "none" unsets.
+
+        Raises:
+            SettingError: A value is bad, or there is no such setting; nothing is changed.
+        """
+        self._edit(layer_of("session", values, lambda _: SESSION, typed=str))
+
+    def reset(self, names: Iterable[str] = ()) -> None:
+        """Forget what the session set: the named settings, or all.
+
+        Raises:
+            SettingError: There is no such setting; nothing is changed.
+        """
+        forget = {setting_named(name).name for name in names} or set(SETTINGS)
+        kept = {key: found for key, found in self._session.values.items() if key not in forget}
+        self._session = Layer("session", kept)
+
+    def use_file(self, path: str | os.PathLike[str] | None) -> None:
+        """Name the config file of this session, or None to look for it again.
+
+        Raises:
+            ConfigFileError: It cannot be read; nothing is changed.
+        """
+        if path is None:
+            self._file = None
+            return
+        file = absolute(path)
+        self._read_file(file).require_readable()
+        self._file = file
+
+    def _edit(self, layer: Layer) -> None:
+        values = {**self._session.values, **layer.require_valid().values}
+        self._session = Layer("session", values)
+
+    def _read_file(self, path: Path) -> Document:
+        """Read a config file, unless it is the one that was read last and has not changed."""
+        try:
+            status = path.stat()
+        except OSError:
+            return read_file(path)
+        version = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._read is None or self._read[0] != version:
+            self._read = (version, read_file(path))
+        return self._read[1]
+
+    def _load_config(self, cfg: Config, section_names: Any = None, traits: Any = None) -> None:  # noqa: ARG002 - traitlets' signature
+        """Take over ipython_config: traitlets calls this whenever `config` is set."""
+        self._hide_keys(cfg)
+        self._ipython_config = layer_of(
+            # From a command line comes text, whatever the type.
+            "ipython_config",
+            self._own(cfg),
+            lambda _: IPYTHON_CONFIG,
+            typed=DeferredConfigString,
+        )
+
+    def update_config(self, config: Config) -> None:
+        """Take over what `%config` sets; IPython logs the error's one line.
+
+        Raises:
+            SettingError: A value is bad, or there is no such setting; nothing is changed.
+        """
+        own = self._own(config)
+        self._hide_keys(config)
+        self.set(**own)
+
+    def _own(self, config: Config) -> dict[str, object]:
+        """Give the values of a Config that are for these settings."""
+        return {
+            name: value
+            for name, value in self._find_my_config(config).items()
+            # Merely naming `c.LLMSettings.model` leaves a lazy value behind.
+            if not isinstance(value, Config | LazyConfigValue)
+        }
+
+    def _hide_keys(self, config: Config) -> None:
+        """Replace plain keys by a `Secret` in every Config that IPython may print.
+
+        `%config` hands its Config to other objects first, which merge it into their own.
+        """
+        sections = self.section_names()
+        for each in (config, *_configs_around(self)):
+            _hide_keys(each, sections)
+
+
+def _configs_around(configurable: Configurable) -> Iterator[Config]:
+    around: Configurable | None = configurable
+    while around is not None:
+        yield around.config
+        for sibling in getattr(around, "configurables", ()):
+            yield sibling.config
+        around = around.parent
+
+
+def _hide_keys(config: Config, sections: Iterable[str]) -> None:
+    for name, section in config.items():
+        if not isinstance(section, Config):
+            continue
+        for key, value in section.items() if name in sections else ():
+            secret = key in SETTINGS and SETTINGS[key].kind == "secret"
+            if secret and not isinstance(value, Secret | LazyConfigValue | None):
+                section[key] = Secret(str(value))
+        _hide_keys(section, sections)

@@ -1,0 +1,165 @@
+"""A config file, parsed, with the line of each of its keys."""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.layers import Origin, Problem
+from openhands_llm_magic.errors import ConfigFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LARGEST_FILE = 1_000_000
+"""Bytes; a larger file is no config file."""
+
+_ERROR_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed config file.
+
+    Attributes:
+        path: The file.
+        data: What is in it; empty when it cannot be read.
+        lines: The line of each table and key, by its path of names.
+        problem: Why it cannot be read, or None.
+    """
+
+    path: Path
+    data: Mapping[str, Any] = field(default_factory=dict)
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    problem: Problem | None = None
+
+    def origin(self, *names: str) -> Origin:
+        """Give the place of a key, or of the nearest table around it whose line is known."""
+        while names and names not in self.lines:
+            names = names[:-1]
+        return Origin("file", path=self.path, line=self.lines.get(names))
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """Give a top-level table, empty if there is none."""
+        table = self.data.get(name)
+        return table if isinstance(table, dict) else {}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the `[llm.NAME]` groups."""
+        return tuple(key for key, value in self.table("llm").items() if isinstance(value, dict))
+
+    def require_readable(self, named_by: str = "") -> Document:
+        """Give the document back if its file could be read.
+
+        Args:
+            named_by: The variable that names the file, for the error's text.
+
+        Raises:
+            ConfigFileError: It could not.
+        """
+        if self.problem is None:
+            return self
+        raise ConfigFileError(f"{named_by or 'config file'}: {self.problem}")
+
+
+def read_file(path: Path) -> Document:
+    """Read and parse a config file; whatever is wrong with it becomes its `problem`."""
+    try:
+        text = _read_text(path)
+    except UnicodeDecodeError:
+        return _unreadable(path, "it is not UTF-8 text")
+    except OSError as error:
+        return _unreadable(path, error.strerror or type(error).__name__)
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        return _unreadable(path, "it is nested too deeply")
+    except ValueError as error:  # not only TOMLDecodeError: a number may be too long for int()
+        message = str(error)
+        at = _ERROR_LINE.search(message)
+        line = int(at[1]) if at else None
+        return _unreadable(path, f"it is not valid TOML: {_ERROR_LINE.sub('', message)}", line)
+    return Document(path, data, _lines(text))
+
+
+def _unreadable(path: Path, why: str, line: int | None = None) -> Document:
+    return Document(path, problem=Problem(why, Origin("file", path=path, line=line)))
+
+
+def _read_text(path: Path) -> str:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(0, "it is a folder")
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise OSError(0, "it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(0, f"it is larger than {LARGEST_FILE // 1_000_000} MB")
+    return content.decode()
+
+
+# The tokens of valid TOML that decide where a statement begins: strings, comments, brackets.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"""+'
+    r"|'''.*?'''+"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'"
+    r"|#[^\n]*|[\[{]|[\]}]|\n",
+    re.DOTALL,
+)
+_NAME = r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|[\w-]+)"""
+_NAMES = rf"{_NAME}(?:[ \t]*\.[ \t]*{_NAME})*"
+_STATEMENT = re.compile(rf"[ \t]*(?:\[\[?[ \t]*(?P<table>{_NAMES})|(?P<key>{_NAMES})[ \t]*=)")
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """Find the line of each table and key of valid TOML, which tomllib does not tell."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, start in _statements(text):
+        match = _STATEMENT.match(text, start)
+        if match is None:  # a blank line or a comment
+            continue
+        names = _split(match["table"] or match["key"])
+        if match["table"]:
+            table = names
+        else:
+            names = table + names
+        lines.setdefault(names, number)
+    return lines
+
+
+def _statements(text: str) -> list[tuple[int, int]]:
+    """Give line number and position of each line that is not inside a string or a list."""
+    starts = [(1, 0)]
+    number = 1
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        piece = match[0]
+        if piece == "\n":
+            number += 1
+            if depth == 0:
+                starts.append((number, match.end()))
+        elif piece in "[{":
+            depth += 1
+        elif piece in "]}":
+            depth -= 1
+        else:
+            number += piece.count("\n")
+    return starts
+
+
+def _split(names: str) -> tuple[str, ...]:
+    """Split a dotted name as TOML does."""
+    value: Any = tomllib.loads(f"{names} = 0")
+    parts: list[str] = []
+    while isinstance(value, dict):
+        ((name, value),) = value.items()
+        parts.append(name)
+    return tuple(parts)

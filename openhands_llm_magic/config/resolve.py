@@ -1,0 +1,181 @@
+"""Layers of settings, put on top of each other, make a snapshot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from openhands_llm_magic.config import layers as origins
+from openhands_llm_magic.config.document import Document, read_file
+from openhands_llm_magic.config.layers import Found, Layer, Origin, Problem, layer_of
+from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.settings import SETTINGS, setting_named
+from openhands_llm_magic.config.sources import (
+    FILE_VARIABLE,
+    env_layer,
+    file_layer,
+    find_config_file,
+    group_layer,
+)
+from openhands_llm_magic.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+DEFAULTS = Layer(
+    "default", {name: Found(each.default, origins.DEFAULT) for name, each in SETTINGS.items()}
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Snapshot:
+    """The settings in force at one moment; each is an attribute, like `snapshot.num_retries`.
+
+    Attributes:
+        found: What each setting was found to be, the highest layer first, the default last.
+        problems: The mistakes that the settings went on without.
+        config_file: The config file that was read, or None.
+    """
+
+    found: Mapping[str, tuple[Found, ...]]
+    problems: tuple[Problem, ...] = ()
+    config_file: Path | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying asks for names like __deepcopy__ before there is a `found`.
+        if name.startswith("_") or name not in self.found:
+            raise AttributeError(f"there is no setting {name!r}")
+        return self.found[name][0].value
+
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self.found]
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={found[0].value!r}" for name, found in self.found.items())
+        return f"Snapshot({values})"
+
+    def origin(self, name: str) -> Origin:
+        """Say where a setting's value comes from.
+
+        Raises:
+            SettingError: There is no such setting.
+        """
+        return self.found[setting_named(name).name][0].origin
+
+    def overridden(self, name: str) -> tuple[Found, ...]:
+        """Give the values that a setting's value hides, the highest first, the default last.
+
+        Raises:
+            SettingError: There is no such setting.
+        """
+        return self.found[setting_named(name).name][1:]
+
+    def secrets(self) -> tuple[str, ...]:
+        """Give every key that any layer holds, in plain text, for the `Redactor`."""
+        values = (each.value for found in self.found.values() for each in found)
+        return tuple(
+            dict.fromkeys(
+                value.get_secret_value() for value in values if isinstance(value, Secret) and value
+            )
+        )
+
+    def with_overrides(
+        self, values: Mapping[str, object], kind: Literal["argument", "flag"] = "argument"
+    ) -> Snapshot:
+        """Put one more layer on top.
+
+        Args:
+            values: New values by setting name. Of a "flag", a string is read as a person typed
+                it, and None means that the flag was not given.
+            kind: What the values are, for their origin.
+
+        Raises:
+            SettingError: A value is bad, or there is no such setting.
+        """
+        if kind == "flag":
+            given = {name: value for name, value in values.items() if value is not None}
+            layer = layer_of("flags", given, origins.flag, typed=str)
+        else:
+            layer = layer_of("arguments", values, origins.argument)
+        return replace(self, found=_stack(self.found, layer.require_valid()))
+
+
+def _stack(found: Mapping[str, tuple[Found, ...]], layer: Layer) -> Mapping[str, tuple[Found, ...]]:
+    above = {name: (value, *found.get(name, ())) for name, value in layer.values.items()}
+    return MappingProxyType({**found, **above})
+
+
+def resolve(layers: Sequence[Layer], config_file: Path | None = None) -> Snapshot:
+    """Put layers, the lowest first, on top of the defaults."""
+    found: Mapping[str, tuple[Found, ...]] = {}
+    for layer in (DEFAULTS, *layers):
+        found = _stack(found, layer)
+    problems = tuple(problem for layer in layers for problem in layer.problems)
+    return Snapshot(found, problems, config_file)
+
+
+def outside_layers(
+    config_file: Path | None,
+    env: Mapping[str, str],
+    group: str | None,
+    read: Callable[[Path], Document] = read_file,
+) -> tuple[list[Layer], Path | None]:
+    """Read the config file and the environment.
+
+    Args:
+        config_file: The file to read, or None to look for it.
+        env: The environment.
+        group: The name of an `[llm.NAME]`, or None.
+        read: Reads the file.
+
+    Returns:
+        The layers, the lowest first, and the file that was read, or None.
+
+    Raises:
+        ConfigFileError: A file that was named cannot be read.
+        SettingError: There is no such group.
+    """
+    named_by = "" if config_file or not env.get(FILE_VARIABLE) else FILE_VARIABLE
+    path = config_file or find_config_file(Path.cwd(), absolute("~"), env)
+    if path is None:
+        if group is not None:
+            raise SettingError(f"there is no group {group!r}: no config.toml was found")
+        return [env_layer(env)], None
+    document = read(path)
+    if config_file or named_by:
+        document.require_readable(named_by)
+    layers = [file_layer(document)]
+    if group is not None:
+        layers.append(group_layer(document, group, layers[0]))
+    return [*layers, env_layer(env, group=group is not None)], path
+
+
+def load_settings(
+    config_file: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    group: str | None = None,
+) -> Snapshot:
+    """Read the settings from config.toml and the environment, as OpenHands does.
+
+    Args:
+        config_file: The config file; by default it is looked for, see `find_config_file`.
+        env: The environment; by default that of the process.
+        group: The NAME of an `[llm.NAME]` to use. As in OpenHands, it takes what it does not set
+            from `[llm]`, and nothing from the environment.
+
+    Raises:
+        ConfigFileError: A file that was named cannot be read.
+        SettingError: There is no such group.
+    """
+    path = absolute(config_file) if config_file is not None else None
+    layers, found = outside_layers(path, os.environ if env is None else env, group)
+    return resolve(layers, found)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Write a path so that it stays the same when the working directory changes."""
+    # Path.expanduser raises where there is no home, as for a container's unknown user.
+    return Path.cwd() / os.path.expanduser(path)  # noqa: PTH111 - see above

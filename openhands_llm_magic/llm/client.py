@@ -1,0 +1,247 @@
+"""One prompt, one HTTP request, through LiteLLM. The only file that imports LiteLLM.
+
+LiteLLM takes seconds to import, so it is imported on first use, or ahead of it in the background
+(`load_in_background`). All of its own retries are off: one `send` makes exactly one request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
+from openhands_llm_magic.llm.faults import Stage, fault_from
+from openhands_llm_magic.llm.finish import FinishTap
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+# fmt: off
+DROP_MAX_RETRIES = frozenset({
+    "ai21", "ai21_chat", "baseten", "codestral", "deepinfra", "featherless_ai", "hyperbolic",
+    "inception", "morph", "nscale", "nvidia_nim", "sambanova", "v0",
+})
+# fmt: on
+"""Providers for which LiteLLM drops `max_retries` on the way to the OpenAI client, which then
+makes two retries of its own, unless the parameter is allowed by name. (Naming it for the others
+would send it to their servers.)"""
+
+AZURE_SCOPE = "openhands-llm-magic"
+"""LiteLLM keeps Azure clients, with their retries, under a key that this is a part of: with a name
+of our own we neither get the user's client nor leave him ours. Nothing else reads it when there is
+an API key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent to a model.
+
+    Attributes:
+        model: The model with its provider prefix, as LiteLLM takes it.
+        messages: The conversation in OpenAI's form.
+        options: Further keyword arguments of `litellm.completion`.
+    """
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class _NoRetries(int):
+    """Zero that counts as true: LiteLLM replaces a false `max_retries` by a default of 2."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+_loading = threading.Lock()
+
+
+def load() -> Any:
+    """Import LiteLLM, without its download of prices and its warnings about that."""
+    with _loading:
+        if "litellm" in sys.modules:
+            return sys.modules["litellm"]
+        name = "LITELLM_LOCAL_MODEL_COST_MAP"
+        before = os.environ.get(name)
+        os.environ[name] = "True"
+        try:
+            import litellm  # noqa: PLC0415 - it takes seconds
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
+        return litellm
+
+
+def load_in_background() -> threading.Thread:
+    """Start to import LiteLLM in a thread, which is returned; join it before other imports of it.
+
+    Two threads that import different parts of LiteLLM at once break each other.
+    """
+    thread = threading.Thread(target=load, name="import litellm", daemon=True)
+    thread.start()
+    return thread
+
+
+class _Quiet:
+    """Keeps LiteLLM's global switches as our requests need them, and puts the user's back.
+
+    Several requests may run at once on threads; the first to begin saves and the last to end
+    restores.
+    """
+
+    OURS = {  # noqa: RUF012 - a constant
+        "suppress_debug_info": True,  # else each failure prints "Give Feedback / Get Help"
+        "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,  # else 100 equal chunks are an error
+        "num_retries": None,  # a failure resets it, and the user's would be added to ours
+    }
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._users: dict[str, object] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, litellm: Any) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._users = {name: getattr(litellm, name) for name in self.OURS}
+                self._set(litellm, self.OURS)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if self._running == 0:
+                    self._set(litellm, self._users)
+
+    @staticmethod
+    def _set(litellm: Any, values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            setattr(litellm, name, value)
+
+
+_quiet = _Quiet()
+
+
+def send(request: Request) -> Generator[Event]:
+    """Send a prompt once and yield the answer as it arrives.
+
+    Closing the generator closes the connection.
+
+    Yields:
+        `TextDelta` for each piece of text, `Usage` if the provider counted, and `Done`.
+
+    Raises:
+        RequestError: Of the class that says what went wrong; a `TransientError` is worth another
+            attempt.
+    """
+    litellm = load()
+    stage: Stage = "sending"
+    tap = FinishTap()
+    usage: Usage | None = None
+    finish_reason = "stop"
+    with _quiet(litellm), contextlib.ExitStack() as cleanup:
+        try:
+            chunks = _open(litellm, request, tap, cleanup)
+            stage = "accepted"
+            for chunk in chunks:
+                usage = _usage(chunk) or usage
+                for choice in chunk.choices:
+                    finish_reason = choice.finish_reason or finish_reason
+                    if choice.delta.content:
+                        stage = "answering"
+                        yield TextDelta(choice.delta.content)
+        except errors.RequestError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
+            raise fault_from(exc, stage) from None
+    if tap.cut_short:
+        raise errors.BrokenAnswerError("the answer ended before the model had finished it")
+    if stage != "answering" and finish_reason == "stop":
+        raise errors.BrokenAnswerError("the model sent an empty answer")
+    if usage is not None and tap.usage_seen:
+        yield usage
+    yield Done(finish_reason, _cost_usd(litellm, request.model, usage if tap.usage_seen else None))
+
+
+def _open(
+    litellm: Any, request: Request, tap: FinishTap, cleanup: contextlib.ExitStack
+) -> Iterator[Any]:
+    """Make the HTTP request and return its chunks; `cleanup` closes the connection."""
+    options = dict(request.options)
+    try:
+        _, provider, _, _ = litellm.get_llm_provider(
+            request.model, options.get("custom_llm_provider"), options.get("base_url")
+        )
+    except litellm.BadRequestError:
+        raise errors.ModelNotFoundError("LiteLLM knows no provider for it") from None
+    if provider in DROP_MAX_RETRIES:
+        options["allowed_openai_params"] = ["max_retries"]
+    if provider == "azure" and "api_key" in options:
+        options["azure_scope"] = AZURE_SCOPE
+    stream = litellm.completion(
+        model=request.model,
+        messages=[dict(message) for message in request.messages],
+        stream=True,
+        stream_options={"include_usage": True},
+        num_retries=_NoRetries(0),
+        max_retries=_NoRetries(0),
+        retry_policy=litellm.RetryPolicy(),
+        **options,
+    )
+    # A logging job for each chunk is most of what a streamed chunk costs; nobody reads these.
+    stream.run_success_logging_and_cache_storage = lambda *_, **__: None
+    source = stream.completion_stream or stream.fetch_sync_stream()
+    cleanup.callback(_close, source)
+    if hasattr(source, "response_iterator") and provider in ("gemini", "vertex_ai"):
+        source.response_iterator = tap.lines(source.response_iterator)
+    stream.completion_stream = tap.chunks(source)
+    return iter(stream)
+
+
+def _close(source: Any) -> None:
+    """Close the connection behind a stream, which each provider's code keeps in its own place."""
+    for holder in (
+        source,
+        getattr(source, "response", None),
+        getattr(source, "response_iterator", None),
+        getattr(source, "streaming_response", None),
+    ):
+        with contextlib.suppress(Exception):  # it is closed already, or was never open
+            holder.close()  # type: ignore[union-attr]
+
+
+def _usage(chunk: Any) -> Usage | None:
+    """Return the tokens that a chunk counts, if it does."""
+    usage = getattr(chunk, "usage", None)
+    return usage and Usage(usage.prompt_tokens, usage.completion_tokens)
+
+
+def _cost_usd(litellm: Any, model: str, usage: Usage | None) -> float | None:
+    """Return what a request cost, or None when LiteLLM has no price for the model."""
+    if usage is None:
+        return None
+    try:
+        prompt_usd, completion_usd = litellm.cost_per_token(
+            model, usage.prompt_tokens, usage.completion_tokens
+        )
+    except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
+        return None
+    return float(prompt_usd + completion_usd)
+
+
+def missing_key_variables(model: str) -> tuple[str, ...]:
+    """Name the environment variables that could hold the provider's key and are not set."""
+    litellm = load()
+    with _quiet(litellm):
+        missing = litellm.validate_environment(model)["missing_keys"]
+    return tuple(name for name in missing if "KEY" in name or "TOKEN" in name)

@@ -1,0 +1,223 @@
+"""What went wrong with one HTTP request, told from the exception that LiteLLM raised.
+
+LiteLLM renames errors and makes up statuses: a refused connection becomes status 500, a 401 whose
+body mentions a rate limit becomes 429. The innermost HTTP response is what the server said, so
+that is what counts here; LiteLLM's own status is used only where there is no such response.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from openhands_llm_magic import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PERMANENT = {
+    401: errors.AuthenticationError,
+    402: errors.QuotaError,
+    403: errors.AuthenticationError,
+    404: errors.ModelNotFoundError,
+}
+"""Refusals that another attempt cannot change; any other 4xx is a `BadRequestError`."""
+
+TRANSIENT = {
+    408: errors.NoAnswerInTimeError,
+    429: errors.RateLimitError,
+    **dict.fromkeys([500, 502, 503, 504, *range(520, 530)], errors.ServerError),
+}
+"""Refusals that are worth another attempt."""
+
+NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""Codes of a 429 that is about billing. Gemini words its rate limits like OpenAI's billing
+errors, so the code decides and never the text."""
+
+WORDS_LIMIT = 300
+"""Characters of the server's own words that are quoted."""
+
+_LITELLM_PREFIX = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?: - |: | ))+")
+
+
+Stage = Literal["sending", "accepted", "answering"]
+"""How far a request got: perhaps not to the server, accepted by it, or partly answered."""
+
+
+def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
+    """Tell what an exception of LiteLLM means.
+
+    Args:
+        exc: What LiteLLM raised.
+        stage: How far the request got. Once a part of the answer has arrived, every fault is a
+            broken answer and worth another attempt.
+    """
+    chain = list(_chain(exc))
+    response = _response(chain)
+    status = response.status_code if response is not None else None
+    body = _body(chain, response)
+    words = _words(exc, body)
+    if stage == "answering":
+        lost = _unreached(chain, words) is not None
+        return errors.BrokenAnswerError(
+            "the connection was lost in the middle of the answer" if lost else words, status=status
+        )
+    if response is None:
+        unreached = _unreached(chain, words)
+        if unreached is not None:
+            return unreached
+        if stage == "sending":  # LiteLLM gave up by itself: nothing was sent, asking again is vain
+            return errors.BadRequestError(words)
+        status = getattr(exc, "status_code", None)
+    kind = _kind(exc, status, body)
+    return kind(words, status=status, retry_after_s=_retry_after_s(_headers(chain), body))
+
+
+def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[errors.RequestError]:
+    """Choose the error class for a status and an error body."""
+    if _class_named(exc, "ContextWindowExceededError") or body.get("code") == (
+        "context_length_exceeded"
+    ):
+        return errors.ContextLengthError
+    if not NO_CREDIT_CODES.isdisjoint((str(body.get("code")), str(body.get("type")))):
+        return errors.QuotaError
+    if status is None:
+        return errors.ServerError
+    return PERMANENT.get(status) or TRANSIENT.get(status) or errors.BadRequestError
+
+
+def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:
+    """Tell a timeout or a lost connection from other faults that have no HTTP response."""
+    for exc in chain:
+        if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
+            return errors.NoAnswerInTimeError(words)
+        if _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
+            return errors.ConnectionFailedError(words)
+    return None
+
+
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """Walk an exception and all that caused it, the outermost first."""
+    seen: set[int] = set()
+    todo = [exc]
+    while todo:
+        current = todo.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        causes = (
+            getattr(current, "original_exception", None),
+            current.__cause__,
+            current.__context__,
+        )
+        todo.extend(cause for cause in causes if isinstance(cause, BaseException))
+
+
+def _class_named(exc: BaseException, *names: str) -> bool:
+    """Tell an exception's class without importing the library that defines it."""
+    return any(cls.__name__ in names for cls in type(exc).__mro__)
+
+
+def _response(chain: list[BaseException]) -> Any | None:
+    """Return the HTTP response that the server really sent; LiteLLM makes others up."""
+    real = [exc for exc in chain if _class_named(exc, "HTTPStatusError")]
+    return getattr(real[-1], "response", None) if real else None
+
+
+def _headers(chain: list[BaseException]) -> dict[str, str]:
+    """Merge the headers of every response in the chain, without the LiteLLM Proxy's prefix."""
+    merged: dict[str, str] = {}
+    for exc in chain:
+        for headers in (
+            getattr(exc, "litellm_response_headers", None),
+            getattr(getattr(exc, "response", None), "headers", None),
+        ):
+            for name, value in dict(headers or {}).items():
+                merged.setdefault(str(name).lower().removeprefix("llm_provider-"), str(value))
+    return merged
+
+
+def _body(chain: list[BaseException], response: Any | None) -> dict[str, Any]:
+    """Return the `error` object of the server's answer, or what comes nearest."""
+    texts: list[object] = []
+    if response is not None and getattr(response, "is_stream_consumed", True):
+        texts.append(getattr(response, "_content", b""))
+    texts += [getattr(exc, "body", None) for exc in chain]
+    texts += [match[0] for exc in chain if (match := re.search(r"\{.*\}", str(exc), re.DOTALL))]
+    for text in texts:
+        error = _error_object(text)
+        if error:
+            return error
+    return {}
+
+
+def _error_object(text: object) -> dict[str, Any]:
+    """Read an error body: `{"error": {...}}`, `{"error": "..."}`, a list of one, or bare."""
+    if isinstance(text, str | bytes):
+        try:
+            text = json.loads(text)
+        except ValueError:
+            return {}
+    if isinstance(text, list) and text:
+        text = text[0]
+    if not isinstance(text, dict):
+        return {}
+    error = text.get("error", text)
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def _words(exc: BaseException, body: Mapping[str, Any]) -> str:
+    """Return the server's own words on one line."""
+    words = body.get("message")
+    if not isinstance(words, str) or not words.strip():
+        words = _LITELLM_PREFIX.sub("", str(exc).split("\nTraceback", 1)[0])
+    words = " ".join(words.split())
+    return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
+
+
+def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:
+    """Return the wait that the server names, in seconds, or None.
+
+    It may stand in `retry-after-ms`, in `Retry-After` as seconds or as a date (RFC 9110, 10.2.3),
+    or in Gemini's error body as `RetryInfo.retryDelay`.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = headers.get("retry-after")
+    seconds = _number(asked)
+    if seconds is not None:
+        return seconds
+    if asked:
+        return _until_s(asked, headers.get("date"))
+    details = body.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and "retryDelay" in detail:
+            return _number(str(detail["retryDelay"]).removesuffix("s"))
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    """Read a number of seconds that is 0 or more."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _until_s(date: str, servers_now: str | None) -> float | None:
+    """Return the seconds until an HTTP date, by the server's own clock where it tells it."""
+    try:
+        then_s = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError):
+        return None
+    try:
+        now_s = parsedate_to_datetime(servers_now or "").timestamp()
+    except (ValueError, TypeError):
+        now_s = time.time()
+    return max(0.0, then_s - now_s)

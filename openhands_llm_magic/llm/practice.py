@@ -1,0 +1,299 @@
+"""The practice provider: a model server for trying things out, with no account and no network.
+
+It is a real HTTP server on 127.0.0.1 that speaks OpenAI's chat-completions protocol, and it is not
+a language model: each of its `MODELS` shows one thing that happens with real ones, such as a rate
+limit. The same request always gets the same answer. A model that fails does so for each
+conversation (model and messages) anew, and starts again after the answer, so that a cell that is
+run twice behaves the same twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hmac
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from openhands_llm_magic.llm.practice_answers import (
+    BAD_KEY,
+    MODELS,
+    PREFIX,
+    Chat,
+    Cut,
+    Model,
+    Refusal,
+    chunks,
+    completion,
+    model_list,
+    read_chat,
+    unknown_model,
+    unknown_path,
+)
+
+if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1Connection
+    from tornado.httputil import HTTPServerRequest
+
+__all__ = ["MODELS", "PREFIX", "LoggedRequest", "PracticeServer", "running"]
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request that the server answered.
+
+    Attributes:
+        time_s: When, in seconds of `time.monotonic`.
+        path: The path of the URL.
+        model: The model asked for, or "" when the request named none.
+        status: The HTTP status it was answered with; 200 for an answer that was then cut.
+    """
+
+    time_s: float
+    path: str
+    model: str
+    status: int
+
+
+class PracticeServer:
+    """A practice provider on its own thread, from `start` to `stop`; also a context manager.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        key: The API key that requests must bring; None makes a random one.
+        pause_s: Seconds between two words of the model `slow`.
+
+    Attributes:
+        port: The port, known once the server is started.
+        key: The API key.
+        requests: The latest thousand requests, oldest first.
+    """
+
+    def __init__(self, *, port: int = 0, key: str | None = None, pause_s: float = 0.25) -> None:
+        self.port = port
+        self.key = key or secrets.token_urlsafe()
+        self.requests: deque[LoggedRequest] = deque(maxlen=1000)
+        self._pause_s = pause_s
+        self._failures: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The URL for the setting `base_url`."""
+        return f"http://{HOST}:{self.port}/v1"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers; False in a forked child, where no other thread lives on."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Listen, and answer on a daemon thread; nothing happens when it runs already.
+
+        Raises:
+            OSError: The port is taken, or not allowed.
+        """
+        if self.alive:
+            return
+        # Bound on this thread, whose caller gets the error; connections wait to be accepted.
+        listener = socket.create_server((HOST, self.port))
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close all connections and end the thread; nothing happens when it is not running."""
+        thread, self._thread = self._thread, None
+        if thread is not None and thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.stop()
+
+    def _run(self, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(listener))
+
+    async def _serve(self, listener: socket.socket) -> None:
+        # Not tornado.web: it takes 50 ms to import, and its access log would print into a cell.
+        from tornado.httpserver import HTTPServer  # noqa: PLC0415 - only a started server needs it
+
+        server = HTTPServer(self._accept)
+        server.add_socket(listener)
+        await self._stopping.wait()
+        server.stop()
+        await server.close_all_connections()
+
+    def _accept(self, request: HTTPServerRequest) -> None:
+        """Answer a request in a task that ends when the client goes away."""
+        connection = cast("HTTP1Connection", request.connection)
+        task = asyncio.get_running_loop().create_task(self._respond(request, connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+        def cancel() -> None:
+            task.cancel()
+
+        connection.set_close_callback(cancel)
+
+    async def _respond(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
+        from tornado.iostream import StreamClosedError  # noqa: PLC0415 - as in `_serve`
+
+        model, response = self._decide(request)
+        status = response.status if isinstance(response, Refusal) else 200
+        self.requests.append(LoggedRequest(time.monotonic(), request.path, model, status))
+        try:
+            match response:
+                case Refusal(headers=headers):
+                    await _send_json(connection, response.body, status=status, headers=headers)
+                case _Answer(chat=Chat(stream=True)):
+                    await _send_stream(connection, response)
+                case _Answer(chat, text=text):
+                    await asyncio.sleep(response.pause_s * len(text.split()))
+                    await _send_json(connection, completion(chat, text), cut=response.cut)
+                case body:
+                    await _send_json(connection, body)
+        except StreamClosedError:
+            pass  # the client went away: nobody is left to be told
+
+    def _decide(self, request: HTTPServerRequest) -> tuple[str, _Answer | Refusal | dict[str, Any]]:
+        """Return the name of the model asked for, and what to send."""
+        sent = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(sent, f"Bearer {self.key}".encode()):
+            return "", BAD_KEY
+        match request.method, request.path:
+            case "GET", "/v1/models":
+                return "", model_list()
+            case "POST", "/v1/chat/completions":
+                chat = read_chat(request.body)
+                return ("", chat) if isinstance(chat, Refusal) else (chat.model, self._reply(chat))
+            case method, path:
+                return "", unknown_path(str(method), path)
+
+    def _reply(self, chat: Chat) -> _Answer | Refusal:
+        """Return what the model asked for does this time."""
+        if (model := MODELS.get(chat.model)) is None:
+            return unknown_model(chat.model)
+        fault = self._next_fault(chat, model)
+        if isinstance(fault, Refusal):
+            return fault
+        pause_s = self._pause_s if model.word_by_word else 0
+        return _Answer(chat, model, pause_s, cut=isinstance(fault, Cut))
+
+    def _next_fault(self, chat: Chat, model: Model) -> Refusal | Cut | None:
+        """Return what happens to the conversation this time, and count it."""
+        failures = self._failures.pop(chat.digest, 0)
+        if failures >= model.fault_count:
+            return None
+        self._failures[chat.digest] = failures + 1
+        return model.fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer about to be sent, or, with `cut`, the first half of it."""
+
+    chat: Chat
+    model: Model
+    pause_s: float
+    cut: bool
+
+    @property
+    def text(self) -> str:
+        return self.model.answer(self.chat.prompt)
+
+
+async def _send_json(
+    connection: HTTP1Connection,
+    body: dict[str, Any],
+    *,
+    status: int = 200,
+    headers: tuple[tuple[str, str], ...] = (),
+    cut: bool = False,
+) -> None:
+    data = json.dumps(body).encode()
+    head = {"Content-Type": "application/json", "Content-Length": str(len(data)), **dict(headers)}
+    await _send_head(connection, status, head)
+    if cut:
+        await connection.write(data[: len(data) // 2])
+        connection.close()
+    else:
+        await connection.write(data)
+        connection.finish()
+
+
+async def _send_stream(connection: HTTP1Connection, answer: _Answer) -> None:
+    """Send server-sent events, each flushed; without a length, tornado sends them chunked."""
+    events = list(chunks(answer.chat, answer.text, word_by_word=answer.model.word_by_word))
+    if answer.cut:
+        events = events[: len(events) // 2]
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+    await _send_head(connection, 200, headers)
+    for event in events:
+        await connection.write(f"data: {json.dumps(event)}\n\n".encode())
+        await asyncio.sleep(answer.pause_s)
+    if answer.cut:
+        connection.close()  # no last chunk of length 0: the client can tell that this is no end
+    else:
+        await connection.write(b"data: [DONE]\n\n")
+        connection.finish()
+
+
+async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str, str]) -> None:
+    from tornado.httputil import HTTPHeaders, ResponseStartLine  # noqa: PLC0415 - as in `_serve`
+
+    connection.stream.set_nodelay(True)  # a small piece is sent now, not with the next one
+    start_line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
+    await connection.write_headers(start_line, HTTPHeaders(headers))
+
+
+class _Shared:
+    """The server of the whole process, and the lock held while it starts."""
+
+    lock = threading.Lock()
+    server: PracticeServer | None = None
+
+
+def running() -> PracticeServer:
+    """Return the process's own practice server, started if it is not running.
+
+    It ends with the process. A forked child gets its own.
+
+    Raises:
+        OSError: No port could be opened.
+    """
+    with _Shared.lock:
+        if _Shared.server is None or not _Shared.server.alive:
+            server = PracticeServer()
+            server.start()
+            atexit.register(server.stop)
+            _Shared.server = server
+        return _Shared.server
+
+
+def _unlock_in_child() -> None:
+    """Replace the lock: the thread that held it is not in the child."""
+    _Shared.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_unlock_in_child)

@@ -1,0 +1,296 @@
+"""What the practice provider says: its models as data, and the bodies of its answers.
+
+Nothing here opens a socket; `openhands_llm_magic.llm.practice` sends what this module decides.
+The bodies follow OpenAI's chat-completions reference, errors included. Every value in them is
+derived from the request, so that the same request gets the same answer, byte for byte.
+A token is counted as one word, that is, as text between white space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "practice/"
+"""What stands before a practice model's name in the setting `model`."""
+
+CREATED_S = 1_735_689_600
+"""The `created` of every answer: 2025-01-01 UTC, fixed so that answers stay the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP error with OpenAI's error object as its body."""
+
+    status: int
+    message: str
+    type: str
+    code: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error object."""
+        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
+        return {"error": error}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The answer starts, and the connection is closed in the middle of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A practice model.
+
+    Attributes:
+        name: As a request's `model` gives it.
+        about: What it does, as the rest of a sentence that starts with its name.
+        reply: The answer before the closing sentence; `{quote}` stands for the quoted prompt.
+        fault: What happens to a prompt in place of an answer, or None.
+        fault_count: How often that happens before the prompt is answered.
+        word_by_word: Whether it sends single words with a pause after each.
+    """
+
+    name: str
+    about: str
+    reply: str = "You wrote:\n\n{quote}"
+    fault: Refusal | Cut | None = None
+    fault_count: float = 0
+    word_by_word: bool = False
+
+    def answer(self, prompt: str) -> str:
+        """Return the whole answer to `prompt`, as Markdown."""
+        quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
+        return (
+            f"{self.reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
+            f"which is not a language model. Its model `{self.name}` {self.about}."
+        )
+
+
+RATE_LIMIT = Refusal(
+    429,
+    "Rate limit reached for requests. Please try again in 3s.",
+    "requests",
+    "rate_limit_exceeded",
+    headers=(("Retry-After", "3"),),
+)
+OVERLOADED = Refusal(503, "The server is overloaded. Please try again later.", "server_error")
+QUOTA = Refusal(
+    429,
+    "You exceeded your current quota, please check your plan and billing details.",
+    "insufficient_quota",
+    "insufficient_quota",
+)
+BAD_KEY = Refusal(
+    401,
+    "Incorrect API key: the practice provider takes only the key that it was started with.",
+    "invalid_request_error",
+    "invalid_api_key",
+)
+
+MARKDOWN = """\
+## A sample of Markdown
+
+1. a list with **bold**, *slanted* and `code`
+2. a formula in a line: $e^{i\\pi} + 1 = 0$
+
+| wait | seconds |
+|------|--------:|
+| 1st  |       5 |
+| 2nd  |      10 |
+
+```python
+def wait(retry: int) -> int:
+    return min(30, 5 * 2 ** (retry - 1))
+```
+
+$$\\sum_{n=1}^{4} \\min(30,\\, 5 \\cdot 2^{n-1}) = 65$$"""
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model("echo", "repeats your prompt"),
+        Model(
+            "rate-limited",
+            "refuses a prompt twice with status 429 and `Retry-After: 3`, then answers it",
+            fault=RATE_LIMIT,
+            fault_count=2,
+        ),
+        Model(
+            "busy",
+            "refuses a prompt once with status 503, naming no wait, then answers it",
+            fault=OVERLOADED,
+            fault_count=1,
+        ),
+        Model(
+            "out-of-quota",
+            "refuses every prompt with status 429, as for an account without credit",
+            fault=QUOTA,
+            fault_count=math.inf,
+        ),
+        Model(
+            "drops",
+            "closes the connection once in the middle of its answer, then answers in full",
+            fault=Cut(),
+            fault_count=1,
+        ),
+        Model(
+            "slow",
+            "answers one word at a time, so that you can try the interrupt button",
+            reply="One, two, three, four, five, six, seven, eight, nine, ten.",
+            word_by_word=True,
+        ),
+        Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
+    )
+}
+"""Every practice model by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat-completions request that could be read.
+
+    Attributes:
+        model: The name of the model asked for; there may be no such model.
+        prompt: The text of the last message of the role "user".
+        prompt_tokens: Words in all messages.
+        digest: Tells conversations apart: a hash of the model and the messages.
+        stream: Whether the answer is sent in pieces.
+        include_usage: Whether a streamed answer ends with a usage chunk.
+    """
+
+    model: str
+    prompt: str
+    prompt_tokens: int
+    digest: str
+    stream: bool
+    include_usage: bool
+
+
+def read_chat(body: bytes) -> Chat | Refusal:
+    """Read a request's body, or say with status 400 what is wrong with it."""
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError):
+        return _bad_request("We could not parse the JSON body of your request.")
+    match request:
+        case {"model": str(model), "messages": [_, *_] as messages} if all(
+            isinstance(message, dict) for message in messages
+        ):
+            texts = [(message.get("role"), _text(message.get("content"))) for message in messages]
+        case _:
+            return _bad_request("A request needs `model`, a text, and `messages`, a list.")
+    options = request.get("stream_options")
+    conversation = json.dumps([model, messages], sort_keys=True)
+    return Chat(
+        model=model,
+        prompt=next((text for role, text in reversed(texts) if role == "user"), ""),
+        prompt_tokens=sum(len(text.split()) for _, text in texts),
+        digest=hashlib.sha256(conversation.encode()).hexdigest(),
+        stream=request.get("stream") is True,
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+
+
+def _text(content: object) -> str:
+    """Return the text of a message's content, which is a text or a list of parts."""
+    match content:
+        case str():
+            return content
+        case list():
+            parts = (part.get("text") for part in content if isinstance(part, dict))
+            return "\n".join(part for part in parts if isinstance(part, str))
+    return ""
+
+
+def _bad_request(message: str) -> Refusal:
+    return Refusal(400, message, "invalid_request_error")
+
+
+def unknown_model(name: str) -> Refusal:
+    """Refuse a model that does not exist, listing those that do."""
+    message = f"The model `{name}` does not exist. The practice models are: {', '.join(MODELS)}."
+    return Refusal(404, message, "invalid_request_error", "model_not_found")
+
+
+def unknown_path(method: str, path: str) -> Refusal:
+    """Refuse a path that does not exist, naming those that do."""
+    message = (
+        f"Invalid URL ({method} {path}). The practice provider has "
+        "POST /v1/chat/completions and GET /v1/models."
+    )
+    return Refusal(404, message, "invalid_request_error")
+
+
+def model_list() -> dict[str, Any]:
+    """Return the body of GET /v1/models."""
+    entry = {"object": "model", "created": CREATED_S, "owned_by": "practice"}
+    return {"object": "list", "data": [{"id": name, **entry} for name in MODELS]}
+
+
+def completion(chat: Chat, answer: str) -> dict[str, Any]:
+    """Return the body of an answer that is not streamed."""
+    message = {"role": "assistant", "content": answer, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return {
+        **_head(chat, "chat.completion"),
+        "choices": [choice],
+        "usage": _usage(chat, answer),
+    }
+
+
+def chunks(chat: Chat, answer: str, *, word_by_word: bool) -> Iterator[dict[str, Any]]:
+    """Yield a streamed answer: the role, the text in pieces, the end, the usage if asked for."""
+    head = _head(chat, "chat.completion.chunk")
+    if chat.include_usage:
+        head["usage"] = None  # as in OpenAI's stream: null in all chunks but the last
+
+    def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return {**head, "choices": [choice]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    for piece in pieces(answer, word_by_word=word_by_word):
+        yield chunk({"content": piece})
+    yield chunk({}, "stop")
+    if chat.include_usage:
+        yield {**head, "choices": [], "usage": _usage(chat, answer)}
+
+
+def pieces(text: str, *, word_by_word: bool = False) -> Iterator[str]:
+    """Cut `text` into pieces of a few words, white space kept."""
+    words = iter(re.findall(r"\S+\s*|\s+", text))
+    # Sizes vary because LiteLLM takes 100 equal chunks, as from "a a a a ...", for a broken model.
+    for size in cycle((1,) if word_by_word else (2, 3, 4)):
+        piece = "".join(islice(words, size))
+        if not piece:
+            return
+        yield piece
+
+
+def _head(chat: Chat, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{chat.digest[:24]}",
+        "object": kind,
+        "created": CREATED_S,
+        "model": chat.model,
+    }
+
+
+def _usage(chat: Chat, answer: str) -> dict[str, int]:
+    prompt, completion = chat.prompt_tokens, len(answer.split())
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }

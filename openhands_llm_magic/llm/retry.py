@@ -1,0 +1,142 @@
+"""The retry policy, and the loop that asks again under it.
+
+`RetryPolicy` is pure arithmetic. `with_retries` runs attempts under it and yields the waits as
+events, so that whoever shows them can count down; it never sleeps longer than a second at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from openhands_llm_magic.errors import RequestError, TransientError
+from openhands_llm_magic.llm.events import Event, Failed, Retrying, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from openhands_llm_magic.config.resolve import Snapshot
+
+TICK_S = 1.0
+"""The longest time between two `Waiting` events, in seconds."""
+
+
+class Clock(Protocol):
+    """Time as the loop sees it; tests pass in one of their own."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def sleep(self, duration_s: float) -> None:
+        """Let `duration_s` seconds pass."""
+
+
+class SystemClock:
+    """The machine's monotonic clock."""
+
+    now = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after which waits, a prompt is sent again.
+
+    The defaults are those that OpenHands documents: 5, 10, 20 and 30 s.
+
+    Attributes:
+        num_retries: Retries after the first attempt.
+        min_wait_s: The wait before the first retry, in seconds.
+        max_wait_s: The longest wait that the policy chooses, in seconds.
+        multiplier: What each wait is multiplied by to give the next.
+        retry_after_limit_s: The longest wait that a server may ask for, in seconds.
+    """
+
+    num_retries: int = 4
+    min_wait_s: float = 5
+    max_wait_s: float = 30
+    multiplier: float = 2
+    retry_after_limit_s: float = 300
+
+    @classmethod
+    def from_settings(cls, settings: Snapshot) -> RetryPolicy:
+        """The policy that the settings describe."""
+        return cls(
+            num_retries=settings.num_retries,
+            min_wait_s=settings.retry_min_wait,
+            max_wait_s=settings.retry_max_wait,
+            multiplier=settings.retry_multiplier,
+            retry_after_limit_s=settings.retry_after_limit,
+        )
+
+    def wait_before_s(self, retry: int) -> float:
+        """Seconds to wait before a retry, counted from 1."""
+        try:
+            wait_s = self.min_wait_s * self.multiplier ** (retry - 1)
+        except OverflowError:
+            return self.max_wait_s
+        return min(self.max_wait_s, wait_s)
+
+    def retrying(self, retry: int, error: TransientError) -> Retrying | None:
+        """What to do about a transient failure: the retry to wait for, or None to give up."""
+        if retry > self.num_retries:
+            return None
+        asked_s = error.retry_after_s
+        if asked_s is not None and asked_s > self.retry_after_limit_s:
+            return None
+        set_by: Literal["server", "policy"] = "policy" if asked_s is None else "server"
+        return Retrying(
+            retry=retry,
+            of=self.num_retries,
+            caused_by=error,
+            wait_s=self.wait_before_s(retry) if asked_s is None else asked_s,
+            set_by=set_by,
+        )
+
+
+def countdown(retrying: Retrying, clock: Clock) -> Iterator[Waiting]:
+    """Wait, telling the seconds left at the start of each second."""
+    ends_at = clock.now() + retrying.wait_s
+    while (remaining_s := ends_at - clock.now()) > 0:
+        yield Waiting(retrying, remaining_s)
+        remaining_s = ends_at - clock.now()
+        to_next_second_s = remaining_s - (math.ceil(remaining_s) - TICK_S)
+        clock.sleep(max(0.0, min(remaining_s, to_next_second_s)))
+
+
+def with_retries(
+    attempt: Callable[[], Iterator[Event]], policy: RetryPolicy, clock: Clock = SYSTEM_CLOCK
+) -> Generator[Event]:
+    """Run `attempt` until it succeeds, fails for good, or the policy gives up.
+
+    Args:
+        attempt: Sends the prompt once and yields its events; raises a `RequestError`.
+        policy: How often and how long to wait.
+        clock: Measures and makes the waits.
+
+    Yields:
+        The attempts' events, `Retrying` and `Waiting` between them, and `Failed` at the end when
+        there is no answer.
+    """
+    retry = 0
+    while True:
+        try:
+            yield from attempt()
+        except TransientError as error:
+            retry += 1
+            retrying = policy.retrying(retry, error)
+            if retrying is None:
+                yield Failed(error)
+                return
+        except RequestError as error:
+            yield Failed(error)
+            return
+        else:
+            return
+        yield retrying
+        yield from countdown(retrying, clock)

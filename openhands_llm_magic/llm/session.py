@@ -1,0 +1,147 @@
+"""Asking a model: settings and a prompt in, events or a `Reply` out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.config.resolve import Snapshot, load_settings
+from openhands_llm_magic.config.secret import Redactor, Secret
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.llm import client, practice
+from openhands_llm_magic.llm.events import (
+    Event,
+    Failed,
+    Reply,
+    Retrying,
+    TextDelta,
+    fold,
+)
+from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
+
+
+def ask(
+    prompt: str,
+    settings: Snapshot | None = None,
+    *,
+    system: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    **overrides: Any,
+) -> Reply:
+    """Ask a model and wait for the whole answer.
+
+    Args:
+        prompt: What to ask.
+        settings: What to ask with; by default what `load_settings` finds.
+        system: Instructions that come before the prompt.
+        clock: Measures and makes the waits between retries.
+        overrides: Settings for this request alone, by name.
+
+    Raises:
+        RequestError: There is no complete answer; its `reply` holds what came.
+        SettingError: An override is bad.
+        UsageError: The prompt is empty.
+    """
+    events = stream(prompt, settings, system=system, clock=clock, **overrides)
+    reply = fold(events)
+    if reply.error is not None:
+        reply.error.reply = reply
+        raise reply.error
+    return reply
+
+
+def stream(
+    prompt: str,
+    settings: Snapshot | None = None,
+    *,
+    system: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    **overrides: Any,
+) -> Generator[Event]:
+    """Ask a model and yield the events of the request as they happen, `Done` or `Failed` last.
+
+    Nothing is sent before the first event is asked for. Closing the generator closes the
+    connection. The arguments, and what bad ones raise, are those of `ask`.
+    """
+    if not prompt.strip():
+        raise errors.UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
+    settings = (settings or load_settings()).with_overrides(overrides)
+    messages = [{"role": "user", "content": prompt}]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    return _events(settings, messages, clock)
+
+
+def _events(settings: Snapshot, messages: list[dict[str, str]], clock: Clock) -> Generator[Event]:
+    """Run the request under the retry policy; a failure is explained to the person."""
+    request = _request(settings, messages)
+    redactor = Redactor(
+        [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
+    )
+    events = with_retries(
+        lambda: _redacted(client.send(request), redactor),
+        RetryPolicy.from_settings(settings),
+        clock,
+    )
+    retries = 0
+    with contextlib.closing(events):
+        for event in events:
+            match event:
+                case Retrying(retry=retries):
+                    yield event
+                case Failed(error):
+                    keyless = "api_key" not in request.options
+                    missing = client.missing_key_variables(request.model) if keyless else ()
+                    yield Failed(
+                        explained(error, settings, retries=retries, missing_variables=missing)
+                    )
+                case _:
+                    yield event
+
+
+def _request(settings: Snapshot, messages: list[dict[str, str]]) -> client.Request:
+    """Turn settings into what LiteLLM takes: each value under the keyword it is sent as."""
+    options = {
+        setting.sent_as: value.get_secret_value() if isinstance(value, Secret) else value
+        for setting in SETTINGS.values()
+        if setting.sent_as and (value := getattr(settings, setting.name)) is not None
+    }
+    model = options.pop("model")
+    if model.startswith(practice.PREFIX):
+        server = practice.running()
+        model = "openai/" + model.removeprefix(practice.PREFIX)
+        options |= {"base_url": server.base_url, "api_key": server.key}
+    return client.Request(model, messages, options)
+
+
+def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
+    """Mask known keys in an attempt's text and in its failure: some servers echo them."""
+    held = redactor.stream()
+    try:
+        with contextlib.closing(events):
+            for event in events:
+                text = held.feed(event.text) if isinstance(event, TextDelta) else held.flush()
+                if text:
+                    yield TextDelta(text)
+                if not isinstance(event, TextDelta):
+                    yield event
+    except errors.RequestError as error:
+        if text := held.flush():
+            yield TextDelta(text)
+        raise type(error)(
+            redactor.redact(str(error)), status=error.status, retry_after_s=error.retry_after_s
+        ) from None
+
+
+def _environment_keys() -> list[str]:
+    """Return the keys that providers' own variables hold, so that they can be masked."""
+    return [value for name, value in os.environ.items() if _KEY_NAME.search(name)]

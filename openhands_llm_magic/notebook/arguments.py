@@ -1,0 +1,173 @@
+"""The options of `%llm` and `%%llm`, made from the declarations of the settings."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openhands_llm_magic.config.setting import Setting
+
+_WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'])+|\S+)""")
+_VARIABLE = re.compile(r"\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """What stands on a `%llm` or `%%llm` line.
+
+    Attributes:
+        prompt: The rest of the line after the options, as it was typed.
+        system: Instructions that go before the prompt.
+        out: The variable that the reply is stored in.
+        settings: Settings for this cell alone, by name.
+    """
+
+    prompt: str = ""
+    system: str | None = None
+    out: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong in one line."""
+        raise UsageError(f"{message}. `%%llm?` lists the options.")
+
+
+@functools.cache
+def parser() -> argparse.ArgumentParser:
+    """Make the parser: one flag for each setting, and those of the prompt itself."""
+    made = _Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
+    made.add_argument("-s", "--system", metavar="TEXT", help="instructions before the prompt")
+    made.add_argument("-o", "--out", metavar="NAME", help="store the reply in this variable")
+    group = made.add_argument_group("settings for this cell alone")
+    for setting in SETTINGS.values():
+        _add_flag(group, setting)
+    return made
+
+
+def _add_flag(group: Any, setting: Setting) -> None:
+    names = [setting.flag] if setting.short is None else [setting.short, setting.flag]
+    text = f"{setting.help} ({setting.takes})".replace("%", "%%")
+    if setting.kind == "bool":
+        action = argparse.BooleanOptionalAction
+        group.add_argument(*names, action=action, dest=setting.name, help=text)
+    else:
+        metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
+        group.add_argument(*names, dest=setting.name, metavar=metavar, help=text)
+
+
+def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
+    """Read a magic's line.
+
+    Args:
+        line: What stands after `%llm` or `%%llm`.
+        variables: Where `$NAME` is looked up, the value of a key's flag.
+
+    Raises:
+        UsageError: An unknown flag, a flag without its value, or a key typed as plain text.
+        SettingError: A setting's value is not one that it takes.
+    """
+    words, prompt = _split(line)
+    known, unknown = parser().parse_known_args(words)
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(name, parser()._option_string_actions, n=1)  # noqa: SLF001 - argparse has no public list of its options
+        hint = f"did you mean {near[0]}?" if near else "`%%llm?` lists the options."
+        raise UsageError(
+            f"there is no option {name}; {hint} (A prompt that starts with - goes after --.)"
+        )
+    given = {name: value for name, value in vars(known).items() if value is not None}
+    system, out = given.pop("system", None), given.pop("out", None)
+    if out is not None and not out.isidentifier():
+        raise UsageError(f"--out takes a variable's name, not {out!r}.")
+    settings = {name: _value(SETTINGS[name], value, variables) for name, value in given.items()}
+    return PromptOptions(prompt, system, out, settings)
+
+
+def _value(setting: Setting, value: object, variables: Mapping[str, object]) -> object:
+    """Turn a flag's text into the setting's value."""
+    if not isinstance(value, str):
+        return value
+    if setting.kind == "secret":
+        return secret_named(setting, value, variables)
+    return setting.from_text(value)
+
+
+def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -> object:
+    """Return the secret in the variable that `$NAME` names.
+
+    A secret typed in a cell would be saved with the notebook and with IPython's history.
+
+    Raises:
+        UsageError: The text is not of the form `$NAME`, or there is no such variable.
+    """
+    match = _VARIABLE.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{setting.name} is not taken as text, which would be saved with the notebook: write"
+            f" $NAME for a variable that holds it, or `%llm_config {setting.name}` to be asked."
+        )
+    if match[1] not in variables:
+        raise UsageError(f"{setting.name}: there is no variable {match[1]}.")
+    return setting.validate(variables[match[1]])
+
+
+def _split(line: str) -> tuple[list[str], str]:
+    """Split the options off a line; what follows them is the prompt and stays as it was typed."""
+    options = parser()._option_string_actions  # noqa: SLF001 - argparse has no public list of its options
+    words: list[str] = []
+    end = 0
+    while match := _WORD.match(line, end):
+        word = match[1]
+        if word == "--":
+            end = match.end()
+            break
+        if not word.startswith("-"):
+            break
+        end = match.end()
+        action = options.get(word)
+        if action is not None and action.nargs != 0 and (value := _WORD.match(line, end)):
+            end = value.end()
+            word = f"{action.option_strings[-1]}={_unquoted(value[1])}"
+            words.append(word)
+        else:
+            words.append(_unquoted(word))
+    return words, line[end:].strip()
+
+
+def _unquoted(word: str) -> str:
+    """Take the quotes off a word as a shell would."""
+    try:
+        return "".join(shlex.split(word))
+    except ValueError:
+        return word
+
+
+def help_text() -> str:
+    """Write the help of `%llm?` and `%%llm?`."""
+    return f"""Send a prompt to a language model and show the answer as it arrives.
+
+    %%llm -m openai/gpt-4o -s "Answer in French."
+    The prompt, as many lines as you like.
+
+    answer = %llm What is a token?
+
+The value is a `Reply`: `print(_)` shows its text, `_.usage` the tokens, `_.waits` the retries.
+Rate limits and other passing faults are waited out under the retry settings, with a countdown;
+the interrupt button ends a wait or an answer at once. `-m practice/echo` needs no account.
+`%llm_config` shows the settings in force. What stands on the line is not expanded: braces and
+dollars go to the model as they are.
+
+{parser().format_help()}"""

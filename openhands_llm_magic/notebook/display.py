@@ -1,0 +1,214 @@
+"""What a person sees of a request: a live area, a final output, or text in a terminal.
+
+A view takes each event as it comes and shows as much as its surface can. The surfaces differ in
+who watches: JupyterLab and VS Code update one output in place, a terminal can only add text, and
+where nobody watches (nbclient, nbval) one final output is all there is.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from IPython.display import display, publish_display_data
+
+from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
+from openhands_llm_magic.notebook import sanitize
+from openhands_llm_magic.notebook.words import countdown_words, note_words
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.retry import Clock
+
+Surface = Literal["live", "final", "terminal"]
+Bundle = dict[str, str]
+
+WHOLE_LIMIT = 6_000
+"""Characters of an answer up to which a live update shows all of it."""
+
+TAIL = 2_000
+"""Characters from the end that a live update of a longer answer shows."""
+
+STOPPED_LIMIT = 40_000
+"""Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""
+
+
+class View(Protocol):
+    """Shows one request."""
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
+        """Show an event that `builder` has taken in."""
+
+    def finish(self, reply: Reply) -> None:
+        """Show what came of it, in place of all that was shown before."""
+
+
+def surface(shell: Any) -> Surface:
+    """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
+    chosen = os.environ.get("LLM_MAGIC_DISPLAY", "")
+    match chosen:
+        case "live" | "final" | "terminal":
+            return chosen
+        case "":
+            pass
+        case _:
+            raise UsageError(f"LLM_MAGIC_DISPLAY takes live, final or terminal, not {chosen!r}.")
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    request = kernel.get_parent("shell")
+    if "cellId" in request.get("metadata", {}):
+        return "live"
+    # jupyter_console, which drops updates of an output, allows stdin; nbclient and nbval do not.
+    return "terminal" if request.get("content", {}).get("allow_stdin") else "final"
+
+
+def view_on(where: Surface, model: str, clock: Clock) -> View:
+    """Make the view for a surface."""
+    match where:
+        case "live":
+            return LiveView(model, clock)
+        case "final":
+            return FinalView()
+        case "terminal":
+            return TerminalView()
+
+
+def bundle(reply: Reply) -> Bundle:
+    """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
+    note = note_words(reply)
+    plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
+    stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
+    rendered = sanitize.plain_to_html(reply.text) if stopped else sanitize.to_html(reply.text)
+    return {"text/html": rendered + _note_html(note), "text/plain": plain}
+
+
+def _note_html(note: str) -> str:
+    return f"<p><small>{html.escape(note)}</small></p>" if note else ""
+
+
+def show(reply: Reply) -> None:
+    """Show a reply as one output, unless there is nothing in it."""
+    shown = bundle(reply)
+    if shown["text/plain"]:
+        publish_display_data(shown)
+
+
+class FinalView:
+    """Shows one output at the end."""
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
+        """Show nothing yet."""
+
+    def finish(self, reply: Reply) -> None:
+        """Show what came of it."""
+        show(reply)
+
+
+class LiveView:
+    """Updates one output in place while the answer arrives."""
+
+    def __init__(self, model: str, clock: Clock) -> None:
+        self._clock = clock
+        self._next_update_s = clock.now()
+        self._handle = display(_status(f"asking {model} …"), raw=True, display_id=True)
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
+        """Show the text so far, as often as its length allows, and every tick of a wait."""
+        match event:
+            case Waiting(retrying, remaining_s):
+                self._show(_status(countdown_words(retrying, remaining_s)))
+            case TextDelta() if self._clock.now() >= self._next_update_s:
+                text = builder.text
+                self._show({"text/html": live_html(text), "text/plain": ""})
+                self._next_update_s = self._clock.now() + update_interval_s(len(text))
+            case _:
+                pass
+
+    def finish(self, reply: Reply) -> None:
+        """Replace the live area by the reply."""
+        self._show(bundle(reply))
+
+    def _show(self, shown: Bundle) -> None:
+        self._handle.update(shown, raw=True)
+
+
+def _status(words: str) -> Bundle:
+    return {"text/html": f"<p><em>{html.escape(words)}</em></p>", "text/plain": words}
+
+
+def update_interval_s(length: int) -> float:
+    """Return the seconds between two live updates of an answer with `length` characters.
+
+    Rendering costs the browser time in proportion to what is shown, and each update is sent whole.
+    """
+    return max(0.2, 1e-4 * length) if length <= WHOLE_LIMIT else 0.6
+
+
+def live_html(text: str) -> str:
+    """Render an answer that is still arriving: all of it, or the end of a long one."""
+    if len(text) <= WHOLE_LIMIT:
+        return sanitize.to_html(text)
+    start = text.find("\n\n", len(text) - TAIL)
+    start = len(text) - TAIL if start < 0 else start + 2
+    above, tail = text[:start], text[start:]
+    fences = [line for line in above.splitlines() if line.startswith("```")]
+    if len(fences) % 2:  # the cut fell into a code block, which goes on below it
+        tail = f"{fences[-1]}\n{tail}"
+    return _status(f"… {len(above) / 1000:.0f} kB above …")["text/html"] + sanitize.to_html(tail)
+
+
+class TerminalView:
+    """Adds text as it arrives, with one line that rewrites itself during a wait."""
+
+    def __init__(self) -> None:
+        self._status_width = 0
+        self._at_line_start = True
+        # A pipe or a file cannot go back to a line's start; a kernel's console can.
+        self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:  # noqa: ARG002 - a View's
+        """Write a piece of the answer, or rewrite the status line."""
+        match event:
+            case TextDelta(text):
+                self._erase_status()
+                self._write(sanitize.to_plain(text))
+            case Retrying():
+                if not self._at_line_start:
+                    self._write("\n")
+                if not self._rewrites:
+                    self._write(countdown_words(event, event.wait_s) + "\n")
+            case Waiting(retrying, remaining_s) if self._rewrites:
+                self._show_status(countdown_words(retrying, remaining_s))
+            case _:
+                pass
+
+    def finish(self, reply: Reply) -> None:
+        """End the line, and add the note."""
+        self._erase_status()
+        if not self._at_line_start:
+            self._write("\n")
+        if note := note_words(reply):
+            self._write(f"({note})\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out(text)
+            self._at_line_start = text.endswith("\n")
+
+    def _show_status(self, words: str) -> None:
+        self._out("\r" + words.ljust(self._status_width))
+        self._status_width = len(words)
+
+    def _erase_status(self) -> None:
+        if self._status_width:
+            self._out("\r" + " " * self._status_width + "\r")
+            self._status_width = 0
+
+    @staticmethod
+    def _out(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()

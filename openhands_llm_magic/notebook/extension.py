@@ -1,0 +1,42 @@
+"""What `%load_ext openhands_llm_magic` does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.notebook.magics import LLMMagics
+
+if TYPE_CHECKING:
+    import threading
+
+
+def load(shell: Any) -> None:
+    """Register the settings and the magics, and start to import LiteLLM in the background."""
+    settings = LLMSettings(parent=shell)
+    shell.configurables.append(settings)
+    shell.register_magics(LLMMagics(shell, settings))
+    _let_imports_wait(shell, client.load_in_background())
+
+
+def unload(shell: Any) -> None:
+    """Take the settings and the magics away."""
+    shell.configurables[:] = [
+        each for each in shell.configurables if not isinstance(each, LLMSettings)
+    ]
+    for kind, names in LLMMagics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+
+
+def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
+    """Hold back a cell that imports until LiteLLM is there: two imports of it break each other."""
+
+    def wait(info: Any) -> None:
+        if "import" in (info.raw_cell or ""):
+            importing.join()
+        if not importing.is_alive():
+            shell.events.unregister("pre_run_cell", wait)
+
+    shell.events.register("pre_run_cell", wait)

@@ -1,0 +1,102 @@
+"""`%llm`, `%%llm` and `%llm_config`: read a line, call the floor below, show the events."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+
+from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.llm import session
+from openhands_llm_magic.llm.events import Failed, Reply, ReplyBuilder
+from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
+from openhands_llm_magic.notebook import arguments, config_magic, display
+from openhands_llm_magic.notebook.interrupt import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.llm.events import Event
+
+
+@magics_class
+class LLMMagics(Magics):
+    """The magics of one IPython session.
+
+    Args:
+        shell: The session.
+        settings: Its settings.
+        clock: Measures and makes waits.
+    """
+
+    def __init__(
+        self, shell: InteractiveShell, settings: LLMSettings, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        super().__init__(shell)
+        self._settings = settings
+        self._clock = clock
+        self._just_shown: tuple[int, int] | None = None
+        formatter = shell.display_formatter.ipython_display_formatter
+        formatter.for_type(Reply, self._display_reply)
+
+    @no_var_expand
+    @line_cell_magic
+    def llm(self, line: str, cell: str | None = None) -> Reply:  # noqa: D102 - generated below
+        options = arguments.parse(line, self.shell.user_ns)
+        if cell is not None and options.prompt:
+            raise UsageError(
+                f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
+                " the prompt below it."
+            )
+        settings = self._settings.snapshot(flags=options.settings)
+        prompt = options.prompt if cell is None else cell.removesuffix("\n")
+        events = session.stream(prompt, settings, system=options.system, clock=self._clock)
+        reply = self._show(events, settings.model)
+        if options.out:
+            self.shell.user_ns[options.out] = reply
+        if reply.error is not None:
+            # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
+            self.shell.displayhook.update_user_ns(reply)
+            raise reply.error from None
+        return reply
+
+    llm.__doc__ = arguments.help_text()
+
+    @no_var_expand
+    @line_magic
+    def llm_config(self, line: str) -> None:  # noqa: D102 - generated below
+        config_magic.run(line, self._settings, self.shell.user_ns)
+
+    llm_config.__doc__ = config_magic.HELP
+
+    def _show(self, events: Generator[Event], model: str) -> Reply:
+        """Show a request to its end, whatever that is, and fold it into its reply."""
+        view = display.view_on(display.surface(self.shell), model, self._clock)
+        builder = ReplyBuilder(model)
+        with Interrupts() as interrupts:
+            try:
+                with contextlib.closing(events):
+                    for event in events:
+                        builder.add(event)
+                        view.update(event, builder)
+            except KeyboardInterrupt:
+                interrupts.clean_up()
+                builder.add(Failed(Stopped(f"stopped; what {model} had answered is in `_`.")))
+            interrupts.clean_up()
+            reply = builder.reply
+            if reply.error is not None:
+                reply.error.reply = reply
+            view.finish(reply)
+        self._just_shown = (id(reply), self.shell.execution_count)
+        return reply
+
+    def _display_reply(self, reply: Reply) -> None:
+        """Show a reply as an output, unless this very cell has just shown it."""
+        if self._just_shown != (id(reply), self.shell.execution_count):
+            display.show(reply)
+        elif display.surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
+            print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "

@@ -1,0 +1,298 @@
+r"""A model's Markdown made safe to show in a *trusted* notebook.
+
+JupyterLab runs what is in the Markdown or HTML output of a trusted notebook, so a model's text
+reaches it as neither. It is rendered here with HTML off, cleaned against an allow-list, and shown
+as text/html beside text/plain.
+
+Three habits of JupyterLab (4.6) decide what the HTML looks like:
+
+- MathJax looks for formulas in the whole output. The output is therefore ``mathjax_ignore``, except
+  for each formula found here, alone in its own ``mathjax_process`` span: money never becomes
+  mathematics. (``tex2jax_`` tells MathJax 2 the same, which nbconvert's HTML export loads.)
+- Its style sheet aligns every cell of an HTML table right, over the cell's own ``align``. What is
+  in a cell therefore stands in a ``<div align=…>``.
+- It colours Pygments' short classes inside ``<div class="highlight">``.
+"""
+# ruff: noqa: PLC0415 - the renderer takes 25 ms to import, and only an answer needs it
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+MAX_RENDERED = 200_000
+"""Longest text, in characters, that is rendered; a longer one is shown as it is."""
+
+_MAX_HIGHLIGHTED = 50_000  # Characters; some lexers slow down faster than their input grows.
+_MAX_FORMULA = 5_000  # Characters; MathJax's own buffer holds no more.
+
+_TAGS = {"a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"}
+_TAGS |= {"li", "ol", "p", "pre", "s", "span", "strong"}
+_TAGS |= {"table", "tbody", "td", "th", "thead", "tr", "ul"}
+_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
+_URL = re.compile(r"(?:https?://|mailto:)\S", re.IGNORECASE)
+
+_IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
+_MATH = "llm-math mathjax_process tex2jax_process"
+
+
+def to_html(markdown: str) -> str:
+    """Render a model's Markdown as HTML that neither runs, nor loads, nor navigates by itself.
+
+    CommonMark with tables, strikethrough and mathematics. HTML is shown as text, an image becomes a
+    link, a link leads to http, https or mailto only and opens a new tab.
+
+    Returns:
+        One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text longer than
+        `MAX_RENDERED` or nested too deeply for the caller's stack.
+    """
+    import nh3
+
+    text = to_plain(markdown)
+    if len(text) > MAX_RENDERED:
+        return plain_to_html(text)
+    try:
+        rendered = _parser().render(text)
+    except RecursionError:
+        return plain_to_html(text)
+    body = nh3.clean(
+        rendered,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        tag_attribute_values=_attribute_values(),
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+        link_rel="noopener noreferrer",
+        url_schemes={"http", "https", "mailto"},
+    )
+    return f'<div class="{_IGNORE_MATH}">{body}</div>'
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def to_plain(text: str) -> str:
+    """Give a model's text without what a terminal would obey, for text/plain and terminals.
+
+    Removes the C0 and C1 controls (ESC, BEL, backspace…) and the characters that reorder text
+    (those of CVE-2021-42574). Newline and tab stay; a carriage return becomes a newline, half a
+    surrogate pair, which no terminal can encode, the replacement character.
+    """
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def plain_to_html(text: str) -> str:
+    """Show a text as it is, for one that is too long to render."""
+    return f"<pre>{html.escape(to_plain(text))}</pre>"
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # CommonMark's own limit of 20 levels drops what is nested deeper.
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 100})
+    parser.enable(["table", "strikethrough"])
+    # Replacing the method is how markdown-it takes a rule for links.
+    parser.validateLink = _is_web_address  # type: ignore[method-assign]
+    # Before "escape", for which \( is a parenthesis.
+    parser.inline.ruler.before("escape", "math", _inline_math)
+    parser.block.ruler.before(
+        "fence", "math", _block_math, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
+    parser.core.ruler.push("linked_images", _unlink_linked_images)
+    for name, render in _RENDERERS.items():
+        parser.add_render_rule(name, _one_token(render))
+    return parser
+
+
+@functools.cache
+def _attribute_values() -> dict[str, dict[str, set[str]]]:
+    """Attributes of which only these values are allowed."""
+    from pygments.token import STANDARD_TYPES
+
+    return {
+        "div": {"class": {"highlight"}, "align": {"left", "center", "right"}},
+        "span": {"class": {_MATH, *filter(None, STANDARD_TYPES.values())}},
+    }
+
+
+def _is_web_address(url: str) -> bool:
+    """A relative link counts as none: JupyterLab would open a file or call its own server."""
+    return _URL.match(url) is not None
+
+
+# Mathematics: found here so that Markdown leaves it alone and MathJax sees nothing else.
+
+_ENVIRONMENT = (
+    r"(?:align|alignat|aligned|array|cases|eqnarray|equation|gather|multline|split|[bpvBV]?matrix)"
+)
+_BLOCK_OPENER = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
+_INLINE_OPENER = re.compile(r"(?<![A-Za-z$])\$(?![\s$])|\$\$|\\[(\[]")
+# Pandoc's rule, by which "$5 or $6" and "$5-$6" are money, and for shell "$HOME/$USER", "${A}${B}".
+_INLINE_DOLLAR_ENDS = re.compile(r"(?<!\s)\$(?![0-9_{]|[A-Z]{2})")
+
+# What would reach beyond the formula, after the sources of MathJax: link, load, set styles, ids or
+# any attribute, react to the mouse, define names or labels for the whole page.
+_REACHES_OUT = re.compile(
+    r"\\(?:href|url|html[A-Za-z]*|class|style|cssId|data|bbox|mmlToken|includegraphics|input"
+    r"|toggle|endtoggle|mathtip|texttip|require|autoload|set[oO]ptions|mathtoolsset|usetagform"
+    r"|[egx]?def|let|futurelet|global|(?:re)?new(?!line)[A-Za-z]+|provide[A-Za-z]+|Newextarrow"
+    r"|Declare[A-Za-z]+|definecolor|minCDarrow[a-z]+|label|ref|eqref|refeq)(?![A-Za-z])"
+)
+_LABEL = re.compile(r"\\label\s*\{[^{}]*\}")
+
+
+@functools.cache
+def _marks(opener: str, closer: str) -> re.Pattern[str]:
+    """What matters between two delimiters; a backslash takes the next character with it."""
+    return re.compile(rf"{re.escape(closer)}|{re.escape(opener)}|\\.|[{{}}`]", re.DOTALL)
+
+
+def _math_end(source: str, opener: re.Match[str], stop: int) -> int:
+    """Find where the formula after `opener` ends, as MathJax's FindTeX does but stricter.
+
+    Any second delimiter or code span decides at once, so that a text full of openers stays linear.
+
+    Returns:
+        The index after the closing delimiter, or -1 if this is not a formula.
+    """
+    closer = opener[0].translate({ord("("): ")", ord("["): "]"}).replace(r"\begin", r"\end")
+    begin, depth = opener.end(), 0
+    for mark in _marks(opener[0], closer).finditer(source, begin, min(stop, begin + _MAX_FORMULA)):
+        if mark[0] == closer and depth == 0 and source[begin : mark.start()].strip():
+            return mark.end()
+        if mark[0] in {closer, opener[0], "`"}:
+            return -1
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+    return -1
+
+
+def _inline_math(state: StateInline, silent: bool) -> bool:
+    opener = _INLINE_OPENER.match(state.src, state.pos)
+    end = _math_end(state.src, opener, state.posMax) if opener else -1
+    if not opener or end < 0:
+        return False
+    if opener[0] == "$" and not _INLINE_DOLLAR_ENDS.match(state.src, end - 1):
+        return False
+    if not silent:
+        state.push("math_inline", "span", 0).content = state.src[state.pos : end]
+    state.pos = end
+    return True
+
+
+def _block_math(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    begin = state.bMarks[start_line] + state.tShift[start_line]
+    opener = _BLOCK_OPENER.match(state.src, begin, state.eMarks[start_line])
+    if not opener or state.is_code_block(start_line):
+        return False
+    end = _math_end(state.src, opener, len(state.src))
+    last = start_line + state.src.count("\n", begin, end)
+    if end < 0 or last >= end_line or state.src[end : state.eMarks[last]].strip():
+        return False
+    for line in range(start_line + 1, last + 1):
+        if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
+            return False
+    if not silent:
+        token = state.push("math_block", "p", 0)
+        token.content = state.getLines(start_line, last + 1, state.blkIndent, False).strip()
+        token.map = [start_line, last + 1]
+        state.line = last + 1
+    return True
+
+
+def _render_math(token: Token) -> str:
+    formula = _LABEL.sub("", token.content)
+    if _REACHES_OUT.search(formula):
+        return f"<code>{html.escape(formula)}</code>"
+    return f'<span class="{_MATH}">{html.escape(formula)}</span>'
+
+
+def _render_math_block(token: Token) -> str:
+    return f"<p>{_render_math(token)}</p>\n"
+
+
+# Code, images and table cells, which markdown-it would render differently.
+
+
+def _render_code(token: Token) -> str:
+    language = re.sub(r"[^\w+#.-].*", "", token.info.strip(), flags=re.DOTALL).lower()
+    code = _highlight(token.content, language) or html.escape(token.content)
+    return f'<div class="highlight"><pre>{code}</pre></div>\n'
+
+
+def _highlight(code: str, language: str) -> str | None:
+    """Colour code with Pygments' short classes; None if that cannot be done."""
+    from pygments import highlight
+    from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    if language not in _languages() or len(code) > _MAX_HIGHLIGHTED:
+        return None
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False)
+        return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+    except Exception:  # noqa: BLE001 - code that one of 500 lexers fails on is shown without colours
+        return None
+
+
+@functools.cache
+def _languages() -> frozenset[str]:
+    """Names that Pygments itself knows; asking it for another searches every installed plugin."""
+    from pygments.lexers import get_all_lexers
+
+    return frozenset(alias for _, names, _, _ in get_all_lexers(plugins=False) for alias in names)
+
+
+def _unlink_linked_images(state: StateCore) -> None:
+    """An image inside a link is its description: a link cannot hold another."""
+    for block in state.tokens:
+        linked = False
+        for token in block.children or ():
+            if token.type in {"link_open", "link_close"}:
+                linked = token.type == "link_open"
+            elif token.type == "image" and linked:
+                token.type = "text"
+
+
+def _render_image(token: Token) -> str:
+    address = html.escape(str(token.attrGet("src")))
+    return f'<a href="{address}">{html.escape(token.content) or address}</a>'
+
+
+def _render_cell_open(token: Token) -> str:
+    style = str(token.attrGet("style") or "text-align:left")
+    return f'<{token.tag}><div align="{style.removeprefix("text-align:")}">'
+
+
+def _render_cell_close(token: Token) -> str:
+    return f"</div></{token.tag}>\n"
+
+
+_RENDERERS: dict[str, Callable[[Token], str]] = {
+    "code_block": _render_code,
+    "fence": _render_code,
+    "image": _render_image,
+    "math_block": _render_math_block,
+    "math_inline": _render_math,
+    "td_close": _render_cell_close,
+    "td_open": _render_cell_open,
+    "th_close": _render_cell_close,
+    "th_open": _render_cell_open,
+}
+
+
+def _one_token(render: Callable[[Token], str]) -> Callable[..., str]:
+    """Make a render rule, which in markdown-it is a method over all tokens, of a function of one."""
+    return lambda _renderer, tokens, idx, *_: render(tokens[idx])

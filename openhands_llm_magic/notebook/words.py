@@ -1,0 +1,48 @@
+"""The short texts about waits: a countdown while one lasts, and a note when it is over."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Reply, Retrying
+
+SET_BY = {
+    "server": "a wait that the server asks for",
+    "policy": "a wait of the retry policy",
+}
+
+
+def seconds(duration_s: float) -> str:
+    """Write a duration with its unit, to a tenth of a second."""
+    return f"{round(duration_s, 1):g} s"
+
+
+def countdown_words(retrying: Retrying, remaining_s: float) -> str:
+    """Write a wait as it is counted down.
+
+    Example: "a rate limit (429): retry 1 of 4 in 3 s, a wait that the server asks for".
+    """
+    fault = retrying.caused_by
+    status = f" ({fault.status})" if fault.status else ""
+    return (
+        f"{fault.label}{status}: retry {retrying.retry} of {retrying.of} in"
+        f" {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
+    )
+
+
+def note_words(reply: Reply) -> str:
+    """Write the note that stays: what was waited for, or nothing when there were no retries.
+
+    Example: "waited 12 s for a rate limit, 2 retries".
+    """
+    if not reply.waits:
+        return ""
+    waited: defaultdict[str, float] = defaultdict(float)
+    for wait in reply.waits:
+        waited[wait.caused_by.label] += wait.wait_s
+    causes = " and ".join(f"{seconds(wait_s)} for {label}" for label, wait_s in waited.items())
+    retries = len(reply.waits)
+    return f"waited {causes}, {retries} {'retry' if retries == 1 else 'retries'}"
