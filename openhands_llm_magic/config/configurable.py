@@ -73,6 +73,10 @@ class LLMSettings(Configurable):
     # The body's namespace is what the metaclass turns into traits.
     locals().update({name: _trait(setting) for name, setting in SETTINGS.items()})
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __init__(self, **kwargs: Any) -> None:
         self._file: Path | None = None
         self._read: tuple[object, Document] | None = None

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import threading
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ def load() -> Any:
                 del os.environ[name]
             else:
                 os.environ[name] = before
+        warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
         return litellm
 
 
@@ -100,6 +102,7 @@ class _Quiet:
     OURS = {  # noqa: RUF012 - a constant
         "suppress_debug_info": True,  # else each failure prints "Give Feedback / Get Help"
         "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,  # else 100 equal chunks are an error
+        "disable_hf_tokenizer_download": True,  # else counting Llama's tokens waits for a download
         "num_retries": None,  # a failure resets it, and the user's would be added to ours
     }
 
@@ -202,8 +205,8 @@ def _open(
     stream.run_success_logging_and_cache_storage = lambda *_, **__: None
     source = stream.completion_stream or stream.fetch_sync_stream()
     cleanup.callback(_close, source)
-    if hasattr(source, "response_iterator") and provider in ("gemini", "vertex_ai"):
-        source.response_iterator = tap.lines(source.response_iterator)
+    if provider in ("gemini", "vertex_ai") and hasattr(source, "streaming_response"):
+        source.streaming_response = tap.lines(source.streaming_response)
     stream.completion_stream = tap.chunks(source)
     return iter(stream)
 

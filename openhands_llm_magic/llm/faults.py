@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic import errors
@@ -40,6 +39,7 @@ errors, so the code decides and never the text."""
 WORDS_LIMIT = 300
 """Characters of the server's own words that are quoted."""
 
+_LITELLM_SUFFIX = re.compile(r"\nTraceback|\.? Original exception: |\.? Handle with `litellm\.")
 _LITELLM_PREFIX = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?: - |: | ))+")
 
 
@@ -174,7 +174,7 @@ def _words(exc: BaseException, body: Mapping[str, Any]) -> str:
     """Return the server's own words on one line."""
     words = body.get("message")
     if not isinstance(words, str) or not words.strip():
-        words = _LITELLM_PREFIX.sub("", str(exc).split("\nTraceback", 1)[0])
+        words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
     words = " ".join(words.split())
     return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
 
@@ -212,6 +212,8 @@ def _number(text: str | None) -> float | None:
 
 def _until_s(date: str, servers_now: str | None) -> float | None:
     """Return the seconds until an HTTP date, by the server's own clock where it tells it."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 10 ms at import
+
     try:
         then_s = parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):

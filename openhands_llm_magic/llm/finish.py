@@ -25,6 +25,7 @@ class FinishTap:
         self.finish_reason: str | None = None
         self.usage_seen = False
         self.understood = False
+        self._reads_lines = False
 
     @property
     def cut_short(self) -> bool:
@@ -42,7 +43,7 @@ class FinishTap:
 
     def lines(self, lines: Iterable[Any]) -> Iterator[Any]:
         """Pass Gemini's raw lines on unchanged: LiteLLM makes a finish out of their end."""
-        self.understood = True
+        self.understood = self._reads_lines = True
         for line in lines:
             text = line.decode(errors="replace") if isinstance(line, bytes) else str(line)
             if '"finishReason"' in text:
@@ -59,5 +60,5 @@ class FinishTap:
     def _note_choices(self, chunk: Any) -> None:
         self.understood = True
         self.usage_seen |= bool(getattr(chunk, "usage", None))
-        for choice in chunk.choices or ():
+        for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason

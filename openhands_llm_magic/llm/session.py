@@ -11,7 +11,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor, Secret
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm import client, practice
+from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import (
     Event,
     Failed,
@@ -25,6 +25,11 @@ from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+PRACTICE_PREFIX = "practice/"
+"""Models with this prefix are answered on this machine, see `llm.practice`."""
+
+NO_KEY = Secret("")
 
 _KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
@@ -113,12 +118,15 @@ def _request(settings: Snapshot, messages: list[dict[str, str]]) -> client.Reque
     options = {
         setting.sent_as: value.get_secret_value() if isinstance(value, Secret) else value
         for setting in SETTINGS.values()
-        if setting.sent_as and (value := getattr(settings, setting.name)) is not None
+        # An empty text is what a person writes for "none"; OpenHands passes it on as such.
+        if setting.sent_as and (value := getattr(settings, setting.name)) not in (None, "", NO_KEY)
     }
     model = options.pop("model")
-    if model.startswith(practice.PREFIX):
+    if model.startswith(PRACTICE_PREFIX):
+        from openhands_llm_magic.llm import practice  # noqa: PLC0415 - its server is rarely needed
+
         server = practice.running()
-        model = "openai/" + model.removeprefix(practice.PREFIX)
+        model = "openai/" + model.removeprefix(PRACTICE_PREFIX)
         options |= {"base_url": server.base_url, "api_key": server.key}
     return client.Request(model, messages, options)
 
@@ -134,6 +142,10 @@ def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
                     yield TextDelta(text)
                 if not isinstance(event, TextDelta):
                     yield event
+    except KeyboardInterrupt:
+        if text := held.flush():
+            yield TextDelta(text)
+        raise
     except errors.RequestError as error:
         if text := held.flush():
             yield TextDelta(text)

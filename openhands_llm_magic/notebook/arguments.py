@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import re
 import shlex
@@ -82,6 +81,8 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
     words, prompt = _split(line)
     known, unknown = parser().parse_known_args(words)
     if unknown:
+        import difflib  # noqa: PLC0415 - for an error alone
+
         name = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(name, parser()._option_string_actions, n=1)  # noqa: SLF001 - argparse has no public list of its options
         hint = f"did you mean {near[0]}?" if near else "`%%llm?` lists the options."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ HELP = """Show or change the settings that prompts are sent with.
     %llm_config --show NAME ...       the same for some settings
     %llm_config num_retries=6 model=openai/gpt-4o
                                       change settings for this session, all of them or none
-    %llm_config temperature=none      unset a setting
+    %llm_config timeout=none          unset a setting
     %llm_config api_key               ask for the key, without showing it
     %llm_config api_key=$NAME         take the key from a variable of the notebook
     %llm_config --reset NAME ...      forget what this session changed (without a name, all of it)
@@ -58,9 +57,15 @@ def run(line: str, settings: LLMSettings, variables: Mapping[str, object]) -> No
                 " NAME=VALUE. `%llm_config?` explains them."
             )
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
-            settings.change({name: getpass.getpass(f"{name}: ")})
+            settings.change({name: _asked(name)})
         case _:
             settings.change(dict(_change(word, variables) for word in words))
+
+
+def _asked(name: str) -> str:
+    from getpass import getpass  # noqa: PLC0415 - rarely needed
+
+    return getpass(f"{name}: ")
 
 
 def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:

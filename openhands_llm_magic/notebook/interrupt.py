@@ -22,9 +22,15 @@ class Interrupts:
     destructor), one that comes `UNWINDING_S` later is heard again.
 
     Signals arrive on the main thread only; elsewhere this does nothing.
+
+    Args:
+        in_kernel: Whether ipykernel runs the cell. It loses its reply to the front end when an
+            interrupt arrives between the cell's end and that reply, so after a stop second
+            interrupts stay ignored until then; ipykernel itself resets the signal afterwards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_kernel: bool) -> None:
+        self._in_kernel = in_kernel
         self._raised_at_s: float | None = None
         self._cleaning = False
 
@@ -40,7 +46,9 @@ class Interrupts:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._on_main_thread:
+        self._cleaning = False
+        stopped = self._raised_at_s is not None
+        if self._on_main_thread and not (stopped and self._in_kernel):
             signal.signal(signal.SIGINT, self._previous)
 
     def clean_up(self) -> None:

@@ -77,7 +77,7 @@ class LLMMagics(Magics):
         """Show a request to its end, whatever that is, and fold it into its reply."""
         view = display.view_on(display.surface(self.shell), model, self._clock)
         builder = ReplyBuilder(model)
-        with Interrupts() as interrupts:
+        with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
             try:
                 with contextlib.closing(events):
                     for event in events:

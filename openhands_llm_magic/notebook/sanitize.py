@@ -31,15 +31,18 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-MAX_RENDERED = 200_000
+MAX_RENDERED = 100_000
 """Longest text, in characters, that is rendered; a longer one is shown as it is."""
 
-_MAX_HIGHLIGHTED = 50_000  # Characters; some lexers slow down faster than their input grows.
+# Two shapes on which markdown-it takes quadratic time: so many brackets 0.5 s, this depth 2 s.
+_MAX_BRACKETS = 20_000
+_DEEP_QUOTE = re.compile(r"^(?:[ \t\d*+.)-]*>){10}", re.MULTILINE)
+_MAX_NESTING = 100  # Levels, where markdown-it starts to drop text. (CommonMark's preset: 20.)
 _MAX_FORMULA = 5_000  # Characters; MathJax's own buffer holds no more.
 
-_TAGS = {"a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"}
-_TAGS |= {"li", "ol", "p", "pre", "s", "span", "strong"}
-_TAGS |= {"table", "tbody", "td", "th", "thead", "tr", "ul"}
+_BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".format, range(1, 7))}
+_INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
+_TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
 _URL = re.compile(r"(?:https?://|mailto:)\S", re.IGNORECASE)
 
@@ -54,21 +57,24 @@ def to_html(markdown: str) -> str:
     link, a link leads to http, https or mailto only and opens a new tab.
 
     Returns:
-        One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text longer than
-        `MAX_RENDERED` or nested too deeply for the caller's stack.
+        One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text that is longer
+        than `MAX_RENDERED`, nested too deeply, or of a shape that would take seconds.
     """
     import nh3
 
     text = to_plain(markdown)
-    if len(text) > MAX_RENDERED:
+    if len(text) > MAX_RENDERED or text.count("[") > _MAX_BRACKETS or _DEEP_QUOTE.search(text):
         return plain_to_html(text)
+    parser = _parser()
     try:
-        rendered = _parser().render(text)
+        tokens = parser.parse(text)
     except RecursionError:
         return plain_to_html(text)
+    if any(token.level >= _MAX_NESTING - 1 for token in tokens):
+        return plain_to_html(text)
     body = nh3.clean(
-        rendered,
-        tags=_TAGS,
+        str(parser.renderer.render(tokens, parser.options, {})),
+        tags=_BLOCKS | _INLINES | _TABLES,
         attributes=_ATTRIBUTES,
         tag_attribute_values=_attribute_values(),
         set_tag_attribute_values={"a": {"target": "_blank"}},
@@ -101,11 +107,9 @@ def plain_to_html(text: str) -> str:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    # CommonMark's own limit of 20 levels drops what is nested deeper.
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 100})
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
-    # Replacing the method is how markdown-it takes a rule for links.
-    parser.validateLink = _is_web_address  # type: ignore[method-assign]
+    parser.validateLink = _is_web_address  # type: ignore[method-assign] # its way to set one
     # Before "escape", for which \( is a parenthesis.
     parser.inline.ruler.before("escape", "math", _inline_math)
     parser.block.ruler.before(
@@ -135,11 +139,9 @@ def _is_web_address(url: str) -> bool:
 
 # Mathematics: found here so that Markdown leaves it alone and MathJax sees nothing else.
 
-_ENVIRONMENT = (
-    r"(?:align|alignat|aligned|array|cases|eqnarray|equation|gather|multline|split|[bpvBV]?matrix)"
-)
+_ENVIRONMENT = r"(?:align|array|cases|eqnarray|equation|gather|multline|split|[bpvBV]?matrix)"
 _BLOCK_OPENER = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
-_INLINE_OPENER = re.compile(r"(?<![A-Za-z$])\$(?![\s$])|\$\$|\\[(\[]")
+_INLINE_OPENER = re.compile(r"(?<![A-Za-z$])\$(?![\s$])|\$\$|\\\(|(?<![0-9A-Za-z])\\\[")
 # Pandoc's rule, by which "$5 or $6" and "$5-$6" are money, and for shell "$HOME/$USER", "${A}${B}".
 _INLINE_DOLLAR_ENDS = re.compile(r"(?<!\s)\$(?![0-9_{]|[A-Z]{2})")
 
@@ -198,8 +200,10 @@ def _block_math(state: StateBlock, start_line: int, end_line: int, silent: bool)
     if not opener or state.is_code_block(start_line):
         return False
     end = _math_end(state.src, opener, len(state.src))
+    if end < 0:
+        return False
     last = start_line + state.src.count("\n", begin, end)
-    if end < 0 or last >= end_line or state.src[end : state.eMarks[last]].strip():
+    if last >= end_line or state.src[end : state.eMarks[last]].strip():
         return False
     for line in range(start_line + 1, last + 1):
         if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
@@ -219,10 +223,6 @@ def _render_math(token: Token) -> str:
     return f'<span class="{_MATH}">{html.escape(formula)}</span>'
 
 
-def _render_math_block(token: Token) -> str:
-    return f"<p>{_render_math(token)}</p>\n"
-
-
 # Code, images and table cells, which markdown-it would render differently.
 
 
@@ -234,17 +234,22 @@ def _render_code(token: Token) -> str:
 
 def _highlight(code: str, language: str) -> str | None:
     """Colour code with Pygments' short classes; None if that cannot be done."""
+    if language not in _languages():
+        return None
+    try:
+        return _highlighter(language)(code)
+    except Exception:  # noqa: BLE001 - code that one of 500 lexers fails on is shown without colours
+        return None
+
+
+@functools.cache
+def _highlighter(language: str) -> Callable[[str], str]:
     from pygments import highlight
     from pygments.formatters.html import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
 
-    if language not in _languages() or len(code) > _MAX_HIGHLIGHTED:
-        return None
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-        return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
-    except Exception:  # noqa: BLE001 - code that one of 500 lexers fails on is shown without colours
-        return None
+    lexer = get_lexer_by_name(language, stripnl=False)
+    return functools.partial(highlight, lexer=lexer, formatter=HtmlFormatter(nowrap=True))
 
 
 @functools.cache
@@ -276,23 +281,19 @@ def _render_cell_open(token: Token) -> str:
     return f'<{token.tag}><div align="{style.removeprefix("text-align:")}">'
 
 
-def _render_cell_close(token: Token) -> str:
-    return f"</div></{token.tag}>\n"
-
-
 _RENDERERS: dict[str, Callable[[Token], str]] = {
     "code_block": _render_code,
     "fence": _render_code,
     "image": _render_image,
-    "math_block": _render_math_block,
+    "math_block": lambda token: f"<p>{_render_math(token)}</p>\n",
     "math_inline": _render_math,
-    "td_close": _render_cell_close,
+    "td_close": lambda _token: "</div></td>\n",
     "td_open": _render_cell_open,
-    "th_close": _render_cell_close,
+    "th_close": lambda _token: "</div></th>\n",
     "th_open": _render_cell_open,
 }
 
 
 def _one_token(render: Callable[[Token], str]) -> Callable[..., str]:
-    """Make a render rule, which in markdown-it is a method over all tokens, of a function of one."""
+    """Make a render rule, to markdown-it a method over all tokens, of a function of one."""
     return lambda _renderer, tokens, idx, *_: render(tokens[idx])

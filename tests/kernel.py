@@ -1,0 +1,154 @@
+"""A real ipykernel, driven over jupyter_client as a front end drives it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_client.manager import KernelManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+Front = Literal["lab", "console", "nobody"]
+
+REQUESTS: dict[Front, tuple[dict[str, Any], bool]] = {
+    "lab": ({"cellId": "cell-1"}, True),
+    "console": ({}, True),
+    "nobody": ({}, False),  # nbclient and nbval
+}
+"""What tells the front ends apart: an execute request's metadata and its `allow_stdin`."""
+
+PATIENCE_S = 60
+
+
+@dataclass
+class Ran:
+    """What came of one cell.
+
+    Attributes:
+        messages: Every iopub message of it, in order.
+        times_s: When each arrived, on the monotonic clock.
+        reply: The content of the kernel's execute reply.
+    """
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    reply: dict[str, Any] = field(default_factory=dict)
+
+    def contents(self, *kinds: str) -> list[dict[str, Any]]:
+        """The contents of the messages of some kinds."""
+        return [m["content"] for m in self.messages if m["header"]["msg_type"] in kinds]
+
+    @property
+    def error(self) -> str | None:
+        """The one traceback that a front end shows, or None."""
+        shown = ["\n".join(content["traceback"]) for content in self.contents("error")]
+        assert len(shown) <= 1
+        return shown[0] if shown else None
+
+    @property
+    def stdout(self) -> str:
+        """All that was written to the streams."""
+        return "".join(content["text"] for content in self.contents("stream"))
+
+    @property
+    def updates(self) -> list[str]:
+        """The texts of every state of the live area, each of its updates one."""
+        return [
+            content["data"].get("text/plain", "") + content["data"].get("text/html", "")
+            for content in self.contents("display_data", "update_display_data")
+        ]
+
+    @property
+    def outputs(self) -> list[dict[str, str]]:
+        """The MIME bundles that stand below the cell at the end, updates applied."""
+        shown: dict[object, dict[str, str]] = {}
+        for number, message in enumerate(self.messages):
+            kind, content = message["header"]["msg_type"], message["content"]
+            if kind in ("display_data", "execute_result", "update_display_data"):
+                key = content.get("transient", {}).get("display_id", number)
+                shown[key] = content["data"]
+        return list(shown.values())
+
+    @property
+    def everything(self) -> str:
+        """All that the kernel published and replied, as JSON."""
+        return json.dumps([self.messages, self.reply], default=str)
+
+
+class Kernel:
+    """A running kernel.
+
+    Args:
+        env: Its whole environment.
+        cwd: Its working directory.
+    """
+
+    def __init__(self, env: dict[str, str], cwd: str) -> None:
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(env=env, cwd=cwd)
+        self._client = self._manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=PATIENCE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+    def interrupt(self) -> None:
+        """Do what the interrupt button does."""
+        self._manager.interrupt_kernel()
+
+    def run(
+        self,
+        code: str,
+        front: Front = "lab",
+        on_message: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Ran:
+        """Run a cell to its end.
+
+        Args:
+            code: The cell.
+            front: The front end to be.
+            on_message: Called with each iopub message of the cell as it arrives.
+        """
+        metadata, allow_stdin = REQUESTS[front]
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        content |= {"allow_stdin": allow_stdin, "stop_on_error": False}
+        request = self._client.session.msg("execute_request", content, metadata=metadata)
+        self._client.shell_channel.send(request)
+        return self._collect(request["header"]["msg_id"], on_message)
+
+    def _collect(self, request_id: str, on_message: Callable[[dict[str, Any]], None] | None) -> Ran:
+        ran = Ran()
+        until_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until_s:
+            try:
+                message = self._client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if message["parent_header"].get("msg_id") != request_id:
+                continue
+            ran.messages.append(message)
+            ran.times_s.append(time.monotonic())
+            if on_message is not None:
+                on_message(message)
+            if message["content"].get("execution_state") == "idle":
+                ran.reply = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
+                return ran
+        raise AssertionError(f"the cell did not end within {PATIENCE_S} s: {ran.everything}")

@@ -1,0 +1,122 @@
+"""What a `ModelServer` can be told to do with a request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A correct answer: streamed, one event for each chunk, or whole, as the request asks.
+
+    Attributes:
+        text: The answer; a stream sends it word by word.
+        chunks: The pieces of a stream, in place of `text`.
+        finish_reason: In OpenAI's words; sent in the dialect's own. None leaves it out.
+        usage: Tokens of the prompt and of the answer, or None for none.
+        reasoning: What the model thought first; a stream sends it as one piece.
+        headers: HTTP headers to add, for instance `x-ratelimit-remaining-requests`.
+        content_type: A wrong Content-Type to send in place of the right one.
+        between_chunks: Called after each chunk of a stream with the number sent so far, so that
+            a test can act at that moment. It must come back even when the test fails.
+    """
+
+    text: str = "Hello from the model."
+    chunks: tuple[str, ...] | None = None
+    finish_reason: str | None = "stop"
+    usage: tuple[int, int] | None = (7, 5)
+    reasoning: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None
+    between_chunks: Callable[[int], object] | None = None
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """What a stream sends, piece by piece."""
+        if self.chunks is not None:
+            return self.chunks
+        return tuple(re.findall(r"\S+\s*|^\s+", self.text))
+
+    @property
+    def whole(self) -> str:
+        """The complete text."""
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """An error, in the form the provider really uses.
+
+    Attributes:
+        status: The HTTP status.
+        headers: HTTP headers to add, for instance `retry-after`.
+        code: The provider's word for the error (OpenAI's code, Anthropic's type, Gemini's status);
+            None takes the usual one for the status.
+        message: The text for people.
+        details: Gemini's `details`, for instance a RetryInfo.
+        body: The whole body, in place of all that.
+        after_chunks: Send it as an event of a stream that began with status 200, after so many
+            chunks. A request that does not stream gets the plain error.
+        of: The answer whose chunks come before.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    code: str | None = None
+    message: str = "The model refused."
+    details: tuple[Mapping[str, Any], ...] = ()
+    body: bytes | None = None
+    after_chunks: int | None = None
+    of: Answer = Answer()
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An answer that breaks off.
+
+    A request that does not stream gets half of the body where a stream gets some of the chunks.
+
+    Attributes:
+        after_chunks: Chunks that a stream sends first; None means 2, and for a reset that not a
+            byte is sent.
+        how: abort (the connection closes inside a chunked or counted body), close (a body that
+            ends with the connection ends early), no_finish (a well-formed end without a reason to
+            stop), done_only (nothing but the end mark, where the dialect has one), empty (no
+            body), reset (a TCP reset).
+        of: The answer that is cut.
+    """
+
+    after_chunks: int | None = None
+    how: Literal["abort", "close", "no_finish", "done_only", "empty", "reset"] = "abort"
+    of: Answer = Answer()
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Any bytes, such as a page of HTML or a stream that is not well-formed."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Silence until the client hangs up or the server stops.
+
+    Attributes:
+        after_chunks: Chunks that a stream sends first; with 0 not even the status line comes.
+        of: The answer that gets stuck.
+    """
+
+    after_chunks: int = 0
+    of: Answer = Answer()
+
+
+Step = Answer | Refuse | Cut | Raw | Hang

@@ -1,0 +1,31 @@
+"""Fixtures of the notebook floor: one kernel for the whole run, as its start is what costs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def running_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel with the extension loaded."""
+    home = tmp_path_factory.mktemp("home")
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    with Kernel(env, cwd=str(tmp_path_factory.mktemp("folder"))) as kernel:
+        loaded = kernel.run("%load_ext openhands_llm_magic")
+        assert loaded.reply["status"] == "ok"
+        yield kernel
+
+
+@pytest.fixture
+def kernel(running_kernel: Kernel) -> Kernel:
+    """The kernel, with the settings of a fresh session."""
+    running_kernel.run("%llm_config --reset")
+    running_kernel.run("%llm_config model=practice/echo")
+    return running_kernel

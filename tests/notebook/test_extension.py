@@ -1,0 +1,72 @@
+"""What `%load_ext openhands_llm_magic` brings, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fresh_kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel of its own, without the extension."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with Kernel({"PATH": os.environ["PATH"], "HOME": str(home)}, str(tmp_path)) as kernel:
+        yield kernel
+
+
+def test_litellm_is_imported_behind_the_users_back(fresh_kernel: Kernel) -> None:
+    """`%load_ext` comes back before LiteLLM is imported; a cell that imports waits for it."""
+    fresh_kernel.run("def there(): return 'litellm.main' in __import__('sys').modules")
+    loaded = fresh_kernel.run("%load_ext openhands_llm_magic\nthere()")
+    assert loaded.outputs[0]["text/plain"] == "False"
+    first = fresh_kernel.run("from litellm.exceptions import RateLimitError; there()")
+    assert first.error is None
+    assert first.outputs[0]["text/plain"] == "True"
+
+
+def test_litellm_makes_no_noise(fresh_kernel: Kernel) -> None:
+    """Neither its import nor a failed request prints a warning or a banner."""
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    ran = fresh_kernel.run("%%llm -m openai/x --base-url http://127.0.0.1:9/v1 --num-retries 0\nHi")
+    later = fresh_kernel.run("1")
+    assert ran.error is not None
+    assert ran.stdout == later.stdout == ""
+    switch = "import litellm, os; litellm.suppress_debug_info, 'LITELLM_LOCAL' in str(os.environ)"
+    assert fresh_kernel.run(switch).outputs[0]["text/plain"] == "(False, False)"
+
+
+def test_settings_of_ipython_config_apply(tmp_path: Path) -> None:
+    """The example configuration loads the extension at start and sets a setting."""
+    example = Path(__file__).parents[2] / "jupyter-config" / "ipython_config.py"
+    profile = tmp_path / "home" / ".ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_config.py").write_text(example.read_text())
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+    with Kernel(env, str(tmp_path)) as kernel:
+        shown = kernel.run("%llm_config --show num_retries").stdout
+    assert shown.split() == ["num_retries", "6", "ipython_config"]
+
+
+def test_config_magic_sets_and_shows(kernel: Kernel) -> None:
+    """`%config LLMSettings.num_retries = 7` counts at once and shows as the session's."""
+    kernel.run("%config LLMSettings.num_retries = 7")
+    assert kernel.run("%config LLMSettings.num_retries").outputs[0]["text/plain"] == "7"
+    shown = kernel.run("%llm_config --show num_retries").stdout
+    assert shown.split() == ["num_retries", "7", "this", "session"]
+
+
+def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
+    """After `%unload_ext` the magics are unknown, and loading works again."""
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    fresh_kernel.run("%unload_ext openhands_llm_magic")
+    assert "not found" in fresh_kernel.run("%llm_config").stdout
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    assert "num_retries" in fresh_kernel.run("%llm_config").stdout

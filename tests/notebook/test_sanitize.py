@@ -1,0 +1,269 @@
+"""Nothing in a model's Markdown acts on the notebook, and ordinary Markdown looks right."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_attacks import HTML_ATTACKS, LINK_ATTACKS, MATH_ATTACKS
+
+from openhands_llm_magic.notebook.sanitize import MAX_RENDERED, plain_to_html, to_html, to_plain
+
+BLOCKS = {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre"}
+INLINES = {"a", "br", "code", "em", "s", "span", "strong", "ul"}
+TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
+ATTRIBUTES = {
+    ("a", "href"): r"(https?://|mailto:)\S+",
+    ("a", "rel"): "noopener noreferrer",
+    ("a", "target"): "_blank",
+    ("div", "align"): "left|center|right",
+    ("div", "class"): "highlight|llm-reply mathjax_ignore tex2jax_ignore",
+    ("ol", "start"): r"\d+",
+    ("span", "class"): "[a-z][a-z0-9]{0,3}|llm-math mathjax_process tex2jax_process",
+}
+"""All that may be in the output: the names of the attributes, and what each may hold."""
+
+BRACKETS = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
+OPENER = re.compile(r"\$\$|\\\(|\\\[|\$|\\begin\s*\{([^}]*)\}|\\[\\$]|\\(?:eq)?ref\s*\{[^}]*\}")
+
+
+class Page(HTMLParser):
+    """What a browser and MathJax make of a piece of HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.text, self.forbidden, self.formulas = "", [], []
+        self._stack: list[tuple[str, bool]] = []
+        self._chunk = ""
+        self.feed(source)
+        self.close()
+        self._end_chunk()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in BLOCKS | INLINES | TABLES:
+            self.forbidden.append(tag)
+        for name, value in attrs:
+            if not re.fullmatch(ATTRIBUTES.get((tag, name), "(?!)"), value or ""):
+                self.forbidden.append(f"{tag} {name}={value}")
+        if tag == "br":
+            self._chunk += "\n"
+            return
+        self._end_chunk()
+        # MathJax 3, HTMLDomStrings: a formula never spans two elements.
+        names = str(dict(attrs).get("class")).split()
+        ignored = bool(self._stack and self._stack[-1][1])
+        ignored = (ignored or "mathjax_ignore" in names) and "mathjax_process" not in names
+        if tag != "hr":
+            self._stack.append((tag, ignored or tag in {"pre", "code"}))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._end_chunk()
+        opened, _ = self._stack.pop()
+        assert opened == tag, "badly nested"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if not (self._stack and self._stack[-1][1]):
+            self._chunk += data
+
+    def handle_comment(self, data: str) -> None:
+        self.forbidden.append(f"comment {data}")
+
+    def handle_decl(self, decl: str) -> None:
+        self.forbidden.append(f"declaration {decl}")
+
+    def handle_pi(self, data: str) -> None:
+        self.forbidden.append(f"instruction {data}")
+
+    def _end_chunk(self) -> None:
+        """MathJax 3, FindTeX with JupyterLab's options."""
+        at, chunk, self._chunk = 0, self._chunk, ""
+        while opener := OPENER.search(chunk, at):
+            at = opener.end()
+            if opener[1] is not None:
+                closer = rf"\\end\s*\{{{re.escape(opener[1])}\}}"
+            elif opener[0] in BRACKETS:
+                closer = re.escape(BRACKETS[opener[0]])
+            else:
+                self.formulas += [opener[0]] if "ref" in opener[0] else []
+                continue
+            depth = 0
+            for mark in re.compile(rf"({closer})|\\(?:[a-zA-Z]|.)|[{{}}]").finditer(chunk, at):
+                if mark[1] and depth == 0:
+                    at = mark.end()
+                    self.formulas.append(chunk[opener.start() : at])
+                    break
+                depth = max(0, depth + {"{": 1, "}": -1}.get(mark[0], 0))
+
+
+def cases(attacks: dict[str, str]) -> list[object]:
+    return [pytest.param(attack, id=name) for name, attack in attacks.items()]
+
+
+@pytest.mark.parametrize("attack", cases(HTML_ATTACKS | LINK_ATTACKS | MATH_ATTACKS))
+def test_an_attack_leaves_only_allowed_elements(attack: str) -> None:
+    for wrapped in (attack, f"> {attack}", f"text {attack} text", f"{attack}\n\n$x$ `y` **z**"):
+        assert Page(to_html(wrapped)).forbidden == []
+    assert Page(plain_to_html(attack)).forbidden == []
+
+
+@pytest.mark.parametrize("attack", cases(MATH_ATTACKS))
+def test_mathjax_gets_no_command_of_an_attack(attack: str) -> None:
+    assert [it for it in Page(to_html(attack)).formulas if re.search(r"\\[a-zA-Z]", it)] == []
+
+
+@pytest.mark.parametrize("attack", cases(HTML_ATTACKS))
+def test_html_is_shown_as_text(attack: str) -> None:
+    """The person sees what the model sent, and an attack does not hide what follows it."""
+    text = Page(to_html(f"{attack}\n\nThe end.")).text
+    assert "<" in text or "onmouse" not in attack
+    assert "The end." in text
+
+
+def test_a_formula_that_reaches_out_is_shown_as_code() -> None:
+    assert r"<code>$\href{javascript:x}{y}$</code>" in to_html(r"See $\href{javascript:x}{y}$.")
+
+
+def test_an_image_is_a_link() -> None:
+    link = 'target="_blank" rel="noopener noreferrer"'
+    assert to_html("![A *cat*](http://a.example/c.png)").count(
+        f'<a href="http://a.example/c.png" {link}>A *cat*</a>'
+    )
+    assert f'<a href="http://a.example" {link}>badge</a>' in to_html(
+        "[![badge](http://a.example/b.svg)](http://a.example)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("markdown", "formulas"),
+    [
+        (r"Let $a_1 * b_2 * c_1$ and \(x_1\) be.", ["$a_1 * b_2 * c_1$", r"\(x_1\)"]),
+        (r"So $$y_1 < *z*$$ and \[w_1\] here", ["$$y_1 < *z*$$", r"\[w_1\]"]),
+        ("$$\na\n= b\n- c\n# d\n$$", ["$$\na\n= b\n- c\n# d\n$$"]),
+        ("So:\n\\[\n a \\\\[2pt]\n b\n\\]", ["\\[\n a \\\\[2pt]\n b\n\\]"]),
+        ("\\begin{align*}\na &= 1\n\\end{align*}", ["\\begin{align*}\na &= 1\n\\end{align*}"]),
+        ("> $$\n> a\n> $$\n\n- b\n\n  $$\n  c\n  $$", ["$$\na\n$$", "$$\nc\n$$"]),
+        ("|a|\n|-|\n|$x_1$|", ["$x_1$"]),
+        ("変数$x$は、25$^\\circ$C です", ["$x$", "$^\\circ$"]),
+        (r"$$a \label{eq:1}$$ $\text{5\$}$", ["$$a $$", r"$\text{5\$}$"]),
+        (r"$\left(\newline x\right)$", [r"$\left(\newline x\right)$"]),
+        ("It costs $5 or $6, $5-$6, US$7 or 8$.", []),
+        ("$HOME/$USER, ${A}${B}, $$ and $ $", []),
+        ("`$x$` and ``a $y$``, $a `b$` c$", []),
+        ("```\n$x$\n```\n\n    $y$", []),
+        (r"\$x\$ and \\(x\\) and a\[0\]", []),
+        ("$$\na\n\nb\n$$", []),
+        ("> $$\n> a\n\n$$", []),
+        (r"$a{b$ and \(\)", []),
+        (f"${'x' * 6_000}$", []),
+    ],
+)
+def test_mathjax_sees_the_formulas_and_nothing_else(markdown: str, formulas: list[str]) -> None:
+    assert Page(to_html(markdown)).formulas == formulas
+
+
+def test_code_is_coloured() -> None:
+    shown = to_html('```python\nif x < 1: print("$x$")\n```')
+    assert '<div class="highlight"><pre><span class="k">if</span>' in shown
+    assert '<span class="s2">"$x$"</span>' in shown
+
+
+@pytest.mark.parametrize("fence", ["```", "```no-such-language", "```{python}", "~~~ "])
+def test_code_of_an_unknown_language_is_plain(fence: str) -> None:
+    assert '<div class="highlight"><pre>if x &lt; 1\n</pre></div>' in to_html(
+        f"{fence}\nif x < 1\n"
+    )
+
+
+def test_the_cells_of_a_table_are_aligned() -> None:
+    shown = to_html("|a|b|c|\n|---|:-:|--:|\n|1|**2**|3|")
+    assert '<td><div align="left">1</div></td>' in shown
+    assert '<td><div align="center"><strong>2</strong></div></td>' in shown
+    assert '<td><div align="right">3</div></td>' in shown
+
+
+def test_lists_nest_and_keep_their_numbers() -> None:
+    shown = re.sub(r"\s", "", to_html("3. a\n   - b\n     - c\n4. d"))
+    assert '<olstart="3"><li>a<ul><li>b<ul><li>c</li></ul></li></ul></li><li>d</li></ol>' in shown
+
+
+def test_other_markdown_is_rendered_as_usual() -> None:
+    shown = to_html("## 日本 🎉\n\n**b** *e* ~~s~~ `c`<me@a.example>\\\nnew\n\n> q\n\n---")
+    for piece in (
+        "<h2>日本 🎉</h2>",
+        "<strong>b</strong> <em>e</em> <s>s</s> <code>c</code>",
+        '<a href="mailto:me@a.example" ',
+        "<br>",
+        "<blockquote>\n<p>q</p>\n</blockquote>",
+        "<hr>",
+    ):
+        assert piece in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * (MAX_RENDERED + 1), "[" * 50_000, "> " * 50 + "x", "- " * 60 + "deepest"],
+    ids=["too long", "slow brackets", "slow quotes", "deeper than the renderer goes"],
+)
+def test_a_text_that_cannot_be_rendered_is_shown_as_it_is(text: str) -> None:
+    assert to_html(text) == plain_to_html(text)
+
+
+def test_a_text_too_deep_for_the_stack_is_shown_as_it_is() -> None:
+    text = "- " * 45 + "x"
+    assert to_html(text) != plain_to_html(text)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 50)
+    try:
+        shown = to_html(text)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert shown == plain_to_html(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("**é** 日本 👩‍🚀\tx\n", "**é** 日本 👩‍🚀\tx\n"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("\x1b]0;title\x07\x1b[2J\x9b2Kx\x08\x7f", "]0;title[2J2Kx"),
+        ("a\u202eb\u2066c\u200f", "abc\u200f"),
+        ("\ud83d\ude00 \ud83d", "😀 �"),
+    ],
+    ids=["ordinary", "line ends", "escape sequences", "bidi", "surrogates"],
+)
+def test_plain_text_is_what_a_terminal_does_not_obey(text: str, plain: str) -> None:
+    assert to_plain(text) == plain
+
+
+def test_plain_html_is_escaped() -> None:
+    assert plain_to_html("<b>\x1b&") == "<pre>&lt;b&gt;&amp;</pre>"
+
+
+PIECES = st.sampled_from([*"[]()<>!*_`~$\\{}|-#>&\"'=:; \n\t1.ax", *HTML_ATTACKS.values()])
+PIECES |= st.sampled_from(
+    ["```", "\n\n", "$$", "\\[", "\\]", "\n- ", "\n> ", "    ", "javascript:"]
+)
+PIECES |= st.sampled_from([*LINK_ATTACKS.values(), *MATH_ATTACKS.values()])
+
+
+@given(st.text(st.characters(codec=None)) | st.lists(PIECES, max_size=60).map("".join))
+def test_any_text_is_rendered_and_only_with_allowed_elements(text: str) -> None:
+    page = Page(to_html(text))
+    assert page.forbidden == []
+    assert not re.search(r"\\(href|style|def|newcommand)(?![a-z])", " ".join(page.formulas))
+
+
+def test_importing_the_module_imports_no_renderer() -> None:
+    code = (
+        "import sys, openhands_llm_magic.notebook.sanitize;"
+        "print({'nh3', 'markdown_it', 'pygments'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    assert done.stdout == "set()\n"

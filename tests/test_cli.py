@@ -1,0 +1,105 @@
+"""The command line, in its own process where that matters."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from openhands_llm_magic.cli import COMMANDS, main
+from openhands_llm_magic.llm.practice import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = [sys.executable, "-c", "import sys, openhands_llm_magic.cli as c; sys.exit(c.main())"]
+
+
+@pytest.fixture
+def practice() -> Iterator[subprocess.Popen[str]]:
+    """The practice provider as a person starts it."""
+    command = [*COMMAND, "practice", "--port", "0", "--key", 'with "quotes"']
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def read_until(process: subprocess.Popen[str], end: str) -> str:
+    assert process.stdout is not None
+    text = ""
+    while end not in text:
+        line = process.stdout.readline()
+        assert line, f"the process ended after: {text}"
+        text += line
+    return text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is not sent this way on Windows")
+def test_practice_tells_how_to_use_it_and_ends_with_ctrl_c(
+    practice: subprocess.Popen[str],
+) -> None:
+    """The example is TOML as OpenHands reads it, and a prompt sent with it is answered."""
+    text = read_until(practice, "Ctrl-C")
+    assert "not a language model" in text
+    assert all(f"{name} " in text for name in MODELS)
+    example = re.search(r"  \[llm\]\n(?:  .+\n)+", text)
+    assert example is not None
+    llm = tomllib.loads(dedent(example[0]))["llm"]
+    assert llm["api_key"] == 'with "quotes"'
+    response = httpx.post(
+        f"{llm['base_url']}/chat/completions",
+        headers={"Authorization": f"Bearer {llm['api_key']}"},
+        json={
+            "model": llm["model"].removeprefix("openai/"),
+            "messages": [{"role": "user", "content": "Hello"}],
+        },
+        trust_env=False,
+    )
+    assert "> Hello" in response.json()["choices"][0]["message"]["content"]
+    practice.send_signal(signal.SIGINT)
+    stdout, stderr = practice.communicate(timeout=10)
+    assert practice.returncode == 0
+    assert stdout.split("\n") == ["", "The practice provider has stopped.", ""]
+    assert stderr == ""
+
+
+def test_a_taken_port_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert main(["practice", "--port", f"{port}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf".* cannot listen on port {port} \(.+\)\. .*--port.*\n", err)
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "1.5", ""])
+def test_a_bad_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["practice", "--port", port])
+    assert caught.value.code == 2
+    assert "a whole number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"openhands-llm-magic {version('openhands-llm-magic')}\n"
+
+
+def test_no_arguments_show_the_help_with_every_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: openhands-llm-magic")
+    assert all(f"\n    {name} " in out for name in COMMANDS)

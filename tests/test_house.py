@@ -1,0 +1,182 @@
+"""The house of docs/design.md: imports go down only, and files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "openhands_llm_magic"
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+}
+
+MAY_IMPORT = {
+    "cli": {"cli", "llm", "config", "errors"},
+    "notebook": {"notebook", "llm", "config", "errors"},
+    "llm": {"llm", "config", "errors"},
+    "config": {"config", "errors"},
+    "errors": set[str](),
+}
+"""What each floor of the package may import of the package, at run time or for types."""
+
+FOR_TYPES_ONLY = {(f"{PACKAGE}.errors", f"{PACKAGE}.llm.events.Reply")}
+"""An error carries the reply that came before it, so it names the type; it never imports it."""
+
+HOME_OF = {
+    "IPython": f"{PACKAGE}.notebook",
+    "ipywidgets": f"{PACKAGE}.notebook",
+    "anywidget": f"{PACKAGE}.notebook",
+    "litellm": f"{PACKAGE}.llm.client",
+}
+"""The one place that may import each of these packages."""
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40
+
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: `target` is "package.module.name", as far as the statement says."""
+
+    target: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.target}"
+
+
+def find_imports(
+    node: ast.AST, *, in_function: bool = False, for_types: bool = False
+) -> Iterator[Import]:
+    """Find every import in a piece of code, also `import_module("...")`."""
+    match node:
+        case ast.Import(names=names, lineno=line):
+            for alias in names:
+                yield Import(alias.name, line, in_function, for_types)
+        case ast.ImportFrom(module=module, names=names, lineno=line):
+            for alias in names:
+                yield Import(f"{module}.{alias.name}", line, in_function, for_types)
+        case ast.Call(
+            func=ast.Name("import_module" | "__import__") | ast.Attribute(attr="import_module"),
+            args=[ast.Constant(str(target)), *_],
+            lineno=line,
+        ):
+            yield Import(target, line, in_function, for_types)
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            in_function = True
+        case ast.If(test=ast.Name("TYPE_CHECKING")):
+            for_types = True
+    for child in ast.iter_child_nodes(node):
+        yield from find_imports(child, in_function=in_function, for_types=for_types)
+
+
+def imports_of(module: str) -> list[Import]:
+    """List the imports of one module of the package."""
+    return list(find_imports(ast.parse(MODULES[module].read_text("utf-8"))))
+
+
+def within(name: str, package: str) -> bool:
+    """Tell whether a dotted name is a package or something in it."""
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != PACKAGE])
+def test_imports_go_down_only(module: str) -> None:
+    """This counts imports inside functions and for types alone, too."""
+    allowed = MAY_IMPORT[module.split(".")[1]]
+    upward = [
+        str(one)
+        for one in imports_of(module)
+        if within(one.target, PACKAGE)
+        and one.target.split(".")[1] not in allowed
+        and not (one.for_types and (module, one.target) in FOR_TYPES_ONLY)
+    ]
+
+    assert upward == [], f"{module} may import {sorted(allowed)} of this package"
+
+
+def test_the_package_itself_imports_only_on_use() -> None:
+    at_import = [
+        str(one)
+        for one in imports_of(PACKAGE)
+        if within(one.target, PACKAGE) and not (one.in_function or one.for_types)
+    ]
+
+    assert at_import == [], "import it inside the entry point or the attribute that needs it"
+
+
+@each_module
+def test_heavy_packages_have_one_home(module: str) -> None:
+    """The package's own entry points may import IPython as well, when IPython calls them."""
+    strays = [
+        str(one)
+        for one in imports_of(module)
+        for package, home in HOME_OF.items()
+        if within(one.target, package) and not within(module, home)
+        if not (module == PACKAGE and (one.in_function or one.for_types))
+    ]
+
+    assert strays == [], f"imported in {module}; each has one home: {HOME_OF}"
+
+
+@each_module
+def test_litellm_is_imported_inside_functions_only(module: str) -> None:
+    """Importing it takes seconds, so `%load_ext` must not."""
+    eager = [
+        str(one)
+        for one in imports_of(module)
+        if within(one.target, "litellm") and not one.in_function
+    ]
+
+    assert eager == []
+
+
+@each_module
+def test_files_and_functions_stay_small(module: str) -> None:
+    source = MODULES[module].read_text("utf-8")
+    too_long = [
+        f"{node.name} (line {node.lineno}, {length} lines)"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+
+    file_lines = len(source.splitlines())
+
+    assert file_lines <= MAX_FILE_LINES, f"{module}: split it"
+    assert too_long == [], f"{module}: split them"
+
+
+@pytest.mark.parametrize(
+    ("floor", "heavy"),
+    [
+        (f"{PACKAGE}.config", {"IPython", "ipywidgets", "litellm", "tomlkit"}),
+        (f"{PACKAGE}.llm", {"IPython", "ipywidgets", "litellm", "tomlkit"}),
+        (f"{PACKAGE}.notebook", {"litellm"}),
+    ],
+)
+def test_importing_is_light(floor: str, heavy: set[str]) -> None:
+    """Importing every module of a floor, and so the package itself, in a fresh interpreter."""
+    modules = [name for name in MODULES if within(name, floor)]
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    loaded = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+
+    assert heavy.isdisjoint(loaded)
