@@ -28,7 +28,7 @@ cell still fails, so that "Run All" stops.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply
@@ -73,6 +73,10 @@ class RequestError(LLMMagicError):
         self.status = status
         self.retry_after_s = retry_after_s
         self.reply: Reply | None = None
+
+    def reworded(self, message: str) -> Self:
+        """Return the same failure in other words."""
+        return type(self)(message, status=self.status, retry_after_s=self.retry_after_s)
 
 
 class Stopped(RequestError):  # noqa: N818 - "StoppedError" would read as a failure; a person asked for it

@@ -24,7 +24,7 @@ from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 PRACTICE_PREFIX = "practice/"
 """Models with this prefix are answered on this machine, see `llm.practice`."""
@@ -83,34 +83,43 @@ def stream(
     messages = [{"role": "user", "content": prompt}]
     if system:
         messages.insert(0, {"role": "system", "content": system})
-    return _events(settings, messages, clock)
-
-
-def _events(settings: Snapshot, messages: list[dict[str, str]], clock: Clock) -> Generator[Event]:
-    """Run the request under the retry policy; a failure is explained to the person."""
     request = _request(settings, messages)
-    redactor = Redactor(
-        [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
-    )
-    events = with_retries(
-        lambda: _redacted(client.send(request), redactor),
-        RetryPolicy.from_settings(settings),
-        clock,
-    )
+    keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
+    redactor = Redactor(keys)
+    return _redacted(_explained(request, settings, redactor, clock), redactor)
+
+
+def stop(events: Generator[Event]) -> Iterator[Event]:
+    """Stop a request between two of its events and yield the text that it still held back.
+
+    Text that could be the beginning of a key is held back until more of it has come.
+    """
+    with contextlib.suppress(KeyboardInterrupt, StopIteration), contextlib.closing(events):
+        yield events.throw(KeyboardInterrupt)
+
+
+def _explained(
+    request: client.Request, settings: Snapshot, redactor: Redactor, clock: Clock
+) -> Generator[Event]:
+    """Run the request under the retry policy; a failure is explained to the person."""
+
+    def attempt() -> Iterator[Event]:
+        try:
+            yield from client.send(request)
+        except errors.RequestError as error:  # some servers echo the key that they refuse
+            raise error.reworded(redactor.redact(str(error))) from None
+
     retries = 0
-    with contextlib.closing(events):
-        for event in events:
-            match event:
-                case Retrying(retry=retries):
-                    yield event
-                case Failed(error):
-                    keyless = "api_key" not in request.options
-                    missing = client.missing_key_variables(request.model) if keyless else ()
-                    yield Failed(
-                        explained(error, settings, retries=retries, missing_variables=missing)
-                    )
-                case _:
-                    yield event
+    for event in with_retries(attempt, RetryPolicy.from_settings(settings), clock):
+        match event:
+            case Retrying(retry=retries):
+                yield event
+            case Failed(error):
+                keyless = "api_key" not in request.options
+                missing = client.missing_key_variables(request.model) if keyless else ()
+                yield Failed(explained(error, settings, retries=retries, missing_variables=missing))
+            case _:
+                yield event
 
 
 def _request(settings: Snapshot, messages: list[dict[str, str]]) -> client.Request:
@@ -132,7 +141,7 @@ def _request(settings: Snapshot, messages: list[dict[str, str]]) -> client.Reque
 
 
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
-    """Mask known keys in an attempt's text and in its failure: some servers echo them."""
+    """Mask known keys in the answer, whatever pieces they come in."""
     held = redactor.stream()
     try:
         with contextlib.closing(events):
@@ -146,12 +155,6 @@ def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
         if text := held.flush():
             yield TextDelta(text)
         raise
-    except errors.RequestError as error:
-        if text := held.flush():
-            yield TextDelta(text)
-        raise type(error)(
-            redactor.redact(str(error)), status=error.status, retry_after_s=error.retry_after_s
-        ) from None
 
 
 def _environment_keys() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -79,12 +78,13 @@ class LLMMagics(Magics):
         builder = ReplyBuilder(model)
         with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
             try:
-                with contextlib.closing(events):
-                    for event in events:
-                        builder.add(event)
-                        view.update(event, builder)
+                for event in events:
+                    builder.add(event)
+                    view.update(event, builder)
             except KeyboardInterrupt:
                 interrupts.clean_up()
+                for event in session.stop(events):
+                    builder.add(event)
                 builder.add(Failed(Stopped(f"stopped; what {model} had answered is in `_`.")))
             interrupts.clean_up()
             reply = builder.reply

@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all the set-up; they need only make and Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+QUICKSTART := notebooks/01_quickstart.ipynb
+
+# Notebooks run without the keys, settings, profile and kernels of whoever runs them, so that they
+# show the same on every machine.
+CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lab format benchmarks constraints clean
+
+help: ## List what make can do here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.installed-demo ## Run the quickstart notebook and print what it shows
+	@$(CLEAN_ENV) $(BIN)/python notebooks/show.py $(QUICKSTART)
+
+test: $(VENV)/.installed-dev ## Run all that CI runs: lint, types, notebooks, tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(CLEAN_ENV) $(BIN)/python -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
+	$(BIN)/python -m pytest
+
+lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
+	$(BIN)/jupyter-lab $(QUICKSTART)
+
+format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+benchmarks: $(VENV)/.installed-dev ## Measure again and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
+
+# Run it on the oldest Python: some packages are needed only there.
+constraints: $(VENV)/.installed-dev ## Write the environment's versions to constraints.txt
+	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/freeze.txt
+	@{ echo "# The versions that the tests pass with, wheels only, for Python 3.11 to 3.13."; \
+	   echo "# Written by \`make constraints\` on $$($(BIN)/python -V)."; \
+	   cat $(VENV)/freeze.txt; } > constraints.txt
+
+clean: ## Remove the environment and all that was built
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp of one extra: demo, lab or dev.
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "Installing into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,12 @@
+"""An IPython profile that loads the extension at start and retries six times.
+
+Copy it into your profile's folder, which `ipython locate profile` prints, or add its lines to the
+`ipython_config.py` that is there already. Notebook kernels and terminal IPython both read it.
+Every setting that `%llm_config` shows can be given as `c.LLMSettings.NAME`, except a key: keys stay
+in the environment or in `config.toml`.
+"""
+
+c = get_config()  # noqa: F821 - IPython defines it when it runs this file
+
+c.InteractiveShellApp.extensions.append("openhands_llm_magic")
+c.LLMSettings.num_retries = 6

@@ -1,0 +1,74 @@
+"""Run a notebook for real and print it as text: `python show.py NOTEBOOK`.
+
+`make demo` uses it. A cell that fails ends it with exit status 1, unless the cell is tagged
+`raises-exception`, as in nbclient and nbval.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT_S = 120
+"""Seconds that one cell may take."""
+
+
+def as_text(output: Mapping[str, Any]) -> str:
+    """Give what a terminal can show of one cell output."""
+    match output:
+        case {"output_type": "stream", "text": text}:
+            return str(text).rstrip("\n")
+        case {"output_type": "error", "ename": name, "evalue": message}:
+            return f"{name}: {message}"
+        case {"data": {"text/plain": text}}:
+            return str(text)
+        case _:
+            return ""
+
+
+def show(path: Path) -> None:
+    """Run the notebook in this Python's own kernel and print each cell as it goes.
+
+    Raises:
+        CellExecutionError: A cell failed; the cells after it were not run.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=TIMEOUT_S,
+        extra_arguments=["--log-level=ERROR"],  # ipykernel warns of its own, local, TCP
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    numbers = count(1)
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code":
+                prompt = f"In [{next(numbers)}]: "
+                continuation = "\n" + "...: ".rjust(len(prompt))
+                print(prompt + cell.source.replace("\n", continuation), flush=True)
+                client.execute_cell(cell, index)
+                print("\n".join(filter(None, map(as_text, cell.outputs))) + "\n", flush=True)
+            else:
+                print(cell.source + "\n")
+
+
+def main() -> None:
+    """Show the notebook that the command line names."""
+    try:
+        show(Path(sys.argv[1]))
+    except CellExecutionError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
