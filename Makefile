@@ -10,7 +10,7 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab format benchmarks constraints clean
+.PHONY: help demo test lab notebooks format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test: $(VENV)/.installed-dev ## Run all that CI runs: lint, types, notebooks, te
 
 lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 	$(BIN)/jupyter-lab $(QUICKSTART)
+
+notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
+	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(BIN)/python notebooks/show.py --save $$notebook || exit 1; done
 
 format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only

@@ -1,11 +1,12 @@
-"""Run a notebook for real and print it as text: `python show.py NOTEBOOK`.
+"""Run a notebook for real and print it as text: `python show.py [--save] NOTEBOOK`.
 
-`make demo` uses it. A cell that fails ends it with exit status 1, unless the cell is tagged
-`raises-exception`, as in nbclient and nbval.
+`make demo` uses it, and `make notebooks`, which saves what the cells show. A cell that fails ends
+it with exit status 1, unless the cell is tagged `raises-exception`, as in nbclient and nbval.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from itertools import count
 from pathlib import Path
@@ -35,8 +36,12 @@ def as_text(output: Mapping[str, Any]) -> str:
             return ""
 
 
-def show(path: Path) -> None:
+def show(path: Path, *, save: bool = False) -> None:
     """Run the notebook in this Python's own kernel and print each cell as it goes.
+
+    Args:
+        path: The notebook.
+        save: Whether to save it with its new outputs.
 
     Raises:
         CellExecutionError: A cell failed; the cells after it were not run.
@@ -46,6 +51,7 @@ def show(path: Path) -> None:
         notebook,
         kernel_name="python3",
         timeout=TIMEOUT_S,
+        record_timing=False,
         extra_arguments=["--log-level=ERROR"],  # ipykernel warns of its own, local, TCP
         resources={"metadata": {"path": str(path.parent)}},
     )
@@ -60,12 +66,19 @@ def show(path: Path) -> None:
                 print("\n".join(filter(None, map(as_text, cell.outputs))) + "\n", flush=True)
             else:
                 print(cell.source + "\n")
+    if save:
+        notebook.metadata["language_info"] = {"name": "python"}  # without this machine's version
+        nbformat.write(notebook, path)
 
 
 def main() -> None:
     """Show the notebook that the command line names."""
+    parser = argparse.ArgumentParser(description="Run a notebook and print it.")
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("--save", action="store_true", help="save the outputs")
+    options = parser.parse_args()
     try:
-        show(Path(sys.argv[1]))
+        show(options.notebook, save=options.save)
     except CellExecutionError as error:
         sys.exit(str(error))
 

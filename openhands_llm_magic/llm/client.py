@@ -239,7 +239,8 @@ def _cost_usd(litellm: Any, model: str, usage: Usage | None) -> float | None:
         )
     except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
         return None
-    return float(prompt_usd + completion_usd)
+    # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
+    return float(prompt_usd + completion_usd) or None
 
 
 def missing_key_variables(model: str) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Waiting:
 
     Attributes:
         retrying: What is being waited for.
-        remaining_s: Seconds left of the wait.
+        remaining_s: Seconds left of the wait; 0 in the last event, when it is over.
     """
 
     retrying: Retrying
@@ -157,6 +157,7 @@ class ReplyBuilder:
                     waits=(*self._reply.waits, event),
                     usage=None,
                 )
+                self._unwaited_s = event.wait_s
             case Usage():
                 self._reply = replace(self._reply, usage=event)
             case Done(finish_reason, cost_usd):

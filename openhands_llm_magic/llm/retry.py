@@ -100,13 +100,14 @@ class RetryPolicy:
 
 
 def countdown(retrying: Retrying, clock: Clock) -> Iterator[Waiting]:
-    """Wait, telling the seconds left at the start of each second."""
+    """Wait, telling the seconds left at the start of each second, and 0 when the wait is over."""
     ends_at = clock.now() + retrying.wait_s
     while (remaining_s := ends_at - clock.now()) > 0:
         yield Waiting(retrying, remaining_s)
         remaining_s = ends_at - clock.now()
         to_next_second_s = remaining_s - (math.ceil(remaining_s) - TICK_S)
         clock.sleep(max(0.0, min(remaining_s, to_next_second_s)))
+    yield Waiting(retrying, 0.0)
 
 
 def with_retries(

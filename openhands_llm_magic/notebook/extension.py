@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.configurable import LLMSettings
@@ -11,12 +12,15 @@ from openhands_llm_magic.notebook.magics import LLMMagics
 if TYPE_CHECKING:
     import threading
 
+_QUESTION = re.compile(r"(?P<before>\s*(?:[^%=]+=\s*)?)%llm[ \t]+(?P<prompt>\S.*\?)\s*")
+
 
 def load(shell: Any) -> None:
     """Register the settings and the magics, and start to import LiteLLM in the background."""
     settings = LLMSettings(parent=shell)
     shell.configurables.append(settings)
     shell.register_magics(LLMMagics(shell, settings))
+    shell.input_transformer_manager.line_transforms.append(_keep_question_marks)
     _let_imports_wait(shell, client.load_in_background())
 
 
@@ -25,9 +29,20 @@ def unload(shell: Any) -> None:
     shell.configurables[:] = [
         each for each in shell.configurables if not isinstance(each, LLMSettings)
     ]
+    shell.input_transformer_manager.line_transforms.remove(_keep_question_marks)
     for kind, names in LLMMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
+
+
+def _keep_question_marks(lines: list[str]) -> list[str]:
+    """Let a prompt on a `%llm` line end in "?", which IPython takes for a call of its help."""
+    return [
+        f"{match['before']}get_ipython().run_line_magic('llm', {match['prompt']!r})\n"
+        if (match := _QUESTION.fullmatch(line))
+        else line
+        for line in lines
+    ]
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:

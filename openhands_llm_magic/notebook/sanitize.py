@@ -44,8 +44,6 @@ _BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".f
 _INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
 _TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
-_URL = re.compile(r"(?:https?://|mailto:)\S", re.IGNORECASE)
-
 _IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
 _MATH = "llm-math mathjax_process tex2jax_process"
 
@@ -76,6 +74,9 @@ def to_html(markdown: str) -> str:
         str(parser.renderer.render(tokens, parser.options, {})),
         tags=_BLOCKS | _INLINES | _TABLES,
         attributes=_ATTRIBUTES,
+        attribute_filter=lambda _tag, name, value: (
+            value if name != "href" or _is_web_address(value) else None
+        ),
         tag_attribute_values=_attribute_values(),
         set_tag_attribute_values={"a": {"target": "_blank"}},
         link_rel="noopener noreferrer",
@@ -134,7 +135,7 @@ def _attribute_values() -> dict[str, dict[str, set[str]]]:
 
 def _is_web_address(url: str) -> bool:
     """A relative link counts as none: JupyterLab would open a file or call its own server."""
-    return _URL.match(url) is not None
+    return re.match(r"(?:https?://|mailto:)\S", url, re.IGNORECASE) is not None
 
 
 # Mathematics: found here so that Markdown leaves it alone and MathJax sees nothing else.

@@ -79,6 +79,16 @@ def test_other_output_of_the_cell_is_left_alone(kernel: Kernel) -> None:
     assert not ran.contents("clear_output")
 
 
+@pytest.mark.parametrize(
+    "code", ["%llm What is a token?", "x = %llm What is a token??", "%llm a\n"]
+)
+def test_a_prompt_may_end_in_a_question_mark(kernel: Kernel, code: str) -> None:
+    """IPython would take the question mark for a call of its help; `%llm?` stays one."""
+    ran = kernel.run(code)
+    assert code.strip().split("%llm ")[1] in ran.outputs[0]["text/plain"]
+    assert kernel.run("%llm?").reply["payload"]
+
+
 def test_out_stores_the_reply(kernel: Kernel) -> None:
     """`-o NAME` stores the reply, of a failure too."""
     kernel.run("%%llm -o good\nHello")

@@ -19,7 +19,7 @@ BLOCKS = {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "
 INLINES = {"a", "br", "code", "em", "s", "span", "strong", "ul"}
 TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 ATTRIBUTES = {
-    ("a", "href"): r"(https?://|mailto:)\S+",
+    ("a", "href"): r"(?i:https?://|mailto:)\S+",
     ("a", "rel"): "noopener noreferrer",
     ("a", "target"): "_blank",
     ("div", "align"): "left|center|right",
@@ -118,12 +118,10 @@ def test_mathjax_gets_no_command_of_an_attack(attack: str) -> None:
     assert [it for it in Page(to_html(attack)).formulas if re.search(r"\\[a-zA-Z]", it)] == []
 
 
-@pytest.mark.parametrize("attack", cases(HTML_ATTACKS))
+@pytest.mark.parametrize("attack", [it for it in HTML_ATTACKS.values() if it.startswith("<")])
 def test_html_is_shown_as_text(attack: str) -> None:
-    """The person sees what the model sent, and an attack does not hide what follows it."""
-    text = Page(to_html(f"{attack}\n\nThe end.")).text
-    assert "<" in text or "onmouse" not in attack
-    assert "The end." in text
+    shown = re.sub(r"\s", "", Page(to_html(f"{attack}\n\nThe end.")).text)
+    assert shown == re.sub(r"\s|\0", "", f"{attack}The end.")
 
 
 def test_a_formula_that_reaches_out_is_shown_as_code() -> None:

@@ -1,0 +1,41 @@
+"""What the practice provider reads and says, without a server."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openhands_llm_magic.llm.practice_answers import Refusal, pieces, read_chat
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=40)
+@given(
+    st.fixed_dictionaries(
+        {"model": st.just("echo"), "messages": st.lists(st.dictionaries(st.text(), json_values))},
+        optional={"stream": json_values, "stream_options": json_values},
+    )
+)
+def test_any_json_is_read_or_refused(request: Any) -> None:
+    result = read_chat(json.dumps(request).encode())
+    assert isinstance(result, Refusal) == (not request["messages"])
+
+
+@given(st.text(), st.booleans())
+def test_pieces_make_up_the_text(text: str, word_by_word: bool) -> None:
+    assert "".join(pieces(text, word_by_word=word_by_word)) == text
+
+
+def test_long_repetitions_give_no_run_of_equal_pieces() -> None:
+    """LiteLLM fails on 100 equal chunks in a row."""
+    found = list(pieces("a " * 1000))
+    assert all(piece != after for piece, after in pairwise(found))
