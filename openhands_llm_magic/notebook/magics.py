@@ -38,7 +38,9 @@ class LLMMagics(Magics):
         super().__init__(shell)
         self._settings = settings
         self._clock = clock
-        self._just_shown: tuple[int, int] | None = None
+        self._just_shown: Reply | None = None
+        # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
+        shell.events.register("post_execute", self._forget_shown)
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type(Reply, self._display_reply)
 
@@ -91,12 +93,15 @@ class LLMMagics(Magics):
             if reply.error is not None:
                 reply.error.reply = reply
             view.finish(reply)
-        self._just_shown = (id(reply), self.shell.execution_count)
+        self._just_shown = reply
         return reply
+
+    def _forget_shown(self) -> None:
+        self._just_shown = None
 
     def _display_reply(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
-        if self._just_shown != (id(reply), self.shell.execution_count):
+        if self._just_shown is not reply:
             display.show(reply)
         elif display.surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "

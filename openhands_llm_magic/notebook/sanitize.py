@@ -235,10 +235,8 @@ def _render_code(token: Token) -> str:
 
 def _highlight(code: str, language: str) -> str | None:
     """Colour code with Pygments' short classes; None if that cannot be done."""
-    if language not in _languages():
-        return None
     try:
-        return _highlighter(language)(code)
+        return _highlighter(language)(code) if language in _languages() else None
     except Exception:  # noqa: BLE001 - code that one of 500 lexers fails on is shown without colours
         return None
 

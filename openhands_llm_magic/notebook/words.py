@@ -27,10 +27,10 @@ def countdown_words(retrying: Retrying, remaining_s: float) -> str:
     """
     fault = retrying.caused_by
     status = f" ({fault.status})" if fault.status else ""
-    return (
-        f"{fault.label}{status}: retry {retrying.retry} of {retrying.of} in"
-        f" {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
-    )
+    retry = f"{fault.label}{status}: retry {retrying.retry} of {retrying.of}"
+    if remaining_s <= 0:
+        return f"{retry}, asking again …"
+    return f"{retry} in {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
 
 
 def note_words(reply: Reply) -> str:
