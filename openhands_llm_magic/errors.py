@@ -28,10 +28,7 @@ cell still fails, so that "Run All" stops.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
-
-if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Reply
+from typing import Any, ClassVar, Self
 
 
 class LLMMagicError(Exception):
@@ -60,7 +57,7 @@ class RequestError(LLMMagicError):
     Attributes:
         status: The HTTP status of the server's refusal, or None when there was none.
         retry_after_s: Seconds that the server asked to wait, or None when it named no wait.
-        reply: What came before the failure, once the request is over.
+        reply: The `Reply` with what came before the failure, once the request is over.
     """
 
     label: ClassVar[str] = "the request failed"
@@ -72,7 +69,7 @@ class RequestError(LLMMagicError):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
-        self.reply: Reply | None = None
+        self.reply: Any = None  # a `Reply`, which the ground does not import
 
     def reworded(self, message: str) -> Self:
         """Return the same failure in other words."""

@@ -144,6 +144,7 @@ def test_an_image_is_a_link() -> None:
         (r"Let $a_1 * b_2 * c_1$ and \(x_1\) be.", ["$a_1 * b_2 * c_1$", r"\(x_1\)"]),
         (r"So $$y_1 < *z*$$ and \[w_1\] here", ["$$y_1 < *z*$$", r"\[w_1\]"]),
         ("$$\na\n= b\n- c\n# d\n$$", ["$$\na\n= b\n- c\n# d\n$$"]),
+        ("So:\n$$\na\n- b\n$$", ["$$\na\n- b\n$$"]),
         ("So:\n\\[\n a \\\\[2pt]\n b\n\\]", ["\\[\n a \\\\[2pt]\n b\n\\]"]),
         ("\\begin{align*}\na &= 1\n\\end{align*}", ["\\begin{align*}\na &= 1\n\\end{align*}"]),
         ("> $$\n> a\n> $$\n\n- b\n\n  $$\n  c\n  $$", ["$$\na\n$$", "$$\nc\n$$"]),
@@ -158,25 +159,27 @@ def test_an_image_is_a_link() -> None:
         (r"\$x\$ and \\(x\\) and a\[0\]", []),
         ("$$\na\n\nb\n$$", []),
         ("> $$\n> a\n\n$$", []),
+        ("- $$\n- a\n$$", []),
         (r"$a{b$ and \(\)", []),
         (f"${'x' * 6_000}$", []),
     ],
 )
 def test_mathjax_sees_the_formulas_and_nothing_else(markdown: str, formulas: list[str]) -> None:
-    assert Page(to_html(markdown)).formulas == formulas
+    shown = to_html(markdown)
+    assert Page(shown).formulas == formulas
+    assert shown.count("mathjax_process") == len(formulas)
 
 
 def test_code_is_coloured() -> None:
-    shown = to_html('```python\nif x < 1: print("$x$")\n```')
+    shown = to_html('```python\nif x < 1: print("$x$")\n\n\n```')
     assert '<div class="highlight"><pre><span class="k">if</span>' in shown
-    assert '<span class="s2">"$x$"</span>' in shown
+    assert '<span class="s2">"$x$"</span><span class="p">)</span>\n\n\n</pre>' in shown
 
 
 @pytest.mark.parametrize("fence", ["```", "```no-such-language", "```{python}", "~~~ "])
 def test_code_of_an_unknown_language_is_plain(fence: str) -> None:
-    assert '<div class="highlight"><pre>if x &lt; 1\n</pre></div>' in to_html(
-        f"{fence}\nif x < 1\n"
-    )
+    shown = to_html(f"{fence}\nx < 1 <b>\n")
+    assert '<div class="highlight"><pre>x &lt; 1 &lt;b&gt;\n</pre></div>' in shown
 
 
 def test_the_cells_of_a_table_are_aligned() -> None:

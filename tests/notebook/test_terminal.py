@@ -1,0 +1,90 @@
+"""`%llm` in terminal IPython, in a real terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pexpect
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROMPT = r"In \[\d+\]: "
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class Terminal:
+    """IPython in a terminal of 120 columns."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir()
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", "NO_COLOR": "1"}
+        options = ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
+        self._child: pexpect.spawn[str] = pexpect.spawn(
+            sys.executable, options, env=env, encoding="utf-8", timeout=60, dimensions=(40, 120)
+        )
+        self._child.expect(PROMPT)
+
+    def run(self, line: str) -> str:
+        """Run a line and return what it wrote, carriage returns and all."""
+        self.type(line)
+        return self.until(PROMPT)
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        self._child.sendline(line)
+
+    def until(self, pattern: str) -> str:
+        """Read until a pattern appears, and return what came before."""
+        self._child.expect(pattern)
+        return COLOURS.sub("", str(self._child.before))
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self._child.sendintr()
+
+    def close(self) -> None:
+        """End it."""
+        self._child.close(force=True)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """Terminal IPython with the extension."""
+    opened = Terminal(tmp_path / "home")
+    opened.run("%load_ext openhands_llm_magic")
+    yield opened
+    opened.close()
+
+
+def test_a_wait_is_counted_down_in_one_line(terminal: Terminal) -> None:
+    """The countdown rewrites its line, is erased, and a note stays under the answer."""
+    shown = terminal.run("%llm -m practice/rate-limited Hello")
+    waits = re.findall(r"\ra rate limit \(429\): retry (\d) of 4 in (\d) s", shown)
+    assert waits == [(retry, left) for retry in "12" for left in "321"]
+    assert "\n" not in shown[shown.index("\ra rate limit") : shown.index("You wrote")]
+    assert shown.count("> Hello") == 1
+    assert "(waited 6 s for a rate limit, 2 retries)" in shown
+    assert terminal.run("_").count("> Hello") == 1
+
+
+def test_ctrl_c_ends_a_wait_with_one_line(terminal: Terminal) -> None:
+    """Ctrl-C stops the wait, says so in one line, and the next prompt works."""
+    terminal.type("%llm -m practice/rate-limited Hello")
+    terminal.until(r"retry 1 of 4 in 3 s")
+    terminal.interrupt()
+    assert "Traceback" not in terminal.until(r"Stopped: stopped")
+    terminal.until(PROMPT)
+    assert "> Again" in terminal.run("%llm -m practice/echo Again")
+
+
+def test_a_model_cannot_steer_the_terminal(terminal: Terminal) -> None:
+    """Control characters in an answer are not written to the terminal."""
+    shown = terminal.run(r"get_ipython().run_line_magic('llm', '-m practice/echo a\x1b[2J\x07b')")
+    assert "\x07" not in shown
+    assert "a[2Jb" in shown
