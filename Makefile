@@ -10,7 +10,7 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab notebooks format benchmarks constraints clean
+.PHONY: help demo test lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,12 @@ lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
 	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(BIN)/python notebooks/show.py --save $$notebook || exit 1; done
 
+images: $(VENV)/.installed-browser ## Take the pictures of the README again (needs Chromium)
+	$(BIN)/python docs/images/take.py
+
+docs: $(VENV)/.installed-dev ## Write docs/settings.md from the declarations
+	$(BIN)/python docs/generate.py
+
 format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
@@ -39,7 +45,7 @@ benchmarks: $(VENV)/.installed-dev ## Measure again and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 # Run it on the oldest Python: some packages are needed only there.
-constraints: $(VENV)/.installed-dev ## Write the environment's versions to constraints.txt
+constraints: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Write the environment's versions to constraints.txt
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/freeze.txt
 	@{ echo "# The versions that the tests pass with, wheels only, for Python 3.11 to 3.13."; \
 	   echo "# Written by \`make constraints\` on $$($(BIN)/python -V)."; \
@@ -49,7 +55,7 @@ clean: ## Remove the environment and all that was built
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp of one extra: demo, lab or dev.
+# The stamp of one extra: demo, lab, browser or dev.
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "Installing into $(VENV) (about a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'

@@ -9,9 +9,16 @@ import traitlets
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
+from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import IPYTHON_CONFIG, SESSION, Layer, layer_of
-from openhands_llm_magic.config.resolve import Snapshot, absolute, outside_layers, resolve
+from openhands_llm_magic.config.resolve import (
+    Snapshot,
+    absolute,
+    group_named,
+    outside_layers,
+    resolve,
+)
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
 
@@ -51,7 +58,23 @@ class Key(_InForce):
     """A `Secret`; assigning a plain string makes one."""
 
 
-_TRAITS = {"int": Int, "float": Float, "bool": Bool, "str": Unicode, "secret": Key}
+class List(_InForce):
+    """A list of dictionaries of text."""
+
+
+class Dict(_InForce):
+    """A dictionary; its repr masks what its names call a key."""
+
+
+_TRAITS = {
+    "int": Int,
+    "float": Float,
+    "bool": Bool,
+    "str": Unicode,
+    "secret": Key,
+    "list": List,
+    "dict": Dict,
+}
 
 
 def _trait(setting: Setting) -> _InForce:
@@ -79,6 +102,7 @@ class LLMSettings(Configurable):
 
     def __init__(self, **kwargs: Any) -> None:
         self._file: Path | None = None
+        self._group: str | None = None
         self._read: tuple[object, Document] | None = None
         self._ipython_config = Layer("ipython_config")
         self._session = Layer("session")
@@ -91,14 +115,16 @@ class LLMSettings(Configurable):
 
         Args:
             flags: Flags of one cell by setting name; None means that a flag was not given.
-            group: The NAME of an `[llm.NAME]` to use.
+            group: The NAME of an `[llm.NAME]` to use, or "llm" for `[llm]`; by default the
+                session's, see `use_group`.
 
         Raises:
             ConfigFileError: A config file that was named cannot be read.
             SettingError: A flag is bad, or there is no such group.
         """
+        group = self._group if group is None else group_named(group)
         layers, file = outside_layers(self._file, os.environ, group, self._read_file)
-        snapshot = resolve([*layers, self._ipython_config, self._session], file)
+        snapshot = resolve([*layers, self._ipython_config, self._session], file, group)
         return snapshot.with_overrides(flags, "flag") if flags else snapshot
 
     def set(self, **values: object) -> None:
@@ -139,6 +165,23 @@ class LLMSettings(Configurable):
         file = absolute(path)
         self._read_file(file).require_readable()
         self._file = file
+
+    @property
+    def group(self) -> str | None:
+        """The NAME of the `[llm.NAME]` that this session uses, or None for `[llm]`."""
+        return self._group
+
+    def use_group(self, name: str | None) -> None:
+        """Name the `[llm.NAME]` of this session, or None for `[llm]` itself.
+
+        Raises:
+            ConfigFileError: The config file cannot be read; nothing is changed.
+            SettingError: It has no such group; nothing is changed.
+        """
+        name = group_named(name)
+        if name is not None:
+            outside_layers(self._file, os.environ, name, self._read_file)
+        self._group = name
 
     def _edit(self, layer: Layer) -> None:
         values = {**self._session.values, **layer.require_valid().values}
@@ -181,8 +224,9 @@ class LLMSettings(Configurable):
         return {
             name: value
             for name, value in self._find_my_config(config).items()
-            # Merely naming `c.LLMSettings.model` leaves a lazy value behind.
-            if not isinstance(value, Config | LazyConfigValue)
+            # Merely naming `c.LLMSettings.model` leaves an empty lazy value behind.
+            if not isinstance(value, Config)
+            and not (isinstance(value, LazyConfigValue) and not value.to_dict())
         }
 
     def _hide_keys(self, config: Config) -> None:
@@ -212,4 +256,6 @@ def _hide_keys(config: Config, sections: Iterable[str]) -> None:
             secret = key in SETTINGS and SETTINGS[key].kind == "secret"
             if secret and not isinstance(value, Secret | LazyConfigValue | None):
                 section[key] = Secret(str(value))
+            elif isinstance(value, dict) and not isinstance(value, Config):
+                section[key] = nested.copied(value)
         _hide_keys(section, sections)

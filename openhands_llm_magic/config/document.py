@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 LARGEST_FILE = 1_000_000
 """Bytes; a larger file is no config file."""
 
-_ERROR_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+BOM = "\ufeff"
+"""What some editors put before the text; TOML has no place for it."""
+
+_ERROR_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +30,23 @@ class Document:
 
     Attributes:
         path: The file.
+        text: What it says, keys included; empty when it is no text.
         data: What is in it; empty when it cannot be read.
         lines: The line of each table and key, by its path of names.
         problem: Why it cannot be read, or None.
     """
 
     path: Path
-    data: Mapping[str, Any] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     problem: Problem | None = None
 
     def origin(self, *names: str) -> Origin:
-        """Give the place of a key, or of the nearest table around it whose line is known."""
-        while names and names not in self.lines:
-            names = names[:-1]
+        """Give the place of a key, or of what in it, or else around it, is the nearest."""
+        while names not in self.lines and names:
+            inside = (path for path in self.lines if path[: len(names)] == names)
+            names = next(inside, names[:-1])
         return Origin("file", path=self.path, line=self.lines.get(names))
 
     def table(self, name: str) -> Mapping[str, Any]:
@@ -75,20 +81,28 @@ def read_file(path: Path) -> Document:
         return _unreadable(path, "it is not UTF-8 text")
     except OSError as error:
         return _unreadable(path, error.strerror or type(error).__name__)
+    return parse(path, text)
+
+
+def parse(path: Path, text: str) -> Document:
+    """Parse the text of a config file; whatever is wrong with it becomes its `problem`."""
+    if text.startswith(BOM):
+        return _unreadable(path, "it begins with a byte order mark (BOM)", 1, text)
     try:
         data = tomllib.loads(text)
     except RecursionError:
-        return _unreadable(path, "it is nested too deeply")
+        return _unreadable(path, "it is nested too deeply", text=text)
     except ValueError as error:  # not only TOMLDecodeError: a number may be too long for int()
         message = str(error)
         at = _ERROR_LINE.search(message)
-        line = int(at[1]) if at else None
-        return _unreadable(path, f"it is not valid TOML: {_ERROR_LINE.sub('', message)}", line)
-    return Document(path, data, _lines(text))
+        line = int(at[1]) if at and at[1] else None
+        why = f"it is not valid TOML: {_ERROR_LINE.sub('', message)}"
+        return _unreadable(path, why, line, text)
+    return Document(path, text, data, _lines(text))
 
 
-def _unreadable(path: Path, why: str, line: int | None = None) -> Document:
-    return Document(path, problem=Problem(why, Origin("file", path=path, line=line)))
+def _unreadable(path: Path, why: str, line: int | None = None, text: str = "") -> Document:
+    return Document(path, text, problem=Problem(why, Origin("file", path=path, line=line)))
 
 
 def _read_text(path: Path) -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config import layers as origins
+from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import Found, Layer, Origin, Problem, layer_of
 from openhands_llm_magic.config.secret import Secret
@@ -29,6 +30,15 @@ DEFAULTS = Layer(
     "default", {name: Found(each.default, origins.DEFAULT) for name, each in SETTINGS.items()}
 )
 
+# OpenHands checks the defaults only when a group inherits them, which makes a float of a 2.
+GROUP_DEFAULTS = Layer(
+    "default",
+    {name: Found(each.validate(each.default), origins.DEFAULT) for name, each in SETTINGS.items()},
+)
+
+BASE_GROUP = "llm"
+"""What OpenHands calls the settings of `[llm]` itself, where it asks for a group's name."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
@@ -38,17 +48,19 @@ class Snapshot:
         found: What each setting was found to be, the highest layer first, the default last.
         problems: The mistakes that the settings went on without.
         config_file: The config file that was read, or None.
+        group: The NAME of the `[llm.NAME]` in use, or None for `[llm]` itself.
     """
 
     found: Mapping[str, tuple[Found, ...]]
     problems: tuple[Problem, ...] = ()
     config_file: Path | None = None
+    group: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Copying asks for names like __deepcopy__ before there is a `found`.
         if name.startswith("_") or name not in self.found:
             raise AttributeError(f"there is no setting {name!r}")
-        return self.found[name][0].value
+        return nested.copied(self.found[name][0].value)
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self.found]
@@ -75,12 +87,13 @@ class Snapshot:
 
     def secrets(self) -> tuple[str, ...]:
         """Give every key that any layer holds, in plain text, for the `Redactor`."""
-        values = (each.value for found in self.found.values() for each in found)
-        return tuple(
-            dict.fromkeys(
-                value.get_secret_value() for value in values if isinstance(value, Secret) and value
-            )
-        )
+        keys: list[str] = []
+        for each in (each for found in self.found.values() for each in found):
+            if isinstance(each.value, Secret):
+                keys.append(each.value.get_secret_value())
+            else:
+                keys += nested.secrets_in(each.value)
+        return tuple(dict.fromkeys(key for key in keys if key))
 
     def with_overrides(
         self, values: Mapping[str, object], kind: Literal["argument", "flag"] = "argument"
@@ -108,13 +121,20 @@ def _stack(found: Mapping[str, tuple[Found, ...]], layer: Layer) -> Mapping[str,
     return MappingProxyType({**found, **above})
 
 
-def resolve(layers: Sequence[Layer], config_file: Path | None = None) -> Snapshot:
+def resolve(
+    layers: Sequence[Layer], config_file: Path | None = None, group: str | None = None
+) -> Snapshot:
     """Put layers, the lowest first, on top of the defaults."""
     found: Mapping[str, tuple[Found, ...]] = {}
-    for layer in (DEFAULTS, *layers):
+    for layer in (GROUP_DEFAULTS if group else DEFAULTS, *layers):
         found = _stack(found, layer)
     problems = tuple(problem for layer in layers for problem in layer.problems)
-    return Snapshot(found, problems, config_file)
+    return Snapshot(found, problems, config_file, group)
+
+
+def group_named(name: str | None) -> str | None:
+    """Give the NAME of an `[llm.NAME]`, or None for `[llm]` itself, which is named "llm" too."""
+    return None if name == BASE_GROUP else name
 
 
 def outside_layers(
@@ -163,16 +183,17 @@ def load_settings(
     Args:
         config_file: The config file; by default it is looked for, see `find_config_file`.
         env: The environment; by default that of the process.
-        group: The NAME of an `[llm.NAME]` to use. As in OpenHands, it takes what it does not set
-            from `[llm]`, and nothing from the environment.
+        group: The NAME of an `[llm.NAME]` to use, or "llm" for `[llm]`. As in OpenHands, it takes
+            what it does not set from `[llm]`, and nothing from the environment.
 
     Raises:
         ConfigFileError: A file that was named cannot be read.
         SettingError: There is no such group.
     """
     path = absolute(config_file) if config_file is not None else None
+    group = group_named(group)
     layers, found = outside_layers(path, os.environ if env is None else env, group)
-    return resolve(layers, found)
+    return resolve(layers, found, group)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

@@ -6,13 +6,19 @@ import math
 import numbers
 import re
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
+from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import SettingError
 
-Kind = Literal["str", "int", "float", "bool", "secret"]
-Value = str | int | float | bool | Secret | None
+Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
+Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
+
+OURS: Final = "openhands_llm_magic"
+"""The table of config.toml for the settings that OpenHands does not know."""
+
+_PREFIXES = {"llm": "LLM_", "core": "", OURS: "LLM_MAGIC_"}
 
 # The words and the forms of numbers are pydantic's, which reads OpenHands' config files.
 _WORDS = {
@@ -28,28 +34,43 @@ _LONGEST_QUOTE = 60
 class Setting:
     """One setting: its type, its limits, and where it comes from and goes to.
 
+    What it does here is said by exactly one of `sent_as`, `used_for` and `kept`.
+
     Attributes:
         name: As in config.toml.
-        kind: The type of its value; a "secret" is a `Secret`.
+        topic: What it is about, a name in `settings.TOPICS`.
+        kind: The type of its value; a "secret" is a `Secret`, a "list" one of dictionaries of text.
         default: Its value when nothing sets it; a setting whose default is None may be None.
         help: One sentence for a person, with units.
+        sent_as: The keyword of `litellm.completion` that carries it.
+        sent_to: The models that it is sent to, in words, where it is not sent to all.
+        used_for: What the magic itself uses it for, in a few words.
+        kept: It is read and saved for OpenHands and nothing here uses it.
         minimum: The smallest number it takes.
         maximum: The largest number it takes.
-        sent_as: The keyword of `litellm.completion` that carries it, or None when the magic
-            itself uses it.
+        may_be_empty: An empty text, which then stands for none, is a value of it.
         short: A one-letter flag, like "-m".
-        ours: OpenHands does not know it.
+        section: The table of config.toml that holds it.
+        named_variable: Its environment variable, where `variable` is not made from its name.
+        newer: OpenHands 0.41 does not know it, and would drop the section; later versions do.
     """
 
     name: str
+    topic: str
     kind: Kind
     default: Value
     help: str
+    sent_as: str | None = None
+    sent_to: str = ""
+    used_for: str | None = None
+    kept: bool = False
     minimum: float | None = None
     maximum: float | None = None
-    sent_as: str | None = None
+    may_be_empty: bool = False
     short: str | None = None
-    ours: bool = False
+    section: Literal["llm", "core", "openhands_llm_magic"] = "llm"
+    named_variable: str | None = None
+    newer: bool = False
 
     @property
     def optional(self) -> bool:
@@ -57,14 +78,24 @@ class Setting:
         return self.default is None
 
     @property
-    def section(self) -> str:
-        """The table of config.toml that holds it."""
-        return "openhands_llm_magic" if self.ours else "llm"
+    def ours(self) -> bool:
+        """Whether OpenHands does not know it, in any version."""
+        return self.section == OURS
+
+    @property
+    def use(self) -> str:
+        """What it does here, in a few words."""
+        if self.sent_as:
+            words = "sent to LiteLLM" + f" as {self.sent_as}" * (self.sent_as != self.name)
+            return words + f", for {self.sent_to}" * bool(self.sent_to)
+        if self.used_for:
+            return f"used for {self.used_for}"
+        return "kept for OpenHands, not used in the notebook"
 
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return ("LLM_MAGIC_" if self.ours else "LLM_") + self.name.upper()
+        return self.named_variable or _PREFIXES[self.section] + self.name.upper()
 
     @property
     def flag(self) -> str:
@@ -79,7 +110,9 @@ class Setting:
             "int": "a whole number",
             "float": "a number",
             "secret": "text",
-            "str": "text" if self.optional else "text that is not empty",
+            "str": "text" if self._fits("") else "text that is not empty",
+            "list": "a Python list of dictionaries of text",
+            "dict": "a Python dictionary",
         }[self.kind]
         if self.minimum is not None and self.maximum is not None:
             words += f" from {self.minimum:g} to {self.maximum:g}"
@@ -99,7 +132,7 @@ class Setting:
         text = text.strip()
         if self.optional and text.lower() in ("", "none"):
             return None
-        value = self.from_toml(text)
+        value = self.from_toml(self._parsed(text) if self.kind in ("list", "dict") else text)
         if not self._fits(value):
             self._refuse(text)
         return value
@@ -115,6 +148,8 @@ class Setting:
         result: Value = None
         if self.kind in ("str", "secret"):
             result = value if isinstance(value, str) else None
+        elif self.kind in ("list", "dict"):
+            result = self._nested(value)
         elif isinstance(value, str | int | float):
             result = {"bool": _lax_bool, "int": _lax_int, "float": _lax_float}[self.kind](value)
         if result is None:
@@ -124,7 +159,8 @@ class Setting:
     def from_env(self, text: str) -> Value:
         """Read an environment variable that is not empty by OpenHands' rules; see `check`.
 
-        A boolean is true for "true" and "1" and false for everything else.
+        A boolean is true for "true" and "1" and false for everything else; a list or a dictionary
+        is a Python literal.
 
         Raises:
             SettingError: OpenHands would ignore the variable.
@@ -141,6 +177,8 @@ class Setting:
                     return Secret(text)
                 case "str":
                     return text
+                case "list" | "dict":
+                    return self.from_toml(self._parsed(text))
         except ValueError:
             self._refuse(text)
 
@@ -160,6 +198,8 @@ class Setting:
                 result = value
             case "bool" if isinstance(value, bool):
                 result = value
+            case "list" | "dict":
+                result = self._nested(value)
             # Real covers NumPy's numbers; a boolean is a number only to Python.
             case "int" | "float" if isinstance(value, numbers.Real) and not isinstance(value, bool):
                 number = value if isinstance(value, int) else float(value)
@@ -180,8 +220,10 @@ class Setting:
 
     def _fits(self, value: Value) -> bool:
         match value:
-            case None | "":
+            case None:
                 return self.optional
+            case "":
+                return self.optional or self.may_be_empty
             case int() | float():
                 low = -math.inf if self.minimum is None else self.minimum
                 high = math.inf if self.maximum is None else self.maximum
@@ -189,9 +231,19 @@ class Setting:
             case _:
                 return True
 
+    def _parsed(self, text: str) -> object:
+        try:
+            return nested.parsed(text)
+        except ValueError:
+            self._refuse(text)
+
+    def _nested(self, value: object) -> list[Any] | dict[str, Any] | None:
+        is_one = {"list": nested.is_list_of_text_dictionaries, "dict": nested.is_dictionary}
+        return nested.copied(value) if is_one[self.kind](value) else None
+
     def _refuse(self, value: object) -> NoReturn:
         quoted = ""
-        if self.kind != "secret":
+        if self.kind not in ("secret", "list", "dict"):  # there may be a key in the last two
             quoted = " ".join(repr(value).split())
             quoted = f", not {shorten(quoted)}"
         raise SettingError(f"{self.name} takes {self.takes}{quoted}") from None

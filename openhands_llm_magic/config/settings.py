@@ -1,9 +1,10 @@
-"""Every setting, declared once.
+"""Every setting, declared once: here those of each prompt, in `further_settings.py` the rest.
 
 The declarations of `SETTINGS` are the one source for config files, environment variables, traits,
-flags, help and error texts. Names, types and defaults are those of OpenHands 0.41 (`LLMConfig`);
-the settings marked `ours` are not known there and are kept apart, because one unknown key makes
-OpenHands drop the whole `[llm]` section.
+flags, help, error texts and docs/settings.md. Names, types and defaults are those of `LLMConfig` in
+OpenHands 0.41, or for the few marked `newer` in 0.62. The settings of our own are in a section
+apart, because one unknown key makes OpenHands drop the whole `[llm]` section; so are the embedding
+settings, which OpenHands' documentation names and `LLMConfig` does not have.
 """
 
 from __future__ import annotations
@@ -11,17 +12,33 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.setting import Setting, shorten
+from openhands_llm_magic.config.further_settings import FURTHER
+from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["OPENHANDS_ONLY", "SETTINGS", "Setting", "did_you_mean", "setting_named"]
+__all__ = ["SETTINGS", "TOPICS", "Setting", "did_you_mean", "setting_named"]
+
+TOPICS: Mapping[str, str] = MappingProxyType(
+    {
+        "basic": "Model and provider",
+        "retries": "Retries",
+        "answer": "The answer",
+        "advanced": "The request",
+        "provider": "Single providers",
+        "cost": "Cost",
+        "embedding": "Embeddings",
+        "agent": "OpenHands' agent",
+    }
+)
+"""What settings are about: the title of each topic, in the order in which they are shown."""
 
 _DECLARATIONS = (
     Setting(
         name="model",
+        topic="basic",
         kind="str",
         default="claude-sonnet-4-20250514",
         help="The model, with its provider in front, as in openai/gpt-4o.",
@@ -30,6 +47,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="api_key",
+        topic="basic",
         kind="secret",
         default=None,
         help="The provider's API key; it is never shown.",
@@ -37,6 +55,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="base_url",
+        topic="basic",
         kind="str",
         default=None,
         help="The address of the model's server, when it is not the provider's own.",
@@ -44,129 +63,161 @@ _DECLARATIONS = (
     ),
     Setting(
         name="api_version",
+        topic="basic",
         kind="str",
         default=None,
         help="The version of the provider's API, which Azure asks for.",
         sent_as="api_version",
     ),
     Setting(
+        name="num_retries",
+        topic="retries",
+        kind="int",
+        default=4,
+        help="How many times a prompt is sent again after a passing failure.",
+        used_for="the retries after the first attempt",
+        minimum=0,
+    ),
+    Setting(
+        name="retry_min_wait",
+        topic="retries",
+        kind="int",
+        default=5,
+        help="Seconds to wait before the first retry.",
+        used_for="the waits between retries",
+        minimum=0,
+    ),
+    Setting(
+        name="retry_max_wait",
+        topic="retries",
+        kind="int",
+        default=30,
+        help="Seconds that no wait between retries goes beyond.",
+        used_for="the waits between retries",
+        minimum=0,
+    ),
+    Setting(
+        name="retry_multiplier",
+        topic="retries",
+        kind="float",
+        default=2,
+        help="How many times as long as the wait before it each further wait is.",
+        used_for="the waits between retries",
+        minimum=0,
+    ),
+    Setting(
+        name="retry_after_limit",
+        topic="retries",
+        kind="float",
+        default=300.0,
+        help="Seconds; a server that asks for a longer wait than this makes the prompt fail.",
+        used_for="the waits that a server asks for",
+        minimum=0,
+        section=OURS,
+    ),
+    Setting(
+        name="timeout",
+        topic="retries",
+        kind="int",
+        default=None,
+        help="Seconds after which a request without an answer fails.",
+        sent_as="timeout",
+        minimum=1,
+    ),
+    Setting(
+        name="temperature",
+        topic="answer",
+        kind="float",
+        default=0.0,
+        help="How freely the model chooses its words, from 0 (least) to 2.",
+        sent_as="temperature",
+        minimum=0,
+        maximum=2,
+    ),
+    Setting(
+        name="top_p",
+        topic="answer",
+        kind="float",
+        default=1.0,
+        help="The share of the likeliest words that the model chooses from, from 0 to 1.",
+        sent_as="top_p",
+        minimum=0,
+        maximum=1,
+    ),
+    Setting(
+        name="top_k",
+        topic="answer",
+        kind="float",
+        default=None,
+        help="How many of the likeliest words the model chooses from; OpenAI's models refuse it.",
+        sent_as="top_k",
+    ),
+    Setting(
+        name="seed",
+        topic="answer",
+        kind="int",
+        default=None,
+        help="A number that makes a model repeat its answers, as far as it can.",
+        sent_as="seed",
+    ),
+    Setting(
+        name="max_output_tokens",
+        topic="answer",
+        kind="int",
+        default=None,
+        help="Tokens that an answer is cut off at.",
+        sent_as="max_completion_tokens",
+        minimum=1,
+    ),
+    Setting(
+        name="reasoning_effort",
+        topic="answer",
+        kind="str",
+        default="high",
+        help="How long a reasoning model thinks: low, medium, high or none.",
+        sent_as="reasoning_effort",
+        sent_to="models that reason",
+        may_be_empty=True,
+    ),
+    Setting(
         name="custom_llm_provider",
+        topic="advanced",
         kind="str",
         default=None,
         help="LiteLLM's name of the provider, when the model's name does not tell it.",
         sent_as="custom_llm_provider",
     ),
     Setting(
-        name="num_retries",
-        kind="int",
-        default=4,
-        help="How many times a prompt is sent again after a passing failure.",
-        minimum=0,
-    ),
-    Setting(
-        name="retry_min_wait",
-        kind="int",
-        default=5,
-        help="Seconds to wait before the first retry.",
-        minimum=0,
-    ),
-    Setting(
-        name="retry_max_wait",
-        kind="int",
-        default=30,
-        help="Seconds that no wait between retries goes beyond.",
-        minimum=0,
-    ),
-    Setting(
-        name="retry_multiplier",
-        kind="float",
-        default=2,
-        help="How many times as long as the wait before it each further wait is.",
-        minimum=0,
-    ),
-    Setting(
-        name="timeout",
-        kind="int",
-        default=None,
-        help="Seconds after which a request without an answer fails.",
-        minimum=1,
-        sent_as="timeout",
-    ),
-    Setting(
-        name="temperature",
-        kind="float",
-        default=0.0,
-        help="How freely the model chooses its words, from 0 (least) to 2.",
-        minimum=0,
-        maximum=2,
-        sent_as="temperature",
-    ),
-    Setting(
-        name="top_p",
-        kind="float",
-        default=1.0,
-        help="The share of the likeliest words that the model chooses from, from 0 to 1.",
-        minimum=0,
-        maximum=1,
-        sent_as="top_p",
-    ),
-    Setting(
-        name="max_output_tokens",
-        kind="int",
-        default=None,
-        help="Tokens that an answer is cut off at.",
-        minimum=1,
-        sent_as="max_completion_tokens",
-    ),
-    Setting(
         name="drop_params",
+        topic="advanced",
         kind="bool",
         default=True,
         help="Whether settings that the model does not take are left out instead of refused.",
         sent_as="drop_params",
     ),
     Setting(
-        name="retry_after_limit",
-        kind="float",
-        default=300.0,
-        help="Seconds; a server that asks for a longer wait than this makes the prompt fail.",
-        minimum=0,
-        ours=True,
+        name="modify_params",
+        topic="advanced",
+        kind="bool",
+        default=True,
+        help="Whether LiteLLM may change a request that the provider would refuse.",
+        used_for="LiteLLM's switch of this name",
+    ),
+    Setting(
+        name="completion_kwargs",
+        topic="advanced",
+        kind="dict",
+        default=None,
+        help="Further keyword arguments of LiteLLM's completion, which come before all others.",
+        used_for="each request, merged in last",
+        newer=True,
     ),
 )
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType({each.name: each for each in _DECLARATIONS})
-"""Every setting by its name, in the order in which they are shown."""
-
-# Keys of `[llm]` that OpenHands takes and nothing here reads yet; they are not mistakes.
-OPENHANDS_ONLY = (
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_region_name",
-    "openrouter_site_url",
-    "openrouter_app_name",
-    "max_message_chars",
-    "top_k",
-    "max_input_tokens",
-    "input_cost_per_token",
-    "output_cost_per_token",
-    "ollama_base_url",
-    "modify_params",
-    "disable_vision",
-    "caching_prompt",
-    "log_completions",
-    "log_completions_folder",
-    "custom_tokenizer",
-    "native_tool_calling",
-    "reasoning_effort",
-    "seed",
-    # Since a version after 0.41:
-    "disable_stop_word",
-    "safety_settings",
-    "for_routing",
-    "correct_num",
-    "completion_kwargs",
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {each.name: each for each in (*_DECLARATIONS, *FURTHER)}
 )
+"""Every setting by its name, in the order in which they are shown."""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

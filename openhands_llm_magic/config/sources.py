@@ -12,8 +12,8 @@ from openhands_llm_magic.config.layers import (
     Origin,
     shown_path,
 )
-from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.config.settings import OPENHANDS_ONLY, SETTINGS, did_you_mean
+from openhands_llm_magic.config.setting import OURS, Setting, shorten
+from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
 from openhands_llm_magic.errors import SettingError
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 FILE_NAME = "config.toml"
 FILE_VARIABLE = "LLM_MAGIC_CONFIG"
 """Names the config file; what it names must be there."""
-
-OURS = "openhands_llm_magic"
-"""The table of the settings that OpenHands does not know."""
 
 # What OpenHands sets for a model of a config file that begins with "azure".
 _AZURE_API_VERSION = Found(
@@ -56,26 +53,28 @@ def find_config_file(cwd: Path, home: Path, env: Mapping[str, str]) -> Path | No
 
 
 def file_layer(document: Document) -> Layer:
-    """Make the layer of `[llm]`, and of `[openhands_llm_magic]` for the settings of ours."""
+    """Make the layer of `[llm]`, and of the settings in `[core]` and `[openhands_llm_magic]`."""
     builder = LayerBuilder(FILE_NAME)
     if document.problem:
         builder.problems.append(document.problem)
-    for name in ("llm", OURS):
+    for name in ("llm", "core", OURS):
         if name in document.data and not isinstance(document.data[name], dict):
             builder.problem(f"{name} must be a table, [{name}]", document.origin(name))
-    own = {key: raw for key, raw in document.table("llm").items() if not isinstance(raw, dict)}
-    _take_llm(builder, document, ("llm",), own, "OpenHands would drop the whole [llm] section")
+    llm = document.table("llm")
+    own = {key: raw for key, raw in llm.items() if not isinstance(raw, dict)}
+    _take(builder, document, ("llm",), own, "; OpenHands would drop the whole [llm] section")
     _add_azure_version(builder, {})
-    for key, raw in document.table(OURS).items():
-        setting = SETTINGS.get(key)
-        origin = document.origin(OURS, key)
-        if setting is not None and setting.ours:
-            builder.take(setting, setting.from_toml, raw, origin)
-        elif setting is not None or key in OPENHANDS_ONLY:
-            builder.problem(f"{key} belongs under [llm]", origin)
-        else:
-            ours = [name for name, each in SETTINGS.items() if each.ours]
-            builder.problem(f"unknown key {shorten(repr(key))}{did_you_mean(key, ours)}", origin)
+    for name in document.groups:
+        setting = SETTINGS.get(name)
+        if setting is not None and setting.kind == "dict":
+            builder.problem(
+                f"OpenHands takes this for the group [llm.{name}]: set {name} inside a group,"
+                f" or the variable {setting.variable}",
+                document.origin("llm", name),
+            )
+    core = {key: raw for key, raw in document.table("core").items() if key in SETTINGS}
+    _take(builder, document, ("core",), core, "; OpenHands would take it unchecked")
+    _take(builder, document, (OURS,), document.table(OURS))
     return builder.layer()
 
 
@@ -92,31 +91,33 @@ def group_layer(document: Document, group: str, base: Layer) -> Layer:
         )
     builder = LayerBuilder(f"[llm.{group}]")
     table = document.table("llm")[group]
-    consequence = f"OpenHands would skip the whole group [llm.{group}]"
-    _take_llm(builder, document, ("llm", group), table, consequence)
+    consequence = f"; OpenHands would skip the whole group [llm.{group}]"
+    _take(builder, document, ("llm", group), table, consequence)
     _add_azure_version(builder, base.values)
     return builder.layer()
 
 
-def _take_llm(
+def _take(
     builder: LayerBuilder,
     document: Document,
     path: tuple[str, ...],
     table: Mapping[str, Any],
-    consequence: str,
+    consequence: str = "",
 ) -> None:
+    """Take in the keys of one table; `consequence` says what OpenHands makes of a mistake."""
+    section = path[0]
     for key, raw in table.items():
         setting = SETTINGS.get(key)
         origin = document.origin(*path, key)
         if setting is None:
-            if key not in OPENHANDS_ONLY:
-                known = [*SETTINGS, *OPENHANDS_ONLY]
-                unknown = f"unknown key {shorten(repr(key))}{did_you_mean(key, known)}"
-                builder.problem(f"{unknown}; {consequence}", origin)
-        elif setting.ours:
-            builder.problem(f"{key} belongs under [{OURS}]; {consequence}", origin)
+            here = [name for name, each in SETTINGS.items() if each.section == section]
+            fix = did_you_mean(key, here) or "; take it out"
+            builder.problem(f"unknown key {shorten(repr(key))}{fix}{consequence}", origin)
+        elif setting.section != section:
+            belongs = f"{key} belongs under [{setting.section}]"
+            builder.problem(belongs + consequence * (section == "llm"), origin)
         else:
-            builder.take(setting, setting.from_toml, raw, origin, f"; {consequence}")
+            builder.take(setting, setting.from_toml, raw, origin, consequence)
 
 
 def _add_azure_version(builder: LayerBuilder, below: Mapping[str, Found]) -> None:
@@ -131,13 +132,18 @@ def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
 
     Args:
         env: The environment.
-        group: Whether the layer is for a named group, which only takes our own variables.
+        group: Whether the layer is for a named group, which takes no variable of `[llm]`.
     """
     builder = LayerBuilder("environment")
     for setting in SETTINGS.values():
         text = env.get(setting.variable)
-        if text and (setting.ours or not group):
+        if text and not (group and setting.section == "llm"):
             origin = Origin("environment", setting.variable)
-            note = "" if setting.ours else "; OpenHands would ignore it too"
-            builder.take(setting, setting.from_env, text, origin, note)
+            builder.take(setting, setting.from_env, text, origin, _if_bad(setting))
     return builder.layer()
+
+
+def _if_bad(setting: Setting) -> str:
+    """Say what OpenHands makes of a bad variable, where that is always the same."""
+    known = not setting.ours and setting.kind not in ("list", "dict")
+    return "; OpenHands would ignore it too" if known else ""

@@ -79,6 +79,31 @@ def test_a_group() -> None:
     assert settings.snapshot(group="g").model == "c"
 
 
+def test_the_group_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    written('[llm]\nmodel = "a"\n[llm.g]\nmodel = "b"\n[llm.h]\nmodel = "c"\n')
+    monkeypatch.setenv("LLM_MODEL", "from-here")
+    settings = LLMSettings()
+    settings.use_group("g")
+    assert (settings.group, settings.model, settings.snapshot().group) == ("g", "b", "g")
+    assert settings.snapshot(group="h").model == "c"
+    assert settings.snapshot(group="llm").model == "from-here"
+    for name in (None, "llm"):
+        settings.use_group("g")
+        settings.use_group(name)
+        assert (settings.group, settings.model) == (None, "from-here")
+
+
+def test_an_unknown_group_changes_nothing() -> None:
+    settings = LLMSettings()
+    with pytest.raises(SettingError, match=r"no group 'x': no config.toml was found$"):
+        settings.use_group("x")
+    written('[llm.g]\nmodel = "b"\n[llm."h.1"]\n')
+    settings.use_group("g")
+    with pytest.raises(SettingError, match=r"no group 'x'; config.toml has: g, h.1$"):
+        settings.use_group("x")
+    assert (settings.group, settings.model) == ("g", "b")
+
+
 def test_a_trait_can_be_assigned() -> None:
     settings: Any = LLMSettings()
     settings.num_retries = 6
@@ -186,6 +211,14 @@ def test_naming_a_trait_sets_nothing() -> None:
     assert settings.snapshot().problems == ()
 
 
+def test_adding_to_a_trait_is_not_ignored_in_silence() -> None:
+    config = Config()
+    config.LLMSettings.completion_kwargs.update({"seed": 1})
+    assert [each.message for each in LLMSettings(config=config).snapshot().problems] == [
+        "completion_kwargs takes a Python dictionary, or none"
+    ]
+
+
 def test_a_new_config_keeps_the_edits() -> None:
     settings = settings_of(num_retries=6)
     settings.set(top_p=0.5)
@@ -271,6 +304,10 @@ def test_no_key_shows_anywhere(shell: Any, settings: Any, capsys: Any) -> None:
     assert settings.snapshot().secrets() == (f"{KEY}-two", f"{KEY}-config")
     assert shown(shell, capsys, "LLMSettings.api_key") == "**********"
     assert "Current: **********" in shown(shell, capsys, "LLMSettings")
+    options = f"LLMSettings.completion_kwargs = {{'api_key': '{KEY}-three'}}"
+    shell.run_line_magic("config", options)
+    assert settings.completion_kwargs == {"api_key": f"{KEY}-three"}
+    assert shown(shell, capsys, "LLMSettings.completion_kwargs") == "{'api_key': **********}"
     configs = [shell.config, settings.config, *(each.config for each in shell.configurables)]
     assert KEY not in repr(configs)
     assert KEY not in repr([settings.trait_values(), vars(settings)])

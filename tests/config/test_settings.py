@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openhands_llm_magic.config.further_settings import FURTHER
+from openhands_llm_magic.config.nested import Options
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import (
-    OPENHANDS_ONLY,
+    _DECLARATIONS,
     SETTINGS,
+    TOPICS,
     Setting,
     did_you_mean,
     setting_named,
@@ -89,6 +92,13 @@ def test_names_variables_and_flags_are_derived() -> None:
     assert SETTINGS["model"].short == "-m"
 
 
+def test_those_of_other_tables_have_other_variables() -> None:
+    budget, embedding = SETTINGS["max_budget_per_task"], SETTINGS["embedding_model"]
+    assert (budget.section, budget.variable, budget.ours) == ("core", "MAX_BUDGET_PER_TASK", False)
+    assert embedding.section == "openhands_llm_magic"
+    assert embedding.variable == "LLM_EMBEDDING_MODEL"
+
+
 def test_what_litellm_is_sent() -> None:
     sent = {name: each.sent_as for name, each in SETTINGS.items() if each.sent_as}
     assert sent.pop("max_output_tokens") == "max_completion_tokens"
@@ -96,10 +106,37 @@ def test_what_litellm_is_sent() -> None:
     assert not {"num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier"} & set(sent)
 
 
+@each_setting
+def test_it_says_what_it_does_here(setting: Setting) -> None:
+    """It is sent, used or kept; nothing is accepted and ignored in silence."""
+    says = [bool(setting.sent_as), bool(setting.used_for), setting.kept]
+    assert says.count(True) == 1
+    assert setting.sent_as or not setting.sent_to
+
+
+def test_the_words_for_what_it_does() -> None:
+    words = {
+        "seed": "sent to LiteLLM",
+        "max_output_tokens": "sent to LiteLLM as max_completion_tokens",
+        "reasoning_effort": "sent to LiteLLM, for models that reason",
+        "num_retries": "used for the retries after the first attempt",
+        "correct_num": "kept for OpenHands, not used in the notebook",
+    }
+    assert {name: SETTINGS[name].use for name in words} == words
+
+
+def test_settings_are_in_the_order_of_their_topics() -> None:
+    topics = list(dict.fromkeys(each.topic for each in SETTINGS.values()))
+    assert topics == list(TOPICS)
+    ordered = sorted(SETTINGS.values(), key=lambda each: topics.index(each.topic))
+    assert ordered == list(SETTINGS.values())
+
+
 def test_no_setting_is_declared_twice() -> None:
-    assert not set(SETTINGS) & set(OPENHANDS_ONLY)
-    flags = [each.flag for each in SETTINGS.values()]
-    assert len(set(flags)) == len(flags)
+    assert len(SETTINGS) == len(_DECLARATIONS) + len(FURTHER)
+    for attribute in ("flag", "variable"):
+        names = [getattr(each, attribute) for each in SETTINGS.values()]
+        assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +176,11 @@ TOML: dict[str, list[tuple[object, object]]] = {
     "base_url": [("a", "a"), ("", ""), *refused(1, 1.5, True, [])],
     "api_key": [(KEY, Secret(KEY)), ("", Secret("")), (1, BAD)],
     "timeout": [("9", 9), ("none", BAD), ("", BAD)],
+    "safety_settings": [
+        *[([], []), ([{"a": "b"}], [{"a": "b"}])],
+        *refused("[]", [1], ["a"], [{"a": 1}], {"a": "b"}),
+    ],
+    "completion_kwargs": [({}, Options()), ({"a": [1]}, Options(a=[1])), *refused("{}", [], 1)],
 }
 
 
@@ -165,6 +207,14 @@ def test_toml_is_read_as_pydantic_reads_it(name: str, value: object, expected: o
         ("drop_params", "on", False),
         ("model", " x ", " x "),
         ("api_key", KEY, Secret(KEY)),
+        ("completion_kwargs", " {'a': True, 'b': [1]}", Options(a=True, b=[1])),
+        ("completion_kwargs", '{"a": true}', BAD),
+        ("completion_kwargs", "{'a'", BAD),
+        ("completion_kwargs", "{1: 2}", BAD),
+        ("completion_kwargs", "[" * 9999, BAD),
+        ("safety_settings", "[{'a': 'b'}]", [{"a": "b"}]),
+        ("safety_settings", "[{'a': 1}]", BAD),
+        ("openrouter_site_url", "http://x", "http://x"),
     ],
 )
 def test_variables_are_read_as_openhands_reads_them(name: str, text: str, expected: object) -> None:
@@ -191,6 +241,11 @@ def test_variables_are_read_as_openhands_reads_them(name: str, text: str, expect
         ("model", "", BAD),
         ("api_key", "None", None),
         ("api_key", KEY, Secret(KEY)),
+        ("openrouter_site_url", "", ""),
+        ("reasoning_effort", "none", "none"),
+        ("completion_kwargs", "", None),
+        ("completion_kwargs", "{'a': 1}", Options(a=1)),
+        ("completion_kwargs", "a=1", BAD),
     ],
 )
 def test_what_a_person_types_is_read_forgivingly(name: str, text: str, expected: object) -> None:
@@ -219,6 +274,11 @@ def test_what_a_person_types_is_read_forgivingly(name: str, text: str, expected:
         ("api_key", KEY, Secret(KEY)),
         ("api_key", "none", Secret("none")),
         ("api_key", KEY.encode(), BAD),
+        ("completion_kwargs", {"a": 1}, Options(a=1)),
+        ("completion_kwargs", "{'a': 1}", BAD),
+        ("completion_kwargs", None, None),
+        ("safety_settings", [{"a": "b"}], [{"a": "b"}]),
+        ("safety_settings", ({"a": "b"},), BAD),
         ("model", "", BAD),
     ],
 )
@@ -236,10 +296,14 @@ def test_a_refusal_quotes_what_was_given() -> None:
 
 
 def test_a_refusal_never_quotes_a_secret() -> None:
-    setting = SETTINGS["api_key"]
-    for convert in (setting.from_toml, setting.validate):
-        with pytest.raises(SettingError, match=r"^api_key takes text, or none$"):
-            convert([KEY])
+    for name, takes in (
+        ("api_key", "text"),
+        ("safety_settings", "a Python list of dictionaries of text"),
+        ("completion_kwargs", "a Python dictionary"),
+    ):
+        for convert in (SETTINGS[name].from_toml, SETTINGS[name].validate):
+            with pytest.raises(SettingError, match=f"^{name} takes {takes}, or none$"):
+                convert([KEY])
 
 
 def test_an_unknown_setting_gets_a_suggestion() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.config.settings import OPENHANDS_ONLY, SETTINGS
+from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.sources import (
     env_layer,
     file_layer,
@@ -125,14 +125,13 @@ def test_a_value_out_of_our_bounds_is_one_that_openhands_takes() -> None:
     ]
 
 
-def test_an_unknown_key_is_a_problem_and_a_known_one_is_not() -> None:
+def test_an_unknown_key_is_a_problem() -> None:
     assert problems('[llm]\nmodels = "x"\n') == [
         (
             "config.toml line 2: unknown key 'models'; did you mean model?; "
             "OpenHands would drop the whole [llm] section"
         )
     ]
-    assert problems("[llm]\n" + "".join(f"{name} = 1\n" for name in OPENHANDS_ONLY)) == []
 
 
 def test_a_setting_of_ours_has_its_own_table() -> None:
@@ -144,8 +143,55 @@ def test_a_setting_of_ours_has_its_own_table() -> None:
     ]
     assert problems('[openhands_llm_magic]\nmodel = "x"\nlimit = 3\n') == [
         "config.toml line 2: model belongs under [llm]",
-        "config.toml line 3: unknown key 'limit'",
+        "config.toml line 3: unknown key 'limit'; take it out",
     ]
+
+
+def test_embedding_settings_are_in_that_table_because_openhands_has_no_such_fields() -> None:
+    assert problems('[llm]\nembedding_model = "x"\n') == [
+        (
+            "config.toml line 2: embedding_model belongs under [openhands_llm_magic]; "
+            "OpenHands would drop the whole [llm] section"
+        )
+    ]
+    document = parsed('[openhands_llm_magic]\nembedding_model = "x"\n')
+    assert file_layer(document).values["embedding_model"].value == "x"
+    env = {"LLM_EMBEDDING_MODEL": "y"}
+    assert env_layer(env, group=True).values["embedding_model"].value == "y"
+
+
+def test_the_budget_is_in_core_with_much_that_is_not_for_us() -> None:
+    document = parsed('[core]\nmax_budget_per_task = 2\nruntime = "docker"\n[llm]\n')
+    layer = file_layer(document)
+    assert (layer.values["max_budget_per_task"].value, layer.problems) == (2.0, ())
+    assert problems("core = 1\n[llm]\nmax_budget_per_task = 3\n") == [
+        "config.toml line 1: core must be a table, [core]",
+        (
+            "config.toml line 3: max_budget_per_task belongs under [core]; "
+            "OpenHands would drop the whole [llm] section"
+        ),
+    ]
+    assert problems('[core]\nmax_budget_per_task = "all"\nmodel = "x"\n') == [
+        (
+            "config.toml line 2: max_budget_per_task takes a number, 0 or more, or none, "
+            "not 'all'; OpenHands would take it unchecked"
+        ),
+        "config.toml line 3: model belongs under [llm]",
+    ]
+
+
+def test_a_dictionary_in_llm_is_a_group_to_openhands() -> None:
+    text = "[llm]\ncompletion_kwargs = {seed = 1}\n"
+    assert problems(text) == [
+        (
+            "config.toml line 2: OpenHands takes this for the group [llm.completion_kwargs]: set "
+            "completion_kwargs inside a group, or the variable LLM_COMPLETION_KWARGS"
+        )
+    ]
+    document = parsed('[llm.g]\nsafety_settings = [{a = "b"}]\ncompletion_kwargs = {seed = 1}\n')
+    layer = group_layer(document, "g", file_layer(document))
+    assert layer.values["completion_kwargs"].value == {"seed": 1}
+    assert layer.values["safety_settings"].value == [{"a": "b"}]
 
 
 def test_a_section_that_is_no_table_is_a_problem() -> None:
@@ -174,7 +220,10 @@ def test_a_group_has_its_own_problems() -> None:
     assert document.groups == ("a", "b.c")
     assert list(map(str, group_layer(document, "a", base).problems)) == [
         "config.toml line 4: top_p takes a number from 0 to 1, not 9.0",
-        "config.toml line 5: unknown key 'zzz'; OpenHands would skip the whole group [llm.a]",
+        (
+            "config.toml line 5: unknown key 'zzz'; take it out; "
+            "OpenHands would skip the whole group [llm.a]"
+        ),
     ]
     assert list(group_layer(document, "b.c", base).values) == ["model", "api_version"]
     with pytest.raises(SettingError, match=r"^there is no group 'c'; config.toml has: a, b.c$"):
