@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.llm import lean
 from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import FinishTap
@@ -46,11 +47,17 @@ class Request:
         model: The model with its provider prefix, as LiteLLM takes it.
         messages: The conversation in OpenAI's form.
         options: Further keyword arguments of `litellm.completion`.
+        modify_params: Whether LiteLLM may mend messages that a provider would refuse; it reads
+            this from a global of its own.
+        price_usd_per_token: What a token of the prompt and one of the answer cost, or None for
+            LiteLLM's own price list.
     """
 
     model: str
     messages: Sequence[Mapping[str, Any]]
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    modify_params: bool = True
+    price_usd_per_token: tuple[float, float] | None = None
 
 
 class _NoRetries(int):
@@ -96,7 +103,7 @@ class _Quiet:
     """Keeps LiteLLM's global switches as our requests need them, and puts the user's back.
 
     Several requests may run at once on threads; the first to begin saves and the last to end
-    restores.
+    restores. Where they differ, the last to begin counts.
     """
 
     OURS = {  # noqa: RUF012 - a constant
@@ -112,12 +119,13 @@ class _Quiet:
         self._users: dict[str, object] = {}
 
     @contextlib.contextmanager
-    def __call__(self, litellm: Any) -> Iterator[None]:
+    def __call__(self, litellm: Any, *, modify_params: bool = True) -> Iterator[None]:
+        ours = self.OURS | {"modify_params": modify_params}
         with self._lock:
             self._running += 1
             if self._running == 1:
-                self._users = {name: getattr(litellm, name) for name in self.OURS}
-                self._set(litellm, self.OURS)
+                self._users = {name: getattr(litellm, name) for name in ours}
+            self._set(litellm, ours)
         try:
             yield
         finally:
@@ -152,7 +160,8 @@ def send(request: Request) -> Generator[Event]:
     tap = FinishTap()
     usage: Usage | None = None
     finish_reason = "stop"
-    with _quiet(litellm), contextlib.ExitStack() as cleanup:
+    quiet = _quiet(litellm, modify_params=request.modify_params)
+    with quiet, contextlib.ExitStack() as cleanup:
         try:
             chunks = _open(litellm, request, tap, cleanup)
             stage = "accepted"
@@ -173,7 +182,7 @@ def send(request: Request) -> Generator[Event]:
         raise errors.BrokenAnswerError("the model sent an empty answer")
     if usage is not None and tap.usage_seen:
         yield usage
-    yield Done(finish_reason, _cost_usd(litellm, request.model, usage if tap.usage_seen else None))
+    yield Done(finish_reason, _cost_usd(litellm, request, usage if tap.usage_seen else None))
 
 
 def _open(
@@ -191,6 +200,9 @@ def _open(
         options["allowed_openai_params"] = ["max_retries"]
     if provider == "azure" and "api_key" in options:
         options["azure_scope"] = AZURE_SCOPE
+    if provider == "gemini" and "timeout" in options:  # LiteLLM forgets it where it streams
+        options["client"] = litellm.HTTPHandler(timeout=options["timeout"])
+        cleanup.callback(options["client"].close)
     stream = litellm.completion(
         model=request.model,
         messages=[dict(message) for message in request.messages],
@@ -201,13 +213,15 @@ def _open(
         retry_policy=litellm.RetryPolicy(),
         **options,
     )
-    # A logging job for each chunk is most of what a streamed chunk costs; nobody reads these.
+    # A logging job for each chunk would cost more than the rest of it; nobody reads these.
     stream.run_success_logging_and_cache_storage = lambda *_, **__: None
+    if not (litellm.success_callback or litellm.callbacks):  # the user's own log wants the text
+        stream.chunks = lean.UsageChunks()
     source = stream.completion_stream or stream.fetch_sync_stream()
     cleanup.callback(_close, source)
     if provider in ("gemini", "vertex_ai") and hasattr(source, "streaming_response"):
         source.streaming_response = tap.lines(source.streaming_response)
-    stream.completion_stream = tap.chunks(source)
+    stream.completion_stream = lean.short_form(tap.chunks(source))
     return iter(stream)
 
 
@@ -229,13 +243,16 @@ def _usage(chunk: Any) -> Usage | None:
     return usage and Usage(usage.prompt_tokens, usage.completion_tokens)
 
 
-def _cost_usd(litellm: Any, model: str, usage: Usage | None) -> float | None:
-    """Return what a request cost, or None when LiteLLM has no price for the model."""
+def _cost_usd(litellm: Any, request: Request, usage: Usage | None) -> float | None:
+    """Return what a request cost, or None when nobody named a price for the model."""
     if usage is None:
         return None
+    if request.price_usd_per_token:
+        prompt_price, completion_price = request.price_usd_per_token
+        return prompt_price * usage.prompt_tokens + completion_price * usage.completion_tokens
     try:
         prompt_usd, completion_usd = litellm.cost_per_token(
-            model, usage.prompt_tokens, usage.completion_tokens
+            request.model, usage.prompt_tokens, usage.completion_tokens
         )
     except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
         return None

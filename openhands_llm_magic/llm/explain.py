@@ -17,8 +17,8 @@ TEXTS = {
         " `%llm_config api_key`, or try `-m practice/echo`, which needs no account."
     ),
     errors.AuthenticationError: (
-        "the provider refused the key {said}. The key comes from {api_key_from}; set another one"
-        " there or with `%llm_config api_key`."
+        "the provider refused the key {said}. Set another api_key ({api_key_from}), there or with"
+        " `%llm_config api_key`."
     ),
     errors.ModelNotFoundError: (
         "the model {model} is not known {said}. Set model ({model_from}) to a name with its"
@@ -33,8 +33,8 @@ TEXTS = {
         " ({model_from})."
     ),
     errors.BadRequestError: (
-        "the request was refused {said}. `%llm_config` shows the settings it was made with; model"
-        " comes from {model_from}."
+        "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
+        " model ({model_from})."
     ),
     errors.RateLimitError: (
         "still rate limited {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
@@ -94,7 +94,7 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
         else f"gave up after {retries} {'retry' if retries == 1 else 'retries'}"
     )
     status = "" if error.status is None else f"{error.status}: "
-    key_from = "the provider's own variable" if settings.api_key is None else None
+    key_from = None if settings.api_key else "now from the provider's own variable"
     return {
         "said": f"({status}{str(error).rstrip('.')})",
         "gave_up": gave_up,
@@ -112,5 +112,5 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
 def _origin(settings: Snapshot, name: str) -> str:
     """Name a setting's value and origin: "4, from config.toml line 3"."""
     value, origin = getattr(settings, name), settings.origin(name)
-    shown = "not set" if value is None else value
+    shown = "not set" if value is None else f"{value:g}" if isinstance(value, float) else value
     return f"now {shown}, from {origin}"

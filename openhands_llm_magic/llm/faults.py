@@ -39,8 +39,17 @@ errors, so the code decides and never the text."""
 WORDS_LIMIT = 300
 """Characters of the server's own words that are quoted."""
 
-_LITELLM_SUFFIX = re.compile(r"\nTraceback|\.? Original exception: |\.? Handle with `litellm\.")
-_LITELLM_PREFIX = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?: - |: | ))+")
+_TOO_LONG = re.compile(
+    r"prompt is too long|maximum context length|exceeds the maximum number of tokens", re.IGNORECASE
+)
+"""How Anthropic, OpenRouter and Gemini say it: they have no code for it."""
+
+_LITELLM_SUFFIX = re.compile(
+    r"\nTraceback| for url '|\.? (?:Error_str: |Original exception: |Handle with `litellm\.)"
+)
+_LITELLM_PREFIX = re.compile(
+    r"^(?:(?:litellm\.)?(?:\w+(?:Error|Exception)|Timeout(?: Error)?)(?: - |: | ))+"
+)
 
 
 Stage = Literal["sending", "accepted", "answering"]
@@ -71,15 +80,19 @@ def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
             return unreached
         if stage == "sending":  # LiteLLM gave up by itself: nothing was sent, asking again is vain
             return errors.BadRequestError(words)
+        # An error in place of the first chunk. LiteLLM makes up its status; 400 is its usual guess.
         status = getattr(exc, "status_code", None)
+        status = status if status in TRANSIENT else None
     kind = _kind(exc, status, body)
     return kind(words, status=status, retry_after_s=_retry_after_s(_headers(chain), body))
 
 
 def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[errors.RequestError]:
     """Choose the error class for a status and an error body."""
-    if _class_named(exc, "ContextWindowExceededError") or body.get("code") == (
-        "context_length_exceeded"
+    if (
+        _class_named(exc, "ContextWindowExceededError")
+        or body.get("code") == "context_length_exceeded"
+        or (status == 400 and _TOO_LONG.search(str(body.get("message"))))  # noqa: PLR2004 - HTTP
     ):
         return errors.ContextLengthError
     if not NO_CREDIT_CODES.isdisjoint((str(body.get("code")), str(body.get("type")))):

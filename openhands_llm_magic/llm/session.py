@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor, Secret
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.secret import Redactor
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import (
     Event,
@@ -21,15 +20,11 @@ from openhands_llm_magic.llm.events import (
     fold,
 )
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-
-PRACTICE_PREFIX = "practice/"
-"""Models with this prefix are answered on this machine, see `llm.practice`."""
-
-NO_KEY = Secret("")
 
 _KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
@@ -56,8 +51,8 @@ def ask(
         SettingError: An override is bad.
         UsageError: The prompt is empty.
     """
-    events = stream(prompt, settings, system=system, clock=clock, **overrides)
-    reply = fold(events)
+    settings = (settings or load_settings()).with_overrides(overrides)
+    reply = fold(stream(prompt, settings, system=system, clock=clock), settings.model)
     if reply.error is not None:
         reply.error.reply = reply
         raise reply.error
@@ -83,7 +78,7 @@ def stream(
     messages = [{"role": "user", "content": prompt}]
     if system:
         messages.insert(0, {"role": "system", "content": system})
-    request = _request(settings, messages)
+    request = request_from(settings, messages)
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
     redactor = Redactor(keys)
     return _redacted(_explained(request, settings, redactor, clock), redactor)
@@ -120,24 +115,6 @@ def _explained(
                 yield Failed(explained(error, settings, retries=retries, missing_variables=missing))
             case _:
                 yield event
-
-
-def _request(settings: Snapshot, messages: list[dict[str, str]]) -> client.Request:
-    """Turn settings into what LiteLLM takes: each value under the keyword it is sent as."""
-    options = {
-        setting.sent_as: value.get_secret_value() if isinstance(value, Secret) else value
-        for setting in SETTINGS.values()
-        # An empty text is what a person writes for "none"; OpenHands passes it on as such.
-        if setting.sent_as and (value := getattr(settings, setting.name)) not in (None, "", NO_KEY)
-    }
-    model = options.pop("model")
-    if model.startswith(PRACTICE_PREFIX):
-        from openhands_llm_magic.llm import practice  # noqa: PLC0415 - its server is rarely needed
-
-        server = practice.running()
-        model = "openai/" + model.removeprefix(PRACTICE_PREFIX)
-        options |= {"base_url": server.base_url, "api_key": server.key}
-    return client.Request(model, messages, options)
 
 
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:

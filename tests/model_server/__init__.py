@@ -1,7 +1,7 @@
 """A loopback server that plays any model provider, as a script tells it to.
 
-It speaks the dialects of OpenAI (and Azure), Anthropic, Gemini and Ollama, chosen by the path, and
-streams or not as the request asks. It logs every request with its time::
+It speaks the dialects of OpenAI (and Azure), Anthropic, Gemini, Ollama and Bedrock, chosen by the
+path, and streams or not as the request asks. It logs every request with its time::
 
     with ModelServer() as server:
         server.script(Refuse(429, {"retry-after": "7"}), Answer("Hello"))

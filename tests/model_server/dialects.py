@@ -243,7 +243,7 @@ class _Gemini(Dialect):
         return {"usageMetadata": counts | {"totalTokenCount": prompt + candidates}}
 
 
-class _Ollama(Dialect):
+class Ollama(Dialect):
     """Ollama's chat: one line of JSON for each piece; there is no end mark."""
 
     stream_type = "application/x-ndjson"
@@ -284,7 +284,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "openai": _OpenAI(),
     "anthropic": _Anthropic(),
     "gemini": _Gemini(),
-    "ollama": _Ollama(),
+    "ollama": Ollama(),
 }
 
 

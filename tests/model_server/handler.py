@@ -13,15 +13,21 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from model_server.dialects import DIALECTS
+from model_server import dialects
+from model_server.rare_dialects import Bedrock, OllamaGenerate
 from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model_server.dialects import Stream
+    from model_server.dialects import Dialect, Stream
     from model_server.server import HTTPServer
 
+DIALECTS: Mapping[str, Dialect] = {
+    **dialects.DIALECTS,
+    "bedrock": Bedrock(),
+    "ollama_generate": OllamaGenerate(),
+}
 ENDPOINTS = {
     "/chat/completions": "openai",
     "/embeddings": "openai",
@@ -29,6 +35,9 @@ ENDPOINTS = {
     ":generateContent": "gemini",
     ":streamGenerateContent": "gemini",
     "/api/chat": "ollama",
+    "/api/generate": "ollama_generate",
+    "/converse": "bedrock",
+    "/converse-stream": "bedrock",
 }
 EMBEDDING = {
     "object": "list",
@@ -47,7 +56,8 @@ class Received:
         path: With its query.
         headers: By lower-case name.
         body: The parsed JSON, or None for an empty body.
-        dialect: "openai", "anthropic", "gemini", "ollama", or "" when it asks no model.
+        dialect: "openai", "anthropic", "gemini", "ollama", "ollama_generate", "bedrock", or ""
+            when it asks no model.
         hung_up: Set when the client closes the connection before the end of the answer.
     """
 
@@ -61,14 +71,19 @@ class Received:
     @property
     def streams(self) -> bool:
         """Whether the request asks for a stream; Ollama streams unless told not to."""
-        if self.dialect == "gemini":
-            return ":streamGenerateContent" in self.path
-        return bool(self.body.get("stream", self.dialect == "ollama"))
+        match self.dialect:
+            case "gemini":
+                return ":streamGenerateContent" in self.path
+            case "bedrock":
+                return self.path.endswith("-stream")
+            case dialect:
+                return bool(self.body.get("stream", dialect.startswith("ollama")))
 
     @property
     def model(self) -> str:
-        """The model asked for; Gemini has it in the path."""
-        named = self.path.rsplit("/", 1)[-1].split(":")[0]
+        """The model asked for; Gemini and Bedrock have it in the path."""
+        part = -2 if self.dialect == "bedrock" else -1
+        named = self.path.split("/")[part].split(":")[0]
         return str(self.body.get("model", named))
 
 

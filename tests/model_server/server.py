@@ -84,7 +84,7 @@ class ModelServer:
 
     def base_for(self, provider: str) -> str:
         """Give the `api_base` that leads LiteLLM's `provider` to this server."""
-        if provider in {"anthropic", "azure", "ollama", "ollama_chat"}:
+        if provider in {"anthropic", "azure", "bedrock", "ollama", "ollama_chat"}:
             return self.base_url
         if provider == "mistral":
             return f"{self.base_url}/mistral/v1"

@@ -1,0 +1,278 @@
+"""The providers of models, as data: what each is called, what it asks for, what usually goes wrong.
+
+The entries follow the provider pages of OpenHands' and LiteLLM's documentation. To add a provider,
+add an entry; the tests then ask for the exact request that it makes.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.provider import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PROVIDERS", "RECOMMENDED_MODEL", "VERIFIED_MODELS", "Provider", "provider_of"]
+
+RECOMMENDED_MODEL = "anthropic/claude-3-7-sonnet-20250219"
+"""The one that OpenHands recommends among its verified models."""
+
+_ENTRIES = (
+    Provider(
+        name="anthropic",
+        title="Anthropic",
+        prefix="anthropic/",
+        example=RECOMMENDED_MODEL,
+        key_variables=("ANTHROPIC_API_KEY",),
+        base_url_form="https://api.anthropic.com",
+        guide="Give an API key of the Anthropic Console; no base_url is needed.",
+        mistake="A base_url that ends with /v1: LiteLLM adds /v1/messages itself.",
+        verified_models=(RECOMMENDED_MODEL,),
+        bare_names=("claude-*",),
+    ),
+    Provider(
+        name="gemini",
+        title="Google AI Studio",
+        prefix="gemini/",
+        example="gemini/gemini-2.5-pro",
+        key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        base_url_form="https://generativelanguage.googleapis.com/v1beta",
+        guide="Give an API key of Google AI Studio; no base_url is needed.",
+        mistake="A model gemini-… without gemini/ in front goes to Vertex AI.",
+        verified_models=("gemini/gemini-2.5-pro",),
+    ),
+    Provider(
+        name="deepseek",
+        title="DeepSeek",
+        prefix="deepseek/",
+        example="deepseek/deepseek-chat",
+        key_variables=("DEEPSEEK_API_KEY",),
+        base_url_form="https://api.deepseek.com/v1",
+        guide="Give an API key of the DeepSeek platform; no base_url is needed.",
+        mistake="The model deepseek-chat without deepseek/ in front.",
+        verified_models=("deepseek/deepseek-chat",),
+    ),
+    Provider(
+        name="openai",
+        title="OpenAI",
+        prefix="openai/",
+        example="openai/gpt-4o",
+        key_variables=("OPENAI_API_KEY",),
+        base_url_form="https://api.openai.com/v1",
+        guide="Give an API key of the OpenAI platform; no base_url is needed.",
+        mistake="A key of one project with a model that this project may not use.",
+        verified_models=("openai/o3-mini", "openai/o3", "openai/o4-mini"),
+        bare_names=("gpt-*", "o[134]", "o[134]-*", "ft:gpt-*"),
+    ),
+    Provider(
+        name="openrouter",
+        title="OpenRouter",
+        prefix="openrouter/",
+        example="openrouter/all-hands/openhands-lm-32b-v0.1",
+        key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
+        base_url_form="https://openrouter.ai/api/v1",
+        guide="Write openrouter/ before the whole name of OpenRouter's page, maker included.",
+        mistake="The maker left out of the name: openrouter/gpt-4o for openrouter/openai/gpt-4o.",
+        verified_models=("openrouter/all-hands/openhands-lm-32b-v0.1",),
+    ),
+    Provider(
+        name="openai_compatible",
+        title="A server compatible with OpenAI",
+        prefix="openai/",
+        example="openai/my-model",
+        asks_for=("base_url", "api_key"),
+        key_variables=("OPENAI_API_KEY",),
+        base_url_form="https://your-server.example/v1",
+        guide="Write openai/ before the name that the server knows, and set base_url.",
+        mistake="A base_url without the /v1 at its end.",
+    ),
+    Provider(
+        name="azure",
+        title="Azure OpenAI",
+        prefix="azure/",
+        example="azure/my-deployment",
+        asks_for=("base_url", "api_version", "api_key"),
+        key_variables=("AZURE_API_KEY",),
+        base_url_form="https://your-resource.openai.azure.com",
+        guide="Write azure/ before the name of your deployment; set base_url and api_version.",
+        mistake="The model's name in place of the deployment's.",
+    ),
+    Provider(
+        name="vertex_ai",
+        title="Google Vertex AI",
+        prefix="vertex_ai/",
+        example="vertex_ai/gemini-2.5-pro",
+        asks_for=(),
+        key_variables=("GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_PROJECT", "VERTEXAI_LOCATION"),
+        base_url_form="https://us-central1-aiplatform.googleapis.com",
+        guide="Install google-cloud-aiplatform and set the three variables; there is no API key.",
+        mistake="An API key of Google AI Studio: that one goes with gemini/.",
+        bare_names=("gemini-*",),
+    ),
+    Provider(
+        name="groq",
+        title="Groq",
+        prefix="groq/",
+        example="groq/llama3-70b-8192",
+        key_variables=("GROQ_API_KEY",),
+        base_url_form="https://api.groq.com/openai/v1",
+        guide="Give an API key of the Groq console; no base_url is needed.",
+        mistake="A model that Groq no longer serves; its console lists those that it does.",
+    ),
+    Provider(
+        name="groq_openai",
+        title="Groq, as a server compatible with OpenAI",
+        prefix="openai/",
+        example="openai/llama3-70b-8192",
+        asks_for=("base_url", "api_key"),
+        key_variables=("OPENAI_API_KEY",),
+        base_url_form="https://api.groq.com/openai/v1",
+        guide="Write openai/ before Groq's name of the model, and set base_url.",
+        mistake="The key in GROQ_API_KEY, which this way does not read: set api_key.",
+    ),
+    Provider(
+        name="litellm_proxy",
+        title="LiteLLM Proxy",
+        prefix="litellm_proxy/",
+        example="litellm_proxy/my-model",
+        asks_for=("base_url", "api_key"),
+        key_variables=("LITELLM_PROXY_API_KEY",),
+        base_url_form="https://your-litellm-proxy.example",
+        guide="Write litellm_proxy/ before the model_name of the proxy's config; set base_url.",
+        mistake="A provider's own key in place of a key of the proxy.",
+    ),
+    Provider(
+        name="sglang",
+        title="SGLang on this machine",
+        prefix="openai/",
+        example="openai/my-served-model",
+        asks_for=("base_url", "api_key"),
+        key_variables=("OPENAI_API_KEY",),
+        base_url_form="http://localhost:30000/v1",
+        guide="Write openai/ before the server's --served-model-name, and set base_url.",
+        mistake="No api_key: without --api-key the server takes any text, but needs one.",
+        local=True,
+    ),
+    Provider(
+        name="vllm",
+        title="vLLM on this machine",
+        prefix="hosted_vllm/",
+        example="hosted_vllm/my-served-model",
+        asks_for=("base_url",),
+        key_variables=("HOSTED_VLLM_API_KEY",),
+        base_url_form="http://localhost:8000/v1",
+        guide="Write hosted_vllm/ before the server's --served-model-name, and set base_url.",
+        mistake="The prefix vllm/, which would load the model into this process.",
+        local=True,
+        other_prefixes=("openai/",),
+    ),
+    Provider(
+        name="lm_studio",
+        title="LM Studio",
+        prefix="lm_studio/",
+        example="lm_studio/qwen/qwen3-coder-30b",
+        asks_for=("base_url",),
+        key_variables=("LM_STUDIO_API_KEY",),
+        base_url_form="http://localhost:1234/v1",
+        guide="Start the server in LM Studio, write lm_studio/ before the model's identifier.",
+        mistake="The model's title in place of its API identifier.",
+        local=True,
+        other_prefixes=("openai/",),
+    ),
+    Provider(
+        name="ollama",
+        title="Ollama",
+        prefix="ollama/",
+        example="ollama/qwen3",
+        asks_for=(),
+        key_variables=("OLLAMA_API_KEY",),
+        base_url_form="http://localhost:11434",
+        guide="Pull the model with `ollama pull`, and write ollama/ before its name.",
+        mistake="A base_url that ends with /v1: that form goes with openai/.",
+        local=True,
+        other_prefixes=("ollama_chat/", "openai/"),
+    ),
+    Provider(
+        name="mistral",
+        title="Mistral",
+        prefix="mistral/",
+        example="mistral/mistral-small-latest",
+        key_variables=("MISTRAL_API_KEY",),
+        base_url_form="https://api.mistral.ai/v1",
+        guide="Give an API key of Mistral's console; no base_url is needed.",
+        mistake="A key of Codestral's own endpoint, which other models refuse.",
+    ),
+    Provider(
+        name="bedrock",
+        title="AWS Bedrock",
+        prefix="bedrock/",
+        example="bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0",
+        asks_for=("aws_access_key_id", "aws_secret_access_key", "aws_region_name"),
+        key_variables=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION_NAME"),
+        base_url_form="https://bedrock-runtime.us-east-1.amazonaws.com",
+        guide="Give an access key of AWS and the region in which you may use the model.",
+        mistake="A model that is not enabled in the region, or needs us. or eu. in front.",
+        bare_names=("anthropic.*", "amazon.*", "us.anthropic.*", "eu.anthropic.*"),
+    ),
+    Provider(
+        name="moonshot",
+        title="Moonshot",
+        prefix="moonshot/",
+        example="moonshot/kimi-k2-0711-preview",
+        key_variables=("MOONSHOT_API_KEY",),
+        base_url_form="https://api.moonshot.ai/v1",
+        guide="Give an API key of platform.moonshot.ai; no base_url is needed.",
+        mistake="A key of the Chinese platform, which needs base_url https://api.moonshot.cn/v1.",
+    ),
+    Provider(
+        name="openhands",
+        title="OpenHands",
+        prefix="openhands/",
+        example="openhands/claude-sonnet-4-20250514",
+        key_variables=("LITELLM_PROXY_API_KEY",),
+        base_url_form="https://llm-proxy.app.all-hands.dev/",
+        guide="Give the LLM API key of OpenHands Cloud's settings; no base_url is needed.",
+        mistake="The OpenHands API key in place of the LLM API key, which is another.",
+    ),
+    Provider(
+        name="practice",
+        title="Practice, without an account",
+        prefix="practice/",
+        example="practice/echo",
+        asks_for=(),
+        base_url_form="http://127.0.0.1:0/v1",
+        guide="Use it as it is: a server inside the notebook answers, and fails on request.",
+        mistake="A practice model in a config file for OpenHands, which does not know it.",
+        local=True,
+    ),
+)
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType({each.name: each for each in _ENTRIES})
+"""Every provider by its name."""
+
+VERIFIED_MODELS = tuple(model for each in _ENTRIES for model in each.verified_models)
+"""The models of OpenHands' page "LLMs", the recommended one first."""
+
+
+def provider_of(
+    model: str, base_url: str | None = None, custom_llm_provider: str | None = None
+) -> Provider | None:
+    """Find the provider that settings lead to, or None when it is not in the catalogue.
+
+    Args:
+        model: As in the setting; well-known names need no prefix, as for LiteLLM.
+        base_url: Tells apart those that share "openai/": by its host, on this machine by its port.
+        custom_llm_provider: LiteLLM's name of the provider; it counts more than the model's name.
+    """
+    if custom_llm_provider:
+        model = f"{custom_llm_provider}/{model}"
+    candidates = [each for each in _ENTRIES if each.leads(model)]
+    if not candidates:
+        owner = next((each for each in _ENTRIES if each.owns(model)), None)
+        return provider_of(owner.prefix + model, base_url) if owner else None
+    if len(candidates) == 1 or not base_url:
+        return candidates[0]
+    here = (each for each in candidates if each.is_at(base_url))
+    return next(here, PROVIDERS["openai_compatible"])

@@ -1,0 +1,256 @@
+"""The exact HTTP request that each provider of the catalogue gets for our settings."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Refuse
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm import practice
+from openhands_llm_magic.llm.session import ask
+
+if TYPE_CHECKING:
+    from model_server import ModelServer, Received
+
+KEY = "sk-canary"
+COMMON = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_output_tokens": 100}
+AWS = {
+    "aws_access_key_id": "AKIACANARY",
+    "aws_secret_access_key": "canary",
+    "aws_region_name": "us-east-1",
+}
+
+BEARER = {"authorization": f"Bearer {KEY}"}
+STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+SAMPLING = {"temperature": 0.5, "top_p": 0.9}
+OPENAI = SAMPLING | STREAM | {"seed": 7, "max_completion_tokens": 100}
+OLDER_OPENAI = SAMPLING | STREAM | {"seed": 7, "max_tokens": 100}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a provider is asked.
+
+    Attributes:
+        path: The path and query of the request.
+        body: Its JSON, without the messages.
+        headers: Its headers, without those of every HTTP client.
+        settings: Settings beyond `COMMON` and the key.
+        base: What the base_url has after the server's address.
+    """
+
+    path: str
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=lambda: BEARER)
+    settings: dict[str, Any] = field(default_factory=dict)
+    base: str = "/v1"
+
+
+CHAT = "/v1/chat/completions"
+CASES = {
+    "anthropic": Case(
+        path="/v1/messages",
+        headers={"x-api-key": KEY, "anthropic-version": "2023-06-01"},
+        body={
+            "model": "claude-3-7-sonnet-20250219",
+            **SAMPLING,
+            "max_tokens": 100,  # and no seed: Anthropic has none
+            "stream": True,
+        },
+        base="",
+    ),
+    "gemini": Case(
+        path="/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+        headers={"x-goog-api-key": KEY},
+        body={"generationConfig": SAMPLING | {"max_output_tokens": 100, "seed": 7}},
+        base="/v1beta",
+    ),
+    "deepseek": Case(CHAT, {"model": "deepseek-chat"} | OPENAI),
+    "openai": Case(CHAT, {"model": "gpt-4o"} | OPENAI),
+    "openrouter": Case(
+        CHAT,
+        {"model": "all-hands/openhands-lm-32b-v0.1", "usage": {"include": True}} | OPENAI,
+        headers=BEARER | {"http-referer": "https://docs.all-hands.dev/", "x-title": "OpenHands"},
+    ),
+    "openai_compatible": Case(CHAT, {"model": "my-model"} | OPENAI),
+    "azure": Case(
+        path="/openai/deployments/my-deployment/chat/completions?api-version=2024-12-01-preview",
+        headers={"api-key": KEY},
+        body={"model": "my-deployment"} | OLDER_OPENAI,
+        settings={"api_version": "2024-12-01-preview"},
+        base="",
+    ),
+    "groq": Case(
+        "/openai/v1/chat/completions",
+        {"model": "llama3-70b-8192"} | OLDER_OPENAI,
+        base="/openai/v1",
+    ),
+    "groq_openai": Case(
+        "/openai/v1/chat/completions", {"model": "llama3-70b-8192"} | OPENAI, base="/openai/v1"
+    ),
+    "litellm_proxy": Case("/chat/completions", {"model": "my-model"} | OPENAI, base=""),
+    "sglang": Case(CHAT, {"model": "my-served-model"} | OPENAI),
+    "vllm": Case(CHAT, {"model": "my-served-model"} | OPENAI),
+    "lm_studio": Case(CHAT, {"model": "qwen/qwen3-coder-30b"} | OPENAI),
+    "ollama": Case(
+        path="/api/generate",
+        body={
+            "model": "qwen3",
+            "options": SAMPLING | {"num_predict": 100, "seed": 7},
+            "stream": True,
+            "images": [],
+        },
+        base="",
+    ),
+    "mistral": Case(
+        "/mistral/v1/chat/completions",
+        {"model": "mistral-small-latest", "max_tokens": 100, "random_seed": 7, "stream": True}
+        | SAMPLING,
+        base="/mistral/v1",
+    ),
+    "bedrock": Case(
+        path="/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/converse-stream",
+        headers={"authorization": "AWS4-HMAC-SHA256 Credential=AKIACANARY"},
+        body={"inferenceConfig": {"temperature": 0.5, "topP": 0.9, "maxTokens": 100}},
+        settings=AWS | {"api_key": None},
+        base="",
+    ),
+    "moonshot": Case(CHAT, {"model": "kimi-k2-0711-preview"} | OLDER_OPENAI),
+    # Through OpenHands' LiteLLM Proxy, here at another address.
+    "openhands": Case("/chat/completions", {"model": "claude-sonnet-4-20250514"} | OPENAI, base=""),
+}
+"""By the provider's name; the model is the example of its entry."""
+
+NOT_ON_THE_WIRE = {"vertex_ai", "practice"}
+"""Vertex AI makes no request without google-auth; the practice provider is its own server."""
+
+HTTP_CLIENTS = ("accept", "connection", "content-", "host", "user-agent", "x-stainless-", "x-amz-d")
+PROMPT = ("messages", "contents", "prompt")
+
+
+def asked(server: ModelServer, case: Case, **settings: Any) -> Received:
+    """Ask as a user does; the one request that the server got is given back."""
+    defaults = load_settings(env={}).with_overrides(COMMON | {"api_key": KEY})
+    given: dict[str, Any] = {"base_url": server.base_url + case.base, "num_retries": 0}
+    ask("Hello", defaults, **given | case.settings | settings)
+    assert (server.count, server.asides) == (1, [])
+    return server.received[0]
+
+
+def telling(headers: Any) -> dict[str, str]:
+    """Leave out the headers of every HTTP client, and of AWS' signature all after the key ID."""
+    return {
+        name: value.split("/")[0] if value.startswith("AWS4") else value
+        for name, value in headers.items()
+        if not name.startswith(HTTP_CLIENTS)
+    }
+
+
+def without_prompt(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in PROMPT}
+
+
+def test_every_provider_has_a_case() -> None:
+    assert set(CASES) | NOT_ON_THE_WIRE == set(PROVIDERS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_provider_gets_exactly_this_request(model_server: ModelServer, name: str) -> None:
+    received = asked(model_server, CASES[name], model=PROVIDERS[name].example)
+    assert received.path == CASES[name].path
+    assert telling(received.headers) == CASES[name].headers
+    assert without_prompt(received.body) == CASES[name].body
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_refused_request_is_not_repeated(model_server: ModelServer, name: str) -> None:
+    """LiteLLM adds no retries of its own, whatever the provider."""
+    model_server.script(Refuse(429))
+    with pytest.raises(errors.RateLimitError):
+        asked(model_server, CASES[name], model=PROVIDERS[name].example)
+    assert (model_server.count, model_server.asides) == (1, [])
+
+
+def test_a_reasoning_model_gets_an_effort_and_no_temperature(model_server: ModelServer) -> None:
+    received = asked(model_server, CASES["openai"], model="openai/o3-mini")
+    limits = {"seed": 7, "max_completion_tokens": 100}
+    expected = {"model": "o3-mini", "reasoning_effort": "high"} | limits | STREAM
+    assert without_prompt(received.body) == expected
+
+
+def test_a_setting_that_a_model_does_not_take_is_refused_without_drop_params(
+    model_server: ModelServer,
+) -> None:
+    """`CASES` shows that with drop_params the seed does not reach Anthropic."""
+    with pytest.raises(errors.BadRequestError, match="seed"):
+        asked(model_server, CASES["anthropic"], model="anthropic/claude-x", drop_params=False)
+    assert model_server.count == 0
+
+
+def test_openrouter_is_told_the_site_that_is_set(model_server: ModelServer) -> None:
+    received = asked(
+        model_server,
+        CASES["openrouter"],
+        model="openrouter/maker/model",
+        openrouter_site_url="https://site.example/",
+        openrouter_app_name="My app",
+        completion_kwargs={"extra_headers": {"X-Trace": "1"}},
+    )
+    site = {"http-referer": "https://site.example/", "x-title": "My app", "x-trace": "1"}
+    assert telling(received.headers) == BEARER | site
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"bedrock"}))
+def test_aws_keys_do_not_reach_others(model_server: ModelServer, name: str) -> None:
+    received = asked(model_server, CASES[name], model=PROVIDERS[name].example, **AWS)
+    assert telling(received.headers) == CASES[name].headers
+    assert without_prompt(received.body) == CASES[name].body
+
+
+def test_a_practice_model_is_asked_once() -> None:
+    server = practice.running()
+    before = len(server.requests)
+    with pytest.raises(errors.QuotaError):
+        ask("Hello", load_settings(env={}), model="practice/out-of-quota", num_retries=0)
+    assert [each.model for each in list(server.requests)[before:]] == ["out-of-quota"]
+
+
+def test_vertex_ai_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without google-auth nothing is sent, and one line names the package to install."""
+    monkeypatch.setitem(sys.modules, "google", None)  # as if it were not installed
+    with pytest.raises(errors.BadRequestError, match="pip install") as caught:
+        ask("Hello", load_settings(env={}), model=PROVIDERS["vertex_ai"].example, num_retries=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        (name, variable)
+        for name in CASES
+        for variable in PROVIDERS[name].key_variables
+        if variable.endswith("_API_KEY")
+    ],
+)
+def test_the_key_can_come_from_the_providers_variable(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, name: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, KEY)
+    received = asked(model_server, CASES[name], model=PROVIDERS[name].example, api_key=None)
+    assert telling(received.headers) == CASES[name].headers
+
+
+def test_aws_keys_can_come_from_the_environment(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in zip(PROVIDERS["bedrock"].key_variables, AWS.values(), strict=True):
+        monkeypatch.setenv(variable, value)
+    bedrock, unset = CASES["bedrock"], dict.fromkeys(AWS)
+    received = asked(model_server, bedrock, model=PROVIDERS["bedrock"].example, **unset)
+    assert telling(received.headers) == bedrock.headers
