@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from fake_clock import FakeClock
 from model_server import ModelServer
+
+from openhands_llm_magic.llm import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,3 +34,23 @@ def model_server() -> Iterator[ModelServer]:
     """A loopback server that plays the model."""
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture
+def set_up(monkeypatch: pytest.MonkeyPatch, model_server: ModelServer) -> None:
+    """Settings that reach the server, from the environment."""
+    monkeypatch.setenv("LLM_MODEL", "openai/gpt-4o")
+    monkeypatch.setenv("LLM_BASE_URL", model_server.openai_base)
+    monkeypatch.setenv("LLM_API_KEY", "sk-canary-0123456789abcdef")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock on which waits take no time."""
+    return FakeClock()
+
+
+@pytest.fixture
+def litellm() -> Any:
+    """LiteLLM, imported as the package does it, which takes seconds the first time."""
+    return client.load()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,45 @@ def test_a_bad_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) ->
         main(["practice", "--port", port])
     assert caught.value.code == 2
     assert "a whole number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_check_tells_what_is_wrong_and_its_status_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("config.toml").write_text("[llm]\nmax_tokens = 5\n", "utf-8")
+    monkeypatch.setenv("LLM_API_BASE", "http://localhost:8000")
+    assert main(["check"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split("  ")[0] for line in out.splitlines()] == [
+        "config.toml line 1",  # a note
+        "config.toml line 2",
+        "LLM_API_BASE",
+        "2 problems",
+    ]
+    assert err == ""
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "config.toml"]])
+def test_check_of_what_is_right(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A note, such as that on retries, is no problem."""
+    Path("config.toml").write_text('[llm]\nmodel = "openai/gpt-4o"\n', "utf-8")
+    assert main(arguments) == 0
+    assert re.fullmatch(
+        r"config\.toml line 1  note .*\nno problems in config\.toml\n", capsys.readouterr().out
+    )
+
+
+def test_check_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert out == "no problems in the environment; there is no config.toml\n"
+
+
+def test_check_of_a_missing_file_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "missing.toml"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"openhands-llm-magic check: config file: missing\.toml: .+\n", err)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,16 +51,16 @@ def test_settings_of_ipython_config_apply(tmp_path: Path) -> None:
     (profile / "ipython_config.py").write_text(example.read_text())
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
     with Kernel(env, str(tmp_path)) as kernel:
-        shown = kernel.run("%llm_config --show num_retries").stdout
-    assert shown.split() == ["num_retries", "6", "ipython_config"]
+        shown = kernel.run("%llm_config --show num_retries", "console").stdout
+    assert shown.splitlines()[1].split() == ["num_retries", "6", "ipython_config"]
 
 
 def test_config_magic_sets_and_shows(kernel: Kernel) -> None:
     """`%config LLMSettings.num_retries = 7` counts at once and shows as the session's."""
     kernel.run("%config LLMSettings.num_retries = 7")
     assert kernel.run("%config LLMSettings.num_retries").outputs[0]["text/plain"] == "7"
-    shown = kernel.run("%llm_config --show num_retries").stdout
-    assert shown.split() == ["num_retries", "7", "this", "session"]
+    shown = kernel.run("%llm_config --show num_retries", "console").stdout
+    assert shown.splitlines()[1].split() == ["num_retries", "7", "this", "session"]
 
 
 def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
@@ -69,4 +69,4 @@ def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
     fresh_kernel.run("%unload_ext openhands_llm_magic")
     assert "not found" in fresh_kernel.run("%llm_config").stdout
     fresh_kernel.run("%load_ext openhands_llm_magic")
-    assert "num_retries" in fresh_kernel.run("%llm_config").stdout
+    assert "num_retries" in str(fresh_kernel.run("%llm_config").outputs)

@@ -38,7 +38,9 @@ class Page(HTMLParser):
 
     def __init__(self, source: str) -> None:
         super().__init__()
-        self.text, self.forbidden, self.formulas = "", [], []
+        self.text = ""
+        self.forbidden: list[str] = []
+        self.formulas: list[str] = []
         self._stack: list[tuple[str, bool]] = []
         self._chunk = ""
         self.feed(source)

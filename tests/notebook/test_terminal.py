@@ -65,9 +65,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def test_a_wait_is_counted_down_in_one_line(terminal: Terminal) -> None:
     """The countdown rewrites its line, is erased, and a note stays under the answer."""
     shown = terminal.run("%llm -m practice/rate-limited Hello")
-    waits = re.findall(r"\ra rate limit \(429\): retry (\d) of 4 in (\d) s", shown)
+    waits = re.findall(r"\rRate limit \(429\): retry (\d) of 4 in (\d) s", shown)
     assert waits == [(retry, left) for retry in "12" for left in "321"]
-    assert "\n" not in shown[shown.index("\ra rate limit") : shown.index("You wrote")]
+    assert "\n" not in shown[shown.index("\rRate limit") : shown.index("You wrote")]
     assert shown.count("> Hello") == 1
     assert "(waited 6 s for a rate limit, 2 retries)" in shown
     assert terminal.run("_").count("> Hello") == 1

@@ -1,0 +1,88 @@
+"""The model that the benchmarks ask, in a process of its own, so that its work is not counted.
+
+It listens on 127.0.0.1 and answers by the name of the model that is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_server import Answer, Hang, ModelServer, Refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from model_server import Received, Step
+
+CHUNKS = 20_000
+"""Chunks of the long answer."""
+
+MARKDOWN = """\
+## How a retry works
+
+A request that fails for a *passing* reason is sent again after a wait, and each wait is longer
+than the one before it, up to a limit. The server may name a wait itself: then **that** one counts.
+
+1. the server refuses with status 429 and `Retry-After: 7`
+2. the client waits, and tells the person how long
+3. the same request is sent again, at most `num_retries` times
+
+```python
+def wait_before(retry: int) -> float:
+    return min(30, 5 * 2 ** (retry - 1))
+```
+
+"""
+
+
+def long_answer() -> tuple[str, ...]:
+    """Cut an endless Markdown text into chunks like a model's tokens, 5 characters on average."""
+    pieces = re.findall(r"\s*[^\w\s]*\w{1,7}[^\w\s]*|\W+", MARKDOWN)
+    return tuple(islice(cycle(pieces), CHUNKS))
+
+
+STEPS: dict[str, Step] = {
+    "short": Answer("Hello from the model, which has little to say."),
+    "long": Answer(chunks=long_answer(), usage=(7, CHUNKS)),
+    "busy": Refuse(429, {"retry-after": "60"}),
+    "silent": Hang(),
+}
+"""What each model does."""
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """Run this file and give the base URL of its OpenAI protocol."""
+    tests = Path(__file__).parents[1] / "tests"
+    with subprocess.Popen(  # noqa: S603 - this very file
+        [sys.executable, __file__],
+        env={"PYTHONPATH": str(tests)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate()  # the end of its input is its end
+
+
+def serve() -> None:
+    """Print the address and answer until the standard input ends."""
+
+    def step(received: Received) -> Step:
+        return STEPS[received.model]
+
+    with ModelServer() as server:
+        server.script(step)
+        print(server.openai_base, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,88 @@
+"""Measure speed and memory, print the table and write it to docs/benchmarks.md: `make benchmarks`.
+
+It takes two to three minutes. Everything is asked of a model on this machine, in a process of its
+own. What is compared is measured side by side, in turn, in one run: on a shared machine the ratios
+and differences hold, and the seconds do not.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))  # its kernel and its model server
+
+from benchmarks import calls, interrupts, loading, model, session, streams  # noqa: E402 - found there
+from benchmarks.table import Line, markdown  # noqa: E402 - found there
+
+REPORT = ROOT / "docs" / "benchmarks.md"
+
+TEXT = """\
+# Speed and memory
+
+Written by `make benchmarks`, which measures it again in about two minutes. What is compared is
+measured side by side, in turn, in one run. On a machine that others use too the clock measures
+their work as well, so CPU time judges what is work, and the clock what is waited for.
+
+{table}
+
+- `%load_ext`: the median of {loads} fresh processes with IPython's shell alone. LiteLLM's import is
+  what follows in the background.
+- Calls: the median of {calls} rounds in a real kernel. All stream the same short answer from the
+  same server, which is another process.
+- Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
+  kernel's process, the messages to the browser included.
+- Live updates are made by the clock, so a slower model gets more of them for the same answer: the
+  ratio grows, the rate does not. The limit is meant for a fast model; both paces are reckoned on a
+  simulated clock.
+- Interrupts: from the signal until the kernel is idle, {interrupts} each, sooner and later; the
+  longest counts.
+
+Measured with {machine}.
+"""
+
+
+def main() -> None:
+    """Run every benchmark."""
+    machine = _machine()
+    lines: list[Line] = []
+
+    def note(line: Line) -> None:
+        lines.append(line)
+        print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
+
+    for line in loading.lines():
+        note(line)
+    with session.running() as kernel_and_model:
+        for question in (calls, streams, interrupts):
+            for line in question.lines(kernel_and_model):
+                note(line)
+    text = TEXT.format(
+        table=markdown(lines),
+        loads=loading.TIMES,
+        calls=calls.ROUNDS,
+        characters=len(streams.ANSWER) / model.CHUNKS,
+        interrupts=interrupts.TIMES,
+        machine=machine,
+    )
+    REPORT.write_text(text, encoding="utf-8")
+    print(f"\n{text}\nwritten to {REPORT.relative_to(ROOT)}")
+
+
+def _machine() -> str:
+    """Describe where this runs, in general terms."""
+    cores = os.cpu_count() or 1
+    versions = ", ".join(f"{name} {version(name)}" for name in ("litellm", "ipython", "ipykernel"))
+    load = f" ({os.getloadavg()[0]:.1f} of them busy with other work at the start)"
+    return (
+        f"{cores} cores{load}, {platform.system()}, Python {platform.python_version()}, {versions}"
+    )
+
+
+if __name__ == "__main__":
+    main()

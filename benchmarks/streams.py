@@ -1,0 +1,91 @@
+"""What 20,000 streamed chunks cost: CPU time beside bare LiteLLM, and bytes sent to the browser.
+
+The server sends as fast as it can. How often a live area is updated depends on the clock alone, so
+a slower model makes more updates of the same answer: what they come to is reckoned on a simulated
+clock.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.model import CHUNKS, long_answer
+from benchmarks.table import Line, at_most
+from openhands_llm_magic.llm.events import ReplyBuilder, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kernel import Ran
+
+    from benchmarks.session import Session
+
+ANSWER = "".join(long_answer())
+
+
+def lines(session: Session) -> Iterator[Line]:
+    """Measure one bare stream between two of `%%llm`, shown live."""
+    runs = [
+        session.call("cpu_seconds_of_stream", way, session.base_url)
+        for way in ("live", "bare", "live")
+    ]
+    (first_s, _), (bare_s, _), (second_s, _) = (result for result, _ in runs)
+    ratio = (first_s + second_s) / 2 / bare_s
+    note = f"{(first_s + second_s) / 2:.1f} s, bare {bare_s:.1f} s"
+    yield at_most(f"{CHUNKS:,} chunks: CPU time, bare = 1", ratio, 0.5, "x", note=note)
+    (_, took_s), ran = runs[0]
+    *live, last = _shown(ran)
+    pace = f"at {CHUNKS / took_s:,.0f} chunks/s, {len(live)} messages"
+    what = f"{CHUNKS:,} chunks: live updates, the answer's bytes = 1"
+    yield at_most(what, _bytes(live) / len(ANSWER), 2.2, "x", note=pace)
+    for chunks_per_s, limit in ((1000, 2.2), (100, None)):
+        size = _bytes(_reckoned(chunks_per_s))
+        ratio, rate = size / len(ANSWER), size / (CHUNKS / chunks_per_s) / 1000
+        words = f"{ratio:.2g} x ({rate:.0f} kB/s)"
+        what = f"the same, reckoned for a model with {chunks_per_s:,} chunks/s"
+        yield Line(what, words, f"{limit} x" if limit else "", met=not limit or ratio <= limit)
+    count = sum(ANSWER.strip() in data["text/plain"] for data in (*live, last))
+    what = f"{CHUNKS:,} chunks: messages that hold the whole answer"
+    once = count == 1 and ANSWER.strip() in last["text/plain"]
+    yield Line(what, str(count), "1, the last", met=once)
+
+
+def _shown(ran: Ran) -> list[dict[str, Any]]:
+    """Give the data of all that was displayed."""
+    return [each["data"] for each in ran.contents("display_data", "update_display_data")]
+
+
+def _bytes(shown: Iterable[dict[str, Any]]) -> int:
+    """Count what goes over the wire, without the messages' headers."""
+    return sum(len(json.dumps(data, ensure_ascii=False).encode()) for data in shown)
+
+
+class _Clock:
+    """A clock that is set by hand."""
+
+    now_s = 0.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.now_s += duration_s
+
+
+def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
+    """Give what a live area would show of the answer at some pace."""
+    from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - IPython is
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not needed before
+
+    from openhands_llm_magic.notebook.display import LiveView  # noqa: PLC0415 - it needs a shell
+
+    shell: Any = InteractiveShell.instance()
+    shell.display_pub = publisher = CapturingDisplayPublisher()
+    clock, builder = _Clock(), ReplyBuilder("a model")
+    view = LiveView("a model", clock)
+    for chunk in long_answer():
+        clock.sleep(1 / chunks_per_s)
+        builder.add(event := TextDelta(chunk))
+        view.update(event, builder)
+    return [output["data"] for output in publisher.outputs]

@@ -1,0 +1,252 @@
+"""One prompt is one HTTP request, on every path through LiteLLM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Refuse
+from sending import DIALECTS, failure, request_to, send
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_server import Step
+
+pytestmark = pytest.mark.usefixtures("litellm")
+
+each_dialect = pytest.mark.parametrize("provider", DIALECTS)
+each_provider = pytest.mark.parametrize("provider", LITELLM_MODELS)
+each_provider_and_more = pytest.mark.parametrize(
+    "provider", [*LITELLM_MODELS, *sorted(client.DROP_MAX_RETRIES)]
+)
+SWITCHES = {
+    "num_retries": None,
+    "suppress_debug_info": True,
+    "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,
+    "disable_hf_tokenizer_download": True,
+    "modify_params": True,
+}
+"""LiteLLM's global switches as our requests need them."""
+AT_ONCE = {"retry-after-ms": "1"}
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@each_provider
+def test_an_answer_arrives_as_it_was_sent(model_server: ModelServer, provider: str) -> None:
+    """The exact text without the model's thoughts, piece by piece, and the provider's count."""
+    answer = Answer(chunks=("Grüße ", "\n  from", " 🐴\n"), reasoning="Hm. ", usage=(11, 3))
+    events = send(model_server, answer, provider)
+    assert text_of(events) == "Grüße \n  from 🐴\n"
+    assert len([event for event in events if isinstance(event, TextDelta)]) == 3
+    usage, done = events[-2:]
+    assert usage == Usage(11, 3)
+    assert isinstance(done, Done)
+    assert done.finish_reason == "stop"
+    assert model_server.count == 1
+
+
+@each_dialect
+@pytest.mark.parametrize("text", ["Hello", ""])
+@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+def test_why_it_ended(
+    model_server: ModelServer, provider: str, finish_reason: str, text: str
+) -> None:
+    """An answer may be empty for a good reason."""
+    done = send(model_server, Answer(text, finish_reason=finish_reason), provider)[-1]
+    assert isinstance(done, Done)
+    assert done.finish_reason == finish_reason
+
+
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "gemini", "ollama_chat"])
+def test_uncounted_tokens_are_not_made_up(model_server: ModelServer, provider: str) -> None:
+    """LiteLLM would count them itself; Anthropic always counts."""
+    events = send(model_server, Answer("Hello", usage=None), provider)
+    assert not any(isinstance(event, Usage) for event in events)
+    assert events[-1] == Done("stop", None)
+
+
+def test_what_it_cost(model_server: ModelServer) -> None:
+    """In proportion to the tokens; None where the price is unknown, or 0, which means the same."""
+
+    def cost_usd(provider: str, usage: tuple[int, int]) -> float | None:
+        done = send(model_server, Answer(usage=usage), provider)[-1]
+        assert isinstance(done, Done)
+        return done.cost_usd
+
+    cost = cost_usd("openai", (1000, 100))
+    assert cost is not None
+    assert cost > 0
+    assert cost_usd("openai", (2000, 200)) == pytest.approx(2 * cost)
+    assert cost_usd("hosted_vllm", (1000, 100)) is None
+    assert client.load().cost_per_token("ollama_chat/qwen3", 1000, 100) == (0, 0)
+    assert cost_usd("ollama_chat", (1000, 100)) is None
+
+
+@each_provider_and_more
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_failure_is_one_request(model_server: ModelServer, provider: str, status: int) -> None:
+    failure(model_server, Refuse(status, AT_ONCE), provider)
+    assert model_server.count == 1
+
+
+@each_provider
+def test_a_broken_answer_is_one_request(model_server: ModelServer, provider: str) -> None:
+    failure(model_server, Cut(how="abort"), provider)
+    assert model_server.count == 1
+
+
+@each_provider_and_more
+def test_after_the_users_own_litellm_it_is_still_one(
+    model_server: ModelServer,
+    litellm: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+) -> None:
+    """His switches do not reach our request, and ours do not stay; none gets into the body."""
+    monkeypatch.setattr(litellm, "num_retries", 2)
+    monkeypatch.setattr(litellm, "suppress_debug_info", False)
+    before = [getattr(litellm, name) for name in SWITCHES]
+    failure(model_server, Refuse(429, AT_ONCE), provider)
+    assert model_server.count == 1
+    assert not {"max_retries", "num_retries", "azure_scope"} & model_server.received[0].body.keys()
+    assert [getattr(litellm, name) for name in SWITCHES] == before
+
+
+@pytest.mark.parametrize("first", ["his", "ours"])
+def test_azure_clients_are_kept_apart(model_server: ModelServer, litellm: Any, first: str) -> None:
+    """LiteLLM keeps and shares them, with the number of retries of whoever came first."""
+    request = request_to(model_server, "azure")
+
+    def his_requests(step: Step) -> int:
+        model_server.script(step)
+        before = model_server.count
+        with suppress(litellm.exceptions.APIError):
+            litellm.completion(request.model, list(request.messages), **request.options)
+        return model_server.count - before
+
+    if first == "his":
+        assert his_requests(Answer()) == 1
+    before = model_server.count
+    failure(model_server, Refuse(500, AT_ONCE), "azure")
+    assert model_server.count - before == 1
+    assert his_requests(Refuse(500, AT_ONCE)) == 3
+
+
+def test_switches_are_put_back_by_the_last_of_several_requests(
+    model_server: ModelServer, litellm: Any
+) -> None:
+    before = [getattr(litellm, name) for name in SWITCHES]
+    ours = list(SWITCHES.values())
+    assert before != ours
+    first, second = (client.send(request_to(model_server)) for _ in range(2))
+    next(first)
+    next(second)
+    assert [getattr(litellm, name) for name in SWITCHES] == ours
+    first.close()
+    assert [getattr(litellm, name) for name in SWITCHES] == ours
+    second.close()
+    assert [getattr(litellm, name) for name in SWITCHES] == before
+
+
+@each_provider
+def test_many_equal_chunks_are_no_error(model_server: ModelServer, provider: str) -> None:
+    """LiteLLM takes 100 of them for a model that cannot stop."""
+    answer = Answer(chunks=("same ",) * 150)
+    assert text_of(send(model_server, answer, provider)) == "same " * 150
+
+
+@each_provider
+def test_nothing_is_printed(
+    model_server: ModelServer, capfd: pytest.CaptureFixture[str], provider: str
+) -> None:
+    for step in (Answer(), Refuse(401), Refuse(429, AT_ONCE), Cut(how="abort")):
+        model_server.script(step)
+        with suppress(errors.RequestError):
+            list(client.send(request_to(model_server, provider)))
+    assert capfd.readouterr() == ("", "")
+
+
+@each_dialect
+@pytest.mark.parametrize("after_chunks", [1, 2])
+def test_closing_it_hangs_up(model_server: ModelServer, provider: str, after_chunks: int) -> None:
+    """At once, also while the server is silent."""
+    model_server.script(Hang(after_chunks=after_chunks))
+    with closing(client.send(request_to(model_server, provider))) as events:
+        for _ in range(after_chunks):
+            assert isinstance(next(events), TextDelta)
+        assert not model_server.received[0].hung_up.is_set()
+    assert model_server.received[0].hung_up.wait(timeout=1)
+
+
+def test_nothing_is_sent_before_the_first_event_is_asked_for(model_server: ModelServer) -> None:
+    client.send(request_to(model_server)).close()
+    assert model_server.count == 0
+
+
+def test_a_key_is_not_in_the_repr_of_a_request() -> None:
+    assert "sk-" not in repr(client.Request("m", [], {"api_key": "sk-test-key"}))
+
+
+def test_which_variables_could_hold_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.missing_key_variables("openai/gpt-4o") == ("OPENAI_API_KEY",)
+    assert client.missing_key_variables("ollama_chat/qwen3") == ()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-key")
+    assert client.missing_key_variables("openai/gpt-4o") == ()
+
+
+LOAD = """
+import os, threading
+from openhands_llm_magic.llm import client
+
+before = dict(os.environ)
+found = []
+barrier = threading.Barrier(3)
+
+def load():
+    barrier.wait()
+    found.append(client.load().completion)
+
+threads = [threading.Thread(target=load) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert dict(os.environ) == before
+import litellm
+assert found == [litellm.completion] * 3
+"""
+
+
+def test_threads_can_load_it_at_once() -> None:
+    """They all get the whole of it, nothing is printed, and the environment is as before."""
+    done = subprocess.run(  # noqa: S603 - fixed text
+        [sys.executable, "-c", LOAD], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("before", [None, "", "False"])
+def test_the_download_of_prices_is_off_during_the_import_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str | None
+) -> None:
+    """Shown with a module in LiteLLM's place that notes the variable."""
+    name = "LITELLM_LOCAL_MODEL_COST_MAP"
+    if before is not None:
+        monkeypatch.setenv(name, before)
+    (tmp_path / "litellm.py").write_text(f"import os\nseen = os.environ[{name!r}]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "litellm")
+    assert client.load().seen == "True"
+    assert os.environ.get(name) == before

@@ -1,0 +1,142 @@
+"""`Reply` is the fold of a request's events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openhands_llm_magic.errors import RateLimitError, ServerError, Stopped
+from openhands_llm_magic.llm.events import (
+    Done,
+    Event,
+    Failed,
+    Reply,
+    ReplyBuilder,
+    Retrying,
+    TextDelta,
+    Usage,
+    Waiting,
+    fold,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUSY = ServerError("busy", status=503)
+
+
+def retrying(wait_s: float = 5.0, retry: int = 1) -> Retrying:
+    return Retrying(retry=retry, of=4, caused_by=BUSY, wait_s=wait_s, set_by="policy")
+
+
+def waited(retrying: Retrying) -> list[Event]:
+    """Give the events of a retry that was waited for to the end."""
+    return [retrying, Waiting(retrying, retrying.wait_s), Waiting(retrying, 0.0)]
+
+
+texts = st.text(max_size=5)
+attempts = st.lists(st.lists(texts, max_size=4), min_size=1, max_size=5)
+waits_s = st.floats(0, 300)
+
+
+@st.composite
+def requests(draw: st.DrawFn, last: Event) -> tuple[list[list[str]], list[float], list[Event]]:
+    """Draw the deltas of each attempt, the waits between them, and all events of the request."""
+    deltas = draw(attempts)
+    waits = [draw(waits_s) for _ in deltas[1:]]
+    events: list[Event] = [TextDelta(text) for text in deltas[0]]
+    for retry, (wait_s, texts) in enumerate(zip(waits, deltas[1:], strict=True), start=1):
+        events += [*waited(retrying(wait_s, retry)), *map(TextDelta, texts)]
+    return deltas, waits, [*events, last]
+
+
+@given(requests(Done("stop", 0.5)))
+def test_an_answer_is_the_text_after_the_last_retry(
+    drawn: tuple[list[list[str]], list[float], list[Event]],
+) -> None:
+    deltas, waits, events = drawn
+    reply = fold(events, "m")
+    assert reply.text == str(reply) == "".join(deltas[-1])
+    assert (reply.model, reply.finish_reason, reply.cost_usd) == ("m", "stop", 0.5)
+    assert reply.attempts == len(deltas)
+    assert [wait.wait_s for wait in reply.waits] == waits
+    assert reply.waited_s == pytest.approx(sum(waits))
+    assert reply.error is None
+
+
+@given(requests(Failed(BUSY)))
+def test_a_failure_keeps_the_longest_partial_answer(
+    drawn: tuple[list[list[str]], list[float], list[Event]],
+) -> None:
+    """Of all attempts, the last one too; every wait and attempt counts."""
+    deltas, waits, events = drawn
+    reply = fold(events)
+    partials = ["".join(texts) for texts in deltas]
+    assert reply.text in partials
+    assert len(reply.text) == max(map(len, partials))
+    assert reply.error is BUSY
+    assert reply.attempts == len(deltas)
+    assert [wait.wait_s for wait in reply.waits] == waits
+    assert (reply.finish_reason, reply.cost_usd) == (None, None)
+
+
+@given(requests(Done("stop")))
+def test_a_builder_shows_the_current_attempt_at_any_time(
+    drawn: tuple[list[list[str]], list[float], list[Event]],
+) -> None:
+    """Its text starts again at each retry; reading it changes nothing."""
+    builder = ReplyBuilder()
+    text = ""
+    for event in drawn[-1]:
+        builder.add(event)
+        match event:
+            case TextDelta(more):
+                text += more
+            case Retrying():
+                text = ""
+        assert builder.text == text
+    assert builder.reply == fold(drawn[-1])
+
+
+def test_the_usage_is_that_of_the_attempt_that_answered() -> None:
+    first, last = Usage(7, 100), Usage(7, 5)
+    assert fold([first, *waited(retrying()), last, Done("stop")]).usage == last
+    assert fold([first, *waited(retrying()), Done("stop")]).usage is None
+    assert last.total_tokens == 12
+
+
+def test_an_unknown_price_stays_unknown() -> None:
+    assert fold([TextDelta("a"), Usage(7, 5), Done("stop", None)]).cost_usd is None
+
+
+def test_nothing_at_all_is_an_empty_reply() -> None:
+    assert fold([], "m") == Reply(model="m")
+
+
+@pytest.mark.parametrize(
+    ("seen", "waited_s"), [([], 0.0), ([10.0], 0.0), ([10.0, 9.0, 8.0, 7.0], 3.0)]
+)
+def test_a_stop_in_a_wait(seen: Sequence[float], waited_s: float) -> None:
+    """The wait counts for as long as it lasted, and the attempt that never was does not count."""
+    first, second = retrying(5), retrying(10, retry=2)
+    stopped = Stopped("stopped")
+    waiting = [Waiting(second, remaining_s) for remaining_s in seen]
+    reply = fold([TextDelta("part"), *waited(first), second, *waiting, Failed(stopped)])
+    assert reply.attempts == 2
+    assert [wait.wait_s for wait in reply.waits] == [5.0, waited_s]
+    assert reply.waits[1].caused_by is second.caused_by
+    assert (reply.text, reply.error) == ("part", stopped)
+
+
+def test_a_stop_after_a_wait_counts_the_attempt_that_was_running() -> None:
+    reply = fold([*waited(retrying(5)), Failed(Stopped("stopped"))])
+    assert (reply.attempts, reply.waited_s) == (2, 5.0)
+
+
+def test_a_last_refusal_after_a_wait_counts_as_an_attempt() -> None:
+    """It comes right after the wait, with no text in between."""
+    reply = fold([*waited(retrying(5)), Failed(RateLimitError("slow down", status=429))])
+    assert (reply.attempts, reply.waited_s) == (2, 5.0)

@@ -1,0 +1,108 @@
+"""A failure's line names the setting to change and where its value comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.explain import TEXTS, explained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from openhands_llm_magic.config.resolve import Snapshot
+
+CONFIG = """\
+[llm]
+model = "openai/gpt-4o"
+api_key = "sk-canary-0123456789"
+base_url = "http://127.0.0.1:9/v1"
+num_retries = 2
+timeout = 60
+[openhands_llm_magic]
+retry_after_limit = 120
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Snapshot:
+    """Settings of which each has its line in a config file, but top_p."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    return load_settings()
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (errors.AuthenticationError, ["api_key (now **********, from config.toml line 3)"]),
+        (errors.ModelNotFoundError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
+        (errors.QuotaError, ["api_key (now **********, from config.toml line 3)"]),
+        (errors.ContextLengthError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
+        (errors.BadRequestError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
+        (errors.RateLimitError, ["num_retries (now 2, from config.toml line 5)", "1 retry"]),
+        (errors.ServerError, ["num_retries (now 2, from config.toml line 5)", "1 retry"]),
+        (errors.NoAnswerInTimeError, ["timeout (now 60, from config.toml line 6)"]),
+        (
+            errors.ConnectionFailedError,
+            ["base_url (now http://127.0.0.1:9/v1, from config.toml line 4)"],
+        ),
+        (errors.BrokenAnswerError, ["num_retries (now 2, from config.toml line 5)"]),
+    ],
+)
+def test_it_names_the_setting_and_its_origin(
+    settings: Snapshot, kind: type[errors.RequestError], names: list[str]
+) -> None:
+    """On one line, with the status and the server's words; the class and the facts stay."""
+    said = kind("Not like {this}.", status=418, retry_after_s=7)
+    error = explained(said, settings, retries=1)
+    assert type(error) is kind
+    assert (error.status, error.retry_after_s) == (418, 7)
+    line = str(error)
+    assert "(418: Not like {this})" in line
+    assert [name for name in names if name not in line] == []
+    assert len(line.splitlines()) == 1
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_setting_that_is_not_set_is_named_too(kind: type[errors.RequestError]) -> None:
+    """As with nothing but the defaults."""
+    line = str(explained(kind("No."), load_settings(), missing_variables=["A_KEY", "B_KEY"]))
+    assert len(line.splitlines()) == 1
+    assert "None" not in line
+    assert line.endswith(".")
+
+
+def test_every_failure_of_a_request_has_a_text() -> None:
+    kinds = errors.RequestError.__subclasses__() + errors.TransientError.__subclasses__()
+    assert set(TEXTS) == {*kinds} - {errors.TransientError, errors.Stopped}
+
+
+@pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.BadRequestError])
+def test_a_refusal_for_want_of_a_key(kind: type[errors.RequestError]) -> None:
+    """It names the variables that could hold one, and the way without an account."""
+    settings = load_settings(env={"LLM_MODEL": "openai/gpt-4o"})
+    error = explained(kind("No key."), settings, missing_variables=["A_KEY", "B_KEY"])
+    assert type(error) is errors.MissingKeyError
+    for name in ("A_KEY or B_KEY", "%llm_config api_key", "openai/gpt-4o", "practice/echo"):
+        assert name in str(error)
+
+
+def test_another_failure_without_a_key_stays_what_it_is() -> None:
+    error = explained(errors.ServerError("busy"), load_settings(), missing_variables=["A_KEY"])
+    assert type(error) is errors.ServerError
+
+
+def test_a_key_of_the_providers_own_variable_is_called_that() -> None:
+    error = explained(errors.AuthenticationError("No.", status=401), load_settings())
+    assert "api_key (now from the provider's own variable)" in str(error)
+
+
+def test_a_wait_that_is_too_long_names_the_limit(settings: Snapshot) -> None:
+    error = explained(errors.RateLimitError("slow down", retry_after_s=3600), settings)
+    assert "asks to wait 3600 s, longer than 120 s" in str(error)
+    assert "retry_after_limit (now 120, from config.toml line 8)" in str(error)
+    assert "num_retries" not in str(error)

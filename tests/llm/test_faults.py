@@ -1,0 +1,288 @@
+"""What went wrong is told from what the server really said, on every path through LiteLLM."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Raw, Refuse
+from sending import DIALECTS, failure, request_to
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.llm import client, faults
+from openhands_llm_magic.llm.events import TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model_server import Step
+
+    from openhands_llm_magic.llm.events import Event
+
+pytestmark = pytest.mark.usefixtures("litellm")
+
+each_dialect = pytest.mark.parametrize("provider", DIALECTS)
+each_provider = pytest.mark.parametrize("provider", LITELLM_MODELS)
+
+CLASSES = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    402: errors.QuotaError,
+    403: errors.AuthenticationError,
+    404: errors.ModelNotFoundError,
+    408: errors.NoAnswerInTimeError,
+    409: errors.BadRequestError,
+    413: errors.BadRequestError,
+    422: errors.BadRequestError,
+    429: errors.RateLimitError,
+    500: errors.ServerError,
+    502: errors.ServerError,
+    503: errors.ServerError,
+    504: errors.ServerError,
+    520: errors.ServerError,
+    529: errors.ServerError,
+}
+LATER = datetime.now(UTC) + timedelta(hours=1)
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+@each_dialect
+@pytest.mark.parametrize("status", CLASSES)
+def test_the_status_decides(model_server: ModelServer, provider: str, status: int) -> None:
+    error = failure(model_server, Refuse(status, message="Not like this."), provider)
+    assert type(error) is CLASSES[status]
+    assert (error.status, str(error)) == (status, "Not like this.")
+
+
+@each_provider
+@pytest.mark.parametrize("status", [401, 500])
+def test_words_about_a_rate_limit_do_not(
+    model_server: ModelServer, provider: str, status: int
+) -> None:
+    """LiteLLM takes them for a 429 on some paths."""
+    refuse = Refuse(status, message="Rate limit: RESOURCE_EXHAUSTED, quota exceeded, 429.")
+    error = failure(model_server, refuse, provider)
+    assert (type(error), error.status) == (CLASSES[status], status)
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "groq", "hosted_vllm", "litellm_proxy"])
+def test_a_429_for_want_of_credit_is_permanent(model_server: ModelServer, provider: str) -> None:
+    refuse = Refuse(429, code="insufficient_quota", message="You exceeded your current quota.")
+    error = failure(model_server, refuse, provider)
+    assert (type(error), error.status) == (errors.QuotaError, 429)
+
+
+@each_provider
+def test_a_429_that_only_sounds_like_it_is_not(model_server: ModelServer, provider: str) -> None:
+    """Gemini words its rate limits like OpenAI's billing errors."""
+    words = "You exceeded your current quota, please check your plan and billing details."
+    error = failure(model_server, Refuse(429, message=words), provider)
+    assert (type(error), str(error)) == (errors.RateLimitError, words)
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "groq", "hosted_vllm", "litellm_proxy"])
+def test_a_prompt_too_long_by_its_code(model_server: ModelServer, provider: str) -> None:
+    refuse = Refuse(400, code="context_length_exceeded", message="Too many tokens.")
+    assert type(failure(model_server, refuse, provider)) is errors.ContextLengthError
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        ("anthropic", "prompt is too long: 300000 tokens > 200000 maximum"),
+        ("gemini", "The input token count (7) exceeds the maximum number of tokens allowed (6)."),
+        ("openrouter", "This endpoint's maximum context length is 6 tokens. However, you [...]"),
+    ],
+)
+def test_a_prompt_too_long_by_its_words(
+    model_server: ModelServer, provider: str, words: str
+) -> None:
+    """These have no code for it."""
+    error = failure(model_server, Refuse(400, message=words), provider)
+    assert type(error) is errors.ContextLengthError
+
+
+@each_provider
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_wait_that_the_server_asks_for(
+    model_server: ModelServer, provider: str, status: int
+) -> None:
+    assert failure(model_server, Refuse(status), provider).retry_after_s is None
+    refuse = Refuse(status, {"Retry-After": "7"})
+    assert failure(model_server, refuse, provider).retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked_s"),
+    [
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "2", "retry-after-ms": "1500"}, 1.5),
+        ({"llm_provider-retry-after": "60"}, 60),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "Wed, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"x-ratelimit-reset-requests": "6m0s"}, None),
+    ],
+)
+def test_forms_of_that_wait(
+    model_server: ModelServer, headers: Mapping[str, str], asked_s: float | None
+) -> None:
+    """Seconds, milliseconds, a date; nonsense is no wait."""
+    assert failure(model_server, Refuse(429, headers)).retry_after_s == asked_s
+
+
+def test_a_date_is_read_by_the_servers_clock(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose own clock is wrong waits no longer for it."""
+    clock_that_is_wrong = SimpleNamespace(time=LATER.timestamp)
+    monkeypatch.setattr(faults, "time", clock_that_is_wrong)
+    then = datetime.now(UTC) + timedelta(seconds=100)
+    refuse = Refuse(429, {"retry-after": format_datetime(then, usegmt=True)})
+    assert failure(model_server, refuse).retry_after_s == pytest.approx(100, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("details", "asked_s"),
+    [
+        ([{"@type": RETRY_INFO, "retryDelay": "37s"}], 37),
+        ([{"@type": "type.googleapis.com/google.rpc.Help"}, {"retryDelay": "37.25s"}], 37.25),
+        ([{"@type": RETRY_INFO, "retryDelay": "-1s"}], None),
+        ([{"@type": RETRY_INFO, "retryDelay": None}], None),
+        ([{"@type": RETRY_INFO}, "?"], None),
+    ],
+)
+def test_gemini_names_its_wait_in_the_body(
+    model_server: ModelServer, details: list[dict[str, str]], asked_s: float | None
+) -> None:
+    error = failure(model_server, Refuse(429, details=tuple(details)), "gemini")
+    assert (type(error), error.retry_after_s) == (errors.RateLimitError, asked_s)
+
+
+@each_provider
+def test_a_server_that_is_not_there(provider: str) -> None:
+    with ModelServer() as server:
+        request = request_to(server, provider)
+    with pytest.raises(errors.ConnectionFailedError) as caught:
+        list(client.send(request))
+    assert caught.value.status is None
+    assert "litellm" not in str(caught.value).lower()
+
+
+@each_dialect
+def test_a_server_that_hangs_up_at_once(model_server: ModelServer, provider: str) -> None:
+    error = failure(model_server, Cut(how="reset"), provider)
+    assert type(error) is errors.ConnectionFailedError
+
+
+@each_provider
+def test_silence_ends_with_the_timeout(model_server: ModelServer, provider: str) -> None:
+    error = failure(model_server, Hang(), provider, timeout=0.2)
+    assert type(error) is errors.NoAnswerInTimeError
+    assert "litellm" not in str(error).lower()
+    assert model_server.count <= 1  # it may be over before the server has read the request
+
+
+@each_dialect
+@pytest.mark.parametrize(
+    "step",
+    [
+        Cut(how="abort"),
+        Cut(how="close"),
+        Cut(how="no_finish"),
+        Cut(how="reset", after_chunks=2),
+        Refuse(429, {"retry-after": "7"}, after_chunks=2),
+        Refuse(401, after_chunks=2),
+    ],
+    ids=["abort", "close", "no_finish", "reset", "429", "401"],
+)
+def test_an_answer_that_breaks_off(model_server: ModelServer, provider: str, step: Step) -> None:
+    """What came before is passed on; after that, any fault is worth another attempt."""
+    model_server.script(step)
+    events: list[Event] = []
+    with pytest.raises(errors.BrokenAnswerError):
+        events.extend(client.send(request_to(model_server, provider)))
+    # After a reset nobody knows how much of what was sent has been read.
+    reset = isinstance(step, Cut) and step.how == "reset"
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert "Hello from ".startswith(text) if reset else text == "Hello from "
+
+
+@each_dialect
+def test_silence_in_the_middle_of_an_answer(model_server: ModelServer, provider: str) -> None:
+    error = failure(model_server, Hang(after_chunks=2), provider, timeout=0.5)
+    assert type(error) is errors.BrokenAnswerError
+
+
+@each_provider
+@pytest.mark.parametrize(
+    "step",
+    [
+        Cut(how="empty"),
+        Cut(how="done_only"),
+        Answer(""),
+        Raw(b"<h1>Welcome</h1>", "text/html"),
+    ],
+    ids=["empty", "done_only", "no_text", "html"],
+)
+def test_an_answer_with_nothing_in_it(model_server: ModelServer, provider: str, step: Step) -> None:
+    assert type(failure(model_server, step, provider)) is errors.BrokenAnswerError
+
+
+@each_dialect
+def test_an_error_in_place_of_the_first_chunk_is_transient(
+    model_server: ModelServer, provider: str
+) -> None:
+    error = failure(model_server, Refuse(429, after_chunks=0), provider)
+    assert isinstance(error, errors.TransientError)
+
+
+@pytest.mark.parametrize("how", ["nothing", "half"])
+def test_a_request_that_was_never_sent_is_not_sent_again(
+    model_server: ModelServer, how: Literal["nothing", "half"]
+) -> None:
+    """LiteLLM refuses it by itself: without a key, or with a parameter that it cannot send."""
+    bad = {"api_key": None} if how == "nothing" else {"reasoning_effort": object()}
+    error = failure(model_server, Answer(), **bad)
+    assert type(error) is errors.BadRequestError
+    assert model_server.count == 0
+
+
+def test_a_model_without_a_provider(model_server: ModelServer) -> None:
+    request = client.Request("no-such-model", [], {})
+    with pytest.raises(errors.ModelNotFoundError, match="no provider"):
+        list(client.send(request))
+    assert model_server.count == 0
+
+
+@each_dialect
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Two\nlines  and a\ttab.", "Two lines and a tab."),
+        ("word " * 200, "word " * 59 + "word…"),
+        ("Errors: see {braces} and litellm.", "Errors: see {braces} and litellm."),
+    ],
+)
+def test_the_servers_words_are_one_line(
+    model_server: ModelServer, provider: str, message: str, words: str
+) -> None:
+    assert str(failure(model_server, Refuse(400, message=message), provider)) == words
+
+
+@each_dialect
+def test_a_refusal_that_is_no_json(model_server: ModelServer, provider: str) -> None:
+    """A proxy's page of HTML keeps its status."""
+    error = failure(model_server, Raw(b"<h1>Bad gateway</h1>", "text/html", 502), provider)
+    assert (type(error), error.status) == (errors.ServerError, 502)
+    assert "bad gateway" in str(error).lower()
+    assert "http" not in str(error)

@@ -1,0 +1,83 @@
+"""A key never shows, whatever a server does with it."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from model_server import Answer, Cut, ModelServer, Refuse
+from sending import ask_in_vain
+
+from openhands_llm_magic.llm.events import Event, Reply, fold
+from openhands_llm_magic.llm.session import ask, stream
+
+if TYPE_CHECKING:
+    from fake_clock import FakeClock
+    from model_server import Step
+
+pytestmark = pytest.mark.usefixtures("litellm", "set_up")
+
+CANARY = "sk-canary-0123456789abcdef"
+
+
+def everything_said(events: list[Event], reply: Reply) -> str:
+    """Give every text that a person might get to see of a request."""
+    found: list[object] = [*events, reply, reply.text]
+    for error in [reply.error, *(wait.caused_by for wait in reply.waits)]:
+        if error is not None:
+            found += [error, *error.args, *traceback.format_exception(error)]
+    return "\n".join(f"{thing!s} {thing!r}" for thing in found)
+
+
+ECHOES: dict[str, Step] = {
+    "refusal": Refuse(401, message=f"Incorrect API key provided: {CANARY}."),
+    "limit": Refuse(429, message=f"Key {CANARY} is limited."),
+    "raw": Refuse(500, body=f'{{"error": "{CANARY}"}} at {CANARY}'.encode()),
+    "whole": Answer(chunks=(f"Your key is {CANARY}.", " Keep it.")),
+    "split": Answer(chunks=("It is ", CANARY[:5], CANARY[5:9], CANARY[9:] + CANARY, " - right?")),
+    "letters": Answer(chunks=tuple(f"a {CANARY} z")),
+    "cut": Cut(after_chunks=40, of=Answer(chunks=tuple(f"a {CANARY} zzzzzzzzzzzzzzzzzzz"))),
+    "thoughts": Answer("Hm.", reasoning=CANARY),
+}
+
+
+@pytest.mark.parametrize("variable", ["LLM_API_KEY", "OPENAI_API_KEY", "HF_TOKEN"])
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_key_never_shows(
+    model_server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: FakeClock,
+    variable: str,
+    echo: str,
+) -> None:
+    """Also when the server echoes it, and when it is another program's."""
+    if variable != "LLM_API_KEY":
+        monkeypatch.setenv("LLM_API_KEY", "sk-another-key")
+        monkeypatch.setenv(variable, CANARY)
+    model_server.script(ECHOES[echo], ECHOES[echo], Answer("At last."))
+    events = list(stream("Hello", clock=clock))
+    said = everything_said(events, fold(events))
+    assert "canary" not in said
+    assert CANARY[-8:] not in said
+    assert ("**********" in said) is (echo != "thoughts")
+
+
+def test_masking_changes_nothing_else(model_server: ModelServer) -> None:
+    """What only begins like a key comes in full, at the end too."""
+    pieces = ("sk-can", "non ", "sk-", CANARY[:-1], " x ", CANARY, CANARY[:-1])
+    model_server.script(Answer(chunks=pieces))
+    masked = "".join((*pieces[:-2], "**********", pieces[-1]))
+    assert ask("Hello").text == masked
+
+
+def test_a_traceback_with_local_variables_does_not_show_a_key(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """As `%xmode Verbose` and many loggers print it."""
+    model_server.script(Refuse(401, message=f"Incorrect API key provided: {CANARY}."))
+    error = ask_in_vain(clock)
+    lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    text = "".join(lines)
+    assert "prompt = 'Hello'" in text
+    assert "canary" not in text

@@ -1,0 +1,261 @@
+"""A prompt and settings in, events or a `Reply` out, through real HTTP."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer, Cut, Hang, ModelServer, Refuse
+from sending import ask_in_vain
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm import practice
+from openhands_llm_magic.llm.events import Failed, Retrying, TextDelta, fold
+from openhands_llm_magic.llm.session import ask, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fake_clock import FakeClock
+    from model_server import Step
+
+    from openhands_llm_magic.llm.practice import PracticeServer
+
+pytestmark = pytest.mark.usefixtures("litellm", "set_up")
+
+RETRY_AFTER_7 = Refuse(429, {"retry-after": "7"})
+
+
+def body_of(server: ModelServer) -> dict[str, Any]:
+    body: dict[str, Any] = server.received[-1].body
+    return body
+
+
+def test_ask_gives_the_reply(model_server: ModelServer) -> None:
+    model_server.script(Answer("Hello you", usage=(7, 2)))
+    reply = ask("Hello")
+    assert (reply.text, str(reply), reply.model) == ("Hello you", "Hello you", "openai/gpt-4o")
+    assert (reply.attempts, reply.waits, reply.finish_reason) == (1, (), "stop")
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == 9
+    assert reply.cost_usd is not None
+
+
+def test_stream_gives_the_events_of_the_same_reply(model_server: ModelServer) -> None:
+    model_server.script(Answer("one two three"))
+    events = list(stream("Hello"))
+    assert [type(event).__name__ for event in events] == ["TextDelta"] * 3 + ["Usage", "Done"]
+    assert fold(events, "openai/gpt-4o") == ask("Hello")
+
+
+def test_nothing_is_sent_before_the_first_event_is_asked_for(model_server: ModelServer) -> None:
+    events = stream("Hello")
+    assert model_server.count == 0
+    next(events)
+    events.close()
+    assert model_server.count == 1
+
+
+def test_settings_reach_the_server(model_server: ModelServer) -> None:
+    """Under the names of the provider's API; an override counts for this request alone."""
+    settings = load_settings()
+    sent: dict[str, Any] = {"temperature": 0.7, "top_p": 0.5}
+    ask("Hello", settings, system="Be brief.", max_output_tokens=99, **sent)
+    body = body_of(model_server)
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+    ]
+    assert body["model"] == "gpt-4o"
+    assert body.items() >= {**sent, "max_completion_tokens": 99, "stream": True}.items()
+    assert model_server.received[-1].headers["authorization"] == "Bearer sk-canary-0123456789abcdef"
+    ask("Hello", settings)
+    body = body_of(model_server)
+    assert body["messages"] == [{"role": "user", "content": "Hello"}]
+    assert (body["temperature"], body["top_p"]) == (0, 1)
+    assert "max_completion_tokens" not in body
+
+
+def test_our_own_settings_do_not(model_server: ModelServer) -> None:
+    """How often to retry is not the server's business."""
+    ask("Hello", num_retries=1, retry_min_wait=2, retry_after_limit=60)
+    unexpected = {name for name in body_of(model_server) if "retr" in name}
+    assert unexpected == set()
+
+
+def test_settings_of_the_config_file_are_found(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LLM_MODEL")
+    (tmp_path / "config.toml").write_text('[llm]\nmodel = "openai/from-file"\n')
+    assert ask("Hello").model == "openai/from-file"
+    assert body_of(model_server)["model"] == "from-file"
+
+
+@pytest.mark.parametrize("prompt", ["", " \n\t"])
+def test_an_empty_prompt(model_server: ModelServer, prompt: str) -> None:
+    """It is refused when it is given, not when its events are read."""
+    with pytest.raises(errors.UsageError, match="prompt is empty"):
+        stream(prompt)
+    assert model_server.count == 0
+
+
+def test_a_bad_override(model_server: ModelServer) -> None:
+    with pytest.raises(errors.SettingError, match="temperature"):
+        stream("Hello", temperature="hot")
+    with pytest.raises(errors.SettingError, match="temprature"):
+        stream("Hello", temprature=0.5)
+    assert model_server.count == 0
+
+
+def test_a_failure_holds_what_came(model_server: ModelServer, clock: FakeClock) -> None:
+    """The longest partial answer of all attempts."""
+    model_server.script(Cut(after_chunks=3, of=Answer("one two three four")), Cut(after_chunks=1))
+    error = ask_in_vain(clock, num_retries=1)
+    assert type(error) is errors.BrokenAnswerError
+    reply = error.reply
+    assert reply is not None
+    assert reply.text == "one two three "
+    assert reply.error is error
+    assert (reply.attempts, reply.waited_s, reply.finish_reason) == (2, 5, None)
+
+
+def test_the_servers_wait_is_kept_to(model_server: ModelServer, clock: FakeClock) -> None:
+    model_server.script(RETRY_AFTER_7, RETRY_AFTER_7, Answer("Hi"))
+    reply = ask("Hello", clock=clock)
+    assert reply.text == "Hi"
+    assert model_server.count == reply.attempts == 3
+    assert [(wait.wait_s, wait.set_by) for wait in reply.waits] == [(7, "server"), (7, "server")]
+    assert clock.now() == 14
+
+
+def test_the_waits_of_the_policy(model_server: ModelServer, clock: FakeClock) -> None:
+    """Those that OpenHands documents; then it gives up."""
+    model_server.script(Refuse(503))
+    events = list(stream("Hello", clock=clock))
+    waits = [event.wait_s for event in events if isinstance(event, Retrying)]
+    assert waits == [5, 10, 20, 30]
+    last = events[-1]
+    assert isinstance(last, Failed)
+    assert type(last.error) is errors.ServerError
+    reply = fold(events)
+    assert model_server.count == reply.attempts == 5
+    assert clock.now() == reply.waited_s == 65
+
+
+def test_a_wait_beyond_the_limit_is_not_begun(model_server: ModelServer, clock: FakeClock) -> None:
+    model_server.script(Refuse(429, {"retry-after": "301"}))
+    error = ask_in_vain(clock)
+    assert (type(error), error.retry_after_s) == (errors.RateLimitError, 301)
+    assert "retry_after_limit" in str(error)
+    assert (model_server.count, clock.sleeps_s) == (1, [])
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 404, 422])
+def test_permanent_failures_are_one_request(
+    model_server: ModelServer, clock: FakeClock, status: int
+) -> None:
+    model_server.script(Refuse(status))
+    assert ask_in_vain(clock).status == status
+    assert (model_server.count, clock.sleeps_s) == (1, [])
+
+
+def test_closing_it_hangs_up(model_server: ModelServer) -> None:
+    model_server.script(Hang(after_chunks=2))
+    with closing(stream("Hello")) as events:
+        assert next(events) == TextDelta("Hello ")
+    assert model_server.received[0].hung_up.wait(timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "names"),
+    [
+        (Refuse(401), errors.AuthenticationError, ["api_key", "LLM_API_KEY", "401"]),
+        (Refuse(404), errors.ModelNotFoundError, ["set model", "LLM_MODEL", "openai/gpt-4o"]),
+        (Refuse(402), errors.QuotaError, ["api_key", "LLM_API_KEY", "credit"]),
+        (
+            Refuse(429, code="insufficient_quota"),
+            errors.QuotaError,
+            ["api_key", "LLM_API_KEY", "429"],
+        ),
+        (
+            Refuse(400, code="context_length_exceeded"),
+            errors.ContextLengthError,
+            ["model", "LLM_MODEL"],
+        ),
+        (Refuse(400), errors.BadRequestError, ["%llm_config", "LLM_MODEL"]),
+        (Cut(how="reset"), errors.ConnectionFailedError, ["base_url", "LLM_BASE_URL"]),
+        (RETRY_AFTER_7, errors.RateLimitError, ["num_retries", "argument num_retries"]),
+    ],
+)
+def test_a_failure_names_the_setting_and_its_origin(
+    model_server: ModelServer,
+    clock: FakeClock,
+    step: Step,
+    kind: type[errors.RequestError],
+    names: list[str],
+) -> None:
+    """On one line."""
+    model_server.script(step)
+    error = ask_in_vain(clock, num_retries=0)
+    assert type(error) is kind
+    assert [name for name in names if name.lower() not in str(error).lower()] == []
+    assert len(str(error).splitlines()) == 1
+
+
+def test_a_silent_server_names_the_timeout(model_server: ModelServer, clock: FakeClock) -> None:
+    model_server.script(Hang())
+    error = ask_in_vain(clock, num_retries=0, timeout=1)
+    assert type(error) is errors.NoAnswerInTimeError
+    assert "argument timeout" in str(error)
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-20250514"])
+def test_a_missing_key_names_the_variable(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, model: str
+) -> None:
+    """Nothing is sent."""
+    monkeypatch.delenv("LLM_API_KEY")
+    error = ask_in_vain(clock, model=model)
+    assert type(error) is errors.MissingKeyError
+    assert model.split("/", maxsplit=1)[0].upper() + "_API_KEY" in str(error)
+    assert "practice/echo" in str(error)
+    assert model_server.count == 0
+
+
+def test_a_model_without_a_provider(model_server: ModelServer, clock: FakeClock) -> None:
+    error = ask_in_vain(clock, model="no-such-model", base_url="")
+    assert type(error) is errors.ModelNotFoundError
+    assert "argument model" in str(error)
+    assert model_server.count == 0
+
+
+@pytest.fixture
+def practice_server() -> Iterator[PracticeServer]:
+    """Stop the server that practice models share, which starts at first use."""
+    server = practice.running()
+    yield server
+    server.stop()
+
+
+def test_practice_models_answer(
+    model_server: ModelServer, practice_server: PracticeServer, clock: FakeClock
+) -> None:
+    """On this machine, with no account, whatever key and server are set."""
+    reply = ask("Hello there", model="practice/echo", clock=clock)
+    assert "Hello there" in reply.text
+    assert (reply.model, reply.attempts) == ("practice/echo", 1)
+    reply = ask("Hello there", model="practice/rate-limited", clock=clock)
+    assert reply.attempts == 3
+    assert [wait.set_by for wait in reply.waits] == ["server", "server"]
+    assert clock.now() == reply.waited_s > 0
+    reply = ask("Hello there", model="practice/drops", clock=clock)
+    assert [type(wait.caused_by) for wait in reply.waits] == [errors.BrokenAnswerError]
+    assert "Hello there" in reply.text
+    error = ask_in_vain(clock, model="practice/out-of-quota")
+    assert type(error) is errors.QuotaError
+    assert practice_server.key not in str(error)
+    assert model_server.count == 0
