@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,30 +29,43 @@ class PromptOptions:
         prompt: The rest of the line after the options, as it was typed.
         system: Instructions that go before the prompt.
         out: The variable that the reply is stored in.
+        group: The NAME of the `[llm.NAME]` whose settings apply.
         settings: Settings for this cell alone, by name.
     """
 
     prompt: str = ""
     system: str | None = None
     out: str | None = None
+    group: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose error is one line for a person, and ends nothing."""
+
     def error(self, message: str) -> NoReturn:
-        """Tell what is wrong in one line."""
-        raise UsageError(f"{message}. `%%llm?` lists the options.")
+        """Tell what is wrong.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(f"{message}. `{self.prog.split()[0]}?` lists the options.")
 
 
 @functools.cache
 def parser() -> argparse.ArgumentParser:
     """Make the parser: one flag for each setting, and those of the prompt itself."""
-    made = _Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
+    made = Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
     made.add_argument("-s", "--system", metavar="TEXT", help="instructions before the prompt")
     made.add_argument("-o", "--out", metavar="NAME", help="store the reply in this variable")
-    group = made.add_argument_group("settings for this cell alone")
-    for setting in SETTINGS.values():
-        _add_flag(group, setting)
+    made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
+    groups: dict[str, Any] = {}
+    # What nothing in a cell uses comes last, under a title that says so.
+    for setting in sorted(SETTINGS.values(), key=lambda each: each.kept):
+        title = setting.use if setting.kept else f"{TOPICS[setting.topic]}, for this cell alone"
+        if title not in groups:
+            groups[title] = made.add_argument_group(title)
+        _add_flag(groups[title], setting)
     return made
 
 
@@ -90,11 +103,11 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
             f"there is no option {name}; {hint} (A prompt that starts with - goes after --.)"
         )
     given = {name: value for name, value in vars(known).items() if value is not None}
-    system, out = given.pop("system", None), given.pop("out", None)
+    system, out, group = (given.pop(name, None) for name in ("system", "out", "group"))
     if out is not None and not out.isidentifier():
         raise UsageError(f"--out takes a variable's name, not {out!r}.")
     settings = {name: _value(SETTINGS[name], value, variables) for name, value in given.items()}
-    return PromptOptions(prompt, system, out, settings)
+    return PromptOptions(prompt, system, out, group, settings)
 
 
 def _value(setting: Setting, value: object, variables: Mapping[str, object]) -> object:

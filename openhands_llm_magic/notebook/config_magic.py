@@ -1,21 +1,24 @@
-"""`%llm_config`: show the settings in force and where they come from, and change them."""
+"""`%llm_config`: show, change, check, save and hand over the settings."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import arguments, display, settings_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.config.resolve import Snapshot
 
-HELP = """Show or change the settings that prompts are sent with.
+HELP = """Show, change, check, save or hand over the settings that prompts are sent with.
 
     %llm_config                       each setting, its value, and where the value comes from
     %llm_config --show NAME ...       the same for some settings
@@ -26,6 +29,11 @@ HELP = """Show or change the settings that prompts are sent with.
     %llm_config api_key=$NAME         take the key from a variable of the notebook
     %llm_config --reset NAME ...      forget what this session changed (without a name, all of it)
     %llm_config --file PATH           read this config.toml from now on
+    %llm_config --use NAME            use the group [llm.NAME] from now on (llm for [llm] itself)
+    %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
+    %llm_config --save [PATH] [--group NAME] [--with-key]
+                                      write the settings to config.toml, the key only if you say so
+    %llm_config --export FORM         hand them to OpenHands: docker, shell, toml or profile
 
 Settings come, from the lowest to the highest, from their defaults, config.toml (`[llm]`), LLM_*
 environment variables, ipython_config.py (`c.LLMSettings`), this session, and a cell's own flags.
@@ -33,7 +41,15 @@ A key typed into a cell would be saved with the notebook, so it is not taken.
 """
 
 
-def run(line: str, settings: LLMSettings, variables: Mapping[str, object]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What an action works with."""
+
+    shell: Any
+    settings: LLMSettings
+
+
+def run(line: str, shell: Any, settings: LLMSettings) -> None:
     """Run one `%llm_config` line.
 
     Raises:
@@ -44,22 +60,101 @@ def run(line: str, settings: LLMSettings, variables: Mapping[str, object]) -> No
         words = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{error}: check the quotes.") from None
+    session = _Session(shell, settings)
     match words:
-        case [] | ["--show", *_]:
-            print(table(settings.snapshot(), words[1:]))  # noqa: T201 - a magic's output
-        case ["--reset", *names]:
-            settings.reset(names)
-        case ["--file", path]:
-            settings.use_file(path)
-        case [str(first), *_] if first.startswith("-"):
+        case []:
+            _show(session, [])
+        case [option, *rest] if option in ACTIONS:
+            ACTIONS[option](session, rest)
+        case [option, *_] if option.startswith("-"):
             raise UsageError(
-                f"there is no option {line.strip()!r}: use --show, --reset or --file PATH, or"
-                " NAME=VALUE. `%llm_config?` explains them."
+                f"there is no option {option!r}; there are {', '.join(ACTIONS)}, and NAME=VALUE."
+                " `%llm_config?` explains them."
             )
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
         case _:
-            settings.change(dict(_change(word, variables) for word in words))
+            settings.change(dict(_change(word, shell.user_ns) for word in words))
+
+
+def _show(session: _Session, names: list[str]) -> None:
+    """Show settings as a table."""
+    snapshot = session.settings.snapshot()
+    table = settings_table.rows(snapshot, names)
+    display.show_both(
+        session.shell,
+        text=settings_table.as_text(table, snapshot.problems),
+        html=settings_table.as_html(table, snapshot.problems),
+    )
+
+
+def _reset(session: _Session, names: list[str]) -> None:
+    """Forget what the session changed."""
+    session.settings.reset(names)
+
+
+def _file(session: _Session, words: list[str]) -> None:
+    """Name the config file."""
+    session.settings.use_file(_only(words, "--file PATH"))
+
+
+def _use(session: _Session, words: list[str]) -> None:
+    """Name the group."""
+    session.settings.use_group(_only(words, "--use NAME"))
+
+
+def _check(session: _Session, words: list[str]) -> None:
+    """Print what is wrong with a config file and the environment."""
+    from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
+
+    path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
+    findings = check.check(path)
+    print(check.report(findings, Path(path) if path else None))  # noqa: T201 - a magic's output
+
+
+def _save(session: _Session, words: list[str]) -> None:
+    """Write the settings to a config file, and print what changed in it."""
+    from openhands_llm_magic.config import save  # noqa: PLC0415 - rarely needed
+
+    parser = arguments.Parser(prog="%llm_config --save", add_help=False)
+    parser.add_argument("path", nargs="?")
+    parser.add_argument("--group")
+    parser.add_argument("--with-key", action="store_true")
+    given = parser.parse_args(words)
+    snapshot = session.settings.snapshot()
+    if given.with_key and snapshot.secrets():
+        print("the key goes into the file as plain text, which you alone can read.")  # noqa: T201 - see above
+    saved = save.save(snapshot, given.path, group=given.group, with_key=given.with_key)
+    done = f"saved {shown_path(saved.path)}" if saved.diff else "nothing to change"
+    kept_back = bool(snapshot.api_key) and not given.with_key
+    hint = ["the key was not written; --with-key writes it."] if kept_back else []
+    print("\n".join([*saved.diff.splitlines(), *saved.notes, *hint, done]))  # noqa: T201 - see above
+
+
+def _export(session: _Session, words: list[str]) -> None:
+    """Print the settings in a form that OpenHands takes."""
+    from openhands_llm_magic.config import export  # noqa: PLC0415 - rarely needed
+
+    form = _only(words, f"--export {'|'.join(export.FORMS)}")
+    print(export.export(session.settings.snapshot(), form))  # noqa: T201 - see above
+
+
+ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
+    "--show": _show,
+    "--reset": _reset,
+    "--file": _file,
+    "--use": _use,
+    "--check": _check,
+    "--save": _save,
+    "--export": _export,
+}
+
+
+def _only(words: list[str], usage: str) -> str:
+    """Return the one word that an option takes."""
+    if len(words) != 1:
+        raise UsageError(f"write `%llm_config {usage}`.")
+    return words[0]
 
 
 def _asked(name: str) -> str:
@@ -77,17 +172,3 @@ def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:
     if setting.kind == "secret" and value not in ("", "none"):
         return name, arguments.secret_named(setting, value, variables)
     return name, value
-
-
-def table(snapshot: Snapshot, names: list[str]) -> str:
-    """Write settings, their values and origins as aligned text; keys are masked."""
-    chosen = [setting_named(name).name for name in names] or list(SETTINGS)
-    rows = []
-    for name in chosen:
-        value = getattr(snapshot, name)
-        shown = "not set" if value is None else str(value)
-        over = ", ".join(str(found.origin) for found in snapshot.overridden(name)[:-1])
-        rows.append((name, shown, f"{snapshot.origin(name)}" + (f" (over {over})" if over else "")))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"{a.ljust(widths[0])}  {b.ljust(widths[1])}  {c}".rstrip() for a, b, c in rows]
-    return "\n".join([*lines, *(f"! {problem}" for problem in snapshot.problems)])

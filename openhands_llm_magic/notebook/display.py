@@ -97,6 +97,14 @@ def show(reply: Reply) -> None:
         publish_display_data(shown)
 
 
+def show_both(shell: Any, *, text: str, html: str) -> None:
+    """Show text of our own, as HTML where that can be shown."""
+    if surface(shell) == "terminal":
+        sys.stdout.write(f"{text}\n")
+    else:
+        publish_display_data({"text/plain": text, "text/html": html})
+
+
 class FinalView:
     """Shows one output at the end."""
 
@@ -137,7 +145,7 @@ class LiveView:
 
 
 def _status(words: str) -> Bundle:
-    return {"text/html": f"<p><em>{html.escape(words)}</em></p>", "text/plain": words}
+    return {"text/html": f"<p>{html.escape(words)}</p>", "text/plain": words}
 
 
 def update_interval_s(length: int) -> float:

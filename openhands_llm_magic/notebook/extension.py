@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import Any
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.llm import client
 from openhands_llm_magic.notebook.magics import LLMMagics
-
-if TYPE_CHECKING:
-    import threading
 
 _QUESTION = re.compile(r"(?P<before>\s*(?:[^%=]+=\s*)?)%llm[ \t]+(?P<prompt>\S.*\?)\s*")
 
@@ -21,7 +18,9 @@ def load(shell: Any) -> None:
     shell.configurables.append(settings)
     shell.register_magics(LLMMagics(shell, settings))
     shell.input_transformer_manager.line_transforms.append(_keep_question_marks)
-    _let_imports_wait(shell, client.load_in_background())
+    importing = threading.Thread(target=_import_the_rest, name="import litellm", daemon=True)
+    importing.start()
+    _let_imports_wait(shell, importing)
 
 
 def unload(shell: Any) -> None:
@@ -43,6 +42,13 @@ def _keep_question_marks(lines: list[str]) -> list[str]:
         else line
         for line in lines
     ]
+
+
+def _import_the_rest() -> None:
+    """Import what a prompt needs; LiteLLM takes seconds."""
+    from openhands_llm_magic.llm import client  # noqa: PLC0415 - in the background
+
+    client.load()
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:

@@ -1,4 +1,5 @@
 """`%llm`, `%%llm` and `%llm_config`: read a line, call the floor below, show the events."""
+# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a prompt needs is imported on use
 
 from __future__ import annotations
 
@@ -7,11 +8,7 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from openhands_llm_magic.errors import Stopped, UsageError
-from openhands_llm_magic.llm import session
-from openhands_llm_magic.llm.events import Failed, Reply, ReplyBuilder
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
-from openhands_llm_magic.notebook import arguments, config_magic, display
-from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook import arguments, config_magic
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +16,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.retry import Clock
 
 
 @magics_class
@@ -29,11 +27,11 @@ class LLMMagics(Magics):
     Args:
         shell: The session.
         settings: Its settings.
-        clock: Measures and makes waits.
+        clock: Measures and makes waits; None means the system's.
     """
 
     def __init__(
-        self, shell: InteractiveShell, settings: LLMSettings, clock: Clock = SYSTEM_CLOCK
+        self, shell: InteractiveShell, settings: LLMSettings, clock: Clock | None = None
     ) -> None:
         super().__init__(shell)
         self._settings = settings
@@ -42,21 +40,24 @@ class LLMMagics(Magics):
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
         shell.events.register("post_execute", self._forget_shown)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type(Reply, self._display_reply)
+        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display_reply)
 
     @no_var_expand
     @line_cell_magic
     def llm(self, line: str, cell: str | None = None) -> Reply:  # noqa: D102 - generated below
+        from openhands_llm_magic.llm import retry, session
+
         options = arguments.parse(line, self.shell.user_ns)
         if cell is not None and options.prompt:
             raise UsageError(
                 f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
                 " the prompt below it."
             )
-        settings = self._settings.snapshot(flags=options.settings)
+        settings = self._settings.snapshot(options.settings, options.group)
         prompt = options.prompt if cell is None else cell.removesuffix("\n")
-        events = session.stream(prompt, settings, system=options.system, clock=self._clock)
-        reply = self._show(events, settings.model)
+        clock = self._clock or retry.SYSTEM_CLOCK
+        events = session.stream(prompt, settings, system=options.system, clock=clock)
+        reply = self._show(events, settings.model, clock)
         if options.out:
             self.shell.user_ns[options.out] = reply
         if reply.error is not None:
@@ -70,13 +71,18 @@ class LLMMagics(Magics):
     @no_var_expand
     @line_magic
     def llm_config(self, line: str) -> None:  # noqa: D102 - generated below
-        config_magic.run(line, self._settings, self.shell.user_ns)
+        config_magic.run(line, self.shell, self._settings)
 
     llm_config.__doc__ = config_magic.HELP
 
-    def _show(self, events: Generator[Event], model: str) -> Reply:
+    def _show(self, events: Generator[Event], model: str, clock: Clock) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""
-        view = display.view_on(display.surface(self.shell), model, self._clock)
+        from openhands_llm_magic.llm import session
+        from openhands_llm_magic.llm.events import Failed, ReplyBuilder
+        from openhands_llm_magic.notebook import display
+        from openhands_llm_magic.notebook.interrupt import Interrupts
+
+        view = display.view_on(display.surface(self.shell), model, clock)
         builder = ReplyBuilder(model)
         with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
             try:
@@ -101,6 +107,8 @@ class LLMMagics(Magics):
 
     def _display_reply(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
+        from openhands_llm_magic.notebook import display
+
         if self._just_shown is not reply:
             display.show(reply)
         elif display.surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, Retrying
 
 SET_BY = {
-    "server": "a wait that the server asks for",
-    "policy": "a wait of the retry policy",
+    "server": "as the server asks",
+    "policy": "by the retry policy",
 }
 
 
@@ -23,11 +23,12 @@ def seconds(duration_s: float) -> str:
 def countdown_words(retrying: Retrying, remaining_s: float) -> str:
     """Write a wait as it is counted down.
 
-    Example: "a rate limit (429): retry 1 of 4 in 3 s, a wait that the server asks for".
+    Example: "Rate limit (429): retry 1 of 4 in 3 s, as the server asks".
     """
     fault = retrying.caused_by
     status = f" ({fault.status})" if fault.status else ""
-    retry = f"{fault.label}{status}: retry {retrying.retry} of {retrying.of}"
+    what = fault.label.removeprefix("a ").capitalize()
+    retry = f"{what}{status}: retry {retrying.retry} of {retrying.of}"
     if remaining_s <= 0:
         return f"{retry}, asking again …"
     return f"{retry} in {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"

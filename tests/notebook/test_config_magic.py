@@ -1,0 +1,147 @@
+"""`%llm_config` in a real kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kernel import Kernel
+    from model_server import ModelServer
+
+CONFIG = """\
+[llm]
+model = "practice/echo"
+temperature = 0.5
+api_key = "sk-in-the-file-0123"
+
+[llm.quick]
+num_retries = 1
+"""
+
+
+@pytest.fixture
+def folder(kernel: Kernel, tmp_path: Path) -> Iterator[Path]:
+    """A folder with a config.toml that the kernel works in."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    before = kernel.run("import os; print(os.getcwd())").stdout.strip()
+    kernel.run(f"os.chdir({str(tmp_path)!r})\n%llm_config --reset")
+    yield tmp_path
+    kernel.run(f"os.chdir({before!r})\n%llm_config --use llm")
+
+
+def shown(kernel: Kernel, *names: str) -> list[list[str]]:
+    """The table's rows below its headings, split at white space."""
+    text = kernel.run(f"%llm_config --show {' '.join(names)}", "console").stdout
+    return [line.split() for line in text.splitlines()[1:]]
+
+
+def test_a_notebook_gets_a_table_and_a_console_aligned_text(kernel: Kernel, folder: Path) -> None:
+    """Each row tells value, origin and what is overridden; a key is masked everywhere."""
+    assert folder.exists()
+    kernel.run("%llm_config temperature=0.75")
+    in_notebook = kernel.run("%llm_config --show temperature api_key").outputs[0]
+    assert (
+        "<td>0.75</td><td>this session</td><td>0.5 (config.toml line 3)</td>"
+        in (in_notebook["text/html"])
+    )
+    assert shown(kernel, "temperature", "api_key") == [
+        ["temperature", "0.75", "this", "session", "0.5", "(config.toml", "line", "3)"],
+        ["api_key", "**********", "config.toml", "line", "4"],
+    ]
+
+
+def test_a_group_is_used_for_a_cell_or_from_now_on(kernel: Kernel, folder: Path) -> None:
+    """`-g NAME` is for one cell, `--use NAME` for those that follow, `--use llm` ends it."""
+    assert folder.exists()
+    ran = kernel.run("%%llm -g nope\nHi")
+    assert ran.error is not None
+    assert "has: quick" in ran.error
+    assert kernel.run("%%llm -g quick\nHi").reply["status"] == "ok"
+    assert shown(kernel, "num_retries")[0][1] == "4"
+    kernel.run("%llm_config --use quick")
+    assert shown(kernel, "num_retries")[0][1:] == ["1", "config.toml", "line", "7"]
+    kernel.run("%llm_config --use llm")
+    assert shown(kernel, "num_retries")[0][1] == "4"
+
+
+def test_check_names_the_mistake_its_line_and_the_fix(kernel: Kernel, folder: Path) -> None:
+    """`--check` looks at the file in use, or at the one that is named."""
+    (folder / "other.toml").write_text('[llm]\nmodel = "openai/gpt-4o"\nmax_tokens = 5\n')
+    found = kernel.run("%llm_config --check other.toml").stdout
+    assert "other.toml line 3" in found
+    assert "max_output_tokens" in found
+    (folder / "config.toml").chmod(0o600)
+    assert "problem" in kernel.run("%llm_config --check").stdout
+
+
+def test_save_shows_what_changed_and_leaves_the_key(kernel: Kernel, folder: Path) -> None:
+    """Saving keeps the rest of the file, and prints a diff without the key."""
+    kernel.run("%llm_config num_retries=6")
+    ran = kernel.run("%llm_config --save")
+    assert "+num_retries = 6" in ran.stdout
+    assert "sk-in-the-file" not in ran.everything
+    assert "[llm.quick]\nnum_retries = 1\n" in (folder / "config.toml").read_text()
+    kernel.run("%llm_config --reset")
+    assert shown(kernel, "num_retries")[0][1:3] == ["6", "config.toml"]
+
+
+def test_a_key_is_saved_only_on_request(kernel: Kernel, folder: Path) -> None:
+    """`--with-key` says so first, and the file is then its owner's alone."""
+    kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+    assert "--with-key" in kernel.run("%llm_config --save new.toml").stdout
+    assert "sk-of" not in (folder / "new.toml").read_text()
+    ran = kernel.run("%llm_config --save new.toml --with-key")
+    assert ran.stdout.startswith("the key goes into the file as plain text")
+    assert "sk-of" not in ran.everything
+    assert "sk-of-this-session-0123" in (folder / "new.toml").read_text()
+    assert (folder / "new.toml").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("form", ["docker", "shell", "toml", "profile"])
+def test_export_hands_over_without_the_key(kernel: Kernel, folder: Path, form: str) -> None:
+    """Every form has the model and none has the key."""
+    assert folder.exists()
+    ran = kernel.run(f"%llm_config --export {form}")
+    assert "practice/echo" in ran.stdout
+    assert "sk-in-the-file" not in ran.everything
+
+
+MISTAKES = {
+    "an unknown option": ("--frobnicate", "there is no option '--frobnicate'"),
+    "an unknown setting": ("nope=1", "nope"),
+    "a file that is not there": ("--file /nope/config.toml", "/nope/config.toml"),
+    "a file to check that is not there": ("--check /nope/config.toml", "/nope/config.toml"),
+    "a folder to save to": ("--save /", "folder"),
+    "no form": ("--export", "docker|shell|toml|profile"),
+    "an unknown form": ("--export yaml", "there are docker"),
+    "an unknown group": ("--use nope", "there is no group"),
+    "open quotes": ("model='x", "check the quotes"),
+}
+
+
+@pytest.mark.parametrize(("line", "advice"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_changes_nothing(kernel: Kernel, line: str, advice: str) -> None:
+    before = shown(kernel)
+    ran = kernel.run(f"%llm_config {line}")
+    assert ran.error is not None
+    assert "\n" not in ran.error
+    assert advice in ran.error
+    assert shown(kernel) == before
+
+
+def test_a_group_reaches_the_server(
+    kernel: Kernel, folder: Path, model_server: ModelServer
+) -> None:
+    """The group's settings, and what it inherits from `[llm]`, are what is sent."""
+    group = f'[llm.here]\nmodel = "openai/m"\nbase_url = "{model_server.openai_base}"\n'
+    (folder / "config.toml").write_text(CONFIG + group)
+    kernel.run("%%llm -g here\nHi")
+    body = model_server.received[-1].body
+    assert (body["model"], body["temperature"]) == ("m", 0.5)
+    sent = model_server.received[-1].headers["authorization"]
+    assert sent == "Bearer sk-in-the-file-0123"
