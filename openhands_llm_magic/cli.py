@@ -51,6 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def check(args: argparse.Namespace) -> int:
+    """Print what is wrong with the config file and the environment; status 1 if anything is."""
+    from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - this command's alone
+    from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import ConfigFileError  # noqa: PLC0415 - as above
+
+    try:
+        findings = checker.check(args.path)
+    except ConfigFileError as error:
+        print(f"{PROGRAM} check: {error}", file=sys.stderr)
+        return 1
+    file = checker.file_in_use(os.environ) if args.path is None else absolute(args.path)
+    print(checker.report(findings, file))
+    return int(any(finding.is_problem for finding in findings))
+
+
 def practice(args: argparse.Namespace) -> int:
     """Run the practice provider until Ctrl-C."""
     from openhands_llm_magic.llm.practice import PracticeServer  # noqa: PLC0415 - imports asyncio
@@ -116,7 +132,7 @@ class Command:
     Attributes:
         help: What it does, for `--help`.
         run: Takes the parsed arguments and returns the exit status.
-        flags: Each flag with its arguments for `add_argument`.
+        flags: Each flag, or argument, with what `add_argument` takes for it.
     """
 
     help: str
@@ -125,6 +141,17 @@ class Command:
 
 
 COMMANDS = {
+    "check": Command(
+        "Say what is wrong with config.toml and the LLM_* variables, and what to write instead.",
+        check,
+        {
+            "path": {
+                "nargs": "?",
+                "metavar": "PATH",
+                "help": "the config file (default: the one that the magics would read)",
+            }
+        },
+    ),
     "practice": Command(
         "Run the practice provider, a server for trying things out that is not a language model.",
         practice,

@@ -1,0 +1,134 @@
+"""Checking the config file and the environment: what is wrong, where, and what to write instead.
+
+A rule is a function in one of the tables `RULES` of `lint_file`, `lint_env` and `lint_model`; what
+does not even parse is explained in `lint_text`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config import lint_env, lint_file, lint_model, nested
+from openhands_llm_magic.config.document import Document, read_file
+from openhands_llm_magic.config.finding import Finding, Subject, groups_of
+from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.lint_text import mended
+from openhands_llm_magic.config.resolve import absolute, resolve
+from openhands_llm_magic.config.secret import MASK, Redactor
+from openhands_llm_magic.config.sources import (
+    FILE_NAME,
+    FILE_VARIABLE,
+    env_layer,
+    file_layer,
+    find_config_file,
+    group_layer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from openhands_llm_magic.config.resolve import Snapshot
+
+__all__ = ["Finding", "check", "file_in_use", "report"]
+
+# What well-known providers' keys look like, for one that stands where no key belongs.
+_KEY_SHAPE = re.compile(
+    r"\b(?:(?:sk|gsk|xai|hf|pplx|nvapi|tgp|csk)[-_][\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
+)
+
+
+def check(
+    path: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    in_docker: bool | None = None,
+) -> tuple[Finding, ...]:
+    """Find what is wrong with a config file and the environment.
+
+    Args:
+        path: The file; by default the one that `load_settings` reads, if there is one.
+        env: The environment; by default that of the process.
+        in_docker: Whether this runs inside a container; by default that is found out.
+
+    Returns:
+        The findings in the file, by line, then those of variables.
+
+    Raises:
+        ConfigFileError: A file that was named cannot be read.
+    """
+    env = dict(os.environ if env is None else env)
+    file = absolute(path) if path is not None else file_in_use(env)
+    document = read_file(file) if file else Document(Path(FILE_NAME))
+    if document.problem and not document.text and (path is not None or env.get(FILE_VARIABLE)):
+        document.require_readable("" if path is not None else FILE_VARIABLE)
+    document, findings = mended(document)
+    if document.problem and not document.text:
+        fix = "Make it a file of UTF-8 text that you may read"
+        findings.append(Finding(document.problem.origin, document.problem.message, fix))
+    subject = _subject(document, env, _runs_in_docker() if in_docker is None else in_docker)
+    findings += _found(subject)
+    redacted = _redacted(findings, [*nested.secrets_in({**document.data}), *nested.secrets_in(env)])
+    return tuple(sorted(redacted, key=_place))
+
+
+def file_in_use(env: Mapping[str, str]) -> Path | None:
+    """Find the config file that `load_settings` reads, or None when there is none."""
+    return find_config_file(Path.cwd(), absolute("~"), env)
+
+
+def report(findings: Sequence[Finding], file: Path | None) -> str:
+    """Write findings as aligned text; the last line counts the problems.
+
+    Args:
+        findings: What `check` found.
+        file: The file that was checked, or None when there was none.
+    """
+    rows = [(str(each.origin), each.level, each.text) for each in findings]
+    width = max((len(origin) for origin, _, _ in rows), default=0)
+    lines = [f"{origin:{width}}  {level:7}  {text}" for origin, level, text in rows]
+    count = sum(each.is_problem for each in findings)
+    if count:
+        lines.append(f"{count} problem{'s' * (count > 1)}")
+    elif file:
+        lines.append(f"no problems in {shown_path(file)}")
+    else:
+        lines.append(f"no problems in the environment; there is no {FILE_NAME}")
+    return "\n".join(lines)
+
+
+def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Subject:
+    base = file_layer(document)
+    settings: dict[str | None, Snapshot] = {None: resolve([base, env_layer(env)])}
+    for group in groups_of(document):
+        layers = [base, group_layer(document, group, base), env_layer(env, group=True)]
+        settings[group] = resolve(layers, group=group)
+    return Subject(document, env, in_docker, settings)
+
+
+def _found(subject: Subject) -> Iterator[Finding]:
+    for rule in (*lint_file.RULES, *lint_env.RULES):
+        yield from rule(subject)
+    for settings in subject.settings.values():
+        for model_rule in lint_model.RULES:
+            yield from model_rule(lint_model.Case(subject, settings))
+
+
+def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:
+    """Mask keys, and leave out what groups repeat of `[llm]`."""
+    redactor = Redactor(keys)
+    for each in dict.fromkeys(findings):
+        texts = (each.message, each.fix, each.openhands)
+        message, fix, openhands = (_KEY_SHAPE.sub(MASK, redactor.redact(text)) for text in texts)
+        yield dataclasses.replace(each, message=message, fix=fix, openhands=openhands)
+
+
+def _place(finding: Finding) -> tuple[bool, int]:
+    return finding.origin.kind != "file", finding.origin.line or 0
+
+
+def _runs_in_docker() -> bool:
+    return any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv")))

@@ -1,0 +1,142 @@
+"""The settings in force, handed over to OpenHands; a key is never in what is handed over."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.file_changes import holds_key, is_unset
+from openhands_llm_magic.config.save import as_toml
+from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
+from openhands_llm_magic.errors import SettingError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Setting
+
+_DOCKER_HOST = "host.docker.internal"
+"""What a container calls the machine that it runs on."""
+
+_THIS_MACHINE = re.compile(
+    r"(?P<before>\s*https?://(?:[^/?#@]*@)?)"
+    r"(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?=[:/?#\s]|$)",
+    re.IGNORECASE,
+)
+
+# No environment variable holds a NUL, and no text that can be shown a surrogate.
+_NOT_IN_VARIABLES = re.compile(r"[\x00\ud800-\udfff]")
+
+# What `LLM` of openhands-sdk 1.58.2 has no field for.
+_NOT_IN_PROFILES = frozenset(
+    {
+        "completion_kwargs",
+        "correct_num",
+        "custom_llm_provider",
+        "for_routing",
+        "modify_params",
+        "safety_settings",
+    }
+)
+
+
+def export(snapshot: Snapshot, form: str) -> str:
+    """Write the settings in a form that OpenHands takes.
+
+    Args:
+        snapshot: The settings.
+        form: A name in `FORMS`.
+
+    Raises:
+        UsageError: There is no such form.
+        SettingError: A value cannot be written in this form.
+    """
+    if form not in FORMS:
+        raise UsageError(
+            f"there is no form {form!r}{did_you_mean(form, FORMS)}; there are {', '.join(FORMS)}"
+        )
+    return FORMS[form](snapshot)
+
+
+def _docker(snapshot: Snapshot) -> str:
+    """Give the options of `docker run`; a key is taken from the variable of its name."""
+    options: list[str] = []
+    for setting, value in _decided(snapshot):
+        if setting.ours and not setting.kept:
+            continue
+        if holds_key(snapshot, setting.name):
+            options.append(f"-e {setting.variable}")
+            continue
+        text = _variable_text(snapshot, setting, value)
+        if setting.name.endswith("base_url"):
+            text = _THIS_MACHINE.sub(rf"\g<before>{_DOCKER_HOST}", text)
+        options.append(f"-e {setting.variable}={shlex.quote(text)}")
+    # Docker on Linux does not know the name by itself.
+    if any(_DOCKER_HOST in option for option in options):
+        options.insert(0, f"--add-host {_DOCKER_HOST}:host-gateway")
+    return " \\\n".join(options)
+
+
+def _shell(snapshot: Snapshot) -> str:
+    """Give `export` commands; a key is taken from the variable of its name, which must be set."""
+    lines: list[str] = []
+    for setting, value in _decided(snapshot):
+        name = setting.variable
+        if holds_key(snapshot, setting.name):
+            lines.append(f'export {name}="${{{name}:?is not set: type it after read -rs {name}}}"')
+        else:
+            text = _variable_text(snapshot, setting, value)
+            lines.append(f"export {name}={shlex.quote(text)}")
+    return "\n".join(lines)
+
+
+def _profile(snapshot: Snapshot) -> str:
+    """Give the JSON of a profile, as the OpenHands SDK keeps them in ~/.openhands/profiles."""
+    fields = {
+        setting.name: value
+        for setting, value in _decided(snapshot)
+        if setting.section == "llm"
+        and setting.name not in _NOT_IN_PROFILES
+        and not holds_key(snapshot, setting.name)
+    }
+    return json.dumps(fields, indent=2, ensure_ascii=False)
+
+
+def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:
+    """Give the model, and what somebody has set or is not a default.
+
+    Also a default that somebody has set: other versions of OpenHands have other defaults.
+    """
+    for name, setting in SETTINGS.items():
+        value = getattr(snapshot, name)
+        is_decided = value != setting.default or snapshot.origin(name).kind != "default"
+        if name == "model" or (is_decided and not is_unset(value)):
+            yield setting, value
+
+
+def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:
+    """Write a value as OpenHands reads it from an environment variable."""
+    text = str(value).lower() if isinstance(value, bool) else str(_plain(value))
+    if _NOT_IN_VARIABLES.search(text):
+        raise SettingError(
+            f"{setting.name} holds a character that no environment variable can hold"
+            f" (from {snapshot.origin(setting.name)})"
+        )
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Give dictionaries whose repr is a Python literal, whatever their names are."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+FORMS: Mapping[str, Callable[[Snapshot], str]] = MappingProxyType(
+    {"docker": _docker, "shell": _shell, "toml": as_toml, "profile": _profile}
+)
+"""What `export` can write, by the name of the form."""

@@ -1,0 +1,102 @@
+"""Rules about environment variables: does each count, and for what it is set for?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.finding import Finding, Subject, titled
+from openhands_llm_magic.config.layers import Origin
+from openhands_llm_magic.config.mistakes import NONE_WORDS, cannot_be, described, fault_of, meant_by
+from openhands_llm_magic.config.setting import OURS, Setting
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.sources import FILE_VARIABLE, env_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+BOOLEANS = ("true", "1", "false", "0", "no", "off", "n", "f")
+"""Booleans that count as what they say; of all others, "yes" too, OpenHands makes false."""
+
+
+def unknown_variables(subject: Subject) -> Iterator[Finding]:
+    """LLM_* variables that nothing reads."""
+    known = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS.values())}
+    for name, text in subject.env.items():
+        if text and name.startswith("LLM_") and name not in known:
+            key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()
+            section = OURS if name.startswith("LLM_MAGIC_") else "llm"
+            meant = meant_by(key, section)
+            fix = f"Set {meant.variable}" if isinstance(meant, Setting) else meant
+            ours = section == OURS
+            yield Finding(
+                Origin("environment", name),
+                "unknown variable" + ("" if fix or ours else ", perhaps of another program"),
+                fix or "Unset it" + " if it was meant for OpenHands" * (not ours),
+                "" if ours else "OpenHands would ignore it without a word",
+                "warning" if fix or ours else "note",
+            )
+
+
+def bad_variables(subject: Subject) -> Iterator[Finding]:
+    """Variables with values of another type or out of bounds."""
+    for setting, text in _variables(subject.env):
+        fault = fault_of(setting, setting.from_env, text)
+        taken = "OpenHands would ignore it, too" if fault == "type" else "OpenHands would take it"
+        # What it makes of a bad list depends on the list.
+        openhands = "" if setting.ours or setting.kind in ("list", "dict") else taken
+        if text in NONE_WORDS and setting.kind != "bool":
+            message = f'it is the text "{text}", which is not the same as none'
+            yield Finding(_origin(setting), message, "Unset it", openhands)
+        elif fault:
+            fix = f"Set it to {setting.takes.removesuffix(', or none')}, or unset it"
+            yield Finding(_origin(setting), cannot_be(setting, text), fix, openhands)
+        elif setting.kind == "bool" and text.lower() not in BOOLEANS:
+            message = f"{described(text)} counts as false: only true and 1 are true"
+            fix = "Set it to true or false, or unset it"
+            yield Finding(_origin(setting), message, fix, level="warning")
+
+
+def embedding_variables(subject: Subject) -> Iterator[Finding]:
+    """Variables of OpenHands' documentation that it no longer reads."""
+    for setting, _ in _variables(subject.env):
+        if setting.topic == "embedding":
+            message = "OpenHands' documentation names it, and OpenHands 0.41 does not read it"
+            yield Finding(_origin(setting), message, "Unset it, or keep it", level="note")
+
+
+def variables_beside_groups(subject: Subject) -> Iterator[Finding]:
+    """Variables that a named group does not get, though it does not set their setting itself."""
+    groups = {name: each for name, each in subject.settings.items() if name is not None}
+    llm = subject.document.table("llm")
+    for name, found in env_layer(subject.env).values.items():
+        missed = [
+            titled(("llm", group))
+            for group, settings in groups.items()
+            if name not in llm[group] and getattr(settings, name) != found.value
+        ]
+        if missed and SETTINGS[name].section == "llm":
+            yield Finding(
+                found.origin,
+                f"it does not reach {', '.join(missed)}: groups take nothing from LLM_* variables",
+                f"Write {name} under [llm], which groups inherit, or in the group",
+                "OpenHands would leave it out there, too",
+                "warning",
+            )
+
+
+RULES: tuple[Callable[[Subject], Iterable[Finding]], ...] = (
+    unknown_variables,
+    bad_variables,
+    embedding_variables,
+    variables_beside_groups,
+)
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[Setting, str]]:
+    for setting in SETTINGS.values():
+        if text := env.get(setting.variable):
+            yield setting, text
+
+
+def _origin(setting: Setting) -> Origin:
+    return Origin("environment", setting.variable)

@@ -1,0 +1,110 @@
+"""The usual mistakes: what people write, what they mean, and how to say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from openhands_llm_magic.config.setting import Setting, shorten
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.sources import FILE_VARIABLE
+from openhands_llm_magic.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RENAMED = {
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "context_window": "max_input_tokens",
+    "context_length": "max_input_tokens",
+    "api_base": "base_url",
+    "url": "base_url",
+    "endpoint": "base_url",
+    "host": "base_url",
+    "key": "api_key",
+    "token": "api_key",
+    "model_name": "model",
+    "model_id": "model",
+    "retries": "num_retries",
+    "max_retries": "num_retries",
+    "request_timeout": "timeout",
+}
+"""Keys that people write, and the settings that they mean."""
+
+ADVICE = {
+    "provider": "Write the provider before the model's name, as in openai/gpt-4o",
+    "deployment": "Write the deployment's name in model, as in azure/my-deployment",
+    "deployment_name": "Write the deployment's name in model, as in azure/my-deployment",
+    "api_key_env": "Write the key in api_key, or set the variable LLM_API_KEY to it",
+    "config": f"Name the config file in {FILE_VARIABLE}",
+}
+"""Keys that people write, and what they do instead."""
+
+NONE_WORDS = ("None", "null")
+
+_LONGEST_HARMLESS = 12
+
+
+def quoted(text: str) -> str:
+    """Quote a name in a message: on one line, not too long."""
+    return shorten(repr(text))
+
+
+def described(value: object) -> str:
+    """Say what a value is; a longer text is not quoted, it may be a key in the wrong place."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float) or (
+        isinstance(value, str) and len(value) <= _LONGEST_HARMLESS
+    ):
+        return shorten(repr(value))
+    words = ((str, "this text"), (list, "a list"), (dict, "a table"))
+    return next((word for kind, word in words if isinstance(value, kind)), "a date or time")
+
+
+def cannot_be(setting: Setting, value: object) -> str:
+    """Say that a setting does not take a value."""
+    shown = "this" if setting.kind == "secret" else described(value)
+    return f"{setting.name} cannot be {shown}"
+
+
+def fault_of(
+    setting: Setting, read: Callable[[Any], Any], value: object
+) -> Literal["type", "bounds"] | None:
+    """Tell what is wrong with a value, if anything.
+
+    Args:
+        setting: What it is a value of.
+        read: The method of `setting` that converts it.
+        value: The value as the source has it.
+
+    Returns:
+        "type" when OpenHands refuses it, "bounds" when only we do.
+    """
+    try:
+        result = read(value)
+    except SettingError:
+        return "type"
+    try:
+        setting.check(result)
+    except SettingError:
+        return "bounds"
+    return None
+
+
+def meant_by(key: str, section: str) -> Setting | str | None:
+    """Find what is meant by an unknown key: a setting, a sentence of `ADVICE`, or nothing."""
+    key = key.lower().removeprefix("llm_")
+    if section != "llm":
+        return _closest(key, section)
+    if key in ADVICE:
+        return ADVICE[key]
+    return SETTINGS.get(RENAMED.get(key, key)) or _closest(key, section)
+
+
+def _closest(key: str, section: str) -> Setting | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    here = [each.name for each in SETTINGS.values() if each.section == section]
+    close = get_close_matches(key, here, n=1)
+    return SETTINGS[close[0]] if close else None

@@ -1,0 +1,39 @@
+"""A check of a config file that a test writes, and the sentences that its findings end with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.check import Finding, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY = "sk-canary-0123456789"
+
+NOTHING = "OpenHands would take nothing from the file."
+DROPS = "OpenHands would drop the whole [llm] section."
+FAILS = "OpenHands would fail at the first prompt."
+SILENT = "OpenHands would ignore it without a word."
+
+
+def written(text: str | bytes, mode: int = 0o600) -> Path:
+    file = Path.cwd() / "config.toml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    file.chmod(mode)
+    return file
+
+
+def found(
+    text: str | bytes = "", env: Mapping[str, str] | None = None, *, in_docker: bool = False
+) -> tuple[Finding, ...]:
+    return check(written(text), env or {}, in_docker=in_docker)
+
+
+def problems(*args: Any, **kwargs: Any) -> list[str]:
+    return [str(each) for each in found(*args, **kwargs) if each.is_problem]
+
+
+def notes(*args: Any, **kwargs: Any) -> list[str]:
+    return [str(each) for each in found(*args, **kwargs) if not each.is_problem]

@@ -1,0 +1,229 @@
+"""What a check says about the settings in force, and that it leaves the right ones alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from checking import FAILS, KEY, notes, problems, written
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openhands_llm_magic.config import lint_model
+from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.provider import Provider
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "fix"),
+    [
+        ("llama3-70b-8192", None, "Write the provider before it, as in 'openai/gpt-4o'"),
+        ("deepseek-chat", None, "Write 'deepseek/deepseek-chat'"),
+        ("Qwen/Qwen3", None, "Write the provider before it, as in 'openrouter/Qwen/Qwen3'"),
+        (
+            "Qwen/Qwen3",
+            "http://localhost:8000/v1",
+            "Write 'openai/Qwen/Qwen3', for a server compatible with OpenAI",
+        ),
+    ],
+)
+def test_a_model_without_its_provider(model: str, base_url: str | None, fix: str) -> None:
+    text = f'[llm]\nmodel = "{model}"\n' + (f'base_url = "{base_url}"\n' if base_url else "")
+    assert problems(text) == [
+        f"config.toml line 2: the model '{model}' names no provider. {fix}. {FAILS}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'model = "openrouter/openrouter/x"',
+        'model = "openai/openai/x"',
+        'model = "xai/grok-4"',
+        'model = "llama3"\ncustom_llm_provider = "groq"',
+        'model = "gemini-2.5-pro"\ncustom_llm_provider = "vertex_ai"',
+        'model = "openai/gemini-2.5-pro"\nbase_url = "https://proxy.example/v1"',
+        'model = "deepseek/x"\nbase_url = "https://api.deepseek.com"',
+        'model = "litellm_proxy/x"\nbase_url = "https://proxy.example"',
+        'model = "openai/x"\nbase_url = ""',
+        'base_url = "https://proxy.example/v1"',
+        *(f'model = "{model}"' for model in VERIFIED_MODELS),
+    ],
+)
+def test_a_model_that_is_right(text: str) -> None:
+    assert problems(f"[llm]\n{text}\n") == []
+
+
+def test_litellm_agrees(litellm: Any) -> None:
+    """It places no name that a rule flags, and takes every prefix that a rule recommends."""
+    names = [*(f"{maker}/x" for maker in lint_model.MAKERS), *lint_model.PREFIX_OF]
+    for name in names:
+        with pytest.raises(litellm.BadRequestError):
+            litellm.get_llm_provider(name)
+    for prefix in [*lint_model.PREFIX_OF.values(), *lint_model.WITH_V1, *lint_model.WITHOUT_V1]:
+        name = prefix.partition("/")[0]
+        assert litellm.get_llm_provider(f"{name}/x", api_key="x", api_base="http://x")[1] == name
+
+
+def test_a_gemini_model_without_its_prefix() -> None:
+    assert problems("", {"LLM_MODEL": "gemini-2.5-pro"}) == [
+        (
+            "LLM_MODEL: the model 'gemini-2.5-pro' leads to Vertex AI, not to Google AI Studio. "
+            "Write 'gemini/gemini-2.5-pro', or with vertex_ai/ if that is meant. "
+            "OpenHands would ask Vertex AI, too."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "message"),
+    [
+        (
+            "openai/x",
+            "http://localhost:8000",
+            (
+                "base_url has no path, and most servers answer at /v1. "
+                "Write 'http://localhost:8000/v1'"
+            ),
+        ),
+        (
+            "gpt-4o",
+            "https://me:secret@proxy.example/?key=secret",
+            (
+                "base_url has no path, and most servers answer at /v1. "
+                "Write 'https://proxy.example/v1'"
+            ),
+        ),
+        (
+            "hosted_vllm/x",
+            "http://[::1]:8000/",
+            "base_url has no path, and most servers answer at /v1. Write 'http://[::1]:8000/v1'",
+        ),
+        (
+            "ollama/x",
+            "http://localhost:11434/v1/",
+            "base_url ends with /v1, which ollama/ adds itself. Write 'http://localhost:11434'",
+        ),
+    ],
+)
+def test_the_path_of_a_base_url(model: str, base_url: str, message: str) -> None:
+    assert problems(f'[llm]\nmodel = "{model}"\nbase_url = "{base_url}"\n') == [
+        f"config.toml line 3: {message}. OpenHands would ask at the wrong path, too."
+    ]
+
+
+@pytest.mark.parametrize("base_url", ["localhost:8000/v1", "http://", "http://[x/v1", "x/v1"])
+def test_an_address_that_is_none(base_url: str) -> None:
+    text = f'[llm]\nmodel = "openai/x"\nbase_url = "{base_url}"\n'
+    assert problems(text) == [
+        (
+            "config.toml line 3: base_url is not a whole address. Write it with http:// or "
+            f"https://, as in http://localhost:8000/v1. {FAILS}"
+        )
+    ]
+
+
+def test_the_host_of_docker() -> None:
+    text = '[llm]\nmodel = "openai/x"\nbase_url = "http://host.docker.internal:8000/v1"\n'
+    assert problems(text, in_docker=False) == [
+        (
+            "config.toml line 3: base_url names host.docker.internal, which there is only inside "
+            "docker. Write 'http://localhost:8000/v1'. OpenHands would reach it when it runs in "
+            "docker, and only then."
+        )
+    ]
+    assert problems(text, in_docker=True) == []
+
+
+def test_azure_without_a_version() -> None:
+    """As in OpenHands, a config file gets one and the environment does not."""
+    assert notes('[llm]\nmodel = "azure/x"\nnum_retries = 0') == [
+        (
+            "config.toml line 2: api_version is not set, and 2024-12-01-preview is taken. "
+            "Write api_version beside it. OpenHands takes it, too, for a model in a config file."
+        )
+    ]
+    missing = (
+        "Azure asks for an api_version. {}. "
+        "OpenHands adds one only for a model azure/... in a config file."
+    )
+    assert problems("", {"LLM_MODEL": "azure/x"}) == [
+        "LLM_MODEL: " + missing.format("Set LLM_API_VERSION")
+    ]
+    assert problems('[llm]\nmodel = "x"\ncustom_llm_provider = "azure"') == [
+        "config.toml line 2: " + missing.format("Write api_version beside it")
+    ]
+    assert problems("", {"LLM_MODEL": "azure/x", "LLM_API_VERSION": "2024-10-21"}) == []
+    assert problems("", {"LLM_MODEL": "azure/x", "AZURE_API_VERSION": "2024-10-21"}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "ours", "theirs"),
+    [
+        ("[llm]", 1, "4 retries after 5, 10, 20, 30 s", "3 retries after 5, 5, 8 s"),
+        ("[llm]\nretry_min_wait = 1\nnum_retries = 1", 3, "1 retry after 1 s", "no retry"),
+        (
+            "[llm]\nnum_retries = 1000000\nretry_multiplier = 1e308\nretry_max_wait = 7",
+            2,
+            "1000000 retries after 5, 7, 7, 7, 7, 7, ... s",
+            "999999 retries after 7, 7, 7, 7, 7, 7, ... s",
+        ),
+    ],
+)
+def test_the_difference_in_retries(text: str, line: int, ours: str, theirs: str) -> None:
+    num_retries = ours.partition(" ")[0]
+    assert notes(text) == [
+        (
+            f"config.toml line {line}: num_retries = {num_retries} means {ours} here. "
+            "Set it one higher if OpenHands shall try as often. "
+            f"OpenHands counts attempts, not retries: it would make {theirs}."
+        )
+    ]
+
+
+@pytest.mark.parametrize("text", ["[llm]\nnum_retries = 0", ""])
+def test_no_difference_in_retries(text: str) -> None:
+    assert notes(text) == []
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "retry_min_wait": st.integers(0, 1000),
+            "retry_max_wait": st.integers(0, 1000),
+            "retry_multiplier": st.floats(0, 1e308),
+        }
+    ),
+    st.integers(1, 9),
+)
+def test_our_waits_are_those_that_are_waited(values: dict[str, float], retry: int) -> None:
+    settings = load_settings(written(""), env={}).with_overrides(values)
+    assert lint_model.our_wait_s(settings, retry) == RetryPolicy.from_settings(
+        settings
+    ).wait_before_s(retry)
+
+
+SETTINGS_ASKED_FOR = {"api_key": KEY, "api_version": "2024-10-21"}
+
+
+def clean(provider: Provider) -> dict[str, str]:
+    values = {name: SETTINGS_ASKED_FOR.get(name, "us-east-1") for name in provider.asks_for}
+    if "base_url" in values:
+        values["base_url"] = provider.base_url_form
+    return {"model": provider.example, **values}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_a_clean_config_of_each_provider_has_no_problem(provider: Provider) -> None:
+    """Neither in `[llm]`, nor in a group, nor in the environment."""
+    values = clean(provider)
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    env = {f"LLM_{name.upper()}": value for name, value in values.items()}
+    assert problems(f"[core]\n[llm]\n{lines}") == []
+    assert problems(f"[llm.mine]\n{lines}") == []
+    assert problems("", env) == []

@@ -1,0 +1,234 @@
+"""Handing the settings over to OpenHands: what arrives there, and that no key is in it."""
+
+import json
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from setting_values import KEYS, chosen, no_hurry, some, values_in
+
+from openhands_llm_magic.config.export import FORMS, export
+from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
+from openhands_llm_magic.config.save import save
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.sources import env_layer
+from openhands_llm_magic.errors import SettingError, UsageError
+
+KEY = "sk-canary-0123456789"
+TRICKY = 'it\'s "quoted" $HOME `id` \\ a\nb !x 日本語 *'
+
+
+def run(script: str, shell: str = "bash", **env: str) -> list[str]:
+    """Run a shell script and split what it prints at each NUL."""
+    done = subprocess.run(  # noqa: S603 - our own script
+        [shell, "-c", script],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **env},
+        check=True,
+        capture_output=True,
+    )
+    return done.stdout.decode().split("\0")[:-1]
+
+
+def docker_arguments(snapshot: Snapshot) -> list[str]:
+    """Give the arguments that docker would get from a shell."""
+    return run(f"printf '%s\\0' {export(snapshot, 'docker')}")
+
+
+def variables_of(pairs: list[str]) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def shell_variables(snapshot: Snapshot, shell: str = "bash", **env: str) -> dict[str, str]:
+    """Give the environment of a program that is started after the commands."""
+    return variables_of(run(export(snapshot, "shell") + "\nenv -0", shell, **env))
+
+
+def values_read(variables: dict[str, str]) -> dict[str, Any]:
+    layer = env_layer(variables)
+    assert layer.problems == ()
+    return values_in(resolve([layer]))
+
+
+# docker
+
+
+def test_docker_takes_the_key_from_the_environment() -> None:
+    snapshot = chosen(
+        model="openai/gpt-4o",
+        api_key=KEY,
+        temperature=0.5,
+        drop_params=False,
+        max_budget_per_task=2,
+        retry_after_limit=9,
+        embedding_model="local",
+    )
+    assert export(snapshot, "docker") == (
+        "-e LLM_MODEL=openai/gpt-4o \\\n"
+        "-e LLM_API_KEY \\\n"
+        "-e LLM_TEMPERATURE=0.5 \\\n"
+        "-e LLM_DROP_PARAMS=false \\\n"
+        "-e MAX_BUDGET_PER_TASK=2.0 \\\n"
+        "-e LLM_EMBEDDING_MODEL=local"
+    )
+
+
+def test_docker_arguments_survive_the_shell() -> None:
+    arguments = docker_arguments(chosen(model=TRICKY))
+    assert arguments == ["-e", f"LLM_MODEL={TRICKY}"]
+
+
+@pytest.mark.parametrize(
+    ("url", "inside"),
+    [
+        ("http://localhost:8000/v1", "http://host.docker.internal:8000/v1"),
+        ("http://127.0.0.1", "http://host.docker.internal"),
+        ("https://me:pw@LOCALHOST/v1", "https://me:pw@host.docker.internal/v1"),
+        ("http://[::1]:80/localhost", "http://host.docker.internal:80/localhost"),
+        ("http://0.0.0.0:1234", "http://host.docker.internal:1234"),
+        ("http://host.docker.internal:1234", "http://host.docker.internal:1234"),
+    ],
+)
+@pytest.mark.parametrize("name", ["base_url", "ollama_base_url"])
+def test_inside_docker_this_machine_has_another_name(name: str, url: str, inside: str) -> None:
+    assert docker_arguments(chosen(model="m", **{name: url})) == [
+        *("--add-host", "host.docker.internal:host-gateway"),
+        *("-e", "LLM_MODEL=m"),
+        *("-e", f"LLM_{name.upper()}={inside}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example/v1", "http://localhost.example", "http://example/127.0.0.1"]
+)
+def test_other_machines_keep_theirs(url: str) -> None:
+    arguments = docker_arguments(chosen(model="localhost/m", base_url=url))
+    assert arguments == ["-e", "LLM_MODEL=localhost/m", "-e", f"LLM_BASE_URL={url}"]
+
+
+# shell
+
+
+def test_shell_commands() -> None:
+    assert export(chosen(model="a b", api_key=KEY), "shell") == (
+        "export LLM_MODEL='a b'\n"
+        'export LLM_API_KEY="${LLM_API_KEY:?is not set: type it after read -rs LLM_API_KEY}"'
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_the_shell_commands_work_when_the_key_is_set(shell: str) -> None:
+    snapshot = chosen(model=TRICKY, api_key=KEY)
+    variables = shell_variables(snapshot, shell, LLM_API_KEY=KEY)
+    assert variables["LLM_MODEL"] == TRICKY
+    assert variables["LLM_API_KEY"] == KEY
+
+
+def test_the_shell_commands_say_when_the_key_is_not_set() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        shell_variables(chosen(api_key=KEY))
+    assert b"LLM_API_KEY: is not set: type it after read -rs LLM_API_KEY" in caught.value.stderr
+
+
+# toml and profile
+
+
+def test_toml_is_what_saving_writes() -> None:
+    snapshot = chosen("g", model="m", api_key=KEY, top_p=0.5, retry_after_limit=9, num_retries=4)
+    save(snapshot, "config.toml", group="llm")
+    assert export(snapshot, "toml") == Path("config.toml").read_text()
+    assert tomllib.loads(export(snapshot, "toml")) == {
+        "llm": {"model": "m", "top_p": 0.5},
+        "openhands_llm_magic": {"retry_after_limit": 9.0},
+    }
+
+
+def test_a_profile_has_the_fields_that_the_sdk_knows() -> None:
+    profile = export(
+        chosen(
+            model="openai/日本",
+            api_key=KEY,
+            aws_access_key_id=KEY,
+            base_url="http://x",
+            num_retries=6,
+            caching_prompt=False,
+            modify_params=False,
+            custom_llm_provider="openai",
+            retry_after_limit=9,
+            max_budget_per_task=2,
+        ),
+        "profile",
+    )
+    assert profile == (
+        "{\n"
+        '  "model": "openai/日本",\n'
+        '  "base_url": "http://x",\n'
+        '  "num_retries": 6,\n'
+        '  "caching_prompt": false\n'
+        "}"
+    )
+
+
+# Every form
+
+
+def test_nothing_set_gives_the_model() -> None:
+    model = "claude-sonnet-4-20250514"
+    nothing = resolve([])
+    assert export(nothing, "docker") == f"-e LLM_MODEL={model}"
+    assert export(nothing, "shell") == f"export LLM_MODEL={model}"
+    assert export(nothing, "toml") == f'[llm]\nmodel = "{model}"\n'
+    assert json.loads(export(nothing, "profile")) == {"model": model}
+
+
+def test_a_default_that_somebody_has_set_is_handed_over_too() -> None:
+    """The SDK and later versions of OpenHands have other defaults, such as 5 retries."""
+    snapshot = chosen(num_retries=4, base_url=None)
+    assert "-e LLM_NUM_RETRIES=4" in export(snapshot, "docker")
+    assert json.loads(export(snapshot, "profile")).keys() == {"model", "num_retries"}
+
+
+def test_the_api_version_that_openhands_adds_to_a_file_is_handed_over() -> None:
+    """From variables alone, OpenHands would not add it."""
+    Path("config.toml").write_text('[llm]\nmodel = "azure/deployment"\n')
+    assert "LLM_API_VERSION=2024-12-01-preview" in export(load_settings(env={}), "docker")
+
+
+def test_an_unknown_form_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        export(resolve([]), "dokcer")
+    assert str(caught.value) == (
+        "there is no form 'dokcer'; did you mean docker?; there are docker, shell, toml, profile"
+    )
+
+
+@pytest.mark.parametrize("form", ["docker", "shell"])
+@pytest.mark.parametrize("character", ["\0", "\udcff"])
+def test_what_no_variable_can_hold_is_refused(form: str, character: str) -> None:
+    with pytest.raises(SettingError, match=r"model holds a character .* \(from this session\)"):
+        export(chosen(model=f"a{character}"), form)
+
+
+@no_hurry
+@given(some("secret"))
+def test_what_arrives_is_what_was_handed_over(values: dict[str, Any]) -> None:
+    snapshot = chosen(**values)
+    assert values_read(shell_variables(snapshot)) == values_in(snapshot)
+    unknown_there = {"retry_after_limit": SETTINGS["retry_after_limit"].default}
+    assert values_read(variables_of(docker_arguments(snapshot))) == (
+        values_in(snapshot) | unknown_there
+    )
+
+
+@no_hurry
+@given(KEYS, some("dict"), st.sampled_from(sorted(FORMS)))
+def test_no_key_is_in_what_is_handed_over(key: str, values: dict[str, Any], form: str) -> None:
+    keys: dict[str, Any] = {n: key for n, each in SETTINGS.items() if each.kind == "secret"}
+    keys["base_url"] = f"http://x?key={key}"
+    keys["completion_kwargs"] = {"extra_headers": {"Authorization": f"Bearer {key}"}}
+    text = export(chosen(**{**values, **keys}), form)
+    assert "sk-" not in text
+    assert "**" not in text
