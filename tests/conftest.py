@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_clock import FakeClock
+from jupyter_core.utils import ensure_event_loop
 from model_server import ModelServer
 
 from openhands_llm_magic.llm import client
@@ -14,6 +18,20 @@ from openhands_llm_magic.llm import client
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """Close the event loop that Jupyter's client and LiteLLM would else make and leave open.
+
+    The garbage collector would complain of it in the middle of another test.
+    """
+    loop = ensure_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    _close_clients()
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +47,22 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def _close_clients() -> None:
+    """Close the HTTP clients that LiteLLM keeps, one for each address it was sent to."""
+    if "litellm" in sys.modules:
+        cache = sys.modules["litellm"].in_memory_llm_clients_cache
+        for kept in cache.cache_dict.values():
+            if hasattr(kept, "close") and not inspect.iscoroutinefunction(kept.close):
+                kept.close()
+        cache.flush_cache()
+
+
 @pytest.fixture
 def model_server() -> Iterator[ModelServer]:
     """A loopback server that plays the model."""
     with ModelServer() as server:
         yield server
+    _close_clients()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Checking the config file and the environment: what is wrong, where, and what to write instead.
 
-A rule is a function in one of the tables `RULES` of `lint_file`, `lint_env` and `lint_model`; what
-does not even parse is explained in `lint_text`.
+A rule is a function in one of the tables `RULES` of `lint.file`, `lint.env` and `lint.model`; what
+does not even parse is explained in `lint.text`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config import lint_env, lint_file, lint_model, nested
+from openhands_llm_magic.config import lint, nested
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.finding import Finding, Subject, groups_of
 from openhands_llm_magic.config.layers import shown_path
-from openhands_llm_magic.config.lint_text import mended
+from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
+from openhands_llm_magic.config.lint.text import mended
 from openhands_llm_magic.config.resolve import absolute, resolve
 from openhands_llm_magic.config.secret import MASK, Redactor
 from openhands_llm_magic.config.sources import (
@@ -110,11 +110,11 @@ def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Sub
 
 
 def _found(subject: Subject) -> Iterator[Finding]:
-    for rule in (*lint_file.RULES, *lint_env.RULES):
+    for rule in (*lint.file.RULES, *lint.env.RULES):
         yield from rule(subject)
     for settings in subject.settings.values():
-        for model_rule in lint_model.RULES:
-            yield from model_rule(lint_model.Case(subject, settings))
+        for model_rule in lint.model.RULES:
+            yield from model_rule(lint.model.Case(subject, settings))
 
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.file_changes import holds_key, is_unset
 from openhands_llm_magic.config.save import as_toml
+from openhands_llm_magic.config.saving.changes import holds_key, is_unset
 from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
 from openhands_llm_magic.errors import SettingError, UsageError
 

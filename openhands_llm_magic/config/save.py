@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.file_changes import FileChanges
-from openhands_llm_magic.config.file_keys import keys_in, masked_diff
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.resolve import absolute, group_named
+from openhands_llm_magic.config.saving.changes import FileChanges
+from openhands_llm_magic.config.saving.edit import edit
+from openhands_llm_magic.config.saving.keys import keys_in, masked_diff
 from openhands_llm_magic.config.secret import Redactor
 from openhands_llm_magic.config.sources import FILE_NAME
-from openhands_llm_magic.config.toml_edit import edit
 from openhands_llm_magic.errors import ConfigFileError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import arguments, display, settings_table
+from openhands_llm_magic.notebook import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +79,9 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
 
 def _show(session: _Session, names: list[str]) -> None:
     """Show settings as a table."""
+    # They bring the renderer of answers along, and `%load_ext` is instant.
+    from openhands_llm_magic.notebook import display, settings_table  # noqa: PLC0415 - see above
+
     snapshot = session.settings.snapshot()
     table = settings_table.rows(snapshot, names)
     display.show_both(

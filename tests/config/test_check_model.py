@@ -10,7 +10,7 @@ from checking import FAILS, KEY, notes, problems, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config import lint_model
+from openhands_llm_magic.config.lint import model as lint_model
 from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.retry import RetryPolicy

@@ -11,9 +11,9 @@ import tomllib
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import toml_text
 from openhands_llm_magic.config.document import parse
 from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.saving import literals
 from openhands_llm_magic.errors import ConfigFileError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def edit(document: Document, changes: Changes) -> Document:
         if found is None:
             at = layout.place_for(names)
             keys = [f"{key} = {value}" for key, value in values.items()]
-            edits.append((at, at, [toml_text.header(names), *keys]))
+            edits.append((at, at, [literals.header(names), *keys]))
         elif values:
             start, end = found
             edits.append((start, end, _edited(document, rows[start:end], names, values)))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.finding import Finding, Subject, titled
 from openhands_llm_magic.config.layers import Origin
-from openhands_llm_magic.config.mistakes import NONE_WORDS, cannot_be, described, fault_of, meant_by
+from openhands_llm_magic.config.lint.finding import Finding, Subject, titled
+from openhands_llm_magic.config.lint.mistakes import (
+    NONE_WORDS,
+    cannot_be,
+    described,
+    fault_of,
+    meant_by,
+)
 from openhands_llm_magic.config.setting import OURS, Setting
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.sources import FILE_VARIABLE, env_layer

@@ -6,7 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.finding import (
+from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.lint.finding import (
     Finding,
     Section,
     Subject,
@@ -14,8 +15,7 @@ from openhands_llm_magic.config.finding import (
     is_split,
     titled,
 )
-from openhands_llm_magic.config.layers import shown_path
-from openhands_llm_magic.config.mistakes import (
+from openhands_llm_magic.config.lint.mistakes import (
     NONE_WORDS,
     cannot_be,
     described,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from openhands_llm_magic.config.finding import Finding, Subject
-from openhands_llm_magic.config.mistakes import NONE_WORDS, quoted
+from openhands_llm_magic.config.lint.finding import Finding, Subject
+from openhands_llm_magic.config.lint.mistakes import NONE_WORDS, quoted
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 
 if TYPE_CHECKING:

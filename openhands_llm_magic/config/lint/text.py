@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Document, parse
-from openhands_llm_magic.config.finding import Finding
 from openhands_llm_magic.config.layers import Origin, Problem
+from openhands_llm_magic.config.lint.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import nested, toml_text
+from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.resolve import resolve
+from openhands_llm_magic.config.saving import literals
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.document import Document
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.saving.edit import Names
     from openhands_llm_magic.config.setting import Setting, Value
-    from openhands_llm_magic.config.toml_edit import Names
 
 SHORTEST_REAL_KEY = 12
 """Characters; local servers take keys like "ollama", which is also in the name of the model."""
@@ -121,7 +122,7 @@ class FileChanges:
 
     def _write(self, names: Names, name: str, value: Value) -> None:
         try:
-            text = toml_text.literal(value)
+            text = literals.literal(value)
         except ValueError as error:
             self._left_out[name] = str(error)
             return
@@ -151,7 +152,7 @@ class FileChanges:
 
 def _require_group_name(group: str) -> None:
     try:
-        toml_text.header(("llm", group))
+        literals.header(("llm", group))
     except ValueError as error:
         raise SettingError(f"no group can be called {shorten(repr(group))}: {error}") from None
     if group in SETTINGS:

@@ -1,0 +1,5 @@
+"""The rules of a check, by what they look at."""
+
+from openhands_llm_magic.config.lint import env, file, model, text
+
+__all__ = ["env", "file", "model", "text"]

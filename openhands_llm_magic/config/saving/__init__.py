@@ -1,0 +1,1 @@
+"""How a change gets into config.toml without touching the rest of it."""
