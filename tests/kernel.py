@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,7 +96,7 @@ class Kernel:
         self._manager = KernelManager(kernel_name="python3")
         self._manager.start_kernel(env=env, cwd=cwd)
         self._client = self._manager.blocking_client()
-        self._client.start_channels()
+        self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)
 
     def __enter__(self) -> Self:
@@ -112,7 +114,7 @@ class Kernel:
 
     def interrupt(self) -> None:
         """Do what the interrupt button does."""
-        self._manager.interrupt_kernel()
+        os.kill(self._manager.provisioner.pid, signal.SIGINT)
 
     def run(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import nbformat
 import pytest
 from kernel import Kernel
 from model_server import Answer, Cut, ModelServer, Refuse, Step
-from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,15 +81,23 @@ def test_no_look_at_the_settings_shows_the_key(keyed_kernel: Kernel, code: str) 
 
 def test_no_saved_notebook_holds_the_key(model_server: ModelServer, tmp_path: Path) -> None:
     """A notebook that nbclient ran and saved, with failures in it, is free of the key."""
-    Path.home().mkdir()
     model_server.script(*STEPS.values())
     options = f"--base-url {model_server.openai_base} --retry-min-wait 0 --num-retries 0"
     cells = ["import os", f"os.environ['LLM_API_KEY'] = bytes({list(CANARY.encode())}).decode()"]
     cells += ["%load_ext openhands_llm_magic", "%llm_config model=openai/test", "%llm_config"]
     cells += [f"%%llm {options}\nHi"] * len(STEPS)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    NotebookClient(notebook, kernel_name="python3", allow_errors=True).execute()
+    tags = {"tags": ["raises-exception"]}
+    notebook = new_notebook(cells=[new_code_cell(source, metadata=tags) for source in cells])
     saved = tmp_path / "saved.ipynb"
     nbformat.write(notebook, saved)
+    Path.home().mkdir()
+
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, Path(__file__).parents[2] / "notebooks" / "show.py", "--save", saved],
+        check=True,
+        capture_output=True,
+    )
+
     assert "AuthenticationError" in saved.read_text()
     assert CANARY not in saved.read_text()
+    assert CANARY.encode() not in ran.stdout + ran.stderr
