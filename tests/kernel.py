@@ -114,7 +114,8 @@ class Kernel:
 
     def interrupt(self) -> None:
         """Do what the interrupt button does."""
-        os.kill(self._manager.provisioner.pid, signal.SIGINT)
+        provisioner: Any = self._manager.provisioner  # a LocalProvisioner, which has a pid
+        os.kill(provisioner.pid, signal.SIGINT)
 
     def run(
         self,
