@@ -14,6 +14,7 @@
         ├── QuotaError          the account has no credit left (402, 429 insufficient_quota)
         ├── ContextLengthError  the prompt is longer than the model takes
         ├── BadRequestError     the provider refused the request (400, 409, 413, 422)
+        ├── UnsendableError     no HTTP request can be made with this key or address
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
             ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
@@ -71,6 +72,11 @@ class RequestError(LLMMagicError):
         self.retry_after_s = retry_after_s
         self.reply: Any = None  # a `Reply`, which the ground does not import
 
+    def alone(self) -> Self:
+        """Let go of the frames and exceptions behind it, which hold the key, and return it."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
+
     def reworded(self, message: str) -> Self:
         """Return the same failure in other words."""
         return type(self)(message, status=self.status, retry_after_s=self.retry_after_s)
@@ -116,6 +122,12 @@ class BadRequestError(RequestError):
     """The provider refused the request (400, 409, 413, 422)."""
 
     label = "request refused"
+
+
+class UnsendableError(RequestError):
+    """No HTTP request can be made with this key or address."""
+
+    label = "cannot be sent"
 
 
 class TransientError(RequestError):

@@ -1,7 +1,7 @@
 """One prompt, one HTTP request, through LiteLLM. The only file that imports LiteLLM.
 
-LiteLLM takes seconds to import, so it is imported on first use, or ahead of it in the background
-(`load_in_background`). All of its own retries are off: one `send` makes exactly one request.
+LiteLLM takes seconds to import, so it is imported on first use, or ahead of it (`background.py`).
+All of its own retries are off: one `send` makes exactly one request.
 """
 
 from __future__ import annotations
@@ -69,34 +69,32 @@ class _NoRetries(int):
 
 _loading = threading.Lock()
 
+IMPORT_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it downloads prices, and warns into the cell
+    "LITELLM_MODE": "PRODUCTION",  # else it loads a .env, and settings change by themselves
+}
+"""The environment that LiteLLM is imported in; it is put back afterwards."""
+
 
 def load() -> Any:
-    """Import LiteLLM, without its download of prices and its warnings about that."""
+    """Import LiteLLM, in silence and without a change to the environment."""
     with _loading:
         if "litellm" in sys.modules:
-            return sys.modules["litellm"]
-        name = "LITELLM_LOCAL_MODEL_COST_MAP"
-        before = os.environ.get(name)
-        os.environ[name] = "True"
+            import litellm  # noqa: PLC0415 - waits if another thread is in the middle of it
+
+            return litellm
+        before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
+        os.environ.update(IMPORT_ENVIRONMENT)
         try:
             import litellm  # noqa: PLC0415 - it takes seconds
         finally:
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
         warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
         return litellm
-
-
-def load_in_background() -> threading.Thread:
-    """Start to import LiteLLM in a thread, which is returned; join it before other imports of it.
-
-    Two threads that import different parts of LiteLLM at once break each other.
-    """
-    thread = threading.Thread(target=load, name="import litellm", daemon=True)
-    thread.start()
-    return thread
 
 
 class _Quiet:
@@ -110,6 +108,7 @@ class _Quiet:
         "suppress_debug_info": True,  # else each failure prints "Give Feedback / Get Help"
         "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,  # else 100 equal chunks are an error
         "disable_hf_tokenizer_download": True,  # else counting Llama's tokens waits for a download
+        "model_fallbacks": None,  # else a failure is sent again to other models
         "num_retries": None,  # a failure resets it, and the user's would be added to ours
     }
 
@@ -132,7 +131,9 @@ class _Quiet:
             with self._lock:
                 self._running -= 1
                 if self._running == 0:
-                    self._set(litellm, self._users)
+                    # What somebody has changed meanwhile stays changed.
+                    kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
+                    self._set(litellm, kept)
 
     @staticmethod
     def _set(litellm: Any, values: Mapping[str, object]) -> None:
@@ -160,6 +161,7 @@ def send(request: Request) -> Generator[Event]:
     tap = FinishTap()
     usage: Usage | None = None
     finish_reason = "stop"
+    fault: errors.RequestError | None = None
     quiet = _quiet(litellm, modify_params=request.modify_params)
     with quiet, contextlib.ExitStack() as cleanup:
         try:
@@ -175,7 +177,9 @@ def send(request: Request) -> Generator[Event]:
         except errors.RequestError:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
-            raise fault_from(exc, stage) from None
+            fault = fault_from(exc, stage)
+    if fault is not None:  # raised here, so that it does not hold on to an exception with the key
+        raise fault
     if tap.cut_short:
         raise errors.BrokenAnswerError("the answer ended before the model had finished it")
     if stage != "answering" and finish_reason == "stop":
@@ -213,10 +217,8 @@ def _open(
         retry_policy=litellm.RetryPolicy(),
         **options,
     )
-    # A logging job for each chunk would cost more than the rest of it; nobody reads these.
-    stream.run_success_logging_and_cache_storage = lambda *_, **__: None
-    if not (litellm.success_callback or litellm.callbacks):  # the user's own log wants the text
-        stream.chunks = lean.UsageChunks()
+    # A cache is a callback, too.
+    lean.drop_logging(stream, keep_answer=bool(litellm.success_callback or litellm.callbacks))
     source = stream.completion_stream or stream.fetch_sync_stream()
     cleanup.callback(_close, source)
     if provider in ("gemini", "vertex_ai") and hasattr(source, "streaming_response"):

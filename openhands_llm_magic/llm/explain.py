@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
 
+WORDS_LIMIT = 300
+"""Characters of the server's own words that are quoted."""
+
 TEXTS = {
     errors.MissingKeyError: (
         "there is no API key for {model}. Set {variables} in the environment, give one with"
@@ -35,6 +38,10 @@ TEXTS = {
     errors.BadRequestError: (
         "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
         " model ({model_from})."
+    ),
+    errors.UnsendableError: (
+        "no request can be made {said}. Check api_key ({api_key_from}) and base_url"
+        " ({base_url_from})."
     ),
     errors.RateLimitError: (
         "still rate limited {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
@@ -96,7 +103,7 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
     status = "" if error.status is None else f"{error.status}: "
     key_from = None if settings.api_key else "now from the provider's own variable"
     return {
-        "said": f"({status}{str(error).rstrip('.')})",
+        "said": f"({status}{_shortened(str(error)).rstrip('.')})",
         "gave_up": gave_up,
         "limit_name": limit_name,
         "limit_from": _origin(settings, limit_name),
@@ -107,6 +114,11 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
         "base_url_from": _origin(settings, "base_url"),
         "timeout_from": _origin(settings, "timeout"),
     }
+
+
+def _shortened(words: str) -> str:
+    """Cut long words of the server; only here, where no key is in them any more."""
+    return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
 
 
 def _origin(settings: Snapshot, name: str) -> str:

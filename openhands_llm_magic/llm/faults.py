@@ -36,8 +36,12 @@ NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"}
 """Codes of a 429 that is about billing. Gemini words its rate limits like OpenAI's billing
 errors, so the code decides and never the text."""
 
-WORDS_LIMIT = 300
-"""Characters of the server's own words that are quoted."""
+REFUSED_CODES = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
+"""Codes of an error within an answer that would come again."""
+
+NOT_AN_ADDRESS = ("UnsupportedProtocol", "InvalidURL")
+NOT_A_HEADER = ("LocalProtocolError", "UnicodeEncodeError")
+"""Exceptions of httpx and Python for settings that no HTTP request can be made of."""
 
 _TOO_LONG = re.compile(
     r"prompt is too long|maximum context length|exceeds the maximum number of tokens", re.IGNORECASE
@@ -62,7 +66,7 @@ def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
     Args:
         exc: What LiteLLM raised.
         stage: How far the request got. Once a part of the answer has arrived, every fault is a
-            broken answer and worth another attempt.
+            broken answer and worth another attempt, but for those that would come again.
     """
     chain = list(_chain(exc))
     response = _response(chain)
@@ -70,10 +74,7 @@ def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
     body = _body(chain, response)
     words = _words(exc, body)
     if stage == "answering":
-        lost = _unreached(chain, words) is not None
-        return errors.BrokenAnswerError(
-            "the connection was lost in the middle of the answer" if lost else words, status=status
-        )
+        return _broken_off(chain, words, body)
     if response is None:
         unreached = _unreached(chain, words)
         if unreached is not None:
@@ -85,6 +86,20 @@ def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
         status = status if status in TRANSIENT else None
     kind = _kind(exc, status, body)
     return kind(words, status=status, retry_after_s=_retry_after_s(_headers(chain), body))
+
+
+def _broken_off(
+    chain: list[BaseException], words: str, body: Mapping[str, Any]
+) -> errors.RequestError:
+    """Tell a fault in the middle of an answer; few of these are worth no other attempt."""
+    if _unreached(chain, words) is not None:
+        return errors.BrokenAnswerError("the connection was lost in the middle of the answer")
+    codes = {str(body.get("code")), str(body.get("type"))}
+    if codes & NO_CREDIT_CODES:
+        return errors.QuotaError(words)
+    if codes & REFUSED_CODES:
+        return errors.BadRequestError(words)
+    return errors.BrokenAnswerError(words)
 
 
 def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[errors.RequestError]:
@@ -104,6 +119,11 @@ def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[e
 
 def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:
     """Tell a timeout or a lost connection from other faults that have no HTTP response."""
+    for exc in chain:
+        if _class_named(exc, *NOT_AN_ADDRESS):
+            return errors.UnsendableError("base_url is no http:// or https:// address")
+        if _class_named(exc, *NOT_A_HEADER):
+            return errors.UnsendableError("a character in the key does not fit into HTTP headers")
     for exc in chain:
         if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
             return errors.NoAnswerInTimeError(words)
@@ -188,8 +208,7 @@ def _words(exc: BaseException, body: Mapping[str, Any]) -> str:
     words = body.get("message")
     if not isinstance(words, str) or not words.strip():
         words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
-    words = " ".join(words.split())
-    return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
+    return " ".join(words.split())
 
 
 def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:

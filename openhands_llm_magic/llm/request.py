@@ -42,7 +42,7 @@ SAFETY_MODELS = ("gemini", "mistral")
 TAKEN_KEYWORDS = frozenset({
     "model", "messages", "api_key", "base_url", "api_version", "custom_llm_provider", "timeout",
     "drop_params", "seed", "num_retries", "max_retries", "retry_policy", "stream",
-    "stream_options",
+    "stream_options", "fallbacks", "context_window_fallback_dict", "model_list", "n",
 })  # fmt: skip
 """Keywords that completion_kwargs cannot hold: they are settings, or how the answer is read."""
 

@@ -131,13 +131,14 @@ def with_retries(
         except TransientError as error:
             retry += 1
             retrying = policy.retrying(retry, error)
-            if retrying is None:
-                yield Failed(error)
-                return
+            failed: RequestError = error.alone()
         except RequestError as error:
-            yield Failed(error)
-            return
+            retrying = None
+            failed = error.alone()
         else:
+            return
+        if retrying is None:
+            yield Failed(failed)
             return
         yield retrying
         yield from countdown(retrying, clock)

@@ -80,7 +80,7 @@ def stream(
         messages.insert(0, {"role": "system", "content": system})
     request = request_from(settings, messages)
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
-    redactor = Redactor(keys)
+    redactor = Redactor([*keys, *(key.strip() for key in keys)])
     return _redacted(_explained(request, settings, redactor, clock), redactor)
 
 
@@ -101,8 +101,11 @@ def _explained(
     def attempt() -> Iterator[Event]:
         try:
             yield from client.send(request)
-        except errors.RequestError as error:  # some servers echo the key that they refuse
-            raise error.reworded(redactor.redact(str(error))) from None
+        except errors.RequestError as error:
+            fault = error
+        else:
+            return
+        raise fault.reworded(redactor.redact(str(fault)))  # some servers echo the key they refuse
 
     retries = 0
     for event in with_retries(attempt, RetryPolicy.from_settings(settings), clock):
@@ -112,7 +115,8 @@ def _explained(
             case Failed(error):
                 keyless = "api_key" not in request.options
                 missing = client.missing_key_variables(request.model) if keyless else ()
-                yield Failed(explained(error, settings, retries=retries, missing_variables=missing))
+                told = explained(error, settings, retries=retries, missing_variables=missing)
+                yield Failed(told.reworded(redactor.redact(str(told))))
             case _:
                 yield event
 

@@ -30,6 +30,7 @@ each_provider_and_more = pytest.mark.parametrize(
 )
 SWITCHES = {
     "num_retries": None,
+    "model_fallbacks": None,
     "suppress_debug_info": True,
     "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,
     "disable_hf_tokenizer_download": True,
@@ -250,3 +251,50 @@ def test_the_download_of_prices_is_off_during_the_import_alone(
     monkeypatch.delitem(sys.modules, "litellm")
     assert client.load().seen == "True"
     assert os.environ.get(name) == before
+
+
+INDIRECT = """\
+import pathlib, sys
+pathlib.Path("theirs.py").write_text("from litellm.exceptions import RateLimitError")
+pathlib.Path(".env").write_text("LLM_MODEL=from-dotenv")
+sys.path.insert(0, "")
+import builtins, os
+from openhands_llm_magic.llm.background import load_in_background
+before = builtins.__import__
+thread = load_in_background()
+while "litellm" not in sys.modules: pass  # until it is in the middle of it
+import theirs
+thread.join()
+assert builtins.__import__ is before
+assert "LLM_MODEL" not in os.environ
+"""
+
+
+def test_an_import_elsewhere_waits_for_the_one_in_the_background() -> None:
+    """A module of the user's that imports a part of LiteLLM works; no .env is loaded meanwhile."""
+    done = subprocess.run(  # noqa: S603 - fixed text
+        [sys.executable, "-c", INDIRECT], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_users_fallbacks_stay_his(
+    model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure is not sent to other models behind our back, and his list is as it was."""
+    monkeypatch.setattr(litellm, "model_fallbacks", ["openai/other"])
+    failure(model_server, Refuse(500))
+    assert model_server.count == 1
+    assert litellm.model_fallbacks == ["openai/other"]
+
+
+def test_what_the_user_changes_meanwhile_stays_changed(
+    model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litellm, "num_retries", 2)
+    model_server.script(Answer())
+    events = client.send(request_to(model_server))
+    next(events)
+    litellm.num_retries = 7
+    events.close()
+    assert litellm.num_retries == 7

@@ -269,7 +269,6 @@ def test_a_model_without_a_provider(model_server: ModelServer) -> None:
     ("message", "words"),
     [
         ("Two\nlines  and a\ttab.", "Two lines and a tab."),
-        ("word " * 200, "word " * 59 + "word…"),
         ("Errors: see {braces} and litellm.", "Errors: see {braces} and litellm."),
     ],
 )
@@ -286,3 +285,38 @@ def test_a_refusal_that_is_no_json(model_server: ModelServer, provider: str) -> 
     assert (type(error), error.status) == (errors.ServerError, 502)
     assert "bad gateway" in str(error).lower()
     assert "http" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("insufficient_quota", errors.QuotaError),
+        ("content_filter", errors.BadRequestError),
+        ("server_error", errors.BrokenAnswerError),
+    ],
+)
+def test_an_error_within_an_answer(
+    model_server: ModelServer, code: str, kind: type[errors.RequestError]
+) -> None:
+    """One that would come again is not asked for again: each partial answer is paid for."""
+    error = failure(model_server, Refuse(400, code=code, after_chunks=2))
+    assert type(error) is kind
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"base_url": "localhost:9/v1"}, "base_url is no http"),
+        ({"api_key": "sk-test-key\n"}, "a character in the key"),
+        ({"api_key": "sk-test-鍵"}, "a character in the key"),
+    ],
+)
+def test_what_cannot_be_sent_is_not_tried_again(
+    model_server: ModelServer, options: dict[str, str], words: str
+) -> None:
+    """Nothing reaches the server, and nothing of the key is quoted."""
+    error = failure(model_server, Answer(), **options)
+    assert type(error) is errors.UnsendableError
+    assert words in str(error)
+    assert "sk-test" not in str(error)
+    assert model_server.count == 0

@@ -81,3 +81,31 @@ def test_a_traceback_with_local_variables_does_not_show_a_key(
     text = "".join(lines)
     assert "prompt = 'Hello'" in text
     assert "canary" not in text
+
+
+def test_a_reply_holds_on_to_nothing_that_has_the_key(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """LiteLLM's exceptions, their requests' headers and the frames around them are let go."""
+    model_server.script(Refuse(429), Refuse(401))
+    error = ask_in_vain(clock)
+    for kept in (error.reply.waits[0].caused_by, error.reply.error):
+        assert kept.__context__ is None
+        assert kept.__cause__ is None
+    assert error.reply.waits[0].caused_by.__traceback__ is None
+
+
+def test_a_key_is_masked_before_words_are_cut(model_server: ModelServer, clock: FakeClock) -> None:
+    """Words are quoted up to a limit, which may fall into the middle of a key."""
+    for length in range(270, 300):
+        model_server.script(Refuse(401, message=f"{'x' * length} {CANARY} {'y' * 99}"))
+        text = str(ask_in_vain(clock))
+        assert CANARY[:4] not in text
+        assert "…" in text
+
+
+def test_a_key_in_an_address_is_masked(model_server: ModelServer, clock: FakeClock) -> None:
+    """The explanation names base_url, which somebody may have put the key into."""
+    address = f"http://127.0.0.1:9/{CANARY}"
+    assert model_server.count == 0
+    assert CANARY not in str(ask_in_vain(clock, base_url=address, num_retries=0))

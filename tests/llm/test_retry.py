@@ -29,6 +29,7 @@ PERMANENT = [
     errors.ModelNotFoundError,
     errors.QuotaError,
     errors.Stopped,
+    errors.UnsendableError,
 ]
 TRANSIENT = [
     errors.BrokenAnswerError,
