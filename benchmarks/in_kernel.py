@@ -13,7 +13,7 @@ from IPython import get_ipython
 
 PROMPT = "How does a retry work?"
 SETTLE_S = 0.03
-"""Pause after each call, in which LiteLLM's threads finish what they log."""
+"""Pause after each call, in which other threads finish what it left to them."""
 
 
 def bare(base_url: str, model: str) -> None:
@@ -48,7 +48,8 @@ def seconds_of_calls(base_url: str, rounds: int) -> list[dict[str, tuple[float, 
     """Ask for a short answer in each way in turn.
 
     Returns:
-        For each round and way, the seconds by the clock and those of this process's CPU time.
+        For each round and way, the seconds until the call came back, and the seconds of CPU time
+        of this process, with what LiteLLM's and the kernel's threads still did afterwards.
     """
     forth = ["bare", "final", "live"]
     orders = islice(cycle((forth, forth[::-1])), rounds)  # none always follows the same one
@@ -56,10 +57,11 @@ def seconds_of_calls(base_url: str, rounds: int) -> list[dict[str, tuple[float, 
 
 
 def _seconds_of_call(way: str, base_url: str) -> tuple[float, float]:
-    time.sleep(SETTLE_S)
     began_s, cpu_s = time.perf_counter(), time.process_time()
     ask(way, base_url, "short")
-    return time.perf_counter() - began_s, time.process_time() - cpu_s
+    took_s = time.perf_counter() - began_s
+    time.sleep(SETTLE_S)
+    return took_s, time.process_time() - cpu_s
 
 
 def cpu_seconds_of_stream(way: str, base_url: str) -> tuple[float, float]:
@@ -68,5 +70,5 @@ def cpu_seconds_of_stream(way: str, base_url: str) -> tuple[float, float]:
     began_s, cpu_s = time.perf_counter(), time.process_time()
     ask(way, base_url, "long")
     took_s = time.perf_counter() - began_s
-    time.sleep(0.5)  # what threads still log or send counts too
+    time.sleep(10 * SETTLE_S)
     return time.process_time() - cpu_s, took_s

@@ -29,7 +29,9 @@ def lines(session: Session) -> Iterator[Line]:
     """Interrupt `TIMES` cells in each state."""
     session.kernel.run("import os; os.environ['LLM_MAGIC_DISPLAY'] = 'live'")
     for model, (state, sign, step_s) in WHEN.items():
-        took_s = [_stopped_s(session, model, sign, number * step_s) for number in range(TIMES)]
+        took_s = [
+            _stopped_s(session, model, sign, number * step_s) for number in range(1, TIMES + 1)
+        ]
         measured = f"{median(took_s) * 1000:.0f} ms, the longest {max(took_s) * 1000:.0f} ms"
         limit = f"{LIMIT_S * 1000:.0f} ms"
         what = f"an interrupt {state} ends the cell within"

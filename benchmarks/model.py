@@ -47,8 +47,9 @@ def long_answer() -> tuple[str, ...]:
     return tuple(islice(cycle(pieces), CHUNKS))
 
 
+SHORT = Answer("Hello from the model, which has little to say.")
 STEPS: dict[str, Step] = {
-    "short": Answer("Hello from the model, which has little to say."),
+    "short": SHORT,
     "long": Answer(chunks=long_answer(), usage=(7, CHUNKS)),
     "busy": Refuse(429, {"retry-after": "60"}),
     "silent": Hang(),
@@ -76,7 +77,8 @@ def serve() -> None:
     """Print the address and answer until the standard input ends."""
 
     def step(received: Received) -> Step:
-        return STEPS[received.model]
+        # Of a request that was interrupted while it was sent, nothing but the head may arrive.
+        return STEPS[received.model] if received.body else SHORT
 
     with ModelServer() as server:
         server.script(step)

@@ -38,8 +38,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
 - Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
   kernel's process, the messages to the browser included.
 - Live updates are made by the clock, so a slower model gets more of them for the same answer: the
-  ratio grows, the rate does not. The limit is meant for a fast model; both paces are reckoned on a
-  simulated clock.
+  ratio grows, the rate does not. So the limit is held to from 1,000 chunks/s upwards. Paces other
+  than the server's own are reckoned on a simulated clock.
 - Interrupts: from the signal until the kernel is idle, {interrupts} each, sooner and later; the
   longest counts.
 

@@ -180,13 +180,19 @@ def send(request: Request) -> Generator[Event]:
             fault = fault_from(exc, stage)
     if fault is not None:  # raised here, so that it does not hold on to an exception with the key
         raise fault
+    _require_end(tap, stage, finish_reason)
+    counted = usage if tap.usage_seen else None
+    if counted is not None:
+        yield counted
+    yield Done(finish_reason, _cost_usd(litellm, request, counted))
+
+
+def _require_end(tap: FinishTap, stage: Stage, finish_reason: str) -> None:
+    """Raise an error for an answer that LiteLLM takes for a complete one, and that is none."""
     if tap.cut_short:
         raise errors.BrokenAnswerError("the answer ended before the model had finished it")
     if stage != "answering" and finish_reason == "stop":
         raise errors.BrokenAnswerError("the model sent an empty answer")
-    if usage is not None and tap.usage_seen:
-        yield usage
-    yield Done(finish_reason, _cost_usd(litellm, request, usage if tap.usage_seen else None))
 
 
 def _open(

@@ -82,10 +82,12 @@ class LLMMagics(Magics):
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.interrupt import Interrupts
 
-        view = display.view_on(display.surface(self.shell), model, clock)
+        where = display.surface(self.shell)
+        view: display.View | None = None
         builder = ReplyBuilder(model)
         with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
             try:
+                view = display.view_on(where, model, clock)
                 for event in events:
                     builder.add(event)
                     view.update(event, builder)
@@ -98,7 +100,8 @@ class LLMMagics(Magics):
             reply = builder.reply
             if reply.error is not None:
                 reply.error.reply = reply
-            view.finish(reply)
+            if view is not None:  # else it was stopped before anything was shown
+                view.finish(reply)
         self._just_shown = reply
         return reply
 
