@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
 from openhands_llm_magic.config.resolve import absolute, resolve
-from openhands_llm_magic.config.secret import MASK, Redactor
+from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.sources import (
     FILE_NAME,
     FILE_VARIABLE,
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
 
 __all__ = ["Finding", "check", "file_in_use", "report"]
-
-# What well-known providers' keys look like, for one that stands where no key belongs.
-_KEY_SHAPE = re.compile(
-    r"\b(?:(?:sk|gsk|xai|hf|pplx|nvapi|tgp|csk)[-_][\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
-)
 
 
 def check(
@@ -119,10 +113,9 @@ def _found(subject: Subject) -> Iterator[Finding]:
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:
     """Mask keys, and leave out what groups repeat of `[llm]`."""
-    redactor = Redactor(keys)
     for each in dict.fromkeys(findings):
         texts = (each.message, each.fix, each.openhands)
-        message, fix, openhands = (_KEY_SHAPE.sub(MASK, redactor.redact(text)) for text in texts)
+        message, fix, openhands = (masked(text, keys) for text in texts)
         yield dataclasses.replace(each, message=message, fix=fix, openhands=openhands)
 
 

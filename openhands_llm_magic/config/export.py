@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.save import as_toml
 from openhands_llm_magic.config.saving.changes import holds_key, is_unset
+from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
 from openhands_llm_magic.errors import SettingError, UsageError
 
@@ -23,7 +24,7 @@ _DOCKER_HOST = "host.docker.internal"
 """What a container calls the machine that it runs on."""
 
 _THIS_MACHINE = re.compile(
-    r"(?P<before>\s*https?://(?:[^/?#@]*@)?)"
+    r"(?P<before>\s*https?://)"
     r"(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?=[:/?#\s]|$)",
     re.IGNORECASE,
 )
@@ -53,12 +54,19 @@ def export(snapshot: Snapshot, form: str) -> str:
 
     Raises:
         UsageError: There is no such form.
-        SettingError: A value cannot be written in this form.
+        SettingError: A value cannot be written in this form, or has a user and password in it.
     """
     if form not in FORMS:
         raise UsageError(
             f"there is no form {form!r}{did_you_mean(form, FORMS)}; there are {', '.join(FORMS)}"
         )
+    for setting, value in _decided(snapshot):
+        # Leaving it out could send prompts to another server.
+        if setting.kind != "secret" and logins_in(str(value)):
+            raise SettingError(
+                f"{setting.name} has a user or password in its address, which would show: set it"
+                f" without them to export it (from {snapshot.origin(setting.name)})"
+            )
     return FORMS[form](snapshot)
 
 

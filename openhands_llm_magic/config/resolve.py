@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from openhands_llm_magic.config import layers as origins
 from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import Found, Layer, Origin, Problem, layer_of
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.secret import Secret, masked
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.config.sources import (
     FILE_VARIABLE,
@@ -67,7 +67,19 @@ class Snapshot:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={found[0].value!r}" for name, found in self.found.items())
-        return f"Snapshot({values})"
+        return f"Snapshot({masked(values)})"
+
+    def __copy__(self) -> Self:
+        return self  # frozen, and what it gives out are copies
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Snapshot is not pickled, as its keys would be readable in the file: save the"
+            " settings with `%llm_config --save`, and read them with load_settings()"
+        )
 
     def origin(self, name: str) -> Origin:
         """Say where a setting's value comes from.

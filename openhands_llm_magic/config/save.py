@@ -15,7 +15,7 @@ from openhands_llm_magic.config.resolve import absolute, group_named
 from openhands_llm_magic.config.saving.changes import FileChanges
 from openhands_llm_magic.config.saving.edit import edit
 from openhands_llm_magic.config.saving.keys import keys_in, masked_diff
-from openhands_llm_magic.config.secret import Redactor
+from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.sources import FILE_NAME
 from openhands_llm_magic.errors import ConfigFileError
 
@@ -135,7 +135,7 @@ def _plan(
         diff=masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
         key_written=changes.writes_key,
         created=status is None,
-        notes=tuple(Redactor(keys).redact(note) for note in changes.notes(after)),
+        notes=tuple(masked(note, keys) for note in changes.notes(after)),
     )
     old_mode = None if status is None else stat.S_IMODE(status.st_mode)
     mode = _OWNER_ONLY if any(keys_in(after.data)) else old_mode

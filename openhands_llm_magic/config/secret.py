@@ -14,6 +14,17 @@ MASK = "**********"
 SHORTEST_KEY = 6
 """Characters; a shorter "key" is a common word or number, and masking it would spoil the text."""
 
+SHORTEST_REAL_KEY = 12
+"""Characters; local servers take keys like "ollama", which is also in the name of the model."""
+
+# What well-known providers' keys look like, for one that stands where no key belongs.
+_KEY_SHAPE = re.compile(
+    r"\b(?:(?:sk|gsk|xai|hf|pplx|nvapi|tgp|csk)[-_][\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
+)
+
+# A password may hold an @, so the last one before the path ends it (as `urlsplit` has it).
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
+
 
 class Secret:
     """A string that is never shown: `str`, `repr` and `format` give `**********`.
@@ -44,6 +55,21 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """Mask known keys, what looks like a key, and the user and password of every address.
+
+    Args:
+        text: What is to be shown, not yet cut: half a key would not be known as one.
+        secrets: The known keys; see `Redactor`.
+    """
+    return _LOGIN.sub(MASK, _KEY_SHAPE.sub(MASK, Redactor(secrets).redact(text)))
+
+
+def logins_in(text: str) -> list[str]:
+    """Find the user and password ("user:password") of every address in a text."""
+    return _LOGIN.findall(text)
 
 
 class Redactor:

@@ -28,6 +28,7 @@ _WORDS = {
 _WHOLE_NUMBER = re.compile(r"([+-]?\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
 _LARGEST_WHOLE_FLOAT = 2.0**63
 _LONGEST_QUOTE = 60
+_LONGEST_HARMLESS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,14 +245,24 @@ class Setting:
     def _refuse(self, value: object) -> NoReturn:
         quoted = ""
         if self.kind not in ("secret", "list", "dict"):  # there may be a key in the last two
-            quoted = " ".join(repr(value).split())
-            quoted = f", not {shorten(quoted)}"
+            quoted = f", not {described(value)}"
         raise SettingError(f"{self.name} takes {self.takes}{quoted}") from None
 
 
 def shorten(text: str) -> str:
     """Cut a quoted value to a length that fits into one line."""
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
+
+
+def described(value: object) -> str:
+    """Say what a value is; a longer text is not quoted, it may be a key in the wrong place."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, int | float):
+        return shorten(repr(value))
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _LONGEST_HARMLESS else "this text"
+    return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
 
 
 def _lax_bool(value: str | float) -> bool | None:

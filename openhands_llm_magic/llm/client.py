@@ -147,10 +147,7 @@ _quiet = _Quiet()
 def send(request: Request) -> Generator[Event]:
     """Send a prompt once and yield the answer as it arrives.
 
-    Closing the generator closes the connection.
-
-    Yields:
-        `TextDelta` for each piece of text, `Usage` if the provider counted, and `Done`.
+    Closing the generator closes the connection. `Usage` comes if the provider counted, then `Done`.
 
     Raises:
         RequestError: Of the class that says what went wrong; a `TransientError` is worth another

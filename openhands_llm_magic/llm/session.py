@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor
+from openhands_llm_magic.config.secret import Redactor, logins_in
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import (
     Event,
@@ -80,7 +80,8 @@ def stream(
         messages.insert(0, {"role": "system", "content": system})
     request = request_from(settings, messages)
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
-    redactor = Redactor([*keys, *(key.strip() for key in keys)])
+    logins = logins_in(settings.base_url or "")
+    redactor = Redactor([*keys, *(key.strip() for key in keys), *logins])
     return _redacted(_explained(request, settings, redactor, clock), redactor)
 
 

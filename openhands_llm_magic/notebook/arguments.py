@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import keyword
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         )
     given = {name: value for name, value in vars(known).items() if value is not None}
     system, out, group = (given.pop(name, None) for name in ("system", "out", "group"))
-    if out is not None and not out.isidentifier():
+    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
         raise UsageError(f"--out takes a variable's name, not {out!r}.")
     settings = {name: _value(SETTINGS[name], value, variables) for name, value in given.items()}
     return PromptOptions(prompt, system, out, group, settings)

@@ -84,10 +84,11 @@ def _show(session: _Session, names: list[str]) -> None:
 
     snapshot = session.settings.snapshot()
     table = settings_table.rows(snapshot, names)
+    problems = settings_table.problems(snapshot)
     display.show_both(
         session.shell,
-        text=settings_table.as_text(table, snapshot.problems),
-        html=settings_table.as_html(table, snapshot.problems),
+        text=settings_table.as_text(table, problems),
+        html=settings_table.as_html(table, problems),
     )
 
 
@@ -161,9 +162,19 @@ def _only(words: list[str], usage: str) -> str:
 
 
 def _asked(name: str) -> str:
+    """Ask for a secret, without showing it."""
     from getpass import getpass  # noqa: PLC0415 - rarely needed
 
-    return getpass(f"{name}: ")
+    try:
+        return getpass(f"{name}: ")
+    except (NotImplementedError, EOFError):  # nbclient and nbval let nobody type
+        raise UsageError(
+            f"{name} cannot be asked for where nobody can type: set the variable"
+            f" {SETTINGS[name].variable}, or write `%llm_config {name}=$NAME` for a variable of"
+            " the notebook that holds it."
+        ) from None
+    except KeyboardInterrupt:
+        raise UsageError(f"{name} was not entered; nothing was changed.") from None
 
 
 def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:

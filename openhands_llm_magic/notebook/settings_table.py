@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, NamedTuple
 
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
 
@@ -34,21 +35,37 @@ def rows(snapshot: Snapshot, names: Iterable[str] = ()) -> list[Row]:
     Raises:
         SettingError: There is no such setting.
     """
+    keys = _keys(snapshot)
     return [
-        Row(name, shown(getattr(snapshot, name)), str(snapshot.origin(name)), _over(snapshot, name))
+        Row(
+            name,
+            shown(getattr(snapshot, name), keys),
+            str(snapshot.origin(name)),
+            _over(snapshot, name, keys),
+        )
         for name in [setting_named(name).name for name in names] or SETTINGS
     ]
 
 
-def shown(value: object) -> str:
-    """Write a value on one line."""
-    text = "not set" if value is None else " ".join(str(value).split())
+def problems(snapshot: Snapshot) -> list[str]:
+    """Write the mistakes that the settings went on without; a key is masked."""
+    keys = _keys(snapshot)
+    return [masked(str(problem), keys) for problem in snapshot.problems]
+
+
+def _keys(snapshot: Snapshot) -> list[str]:
+    return [key for key in snapshot.secrets() if len(key) >= SHORTEST_REAL_KEY]
+
+
+def shown(value: object, keys: Sequence[str] = ()) -> str:
+    """Write a value on one line, without these keys."""
+    text = "not set" if value is None else " ".join(masked(str(value), keys).split())
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
 
 
-def _over(snapshot: Snapshot, name: str) -> str:
+def _over(snapshot: Snapshot, name: str, keys: Sequence[str]) -> str:
     return "; ".join(
-        f"{shown(found.value)} ({found.origin})"
+        f"{shown(found.value, keys)} ({found.origin})"
         for found in snapshot.overridden(name)
         if found.origin.kind != "default"
     )

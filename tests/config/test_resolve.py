@@ -1,5 +1,7 @@
 """Layers become a snapshot: the highest wins, and what it hides stays known."""
 
+import copy
+import pickle
 import time
 from pathlib import Path
 
@@ -177,6 +179,20 @@ def test_keys_in_a_dictionary_are_masked_and_known_to_the_redactor() -> None:
     assert settings.completion_kwargs == options
     assert settings.secrets() == (KEY, f"Bearer {KEY}")
     assert KEY not in repr(settings) + repr(settings.found)
+
+
+def test_a_copy_is_the_snapshot_itself_and_a_pickle_is_refused() -> None:
+    """It never changes; a pickle would hold its keys readably."""
+    settings = load_settings(env={"LLM_API_KEY": KEY})
+    assert copy.copy(settings) is settings
+    assert copy.deepcopy([settings])[0] is settings
+    with pytest.raises(TypeError, match=r"^a Snapshot is not pickled, as its keys would"):
+        pickle.dumps(settings)
+
+
+def test_a_password_in_an_address_does_not_show() -> None:
+    settings = resolve([]).with_overrides({"base_url": "http://bob:hunter2secret@host"})
+    assert "base_url='http://**********@host'" in repr(settings)
 
 
 def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from setting_values import KEYS, chosen, no_hurry, some, values_in
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.save import Saved, preview, save
+from openhands_llm_magic.config.secret import MASK
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import ConfigFileError, SettingError
 
@@ -411,6 +412,29 @@ def test_a_key_inside_another_value_is_one() -> None:
     assert [note.split()[0] for note in saved.notes] == ["base_url", "completion_kwargs"]
     assert save(snapshot, group="g", with_key=True).key_written
     assert load_settings(group="g").base_url == snapshot.base_url
+
+
+ADDRESS = "http://bob:hunter2secret@host/v1"
+
+
+def test_a_password_in_an_address_is_a_key() -> None:
+    """It is written on request only, the file is then its owner's alone, and it never shows."""
+    snapshot = chosen(model="m", base_url=ADDRESS)
+    without = save(snapshot)
+    assert ADDRESS not in Path("config.toml").read_text()
+    assert without.notes[0].startswith("base_url is not saved: it holds a key")
+    saved = save(snapshot, with_key=True)
+    assert f'+base_url = "http://{MASK}@host/v1"' in saved.diff
+    assert load_settings(env={}).base_url == ADDRESS
+    assert mode(Path("config.toml")) == 0o600
+
+
+def test_the_diff_shows_no_key_of_a_comment_or_an_address_around_the_change() -> None:
+    text = f'[llm]\n# old one: sk-proj-ABCDEFGH0123456789\nmodel = "a"\nbase_url = "{ADDRESS}"\n'
+    saved = save(chosen(model="b"), written(text))
+    assert f" # old one: {MASK}" in saved.diff
+    assert f"http://{MASK}@host/v1" in saved.diff
+    assert "hunter2" not in repr(saved)
 
 
 def test_a_short_key_is_a_word() -> None:

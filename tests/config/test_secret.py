@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.secret import MASK, Redactor, Secret
+from openhands_llm_magic.config.secret import MASK, Redactor, Secret, logins_in, masked
 
 KEY = "sk-canary-0123456789"
 
@@ -58,6 +58,28 @@ def test_strings_too_short_for_a_key_stay() -> None:
     assert Redactor(["", "none", "local"]).redact("none of the local ones") == (
         "none of the local ones"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"the key {KEY}", f"the key {MASK}"),
+        ("# old one: sk-proj-ABCDEFGH0123456789", f"# old one: {MASK}"),
+        ("a task-force-of-many-people", "a task-force-of-many-people"),
+        ("'http://bob:hunter2secret@host/v1'", f"'http://{MASK}@host/v1'"),
+        ("http://bob:p@ss@host:80", f"http://{MASK}@host:80"),
+        ("http://token@a, http://u:@b", f"http://{MASK}@a, http://{MASK}@b"),
+        ("http://host/a@b?c@d#e@f", "http://host/a@b?c@d#e@f"),
+        ("mail bob@example.org", "mail bob@example.org"),
+    ],
+)
+def test_what_is_shown_has_no_key_and_no_password(text: str, shown: str) -> None:
+    assert masked(text, [KEY]) == shown
+    assert masked(shown, [KEY]) == shown
+
+
+def test_logins_are_found() -> None:
+    assert logins_in("http://bob:p@ss@host, ftp://x@y and z@w") == ["bob:p@ss", "x"]
 
 
 def test_a_stream_without_keys_holds_nothing_back() -> None:

@@ -292,7 +292,17 @@ def test_a_refusal_quotes_what_was_given() -> None:
     with pytest.raises(SettingError, match=r", not '3'$"):
         SETTINGS["temperature"].from_text("3")
     with pytest.raises(SettingError, match=r"^.{,120}\.\.\.$"):
-        SETTINGS["num_retries"].from_text("9" * 5000)
+        SETTINGS["num_retries"].validate(-(9**99))
+
+
+@pytest.mark.parametrize("name", ["timeout", "temperature", "drop_params"])
+def test_a_refusal_does_not_quote_what_may_be_a_key(name: str) -> None:
+    """A longer text may be a key in the wrong place; a boolean's variable takes everything."""
+    setting = SETTINGS[name]
+    converters = [setting.from_text, setting.from_toml, setting.validate]
+    for convert in converters + [setting.from_env] * (setting.kind != "bool"):
+        with pytest.raises(SettingError, match=r", not this text$"):
+            convert(KEY)
 
 
 def test_a_refusal_never_quotes_a_secret() -> None:

@@ -109,3 +109,10 @@ def test_a_key_in_an_address_is_masked(model_server: ModelServer, clock: FakeClo
     address = f"http://127.0.0.1:9/{CANARY}"
     assert model_server.count == 0
     assert CANARY not in str(ask_in_vain(clock, base_url=address, num_retries=0))
+
+
+def test_a_password_in_an_address_is_masked(clock: FakeClock) -> None:
+    """The explanation quotes base_url without the login in it."""
+    error = ask_in_vain(clock, base_url="http://bob:hunter2secret@127.0.0.1:9/v1", num_retries=0)
+    assert "127.0.0.1:9" in str(error)
+    assert "hunter2secret" not in str(error)

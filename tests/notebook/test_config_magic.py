@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from setting_values import chosen
+
+from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.config.layers import SESSION, Layer, Problem
+from openhands_llm_magic.config.resolve import resolve
+from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.notebook import arguments, config_magic, settings_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,6 +19,8 @@ if TYPE_CHECKING:
 
     from kernel import Kernel
     from model_server import ModelServer
+
+EXPORTS = ("docker", "shell", "toml", "profile")
 
 CONFIG = """\
 [llm]
@@ -102,7 +111,73 @@ def test_a_key_is_saved_only_on_request(kernel: Kernel, folder: Path) -> None:
     assert (folder / "new.toml").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("form", ["docker", "shell", "toml", "profile"])
+def test_no_password_of_an_address_shows(kernel: Kernel, folder: Path) -> None:
+    """Neither in the table nor in what saving or exporting prints."""
+    kernel.run("%llm_config base_url=http://bob:hunter2secret@host/v1")
+    assert shown(kernel, "base_url")[0][1] == "http://**********@host/v1"
+    for line in ("", "--save", "--save --with-key", *map("--export {}".format, EXPORTS)):
+        assert "hunter2" not in kernel.run(f"%llm_config {line}").everything
+    assert "hunter2" in (folder / "config.toml").read_text()
+
+
+def test_a_key_in_another_variable_does_not_show(kernel: Kernel) -> None:
+    """A key of an unknown shape in LLM_TIMEOUT is not in the line about the mistake."""
+    kernel.run("import os; os.environ['LLM_TIMEOUT'] = 'my-own-' + 'key-0123456789'")
+    ran = kernel.run("%llm_config --show timeout\ndel os.environ['LLM_TIMEOUT']")
+    assert "! LLM_TIMEOUT: timeout takes a whole number" in ran.everything
+    assert "0123456789" not in ran.everything
+
+
+def test_the_table_masks_keys_before_it_cuts() -> None:
+    """Half a key at the end of a long value would not be known as one; "ollama" is a word."""
+    key = "my-own-key-0123456789"
+    row = settings_table.rows(chosen(api_key=key, base_url="http://x/" + "y" * 40 + key))[2]
+    assert row.value == "http://x/" + "y" * 40 + "**********"
+    assert settings_table.rows(chosen(api_key="ollama", model="ollama/x"), ["model"])[0].value == (
+        "ollama/x"
+    )
+    layer = Layer("x", problems=(Problem(f"no key {key}", SESSION),))
+    snapshot = resolve([layer]).with_overrides({"api_key": key})
+    assert settings_table.problems(snapshot) == ["this session: no key **********"]
+
+
+def test_where_nobody_can_type_the_key_is_not_asked_for(kernel: Kernel) -> None:
+    """One line, as under nbclient and nbval, that says how else to give it."""
+    ran = kernel.run("%llm_config api_key", "nobody")
+    assert ran.error is not None
+    assert "\n" not in ran.error
+    assert ran.error.startswith("UsageError: api_key cannot be asked for")
+    assert "LLM_API_KEY" in ran.error
+    assert "api_key=$NAME" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [(EOFError, "LLM_API_KEY"), (KeyboardInterrupt, "nothing was changed")],
+)
+def test_a_key_that_is_not_entered_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, fault: type[BaseException], advice: str
+) -> None:
+    """The end of the input and the interrupt button, too, are one line."""
+
+    def no_input(prompt: str) -> str:
+        raise fault(prompt)
+
+    monkeypatch.setattr("getpass.getpass", no_input)
+    settings = LLMSettings()
+    with pytest.raises(UsageError, match=advice):
+        config_magic.run("api_key", None, settings)
+    assert settings.snapshot().api_key is None
+
+
+@pytest.mark.parametrize("name", ["class", "2x", "a.b"])
+def test_the_reply_goes_into_a_variable_only(name: str) -> None:
+    """A Python keyword is none."""
+    with pytest.raises(UsageError, match="--out takes a variable's name"):
+        arguments.parse(f"-o {name} Hi", {})
+
+
+@pytest.mark.parametrize("form", EXPORTS)
 def test_export_hands_over_without_the_key(kernel: Kernel, folder: Path, form: str) -> None:
     """Every form has the model and none has the key."""
     assert folder.exists()

@@ -9,11 +9,10 @@ from openhands_llm_magic.config.lint.finding import Finding, Subject, titled
 from openhands_llm_magic.config.lint.mistakes import (
     NONE_WORDS,
     cannot_be,
-    described,
     fault_of,
     meant_by,
 )
-from openhands_llm_magic.config.setting import OURS, Setting
+from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.sources import FILE_VARIABLE, env_layer
 

@@ -18,12 +18,11 @@ from openhands_llm_magic.config.lint.finding import (
 from openhands_llm_magic.config.lint.mistakes import (
     NONE_WORDS,
     cannot_be,
-    described,
     fault_of,
     meant_by,
     quoted,
 )
-from openhands_llm_magic.config.setting import OURS, Setting
+from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
 
 if TYPE_CHECKING:

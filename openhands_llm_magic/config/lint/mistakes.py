@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from openhands_llm_magic.config.setting import Setting, shorten
+from openhands_llm_magic.config.setting import Setting, described, shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.sources import FILE_VARIABLE
 from openhands_llm_magic.errors import SettingError
@@ -42,24 +42,10 @@ ADVICE = {
 
 NONE_WORDS = ("None", "null")
 
-_LONGEST_HARMLESS = 12
-
 
 def quoted(text: str) -> str:
     """Quote a name in a message: on one line, not too long."""
     return shorten(repr(text))
-
-
-def described(value: object) -> str:
-    """Say what a value is; a longer text is not quoted, it may be a key in the wrong place."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float) or (
-        isinstance(value, str) and len(value) <= _LONGEST_HARMLESS
-    ):
-        return shorten(repr(value))
-    words = ((str, "this text"), (list, "a list"), (dict, "a table"))
-    return next((word for kind, word in words if isinstance(value, kind)), "a date or time")
 
 
 def cannot_be(setting: Setting, value: object) -> str:

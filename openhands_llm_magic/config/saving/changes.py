@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.resolve import resolve
 from openhands_llm_magic.config.saving import literals
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, logins_in, masked
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.sources import file_layer, group_layer
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.saving.edit import Names
     from openhands_llm_magic.config.setting import Setting, Value
 
-SHORTEST_REAL_KEY = 12
-"""Characters; local servers take keys like "ollama", which is also in the name of the model."""
-
 
 def holds_key(snapshot: Snapshot, name: str) -> bool:
     """Tell whether a setting's value is a key, or has one in it."""
@@ -32,7 +29,7 @@ def holds_key(snapshot: Snapshot, name: str) -> bool:
         return bool(value)
     if isinstance(value, str):
         keys = (key for key in snapshot.secrets() if len(key) >= SHORTEST_REAL_KEY)
-        return any(key in value for key in keys)
+        return bool(logins_in(value)) or any(key in value for key in keys)
     return any(nested.secrets_in(value))
 
 
@@ -171,4 +168,4 @@ def _same(one: Value, other: Value) -> bool:
 
 
 def _shown(value: Value) -> str:
-    return "none" if is_unset(value) else shorten(repr(value))
+    return "none" if is_unset(value) else shorten(masked(repr(value)))

@@ -7,7 +7,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import nested
-from openhands_llm_magic.config.secret import MASK, Redactor
+from openhands_llm_magic.config.secret import MASK, logins_in, masked
 from openhands_llm_magic.config.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -27,16 +27,18 @@ _ASSIGNMENT = re.compile(
 
 
 def keys_in(table: Mapping[str, Any]) -> Iterator[str]:
-    """Find the keys in a parsed config file: the secrets, and text that is named like one."""
+    """Find the keys in a parsed config file: the secrets, text named like one, and logins."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield from keys_in(value)
         elif not _is_shown(name):
             yield from nested.secrets_in(value, name)
+        elif isinstance(value, str):
+            yield from logins_in(value)
 
 
 def masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, created: bool) -> str:
-    """Give the unified diff of two versions of a config file, with every key masked.
+    """Give the unified diff of two versions of a config file, with every key masked, see `masked`.
 
     Args:
         before: The old text.
@@ -57,7 +59,7 @@ def masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, crea
     old, new = (_ASSIGNMENT.sub(mask, text).splitlines() for text in (before, after))
     old_name = "/dev/null" if created else name
     diff = "\n".join(unified_diff(old, new, old_name, name, lineterm=""))
-    return Redactor(keys).redact(re.sub("\0[0-9]+\0", f'"{MASK}"', diff))
+    return masked(re.sub("\0[0-9]+\0", f'"{MASK}"', diff), keys)
 
 
 def _is_shown(name: str) -> bool:
