@@ -7,9 +7,11 @@ where nobody watches (nbclient, nbval) one final output is all there is.
 
 from __future__ import annotations
 
+import contextvars
 import html
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from IPython.display import display, publish_display_data
@@ -17,7 +19,7 @@ from IPython.display import display, publish_display_data
 from openhands_llm_magic.errors import Stopped, UsageError
 from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
-from openhands_llm_magic.notebook.words import countdown_words, note_words
+from openhands_llm_magic.notebook.words import AGAIN, countdown_words, note_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
@@ -117,28 +119,69 @@ class FinalView:
 
 
 class LiveView:
-    """Updates one output in place while the answer arrives."""
+    """Updates one output in place while the answer arrives.
+
+    Text that comes too soon after an update is shown by a timer, should nothing come after it.
+    """
 
     def __init__(self, model: str, clock: Clock) -> None:
         self._clock = clock
         self._next_update_s = clock.now()
         self._handle = display(_status(f"asking {model} …"), raw=True, display_id=True)
+        self._lock = threading.Lock()  # the timer's thread shows the pieces, too
+        self._pieces: list[str] = []
+        self._timer: threading.Timer | None = None
 
-    def update(self, event: Event, builder: ReplyBuilder) -> None:
+    def update(self, event: Event, builder: ReplyBuilder) -> None:  # noqa: ARG002 - a View's
         """Show the text so far, as often as its length allows, and every tick of a wait."""
         match event:
+            case TextDelta(text):
+                with self._lock:
+                    self._pieces.append(text)
+                left_s = self._next_update_s - self._clock.now()
+                if left_s <= 0:
+                    self._disarm()
+                    self._show_text()
+                elif self._timer is None:
+                    self._arm(left_s)
+            case Retrying():
+                self._disarm()
+                self._pieces.clear()
             case Waiting(retrying, remaining_s):
                 self._show(_status(countdown_words(retrying, remaining_s)))
-            case TextDelta() if self._clock.now() >= self._next_update_s:
-                text = builder.text
-                self._show({"text/html": live_html(text), "text/plain": ""})
-                self._next_update_s = self._clock.now() + update_interval_s(len(text))
             case _:
                 pass
 
     def finish(self, reply: Reply) -> None:
         """Replace the live area by the reply."""
+        self._disarm()
         self._show(bundle(reply))
+
+    def _arm(self, after_s: float) -> None:
+        # ipykernel knows by the context which cell an output belongs to.
+        run = contextvars.copy_context().run
+        self._timer = threading.Timer(after_s, run, [self._show_late])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _disarm(self) -> None:
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
+    def _show_late(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():  # and has not been disarmed
+                self._timer = None
+                self._show_text()
+
+    def _show_text(self) -> None:
+        text = "".join(self._pieces)
+        self._pieces[:] = [text]
+        self._show({"text/html": live_html(text), "text/plain": ""})
+        self._next_update_s = self._clock.now() + update_interval_s(len(text))
 
     def _show(self, shown: Bundle) -> None:
         self._handle.update(shown, raw=True)
@@ -175,6 +218,7 @@ class TerminalView:
     def __init__(self) -> None:
         self._status_width = 0
         self._at_line_start = True
+        self._answer_began = False
         # A pipe or a file cannot go back to a line's start; a kernel's console can.
         self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
 
@@ -184,9 +228,13 @@ class TerminalView:
             case TextDelta(text):
                 self._erase_status()
                 self._write(sanitize.to_plain(text))
+                self._answer_began = True
             case Retrying():
                 if not self._at_line_start:
                     self._write("\n")
+                if self._answer_began:
+                    self._write(f"({AGAIN})\n")
+                    self._answer_began = False
                 if not self._rewrites:
                     self._write(countdown_words(event, event.wait_s) + "\n")
             case Waiting(retrying, remaining_s) if self._rewrites:

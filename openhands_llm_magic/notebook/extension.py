@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-import threading
-from typing import Any
+from tokenize import DEDENT, INDENT
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _find_assign_op
 
 from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.llm.background import load_in_background
 from openhands_llm_magic.notebook.magics import LLMMagics
 
-_QUESTION = re.compile(r"(?P<before>\s*(?:[^%=]+=\s*)?)%llm[ \t]+(?P<prompt>\S.*\?)\s*")
+if TYPE_CHECKING:
+    import threading
+    from tokenize import TokenInfo
+
+_WITH_PROMPT = re.compile(r"%llm +[^\s?]")
 
 
 def load(shell: Any) -> None:
@@ -17,38 +24,60 @@ def load(shell: Any) -> None:
     settings = LLMSettings(parent=shell)
     shell.configurables.append(settings)
     shell.register_magics(LLMMagics(shell, settings))
-    shell.input_transformer_manager.line_transforms.append(_keep_question_marks)
-    importing = threading.Thread(target=_import_the_rest, name="import litellm", daemon=True)
-    importing.start()
-    _let_imports_wait(shell, importing)
+    shell.input_transformer_manager.token_transformers.append(_Prompt)
+    _let_imports_wait(shell, load_in_background())
 
 
 def unload(shell: Any) -> None:
-    """Take the settings and the magics away."""
+    """Take away all that `load` brought."""
     shell.configurables[:] = [
-        each for each in shell.configurables if not isinstance(each, LLMSettings)
+        each for each in shell.configurables if not isinstance(each, LLMSettings | LLMMagics)
     ]
-    shell.input_transformer_manager.line_transforms.remove(_keep_question_marks)
+    shell.input_transformer_manager.token_transformers.remove(_Prompt)
+    formatter = shell.display_formatter.ipython_display_formatter
+    formatter.pop("openhands_llm_magic.llm.events.Reply", None)
+    for event, callbacks in shell.events.callbacks.items():
+        for callback in [each for each in callbacks if _is_ours(each)]:
+            shell.events.unregister(event, callback)
+    shell.magics_manager.registry.pop(LLMMagics.__name__, None)
     for kind, names in LLMMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
 
 
-def _keep_question_marks(lines: list[str]) -> list[str]:
-    """Let a prompt on a `%llm` line end in "?", which IPython takes for a call of its help."""
-    return [
-        f"{match['before']}get_ipython().run_line_magic('llm', {match['prompt']!r})\n"
-        if (match := _QUESTION.fullmatch(line))
-        else line
-        for line in lines
-    ]
+def _is_ours(callback: Any) -> bool:
+    return (callback.__module__ or "").startswith("openhands_llm_magic.")
 
 
-def _import_the_rest() -> None:
-    """Import what a prompt needs; LiteLLM takes seconds."""
-    from openhands_llm_magic.llm import client  # noqa: PLC0415 - in the background
+class _Prompt(TokenTransformBase):  # type: ignore[misc]  # IPython has no types for it
+    """Lets a prompt on a `%llm` line end in "?", which IPython takes for a call of its help.
 
-    client.load()
+    It works on tokens, so that such a line within a string stays text, and comes before the
+    help. `%llm?` has no prompt and stays help.
+    """
+
+    priority = 1
+
+    def __init__(self, line_start: tuple[int, int], magic_start: tuple[int, int]) -> None:
+        super().__init__(line_start)
+        self._magic_start = magic_start
+
+    @classmethod
+    def find(cls, tokens_by_line: list[list[TokenInfo]]) -> _Prompt | None:
+        """Find the first `%llm prompt` or `name = %llm prompt`."""
+        for line in tokens_by_line:
+            tokens = [each for each in line if each.type not in (INDENT, DEDENT)]
+            assign = _find_assign_op(tokens)
+            assigned = [] if assign is None else tokens[assign + 1 : assign + 2]
+            for magic in [*tokens[:1], *assigned]:
+                if _WITH_PROMPT.match(magic.line, magic.start[1]):
+                    return cls(tokens[0].start, magic.start)
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Make it a call of the magic."""
+        transformed: list[str] = EscapedCommand(self._magic_start).transform(lines)
+        return transformed
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:

@@ -14,6 +14,9 @@ SET_BY = {
     "policy": "by the retry policy",
 }
 
+AGAIN = "the answer broke off; asking again"
+"""Stands where text cannot be taken back, between a partial answer and the next attempt's."""
+
 
 def seconds(duration_s: float) -> str:
     """Write a duration with its unit, to a tenth of a second."""

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import Answer, Cut, ModelServer, Refuse
+from model_server import Answer, Cut, Hang, ModelServer, Refuse
 
 if TYPE_CHECKING:
     from kernel import Front, Kernel
@@ -89,6 +89,35 @@ def test_a_prompt_may_end_in_a_question_mark(kernel: Kernel, code: str) -> None:
     assert kernel.run("%llm?").reply["payload"]
 
 
+@pytest.mark.parametrize("lines", ["%llm is it?", "x = %llm is it?"])
+def test_a_prompt_within_a_string_is_text(kernel: Kernel, lines: str) -> None:
+    """A line of a string that looks like a prompt stays as it was typed."""
+    assert kernel.run(f"s = '''\n{lines}\n'''; print(s)").stdout == f"\n{lines}\n\n"
+
+
+@pytest.mark.parametrize("code", ["%llm?", "%llm??", "%%llm?"])
+def test_a_question_mark_alone_asks_for_help(kernel: Kernel, code: str) -> None:
+    """IPython's help on the magics, and their source, are still there."""
+    sign = "@line_cell_magic" if code.endswith("??") else "--model"
+    assert sign in str(kernel.run(code).reply["payload"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "%llm don't you (see \"it?",
+        "if 1:\n    %llm don't you (see \"it?",
+        "%llm don't you \\\n  (see \"it?",
+        "x = %llm a'''b?",
+        "%llm can a = b?",
+    ],
+)
+def test_a_question_need_not_be_python(kernel: Kernel, code: str) -> None:
+    """Quotes and brackets of a question may be unbalanced; it may go on on the next line."""
+    text = kernel.run(code).outputs[0]["text/plain"]
+    assert code.rsplit(maxsplit=1)[-1] in text
+
+
 def test_out_stores_the_reply(kernel: Kernel) -> None:
     """`-o NAME` stores the reply, of a failure too."""
     kernel.run("%%llm -o good\nHello")
@@ -134,6 +163,39 @@ def test_a_cut_stream_is_asked_again(kernel: Kernel, model_server: ModelServer) 
     assert ran.outputs[0]["text/plain"].startswith("One two three four.")
     assert "1 retry" in ran.outputs[0]["text/plain"]
     assert model_server.count == 2
+
+
+@pytest.mark.usefixtures("key")
+def test_a_console_says_that_the_answer_starts_again(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Between the partial text and the whole answer stands a line; a refusal needs none."""
+    model_server.script(Refuse(503), Cut(after_chunks=2), Answer("One two three four."))
+    options = f"{at(model_server)} --retry-min-wait 0"
+    written = kernel.run(f"%%llm {options}\nHello", "console").stdout
+    assert written.count("(the answer broke off; asking again)") == 1
+    assert re.search(r"Hello from ?\n\(the answer broke off; asking again\)\n", written)
+    assert written.index("broke off") < written.index("One two three four.")
+
+
+@pytest.mark.usefixtures("key")
+def test_all_text_is_shown_when_the_model_falls_silent(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Text that came too soon after an update is shown although no more comes; no thread stays."""
+    model_server.script(Hang(after_chunks=3, of=Answer(chunks=("one ", "two ", "three ", "x"))))
+    before = kernel.run("import threading; print(threading.active_count())").stdout
+
+    def stop(message: dict[str, Any]) -> None:
+        if "three" in str(message["content"].get("data", "")) and not shown:
+            shown.append(message)
+            kernel.interrupt()
+
+    shown: list[dict[str, Any]] = []
+    ran = kernel.run(f"%%llm {at(model_server)}\nHello", on_message=stop)
+    assert shown[0]["header"]["msg_type"] == "update_display_data"
+    assert len(ran.outputs) == 1
+    assert kernel.run("print(threading.active_count())").stdout == before
 
 
 @pytest.mark.usefixtures("key")

@@ -70,3 +70,30 @@ def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
     assert "not found" in fresh_kernel.run("%llm_config").stdout
     fresh_kernel.run("%load_ext openhands_llm_magic")
     assert "num_retries" in str(fresh_kernel.run("%llm_config").outputs)
+
+
+REGISTERED = """
+shell = get_ipython()
+print(
+    {event: len(each) for event, each in shell.events.callbacks.items()},
+    len(shell.input_transformer_manager.token_transformers),
+    len(shell.input_transformer_manager.line_transforms),
+    sum("LLM" in type(each).__name__ for each in shell.configurables),
+    any("Reply" in str(each) for each in [
+        *shell.display_formatter.ipython_display_formatter.deferred_printers,
+        *shell.display_formatter.ipython_display_formatter.type_printers,
+    ]),
+)
+"""
+
+
+def test_unloading_leaves_nothing(fresh_kernel: Kernel) -> None:
+    """After `%unload_ext` the session is as before; `%reload_ext` twice adds nothing."""
+    before = fresh_kernel.run(REGISTERED).stdout
+    loaded = fresh_kernel.run("%load_ext openhands_llm_magic\n" + REGISTERED).stdout
+    assert fresh_kernel.run("%llm -m practice/echo Is it?").error is None
+    assert loaded != before
+    reload = "%reload_ext openhands_llm_magic\n" * 2
+    again = fresh_kernel.run(reload + REGISTERED).stdout
+    assert again == loaded
+    assert fresh_kernel.run("%unload_ext openhands_llm_magic\n" + REGISTERED).stdout == before

@@ -95,6 +95,28 @@ def test_a_silent_server_is_stopped(
     assert model_server.received[-1].hung_up.wait(WITHIN_S)
 
 
+def test_a_cell_that_goes_on_after_a_stop_can_be_interrupted(
+    kernel: Kernel, model_server: ModelServer, options: str
+) -> None:
+    """A cell that catches `Stopped` hears the next interrupt soon after the first."""
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    code = f"import time\ntry:\n    %llm {options} Hi\nexcept Exception as error:\n"
+    code += "    time.sleep(0.3)\n    print('went on', flush=True)\n    time.sleep(5)\n"
+    signs = ["went on", "retry 1 of 4"]
+    at_s: list[float] = []
+
+    def interrupt(message: dict[str, Any]) -> None:
+        if signs and signs[-1] in str(message["content"]) and "code" not in message["content"]:
+            signs.pop()
+            at_s.append(time.monotonic())
+            kernel.interrupt()
+
+    ran = kernel.run(code, on_message=interrupt)
+    assert ran.error is not None
+    assert "KeyboardInterrupt" in ran.error
+    assert ran.times_s[-1] - at_s[-1] < WITHIN_S
+
+
 def test_the_users_own_interrupt_works_afterwards(kernel: Kernel) -> None:
     """A stopped prompt leaves Python's own handling of interrupts as it was."""
     code = "import signal\nbefore = signal.getsignal(signal.SIGINT)\n%llm Hello\n"
