@@ -149,10 +149,10 @@ def test_a_rate_limit_is_counted_down(kernel: Kernel, front: Front) -> None:
 
 def test_nobody_watching_gets_one_final_output(kernel: Kernel) -> None:
     """Where nobody watches there are no updates, so nbval sees what was saved."""
-    ran = kernel.run("%%llm -m practice/rate-limited\nHello", "nobody")
+    ran = kernel.run("%%llm -m practice/busy --retry-min-wait 1\nHello", "nobody")
     assert len(ran.contents("display_data")) == 1
     assert not ran.contents("update_display_data", "stream")
-    assert "waited 6 s for a rate limit, 2 retries" in ran.outputs[0]["text/plain"]
+    assert "waited 1 s for a server error, 1 retry" in ran.outputs[0]["text/plain"]
 
 
 @pytest.mark.usefixtures("key")

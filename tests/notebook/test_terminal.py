@@ -53,10 +53,10 @@ class Terminal:
         self._child.close(force=True)
 
 
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """Terminal IPython with the extension."""
-    opened = Terminal(tmp_path / "home")
+    opened = Terminal(tmp_path_factory.mktemp("terminal") / "home")
     opened.run("%load_ext openhands_llm_magic")
     yield opened
     opened.close()
@@ -64,12 +64,12 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_a_wait_is_counted_down_in_one_line(terminal: Terminal) -> None:
     """The countdown rewrites its line, is erased, and a note stays under the answer."""
-    shown = terminal.run("%llm -m practice/rate-limited Hello")
-    waits = re.findall(r"\rRate limit \(429\): retry (\d) of 4 in (\d) s", shown)
-    assert waits == [(retry, left) for retry in "12" for left in "321"]
-    assert "\n" not in shown[shown.index("\rRate limit") : shown.index("You wrote")]
+    shown = terminal.run("%llm -m practice/busy --retry-min-wait 3 Hello")
+    waits = re.findall(r"\rServer error \(503\): retry 1 of 4 in (\d) s", shown)
+    assert waits == ["3", "2", "1"]
+    assert "\n" not in shown[shown.index("\rServer error") : shown.index("You wrote")]
     assert shown.count("> Hello") == 1
-    assert "(waited 6 s for a rate limit, 2 retries)" in shown
+    assert "(waited 3 s for a server error, 1 retry)" in shown
     assert terminal.run("_").count("> Hello") == 1
 
 
