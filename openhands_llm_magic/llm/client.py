@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
+from openhands_llm_magic.llm.background import others_wait
 from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import FinishTap
@@ -86,7 +87,8 @@ def load() -> Any:
         before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
         os.environ.update(IMPORT_ENVIRONMENT)
         try:
-            import litellm  # noqa: PLC0415 - it takes seconds
+            with others_wait(_loading):
+                import litellm  # noqa: PLC0415 - it takes seconds
         finally:
             for name, value in before.items():
                 if value is None:

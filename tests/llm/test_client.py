@@ -298,3 +298,28 @@ def test_what_the_user_changes_meanwhile_stays_changed(
     litellm.num_retries = 7
     events.close()
     assert litellm.num_retries == 7
+
+
+AT_ONCE_AND_AGAIN = """\
+import builtins
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.background import load_in_background
+before = builtins.__import__
+threads = [load_in_background() for _ in range(3)]
+client.load()
+for thread in threads: thread.join(60)
+assert not any(thread.is_alive() for thread in threads)
+assert builtins.__import__ is before
+"""
+
+
+def test_loading_at_once_and_again_does_not_hang() -> None:
+    """As when `%load_ext`, `%reload_ext` and a prompt follow each other."""
+    done = subprocess.run(  # noqa: S603 - fixed text
+        [sys.executable, "-c", AT_ONCE_AND_AGAIN],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
