@@ -81,7 +81,11 @@ class _Prompt(TokenTransformBase):  # type: ignore[misc]  # IPython has no types
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
-    """Hold back a cell that imports until LiteLLM is there: two imports of it break each other."""
+    """Hold back a cell that imports until LiteLLM is there: two imports of it break each other.
+
+    `llm.background` holds back import statements that a cell reaches elsewhere; this covers
+    `importlib`, and the packages that LiteLLM is about to import itself.
+    """
 
     def wait(info: Any) -> None:
         if "import" in (info.raw_cell or ""):
