@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
+from openhands_llm_magic.config.sources import OTHER_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,8 @@ def settings_page() -> str:
     for topic, title in TOPICS.items():
         rows = [_row(setting) for setting in SETTINGS.values() if setting.topic == topic]
         parts.append("\n".join([f"## {title}", _line(COLUMNS), _line(["---"] * 8), *rows, ""]))
-    return "\n".join(parts)
+    others = [f"- `{name}`: {use}." for name, use in OTHER_VARIABLES.items()]
+    return "\n".join([*parts, "## Other variables", *others, ""])
 
 
 def _row(setting: Setting) -> str:

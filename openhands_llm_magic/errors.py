@@ -5,7 +5,8 @@
     LLMMagicError
     ├── UsageError              a magic was called in a way it does not understand
     ├── SettingError            a setting has a value it cannot take, or does not exist
-    │   └── ConfigFileError     a config file cannot be read
+    │   ├── ConfigFileError     a config file cannot be read
+    │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
     └── RequestError            a prompt got no complete answer; `reply` holds what came
         ├── Stopped             the person interrupted it
         ├── MissingKeyError     no API key for the provider
@@ -50,6 +51,10 @@ class SettingError(LLMMagicError):
 
 class ConfigFileError(SettingError):
     """A config file cannot be read."""
+
+
+class KeychainError(SettingError):
+    """The operating system's keyring cannot keep, read or forget a key."""
 
 
 class RequestError(LLMMagicError):

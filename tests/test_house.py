@@ -38,6 +38,7 @@ HOME_OF = {
     "IPython": f"{PACKAGE}.notebook",
     "ipywidgets": f"{PACKAGE}.notebook",
     "anywidget": f"{PACKAGE}.notebook",
+    "keyring": f"{PACKAGE}.config.keychain",
     "litellm": f"{PACKAGE}.llm.client",
 }
 """The one place that may import each of these packages."""
@@ -166,7 +167,7 @@ def test_files_and_functions_stay_small(module: str) -> None:
 @pytest.mark.parametrize(
     ("floor", "heavy"),
     [
-        (f"{PACKAGE}.config", {"IPython", "ipywidgets", "litellm", "tomlkit"}),
+        (f"{PACKAGE}.config", {"IPython", "ipywidgets", "keyring", "litellm", "tomlkit"}),
         (f"{PACKAGE}.llm", {"IPython", "ipywidgets", "litellm", "tomlkit"}),
         (f"{PACKAGE}.notebook", {"litellm"}),
     ],

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
 
-__all__ = ["Finding", "check", "file_in_use", "report"]
+__all__ = ["Finding", "check", "check_settings", "file_in_use", "report"]
 
 
 def check(
@@ -67,6 +67,15 @@ def check(
     findings += _found(subject)
     redacted = _redacted(findings, [*nested.secrets_in({**document.data}), *nested.secrets_in(env)])
     return tuple(sorted(redacted, key=_place))
+
+
+def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
+    """Find why settings may not lead to the model that is meant, whatever they come from."""
+    nowhere = Document(Path(FILE_NAME))
+    subject = Subject(nowhere, os.environ, _runs_in_docker(), {None: settings})
+    case = lint.model.Case(subject, settings)
+    findings = [finding for rule in lint.model.RULES for finding in rule(case)]
+    return tuple(_redacted(findings, settings.secrets()))
 
 
 def file_in_use(env: Mapping[str, str]) -> Path | None:

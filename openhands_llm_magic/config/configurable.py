@@ -13,6 +13,7 @@ from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import IPYTHON_CONFIG, SESSION, Layer, layer_of
 from openhands_llm_magic.config.resolve import (
+    BASE_GROUP,
     Snapshot,
     absolute,
     group_named,
@@ -170,6 +171,16 @@ class LLMSettings(Configurable):
     def group(self) -> str | None:
         """The NAME of the `[llm.NAME]` that this session uses, or None for `[llm]`."""
         return self._group
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The NAME of each `[llm.NAME]` of the config file in use.
+
+        Raises:
+            ConfigFileError: The config file that was named cannot be read.
+        """
+        file = self.snapshot(group=BASE_GROUP).config_file
+        return tuple(self._read_file(file).groups) if file else ()
 
     def use_group(self, name: str | None) -> None:
         """Name the `[llm.NAME]` of this session, or None for `[llm]` itself.

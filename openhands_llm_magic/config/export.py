@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.save import as_toml
 from openhands_llm_magic.config.saving.changes import holds_key, is_unset
 from openhands_llm_magic.config.secret import logins_in
+from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
 from openhands_llm_magic.errors import SettingError, UsageError
 
@@ -74,7 +75,7 @@ def _docker(snapshot: Snapshot) -> str:
     """Give the options of `docker run`; a key is taken from the variable of its name."""
     options: list[str] = []
     for setting, value in _decided(snapshot):
-        if setting.ours and not setting.kept:
+        if setting.variable.startswith(OUR_PREFIX):
             continue
         if holds_key(snapshot, setting.name):
             options.append(f"-e {setting.variable}")

@@ -10,6 +10,7 @@ from openhands_llm_magic.config.setting import OURS, Setting
 FURTHER = (
     Setting(
         name="aws_access_key_id",
+        title="AWS access key ID",
         topic="provider",
         kind="secret",
         default=None,
@@ -19,6 +20,7 @@ FURTHER = (
     ),
     Setting(
         name="aws_secret_access_key",
+        title="AWS secret access key",
         topic="provider",
         kind="secret",
         default=None,
@@ -28,6 +30,7 @@ FURTHER = (
     ),
     Setting(
         name="aws_region_name",
+        title="AWS region",
         topic="provider",
         kind="str",
         default=None,
@@ -36,7 +39,32 @@ FURTHER = (
         sent_to="models at Amazon",
     ),
     Setting(
+        name="vertex_project",
+        title="Vertex project",
+        topic="provider",
+        kind="str",
+        default=None,
+        help="The project at Google Cloud that pays for models at Vertex AI.",
+        sent_as="vertex_project",
+        sent_to="models at Vertex AI",
+        section=OURS,
+        named_variable="VERTEXAI_PROJECT",
+    ),
+    Setting(
+        name="vertex_location",
+        title="Vertex location",
+        topic="provider",
+        kind="str",
+        default=None,
+        help="The region of Vertex AI's servers, as in us-central1.",
+        sent_as="vertex_location",
+        sent_to="models at Vertex AI",
+        section=OURS,
+        named_variable="VERTEXAI_LOCATION",
+    ),
+    Setting(
         name="openrouter_site_url",
+        title="OpenRouter site",
         topic="provider",
         kind="str",
         default="https://docs.all-hands.dev/",
@@ -46,6 +74,7 @@ FURTHER = (
     ),
     Setting(
         name="openrouter_app_name",
+        title="OpenRouter application",
         topic="provider",
         kind="str",
         default="OpenHands",
@@ -55,6 +84,7 @@ FURTHER = (
     ),
     Setting(
         name="ollama_base_url",
+        title="Ollama base URL",
         topic="provider",
         kind="str",
         default=None,
@@ -63,6 +93,7 @@ FURTHER = (
     ),
     Setting(
         name="safety_settings",
+        title="Safety settings",
         topic="provider",
         kind="list",
         default=None,
@@ -73,6 +104,7 @@ FURTHER = (
     ),
     Setting(
         name="input_cost_per_token",
+        title="Prompt token price ($)",
         topic="cost",
         kind="float",
         default=None,
@@ -82,6 +114,7 @@ FURTHER = (
     ),
     Setting(
         name="output_cost_per_token",
+        title="Answer token price ($)",
         topic="cost",
         kind="float",
         default=None,
@@ -91,6 +124,7 @@ FURTHER = (
     ),
     Setting(
         name="max_budget_per_task",
+        title="Budget per task ($)",
         topic="cost",
         kind="float",
         default=None,
@@ -101,16 +135,19 @@ FURTHER = (
     ),
     Setting(
         name="embedding_model",
+        title="Embedding model",
         topic="embedding",
         kind="str",
         default=None,
         help="The model that turns text into vectors.",
         kept=True,
+        choices=("local", "openai", "azureopenai", "openai/text-embedding-3-small"),
         section=OURS,
         named_variable="LLM_EMBEDDING_MODEL",
     ),
     Setting(
         name="embedding_deployment_name",
+        title="Embedding deployment",
         topic="embedding",
         kind="str",
         default=None,
@@ -121,6 +158,7 @@ FURTHER = (
     ),
     Setting(
         name="embedding_base_url",
+        title="Embedding base URL",
         topic="embedding",
         kind="str",
         default=None,
@@ -131,6 +169,7 @@ FURTHER = (
     ),
     Setting(
         name="max_message_chars",
+        title="Message characters",
         topic="agent",
         kind="int",
         default=30000,
@@ -140,6 +179,7 @@ FURTHER = (
     ),
     Setting(
         name="max_input_tokens",
+        title="Input tokens",
         topic="agent",
         kind="int",
         default=None,
@@ -149,6 +189,7 @@ FURTHER = (
     ),
     Setting(
         name="disable_vision",
+        title="Disable vision",
         topic="agent",
         kind="bool",
         default=None,
@@ -157,6 +198,7 @@ FURTHER = (
     ),
     Setting(
         name="caching_prompt",
+        title="Prompt caching",
         topic="agent",
         kind="bool",
         default=True,
@@ -165,6 +207,7 @@ FURTHER = (
     ),
     Setting(
         name="native_tool_calling",
+        title="Native tool calls",
         topic="agent",
         kind="bool",
         default=None,
@@ -173,6 +216,7 @@ FURTHER = (
     ),
     Setting(
         name="custom_tokenizer",
+        title="Tokenizer",
         topic="agent",
         kind="str",
         default=None,
@@ -181,6 +225,7 @@ FURTHER = (
     ),
     Setting(
         name="disable_stop_word",
+        title="Disable stop words",
         topic="agent",
         kind="bool",
         default=False,
@@ -190,6 +235,7 @@ FURTHER = (
     ),
     Setting(
         name="for_routing",
+        title="For routing",
         topic="agent",
         kind="bool",
         default=False,
@@ -199,6 +245,7 @@ FURTHER = (
     ),
     Setting(
         name="correct_num",
+        title="Editor corrections",
         topic="agent",
         kind="int",
         default=5,
@@ -209,6 +256,7 @@ FURTHER = (
     ),
     Setting(
         name="log_completions",
+        title="Log completions",
         topic="agent",
         kind="bool",
         default=False,
@@ -217,6 +265,7 @@ FURTHER = (
     ),
     Setting(
         name="log_completions_folder",
+        title="Log folder",
         topic="agent",
         kind="str",
         default=None,

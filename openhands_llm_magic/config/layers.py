@@ -27,7 +27,9 @@ class Origin:
         line: The line in the file, counted from 1, when it is known.
     """
 
-    kind: Literal["default", "file", "environment", "ipython_config", "session", "argument", "flag"]
+    kind: Literal[
+        "default", "file", "environment", "ipython_config", "session", "edit", "argument", "flag"
+    ]
     name: str = ""
     path: Path | None = None
     line: int | None = None
@@ -41,6 +43,7 @@ class Origin:
 DEFAULT = Origin("default", "default")
 IPYTHON_CONFIG = Origin("ipython_config", "ipython_config")
 SESSION = Origin("session", "this session")
+EDIT = Origin("edit", "the panel, not applied yet")
 
 
 def argument(name: str) -> Origin:

@@ -43,6 +43,11 @@ class Provider:
     other_prefixes: tuple[str, ...] = ()
     bare_names: tuple[str, ...] = ()
 
+    @property
+    def names_are_own(self) -> bool:
+        """Whether its models have names that the person gave them, as at Azure."""
+        return self.example.startswith(self.prefix + "my-")
+
     def leads(self, model: str) -> bool:
         """Whether a model's name begins with a prefix of this provider."""
         return model.startswith((self.prefix, *self.other_prefixes))

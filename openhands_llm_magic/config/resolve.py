@@ -108,7 +108,7 @@ class Snapshot:
         return tuple(dict.fromkeys(key for key in keys if key))
 
     def with_overrides(
-        self, values: Mapping[str, object], kind: Literal["argument", "flag"] = "argument"
+        self, values: Mapping[str, object], kind: Literal["argument", "flag", "edit"] = "argument"
     ) -> Snapshot:
         """Put one more layer on top.
 
@@ -123,6 +123,8 @@ class Snapshot:
         if kind == "flag":
             given = {name: value for name, value in values.items() if value is not None}
             layer = layer_of("flags", given, origins.flag, typed=str)
+        elif kind == "edit":
+            layer = layer_of("edits", values, lambda _: origins.EDIT)
         else:
             layer = layer_of("arguments", values, origins.argument)
         return replace(self, found=_stack(self.found, layer.require_valid()))

@@ -18,7 +18,10 @@ Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
 OURS: Final = "openhands_llm_magic"
 """The table of config.toml for the settings that OpenHands does not know."""
 
-_PREFIXES = {"llm": "LLM_", "core": "", OURS: "LLM_MAGIC_"}
+OUR_PREFIX: Final = "LLM_MAGIC_"
+"""What the variables begin with that OpenHands does not know."""
+
+_PREFIXES = {"llm": "LLM_", "core": "", OURS: OUR_PREFIX}
 
 # The words and the forms of numbers are pydantic's, which reads OpenHands' config files.
 _WORDS = {
@@ -39,6 +42,7 @@ class Setting:
 
     Attributes:
         name: As in config.toml.
+        title: Its name for people.
         topic: What it is about, a name in `settings.TOPICS`.
         kind: The type of its value; a "secret" is a `Secret`, a "list" one of dictionaries of text.
         default: Its value when nothing sets it; a setting whose default is None may be None.
@@ -49,6 +53,7 @@ class Setting:
         kept: It is read and saved for OpenHands and nothing here uses it.
         minimum: The smallest number it takes.
         maximum: The largest number it takes.
+        choices: Usual values, for a person to choose from; others are taken, too.
         may_be_empty: An empty text, which then stands for none, is a value of it.
         short: A one-letter flag, like "-m".
         section: The table of config.toml that holds it.
@@ -57,6 +62,7 @@ class Setting:
     """
 
     name: str
+    title: str
     topic: str
     kind: Kind
     default: Value
@@ -67,6 +73,7 @@ class Setting:
     kept: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
     may_be_empty: bool = False
     short: str | None = None
     section: Literal["llm", "core", "openhands_llm_magic"] = "llm"

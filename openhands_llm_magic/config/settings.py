@@ -38,6 +38,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
 _DECLARATIONS = (
     Setting(
         name="model",
+        title="Model",
         topic="basic",
         kind="str",
         default="claude-sonnet-4-20250514",
@@ -47,6 +48,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="api_key",
+        title="API key",
         topic="basic",
         kind="secret",
         default=None,
@@ -55,6 +57,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="base_url",
+        title="Base URL",
         topic="basic",
         kind="str",
         default=None,
@@ -63,6 +66,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="api_version",
+        title="API version",
         topic="basic",
         kind="str",
         default=None,
@@ -71,6 +75,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="num_retries",
+        title="Retries",
         topic="retries",
         kind="int",
         default=4,
@@ -80,6 +85,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="retry_min_wait",
+        title="First wait (s)",
         topic="retries",
         kind="int",
         default=5,
@@ -89,6 +95,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="retry_max_wait",
+        title="Longest wait (s)",
         topic="retries",
         kind="int",
         default=30,
@@ -98,6 +105,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="retry_multiplier",
+        title="Multiplier",
         topic="retries",
         kind="float",
         default=2,
@@ -107,6 +115,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="retry_after_limit",
+        title="Longest server wait (s)",
         topic="retries",
         kind="float",
         default=300.0,
@@ -117,6 +126,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="timeout",
+        title="Timeout (s)",
         topic="retries",
         kind="int",
         default=None,
@@ -126,6 +136,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="temperature",
+        title="Temperature",
         topic="answer",
         kind="float",
         default=0.0,
@@ -136,6 +147,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="top_p",
+        title="Top p",
         topic="answer",
         kind="float",
         default=1.0,
@@ -146,6 +158,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="top_k",
+        title="Top k",
         topic="answer",
         kind="float",
         default=None,
@@ -154,6 +167,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="seed",
+        title="Seed",
         topic="answer",
         kind="int",
         default=None,
@@ -162,6 +176,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="max_output_tokens",
+        title="Output tokens",
         topic="answer",
         kind="int",
         default=None,
@@ -171,16 +186,19 @@ _DECLARATIONS = (
     ),
     Setting(
         name="reasoning_effort",
+        title="Reasoning effort",
         topic="answer",
         kind="str",
         default="high",
         help="How long a reasoning model thinks: low, medium, high or none.",
         sent_as="reasoning_effort",
         sent_to="models that reason",
+        choices=("low", "medium", "high", "none"),
         may_be_empty=True,
     ),
     Setting(
         name="custom_llm_provider",
+        title="Custom provider",
         topic="advanced",
         kind="str",
         default=None,
@@ -189,6 +207,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="drop_params",
+        title="Drop parameters",
         topic="advanced",
         kind="bool",
         default=True,
@@ -197,6 +216,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="modify_params",
+        title="Modify parameters",
         topic="advanced",
         kind="bool",
         default=True,
@@ -205,6 +225,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="completion_kwargs",
+        title="Further arguments",
         topic="advanced",
         kind="dict",
         default=None,

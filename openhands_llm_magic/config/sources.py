@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.layers import (
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
 FILE_NAME = "config.toml"
 FILE_VARIABLE = "LLM_MAGIC_CONFIG"
-"""Names the config file; what it names must be there."""
+DISPLAY_VARIABLE = "LLM_MAGIC_DISPLAY"
+LANGUAGE_VARIABLE = "LLM_MAGIC_LANG"
+
+OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        FILE_VARIABLE: "the config file to read, which must be there",
+        DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
+        LANGUAGE_VARIABLE: "the language of the settings panel: en or ja",
+    }
+)
+"""The environment variables that are read and set no setting."""
 
 # What OpenHands sets for a model of a config file that begins with "azure".
 _AZURE_API_VERSION = Found(

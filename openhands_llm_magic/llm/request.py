@@ -158,6 +158,12 @@ def _aws_keys(draft: Draft) -> None:
         draft.leave_out("aws_access_key_id", "aws_secret_access_key", "aws_region_name")
 
 
+def _vertex_place(draft: Draft) -> None:
+    """Project and location go to Vertex AI alone."""
+    if draft.provider != "vertex_ai":
+        draft.leave_out("vertex_project", "vertex_location")
+
+
 def _completion_kwargs(draft: Draft) -> None:
     """completion_kwargs count more than all that comes before."""
     given = draft.settings.completion_kwargs or {}  # a copy, which LiteLLM may change
@@ -189,6 +195,7 @@ RULES: tuple[Callable[[Draft], None], ...] = (
     _azure_limit,
     _safety,
     _aws_keys,
+    _vertex_place,
     _completion_kwargs,
     _openrouter_site,
 )

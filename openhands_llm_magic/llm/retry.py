@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from openhands_llm_magic.config import schedule
 from openhands_llm_magic.errors import RequestError, TransientError
 from openhands_llm_magic.llm.events import Event, Failed, Retrying, Waiting
 
@@ -76,11 +77,7 @@ class RetryPolicy:
 
     def wait_before_s(self, retry: int) -> float:
         """Seconds to wait before a retry, counted from 1."""
-        try:
-            wait_s = self.min_wait_s * self.multiplier ** (retry - 1)
-        except OverflowError:
-            return self.max_wait_s
-        return min(self.max_wait_s, wait_s)
+        return schedule.wait_s(retry, self.min_wait_s, self.max_wait_s, self.multiplier)
 
     def retrying(self, retry: int, error: TransientError) -> Retrying | None:
         """What to do about a transient failure: the retry to wait for, or None to give up."""

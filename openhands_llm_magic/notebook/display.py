@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from IPython.display import display, publish_display_data
 
+from openhands_llm_magic.config.sources import DISPLAY_VARIABLE
 from openhands_llm_magic.errors import Stopped, UsageError
 from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
@@ -50,14 +51,14 @@ class View(Protocol):
 
 def surface(shell: Any) -> Surface:
     """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
-    chosen = os.environ.get("LLM_MAGIC_DISPLAY", "")
+    chosen = os.environ.get(DISPLAY_VARIABLE, "")
     match chosen:
         case "live" | "final" | "terminal":
             return chosen
         case "":
             pass
         case _:
-            raise UsageError(f"LLM_MAGIC_DISPLAY takes live, final or terminal, not {chosen!r}.")
+            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "terminal"

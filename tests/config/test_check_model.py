@@ -10,9 +10,12 @@ from checking import FAILS, KEY, notes, problems, written
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openhands_llm_magic.config import schedule
 from openhands_llm_magic.config.lint import model as lint_model
 from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.config.setting import OURS
+from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -203,7 +206,7 @@ def test_no_difference_in_retries(text: str) -> None:
 )
 def test_our_waits_are_those_that_are_waited(values: dict[str, float], retry: int) -> None:
     settings = load_settings(written(""), env={}).with_overrides(values)
-    assert lint_model.our_wait_s(settings, retry) == RetryPolicy.from_settings(
+    assert schedule.our_wait_s(settings, retry) == RetryPolicy.from_settings(
         settings
     ).wait_before_s(retry)
 
@@ -222,8 +225,11 @@ def clean(provider: Provider) -> dict[str, str]:
 def test_a_clean_config_of_each_provider_has_no_problem(provider: Provider) -> None:
     """Neither in `[llm]`, nor in a group, nor in the environment."""
     values = clean(provider)
-    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
-    env = {f"LLM_{name.upper()}": value for name, value in values.items()}
-    assert problems(f"[core]\n[llm]\n{lines}") == []
-    assert problems(f"[llm.mine]\n{lines}") == []
+    of_section: dict[str, str] = {"llm": "", OURS: ""}
+    for name, value in values.items():
+        of_section[SETTINGS[name].section] += f"{name} = {json.dumps(value)}\n"
+    env = {SETTINGS[name].variable: value for name, value in values.items()}
+    ours = f"[{OURS}]\n{of_section[OURS]}"
+    assert problems(f"[core]\n[llm]\n{of_section['llm']}{ours}") == []
+    assert problems(f"[llm.mine]\n{of_section['llm']}{ours}") == []
     assert problems("", env) == []

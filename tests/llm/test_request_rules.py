@@ -38,13 +38,15 @@ def test_the_defaults_of_a_plain_model() -> None:
 
 
 def test_every_setting_that_is_sent_is_sent_under_its_keyword() -> None:
-    """Set all of them, and all of them are there, for one of two models."""
+    """Set all of them, and all of them are there, for one of three models."""
     values: dict[str, Any] = {"bool": True, "int": 1, "float": 0.5, "str": "x", "secret": "k"}
     sent = {each.name: each for each in SETTINGS.values() if each.sent_as and each.name != "model"}
     given = {name: values.get(each.kind, HARM) for name, each in sent.items()}
     del given["custom_llm_provider"]  # it would say that both are the same provider's
-    made = options(model="bedrock/mistral.x", **given) | options(
-        model="openai/o3", custom_llm_provider="openai", **given
+    made = (
+        options(model="bedrock/mistral.x", **given)
+        | options(model="vertex_ai/gemini-2.5-pro", **given)
+        | options(model="openai/o3", custom_llm_provider="openai", **given)
     )
     assert set(made) == {each.sent_as for each in sent.values()}
 
@@ -150,6 +152,12 @@ def test_a_practice_model_has_a_server_of_its_own() -> None:
 def test_aws_keys_go_to_aws(model: str) -> None:
     sent = options(model=model, aws_access_key_id="AKIA", aws_region_name="us-east-1")
     assert ("aws_access_key_id" in sent) == ("aws_region_name" in sent) == (model != PLAIN)
+
+
+@pytest.mark.parametrize("model", ["vertex_ai/gemini-2.5-pro", "gemini-2.5-pro", PLAIN])
+def test_project_and_location_go_to_vertex_ai(model: str) -> None:
+    sent = options(model=model, vertex_project="mine", vertex_location="us-central1")
+    assert ("vertex_project" in sent) == ("vertex_location" in sent) == (model != PLAIN)
 
 
 def test_completion_kwargs_count_more_than_all_else() -> None:

@@ -14,7 +14,7 @@ from openhands_llm_magic.config.lint.mistakes import (
 )
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.config.sources import FILE_VARIABLE, env_layer
+from openhands_llm_magic.config.sources import OTHER_VARIABLES, env_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ BOOLEANS = ("true", "1", "false", "0", "no", "off", "n", "f")
 
 def unknown_variables(subject: Subject) -> Iterator[Finding]:
     """LLM_* variables that nothing reads."""
-    known = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS.values())}
+    known = {*OTHER_VARIABLES, *(setting.variable for setting in SETTINGS.values())}
     for name, text in subject.env.items():
         if text and name.startswith("LLM_") and name not in known:
             key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()

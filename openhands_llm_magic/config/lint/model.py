@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from openhands_llm_magic.config.lint.finding import Finding, Subject
 from openhands_llm_magic.config.lint.mistakes import NONE_WORDS, quoted
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -110,6 +110,20 @@ def no_provider(case: Case) -> Iterator[Finding]:
         "OpenHands would fail at the first prompt",
         "warning",
     )
+
+
+def no_name(case: Case) -> Iterator[Finding]:
+    """A prefix with no model after it."""
+    model = case.settings.model
+    provider = provider_of(model)
+    if provider and model == provider.prefix:
+        yield Finding(
+            case.settings.origin("model"),
+            f"the model {quoted(model)} has no name after its provider",
+            f"Write it whole, as in {quoted(provider.example)}",
+            "OpenHands would fail at the first prompt",
+            "warning",
+        )
 
 
 def gemini_on_vertex(case: Case) -> Iterator[Finding]:
@@ -224,6 +238,7 @@ def retries(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_provider,
+    no_name,
     gemini_on_vertex,
     v1_in_base_url,
     bad_address,
@@ -232,21 +247,6 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     practice_model,
     retries,
 )
-
-
-def our_wait_s(settings: Snapshot, retry: int) -> float:
-    """Give the seconds before a retry, counted from 1, as `llm.retry` waits them."""
-    try:
-        wait_s = settings.retry_min_wait * settings.retry_multiplier ** (retry - 1)
-    except OverflowError:
-        wait_s = math.inf
-    return float(min(settings.retry_max_wait, wait_s))
-
-
-def openhands_wait_s(settings: Snapshot, retry: int) -> float:
-    """Give the seconds before a retry of OpenHands 0.41: tenacity's `wait_exponential`."""
-    wait_s = settings.retry_multiplier * 2 ** (retry - 1)
-    return float(max(settings.retry_min_wait, min(wait_s, settings.retry_max_wait)))
 
 
 def _counted(count: int, wait_s: Callable[[int], float]) -> str:

@@ -1,0 +1,132 @@
+"""Edits of a session's settings that are not in force yet."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.layers import SESSION
+from openhands_llm_magic.config.secret import MASK, Secret, masked
+from openhands_llm_magic.config.settings import SETTINGS, setting_named
+from openhands_llm_magic.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Value
+
+
+class Draft:
+    """What a person has edited, on top of the settings of a session.
+
+    Args:
+        settings: The settings of the session.
+    """
+
+    def __init__(self, settings: LLMSettings) -> None:
+        self.settings = settings
+        self._edits: dict[str, Value] = {}
+        self._refused: dict[str, str] = {}
+
+    @property
+    def edits(self) -> Mapping[str, Value]:
+        """The edited values by setting name."""
+        return MappingProxyType(self._edits)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """What was typed last for a setting and is no value of it: why, by setting name."""
+        return MappingProxyType(self._refused)
+
+    def edit(self, name: str, value: str | Secret | None) -> None:
+        """Take in a new value; a string is what a person typed. A refused one changes nothing.
+
+        Raises:
+            SettingError: It is no value of this setting, or there is no such setting.
+        """
+        setting = setting_named(name)
+        self._refused.pop(name, None)
+        try:
+            if isinstance(value, str) and setting.kind != "secret":
+                _require_openness(name, value)
+                new = setting.from_text(value)
+            else:
+                new = setting.validate(value)
+        except SettingError as error:
+            self._refused[name] = str(error)
+            raise
+        if new == getattr(self.settings.snapshot(), name):
+            self._edits.pop(name, None)
+        else:
+            self._edits[name] = new
+
+    def snapshot(self) -> Snapshot:
+        """Give the settings as they would be.
+
+        Raises:
+            ConfigFileError: The config file that was named cannot be read.
+            SettingError: The group that was named is gone.
+        """
+        return self.settings.snapshot().with_overrides(self._edits, "edit")
+
+    def require_valid(self) -> Snapshot:
+        """Give the settings as they would be, unless something was refused.
+
+        Raises:
+            SettingError: A value was refused; one line that names each.
+        """
+        if self._refused:
+            raise SettingError("; ".join(self._refused.values()))
+        return self.snapshot()
+
+    def apply(self) -> None:
+        """Put all edits in force for this session, or none.
+
+        Raises:
+            SettingError: A value was refused; nothing is changed.
+        """
+        self.require_valid()
+        self.settings.set(**self._edits)
+        self._edits.clear()
+
+    def can_be_put_back(self, name: str) -> bool:
+        """Whether `put_back` would change anything."""
+        touched = name in self._edits or name in self._refused
+        return touched or self.settings.snapshot().origin(name) == SESSION
+
+    def put_back(self, name: str) -> None:
+        """Forget the edit of a setting, or where there is none, what the session set.
+
+        Raises:
+            SettingError: There is no such setting.
+        """
+        if setting_named(name).name not in self._edits.keys() | self._refused.keys():
+            self.settings.reset([name])
+        self._edits.pop(name, None)
+        self._refused.pop(name, None)
+
+    def settle(self, names: Iterable[str] = tuple(SETTINGS)) -> None:
+        """Forget each edit, and each setting of the session, that would be so without it.
+
+        After the settings were saved, their origin then is the file, and not the session.
+        """
+        snapshot = self.settings.snapshot()
+        for name in names:
+            value, *below = snapshot.found[name]
+            if self._edits.get(name, MASK) == value.value:
+                self._edits.pop(name)
+            if value.origin == SESSION and below[0].value == value.value:
+                self.settings.reset([name])
+
+
+def _require_openness(name: str, text: str) -> None:
+    """Refuse what may not stand in a field: a notebook can be saved with what stands in it."""
+    if MASK in text:
+        raise SettingError(f"{name} is shown without its key or password: write all of it anew")
+    if masked(text) != text:
+        raise SettingError(
+            f"{name} would be saved with the notebook, and this looks like a key or a password in"
+            f" it: set {name} in config.toml or {SETTINGS[name].variable}"
+        )

@@ -1,0 +1,116 @@
+"""Keys kept in the operating system's keyring, with the optional package `keyring`.
+
+The keyring of macOS, Windows or the Linux desktop may ask the person to unlock it, so a call can
+take as long as a person does.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
+
+from openhands_llm_magic.config.secret import Secret, masked
+from openhands_llm_magic.errors import KeychainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyring.backend import KeyringBackend
+
+SERVICE = "openhands-llm-magic"
+"""The name under which the keyring files our keys."""
+
+INSTALL = "pip install 'openhands-llm-magic[keyring]'"
+
+T = TypeVar("T")
+
+# It logs backends that do not load, and Python prints the log of a logger without a handler.
+logging.getLogger("keyring").addHandler(logging.NullHandler())
+
+
+def is_installed() -> bool:
+    """Tell whether the package `keyring` is there; it is not imported."""
+    return find_spec("keyring") is not None
+
+
+def keep(name: str, secret: Secret) -> None:
+    """Keep a key, in place of an earlier one.
+
+    Args:
+        name: The provider's name in the catalogue, or its LiteLLM prefix, such as "openai".
+        secret: The key.
+
+    Raises:
+        KeychainError: It could not be kept.
+    """
+
+    def set_password(keyring: KeyringBackend) -> bool:
+        keyring.set_password(SERVICE, name, secret.get_secret_value())
+        return keyring.get_password(SERVICE, name) == secret.get_secret_value()
+
+    # A disabled keyring takes everything and keeps nothing.
+    if not _ask(set_password, secret):
+        raise KeychainError(
+            "the keyring is disabled: it did not keep the key. Enable a backend in its"
+            " keyringrc.cfg or PYTHON_KEYRING_BACKEND, or set LLM_API_KEY in the environment."
+        )
+
+
+def kept(name: str) -> Secret | None:
+    """Give the key kept under a name, see `keep`, or None.
+
+    Raises:
+        KeychainError: The keyring could not be read.
+    """
+    return _ask(lambda keyring: Secret(keyring.get_password(SERVICE, name) or "")) or None
+
+
+def forget(name: str) -> bool:
+    """Delete the key kept under a name, see `keep`; tell whether there was one.
+
+    Raises:
+        KeychainError: It could not be deleted.
+    """
+
+    def delete_password(keyring: KeyringBackend) -> bool:
+        if keyring.get_password(SERVICE, name) is None:
+            return False
+        keyring.delete_password(SERVICE, name)
+        return True
+
+    return _ask(delete_password)
+
+
+def _ask(question: Callable[[KeyringBackend], T], secret: Secret | None = None) -> T:
+    """Ask the keyring, in silence.
+
+    Raises:
+        KeychainError: For whatever went wrong, without the frames, which may hold the key.
+    """
+    if not is_installed():
+        raise KeychainError(f"the package keyring is not installed. Install it with `{INSTALL}`.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from keyring import get_keyring  # noqa: PLC0415 - optional, and takes long to import
+
+            return question(get_keyring())
+    except Exception as error:  # noqa: BLE001 - backends raise errors of D-Bus, Windows and more
+        problem = _problem(error, secret)
+    # Outside of `except`, so that the error is not its context either.
+    raise KeychainError(problem)
+
+
+def _problem(error: Exception, secret: Secret | None) -> str:
+    """Say what happened and what to do."""
+    kind = type(error).__name__  # its class cannot be imported where importing keyring failed
+    if kind == "NoKeyringError":
+        return (
+            "there is no keyring on this computer that Python can use. Set LLM_API_KEY in the"
+            " environment, or install one of the backends that keyring's documentation names."
+        )
+    words = masked(" ".join(str(error).split()), [secret.get_secret_value()] if secret else [])
+    said = f"{kind}: {words[:200].rstrip('.')}" if words else kind
+    return f"the keyring failed ({said}). Unlock it, or set LLM_API_KEY in the environment."
