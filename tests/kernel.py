@@ -135,9 +135,20 @@ class Kernel:
         content |= {"allow_stdin": allow_stdin, "stop_on_error": False}
         request = self._client.session.msg("execute_request", content, metadata=metadata)
         self._client.shell_channel.send(request)
-        return self._collect(request["header"]["msg_id"], on_message)
+        ran = self._collect(request["header"]["msg_id"], on_message)
+        ran.reply = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
+        return ran
 
-    def _collect(self, request_id: str, on_message: Callable[[dict[str, Any]], None] | None) -> Ran:
+    def click(self, model_id: str) -> Ran:
+        """Click a button, as its JavaScript does, and give what came of it."""
+        data = {"method": "custom", "content": {"event": "click"}}
+        message = self._client.session.msg("comm_msg", {"comm_id": model_id, "data": data})
+        self._client.shell_channel.send(message)
+        return self._collect(message["header"]["msg_id"])
+
+    def _collect(
+        self, request_id: str, on_message: Callable[[dict[str, Any]], None] | None = None
+    ) -> Ran:
         ran = Ran()
         until_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < until_s:
@@ -152,6 +163,5 @@ class Kernel:
             if on_message is not None:
                 on_message(message)
             if message["content"].get("execution_state") == "idle":
-                ran.reply = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
                 return ran
         raise AssertionError(f"the cell did not end within {PATIENCE_S} s: {ran.everything}")

@@ -62,6 +62,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(
     metadata = Parser().parsestr(wheel.read(f"{dist_info}/METADATA").decode())
 
     assert top_level == {"openhands_llm_magic", dist_info}
-    assert "openhands_llm_magic/py.typed" in wheel.namelist()
+    assert {name for name in wheel.namelist() if not name.startswith(dist_info)} == {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "openhands_llm_magic").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert f"{dist_info}/licenses/LICENSE" in wheel.namelist()
     assert metadata["Version"] == PROJECT["version"]

@@ -43,17 +43,18 @@ class Draft:
     def edit(self, name: str, value: str | Secret | None) -> None:
         """Take in a new value; a string is what a person typed. A refused one changes nothing.
 
+        What may not stand in a field is not among the `refused`, as it cannot stay there.
+
         Raises:
             SettingError: It is no value of this setting, or there is no such setting.
         """
         setting = setting_named(name)
         self._refused.pop(name, None)
+        typed = isinstance(value, str) and setting.kind != "secret"
+        if typed:
+            _require_openness(name, str(value))
         try:
-            if isinstance(value, str) and setting.kind != "secret":
-                _require_openness(name, value)
-                new = setting.from_text(value)
-            else:
-                new = setting.validate(value)
+            new = setting.from_text(str(value)) if typed else setting.validate(value)
         except SettingError as error:
             self._refused[name] = str(error)
             raise

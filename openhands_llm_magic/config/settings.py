@@ -75,7 +75,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="num_retries",
-        title="Retries",
+        title="Number of retries",
         topic="retries",
         kind="int",
         default=4,

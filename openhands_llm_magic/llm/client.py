@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
 from openhands_llm_magic.llm.background import others_wait
-from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
+from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usage
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import FinishTap
+from openhands_llm_magic.llm.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -99,57 +100,11 @@ def load() -> Any:
         return litellm
 
 
-class _Quiet:
-    """Keeps LiteLLM's global switches as our requests need them, and puts the user's back.
-
-    Several requests may run at once on threads; the first to begin saves and the last to end
-    restores. Where they differ, the last to begin counts.
-    """
-
-    OURS = {  # noqa: RUF012 - a constant
-        "suppress_debug_info": True,  # else each failure prints "Give Feedback / Get Help"
-        "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,  # else 100 equal chunks are an error
-        "disable_hf_tokenizer_download": True,  # else counting Llama's tokens waits for a download
-        "model_fallbacks": None,  # else a failure is sent again to other models
-        "num_retries": None,  # a failure resets it, and the user's would be added to ours
-    }
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._users: dict[str, object] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, litellm: Any, *, modify_params: bool = True) -> Iterator[None]:
-        ours = self.OURS | {"modify_params": modify_params}
-        with self._lock:
-            self._running += 1
-            if self._running == 1:
-                self._users = {name: getattr(litellm, name) for name in ours}
-            self._set(litellm, ours)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running -= 1
-                if self._running == 0:
-                    # What somebody has changed meanwhile stays changed.
-                    kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
-                    self._set(litellm, kept)
-
-    @staticmethod
-    def _set(litellm: Any, values: Mapping[str, object]) -> None:
-        for name, value in values.items():
-            setattr(litellm, name, value)
-
-
-_quiet = _Quiet()
-
-
 def send(request: Request) -> Generator[Event]:
     """Send a prompt once and yield the answer as it arrives.
 
-    Closing the generator closes the connection. `Usage` comes if the provider counted, then `Done`.
+    Closing the generator closes the connection. `Accepted` comes first, then the text; `Usage` if
+    the provider counted; then `Done`.
 
     Raises:
         RequestError: Of the class that says what went wrong; a `TransientError` is worth another
@@ -161,11 +116,11 @@ def send(request: Request) -> Generator[Event]:
     usage: Usage | None = None
     finish_reason = "stop"
     fault: errors.RequestError | None = None
-    quiet = _quiet(litellm, modify_params=request.modify_params)
-    with quiet, contextlib.ExitStack() as cleanup:
+    with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
         try:
             chunks = _open(litellm, request, tap, cleanup)
             stage = "accepted"
+            yield Accepted()
             for chunk in chunks:
                 usage = _usage(chunk) or usage
                 for choice in chunk.choices:
@@ -270,6 +225,6 @@ def _cost_usd(litellm: Any, request: Request, usage: Usage | None) -> float | No
 def missing_key_variables(model: str) -> tuple[str, ...]:
     """Name the environment variables that could hold the provider's key and are not set."""
     litellm = load()
-    with _quiet(litellm):
+    with quiet(litellm):
         missing = litellm.validate_environment(model)["missing_keys"]
     return tuple(name for name in missing if "KEY" in name or "TOKEN" in name)

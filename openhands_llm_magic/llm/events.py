@@ -1,8 +1,8 @@
 """The events of one request, and `Reply`, their fold.
 
-A request yields `TextDelta`, `Usage` and then `Done`; a transient failure puts a `Retrying` in
-between, followed by `Waiting` events that count down; the last event of a request without an
-answer is `Failed`. Whoever shows a request only consumes this stream.
+A request yields `Accepted`, `TextDelta`, `Usage` and then `Done`; a transient failure puts a
+`Retrying` in between, followed by `Waiting` events that count down; the last event of a request
+without an answer is `Failed`. Whoever shows a request only consumes this stream.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from openhands_llm_magic.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The server has accepted the request; its answer follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Failed:
     error: RequestError
 
 
-Event = TextDelta | Retrying | Waiting | Usage | Done | Failed
+Event = Accepted | TextDelta | Retrying | Waiting | Usage | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
 
-HELP = """Show, change, check, save or hand over the settings that prompts are sent with.
+HELP = """Show, change, test, check, save or hand over the settings that prompts are sent with.
 
-    %llm_config                       each setting, its value, and where the value comes from
-    %llm_config --show NAME ...       the same for some settings
+    %llm_config                       open the settings panel; in a terminal, the same as --show
+    %llm_config --show [NAME ...]     each setting, its value, and where the value comes from
     %llm_config num_retries=6 model=openai/gpt-4o
                                       change settings for this session, all of them or none
     %llm_config timeout=none          unset a setting
@@ -40,6 +40,11 @@ environment variables, ipython_config.py (`c.LLMSettings`), this session, and a 
 A key typed into a cell would be saved with the notebook, so it is not taken.
 """
 
+TERMINAL_HINT = (
+    "In a notebook this is a panel. Here, change a setting with `%llm_config NAME=VALUE`, enter a"
+    " key with `%llm_config api_key`; `%llm_config?` tells the rest."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Session:
@@ -49,8 +54,8 @@ class _Session:
     settings: LLMSettings
 
 
-def run(line: str, shell: Any, settings: LLMSettings) -> None:
-    """Run one `%llm_config` line.
+def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], None]) -> None:
+    """Run one `%llm_config` line; without words it opens the panel, where there can be one.
 
     Raises:
         UsageError: The line is not one of those in `HELP`.
@@ -62,8 +67,11 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
         raise UsageError(f"{error}: check the quotes.") from None
     session = _Session(shell, settings)
     match words:
-        case []:
+        case [] if _is_terminal(shell):
             _show(session, [])
+            print(TERMINAL_HINT)  # noqa: T201 - a magic's output
+        case []:
+            open_panel()
         case [option, *rest] if option in ACTIONS:
             ACTIONS[option](session, rest)
         case [option, *_] if option.startswith("-"):
@@ -75,6 +83,12 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
             settings.change({name: _asked(name)})
         case _:
             settings.change(dict(_change(word, shell.user_ns) for word in words))
+
+
+def _is_terminal(shell: Any) -> bool:
+    from openhands_llm_magic.notebook.surface import surface  # noqa: PLC0415 - see _show
+
+    return surface(shell) == "terminal"
 
 
 def _show(session: _Session, names: list[str]) -> None:

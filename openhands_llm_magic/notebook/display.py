@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import contextvars
 import html
-import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.display import display, publish_display_data
 
-from openhands_llm_magic.config.sources import DISPLAY_VARIABLE
-from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
+from openhands_llm_magic.notebook.surface import Surface, surface
 from openhands_llm_magic.notebook.words import AGAIN, countdown_words, note_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
 
-Surface = Literal["live", "final", "terminal"]
 Bundle = dict[str, str]
 
 WHOLE_LIMIT = 6_000
@@ -47,26 +45,6 @@ class View(Protocol):
 
     def finish(self, reply: Reply) -> None:
         """Show what came of it, in place of all that was shown before."""
-
-
-def surface(shell: Any) -> Surface:
-    """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
-    chosen = os.environ.get(DISPLAY_VARIABLE, "")
-    match chosen:
-        case "live" | "final" | "terminal":
-            return chosen
-        case "":
-            pass
-        case _:
-            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return "terminal"
-    request = kernel.get_parent("shell")
-    if "cellId" in request.get("metadata", {}):
-        return "live"
-    # jupyter_console, which drops updates of an output, allows stdin; nbclient and nbval do not.
-    return "terminal" if request.get("content", {}).get("allow_stdin") else "final"
 
 
 def view_on(where: Surface, model: str, clock: Clock) -> View:

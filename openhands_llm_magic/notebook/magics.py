@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.llm.events import Event, Reply
     from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.notebook.panel.panel import Panel
 
 
 @magics_class
@@ -37,6 +38,7 @@ class LLMMagics(Magics):
         self._settings = settings
         self._clock = clock
         self._just_shown: Reply | None = None
+        self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
         shell.events.register("post_execute", self._forget_shown)
         formatter = shell.display_formatter.ipython_display_formatter
@@ -71,9 +73,29 @@ class LLMMagics(Magics):
     @no_var_expand
     @line_magic
     def llm_config(self, line: str) -> None:  # noqa: D102 - generated below
-        config_magic.run(line, self.shell, self._settings)
+        config_magic.run(line, self.shell, self._settings, self._open_panel)
 
     llm_config.__doc__ = config_magic.HELP
+
+    def _open_panel(self) -> None:
+        """Show the session's one panel; what was edited in it is still there."""
+        from IPython.display import publish_display_data
+
+        from openhands_llm_magic.notebook import language
+        from openhands_llm_magic.notebook.panel.panel import Panel
+
+        if self._panel is None:
+            self._panel = Panel(
+                self._settings, language.Language(language.preferred()), self._clock
+            )
+            # A later cell may change a setting, too.
+            self.shell.events.register("post_run_cell", self._refresh_panel)
+        self._panel.refresh()
+        publish_display_data(self._panel.bundle())
+
+    def _refresh_panel(self, _result: object) -> None:
+        if self._panel is not None:
+            self._panel.refresh()
 
     def _show(self, events: Generator[Event], model: str, clock: Clock) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""
@@ -81,8 +103,9 @@ class LLMMagics(Magics):
         from openhands_llm_magic.llm.events import Failed, ReplyBuilder
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.interrupt import Interrupts
+        from openhands_llm_magic.notebook.surface import surface
 
-        where = display.surface(self.shell)
+        where = surface(self.shell)
         view: display.View | None = None
         builder = ReplyBuilder(model)
         with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
@@ -111,8 +134,9 @@ class LLMMagics(Magics):
     def _display_reply(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
         from openhands_llm_magic.notebook import display
+        from openhands_llm_magic.notebook.surface import surface
 
         if self._just_shown is not reply:
             display.show(reply)
-        elif display.surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
+        elif surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "

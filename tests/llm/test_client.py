@@ -14,7 +14,7 @@ from sending import DIALECTS, failure, request_to, send
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.events import Done, Event, TextDelta, Usage
+from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +185,7 @@ def test_closing_it_hangs_up(model_server: ModelServer, provider: str, after_chu
     """At once, also while the server is silent."""
     model_server.script(Hang(after_chunks=after_chunks))
     with closing(client.send(request_to(model_server, provider))) as events:
+        assert next(events) == Accepted()
         for _ in range(after_chunks):
             assert isinstance(next(events), TextDelta)
         assert not model_server.received[0].hung_up.is_set()

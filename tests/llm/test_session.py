@@ -12,7 +12,7 @@ from sending import ask_in_vain
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import practice
-from openhands_llm_magic.llm.events import Failed, Retrying, TextDelta, fold
+from openhands_llm_magic.llm.events import Accepted, Failed, Retrying, TextDelta, fold
 from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def test_ask_gives_the_reply(model_server: ModelServer) -> None:
 def test_stream_gives_the_events_of_the_same_reply(model_server: ModelServer) -> None:
     model_server.script(Answer("one two three"))
     events = list(stream("Hello"))
-    assert [type(event).__name__ for event in events] == ["TextDelta"] * 3 + ["Usage", "Done"]
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == ["Accepted", *["TextDelta"] * 3, "Usage", "Done"]
     assert fold(events, "openai/gpt-4o") == ask("Hello")
 
 
@@ -166,7 +167,7 @@ def test_permanent_failures_are_one_request(
 def test_closing_it_hangs_up(model_server: ModelServer) -> None:
     model_server.script(Hang(after_chunks=2))
     with closing(stream("Hello")) as events:
-        assert next(events) == TextDelta("Hello ")
+        assert [next(events), next(events)] == [Accepted(), TextDelta("Hello ")]
     assert model_server.received[0].hung_up.wait(timeout=1)
 
 

@@ -101,7 +101,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Log the request and play its step."""
         at_s = time.monotonic()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client left in the middle of its request
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         dialect = _dialect(self.path)
         received = Received(at_s, self.path, headers, json.loads(body or b"null"), dialect)

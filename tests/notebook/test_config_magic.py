@@ -166,7 +166,7 @@ def test_a_key_that_is_not_entered_changes_nothing(
     monkeypatch.setattr("getpass.getpass", no_input)
     settings = LLMSettings()
     with pytest.raises(UsageError, match=advice):
-        config_magic.run("api_key", None, settings)
+        config_magic.run("api_key", None, settings, open_panel=lambda: None)
     assert settings.snapshot().api_key is None
 
 

@@ -69,7 +69,7 @@ def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
     fresh_kernel.run("%unload_ext openhands_llm_magic")
     assert "not found" in fresh_kernel.run("%llm_config").stdout
     fresh_kernel.run("%load_ext openhands_llm_magic")
-    assert "num_retries" in str(fresh_kernel.run("%llm_config").outputs)
+    assert "num_retries" in str(fresh_kernel.run("%llm_config --show").outputs)
 
 
 REGISTERED = """

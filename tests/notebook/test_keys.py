@@ -61,6 +61,7 @@ def test_no_message_holds_the_key(
 
 SIGHTS = [
     "%llm_config",
+    "%llm_config --show",
     "%llm_config --show api_key",
     "%config LLMSettings",
     "%config LLMSettings.api_key",
@@ -85,6 +86,7 @@ def test_no_saved_notebook_holds_the_key(model_server: ModelServer, tmp_path: Pa
     options = f"--base-url {model_server.openai_base} --retry-min-wait 0 --num-retries 0"
     cells = ["import os", f"os.environ['LLM_API_KEY'] = bytes({list(CANARY.encode())}).decode()"]
     cells += ["%load_ext openhands_llm_magic", "%llm_config model=openai/test", "%llm_config"]
+    cells += ["%llm_config --show"]
     cells += [f"%%llm {options}\nHi"] * len(STEPS)
     tags = {"tags": ["raises-exception"]}
     notebook = new_notebook(cells=[new_code_cell(source, metadata=tags) for source in cells])

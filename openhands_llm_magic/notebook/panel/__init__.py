@@ -1,0 +1,1 @@
+"""The settings panel that `%llm_config` opens."""

@@ -1,0 +1,170 @@
+"""Applying, saving and handing over the settings."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from openhands_llm_magic.config import export, save
+from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.notebook.panel.front_end import FrontEnd
+from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from openhands_llm_magic.config.resolve import Snapshot
+
+FORMS = {"docker": "Copy docker flags", "shell": "Copy shell exports"}
+"""The forms that can be copied, with the texts of their buttons."""
+
+
+class HandOver(Section):
+    """The buttons that put the settings in force, into a file, or on the clipboard.
+
+    Args:
+        bench: What the sections share.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._message = Message(bench)
+        self._front_end = FrontEnd(self._copied)
+        say, tell = bench.say, self._message.tell
+        self._saving = Saving(bench, self._message)
+        self._text = ipywidgets.Textarea(description=say("To copy"), rows=6, layout=bench.layout)
+        buttons = [
+            bench.button("Apply to this session", self._apply, tell, style="primary"),
+            bench.button("Save to config.toml …", self._save, tell),
+            *(
+                bench.button(text, partial(self._export, form), tell)
+                for form, text in FORMS.items()
+            ),
+        ]
+        self.box = bench.box(
+            [
+                bench.heading("Save and hand over"),
+                bench.box(buttons, "llm-row"),
+                self._message.widget,
+                self._saving.box,
+                self._text,
+                self._front_end,
+            ]
+        )
+        show_if(self._text, False)
+
+    def save_as(self, settings: Snapshot, group: str) -> None:
+        """Offer to save settings as a new group."""
+        self._close()
+        self._saving.open(settings, group)
+
+    def _apply(self) -> None:
+        self._close()
+        self._bench.settings()
+        self._bench.draft.apply()
+        self._message.note(self._bench.say("These settings are in force in this session."))
+
+    def _save(self) -> None:
+        self._close()
+        self._saving.open(self._bench.settings())
+
+    def _export(self, form: str) -> None:
+        self._close()
+        self._text.value = export.export(self._bench.settings(), form)
+        show_if(self._text, True)
+        self._message.note(self._bench.say("Select the text below and copy it. No key is in it."))
+        self._front_end.copy(self._text.value)
+
+    def _copied(self, ok: bool) -> None:
+        if ok:
+            self._message.note(self._bench.say("Copied. No key is in it."))
+
+    def _close(self) -> None:
+        self._message.note("")
+        self._saving.close()
+        show_if(self._text, False)
+
+
+class Saving:
+    """What saving would change, and the button that does it.
+
+    Attributes:
+        box: Its widget, hidden until it is opened.
+
+    Args:
+        bench: What the sections share.
+        message: Where it tells what came of it.
+    """
+
+    def __init__(self, bench: Workbench, message: Message) -> None:
+        self._bench = bench
+        self._message = message
+        self._settings: Snapshot | None = None
+        self._group: str | None = None
+        say, tell = bench.say, message.tell
+        self._diff = bench.html("llm-diff")
+        self._with_key = ipywidgets.Checkbox(
+            description=say("Write the key, too: as plain text, which you alone can read"),
+            indent=False,
+            layout=bench.layout,
+        )
+        self._with_key.observe(self._ticked, "value")
+        buttons = [
+            bench.button("Write the file", self._write, tell, style="primary"),
+            bench.button("Cancel", self.close, tell),
+        ]
+        self.box = bench.box([self._diff, self._with_key, bench.box(buttons, "llm-row")])
+        self.close()
+
+    def open(self, settings: Snapshot, group: str | None = None) -> None:
+        """Show what saving these settings would change.
+
+        Raises:
+            SettingError: They cannot be saved.
+        """
+        self._settings, self._group = settings, group
+        self._with_key.value = False
+        show_if(self._with_key, settings.secrets())
+        self._show()
+        show_if(self.box, True)
+
+    def close(self) -> None:
+        """Take the question away."""
+        self._settings = None
+        show_if(self.box, False)
+
+    def _show(self) -> None:
+        assert self._settings is not None  # noqa: S101 - for mypy: it is open
+        say = self._bench.say
+        plan = save.preview(self._settings, group=self._group, with_key=self._with_key.value)
+        path = shown_path(plan.path)
+        title = say("This would change in {path}:", path=path)
+        if not plan.diff:
+            title = say("Nothing would change in {path}.", path=path)
+        lines = "".join(map(_line_html, plan.diff.splitlines()))
+        notes = "".join(f"<div>{escape(note)}</div>" for note in plan.notes)
+        self._diff.value = f"<div>{escape(title)}</div><pre tabindex=0>{lines}</pre>{notes}"
+
+    def _ticked(self, change: Mapping[str, Any]) -> None:  # noqa: ARG002 - traitlets' signature
+        if self._settings is not None:
+            self._bench.run(self._show, self._message.tell)
+
+    def _write(self) -> None:
+        if self._settings is None:
+            return
+        draft = self._bench.draft
+        saved = save.save(self._settings, group=self._group, with_key=self._with_key.value)
+        if self._group is not None:
+            draft.settings.use_group(self._group)
+        draft.settle()
+        self.close()
+        self._message.note(self._bench.say("Saved {path}.", path=shown_path(saved.path)))
+
+
+def _line_html(line: str) -> str:
+    name = {"+": "llm-added", "-": "llm-removed"}.get(line[:1], "")
+    return f'<span class="{name}">{escape(line)}</span>\n'

@@ -1,0 +1,104 @@
+"""The panel: its sections, put together and kept up to date."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.draft import Draft
+from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import LLMMagicError
+from openhands_llm_magic.notebook.panel.advanced import Advanced
+from openhands_llm_magic.notebook.panel.basic import Basic
+from openhands_llm_magic.notebook.panel.field import Field
+from openhands_llm_magic.notebook.panel.groups import Groups
+from openhands_llm_magic.notebook.panel.handover import HandOver
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench
+from openhands_llm_magic.notebook.panel.retries import Retries
+from openhands_llm_magic.notebook.panel.trial import TrialSection
+from openhands_llm_magic.notebook.settings_table import problems
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.notebook.language import Language
+
+STYLE = Path(__file__).with_name("style.css")
+
+PLAIN = "The settings panel. `%llm_config --show` lists the settings as text."
+"""What is shown where no widget can be; it never changes, so that notebooks compare equal."""
+
+
+class Panel:
+    """The settings of one session, to be looked at, changed, tested and saved.
+
+    Attributes:
+        draft: What has been edited and is not in force yet.
+        box: Its widget.
+
+    Args:
+        settings: The settings of the session.
+        say: Translates its texts.
+        clock: Measures and makes the waits of a test; None means the system's.
+    """
+
+    def __init__(self, settings: LLMSettings, say: Language, clock: Clock | None = None) -> None:
+        self.draft = Draft(settings)
+        self._bench = bench = Workbench(self.draft, say, self.refresh)
+        self._fields: dict[str, Field] = {}
+        self._head = bench.html("llm-head")
+        style = bench.html("llm-style")
+        style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
+        self.basic = Basic(bench, self.field)
+        self.trial = TrialSection(bench, clock)
+        self.retries = Retries(bench, self.field)
+        self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
+        self.handover = HandOver(bench)
+        self.groups = Groups(bench, self.handover.save_as)
+        self._sections: list[Section] = [
+            self.groups,
+            self.basic,
+            self.trial,
+            self.retries,
+            self.advanced,
+            self.handover,
+        ]
+        boxes = [*(section.box for section in self._sections), self.groups.new]
+        self.box = bench.box([style, self._head, *boxes], "llm-panel")
+        self.refresh()
+
+    def field(self, name: str) -> Field:
+        """Give a setting's field, the same each time."""
+        if name not in self._fields:
+            self._fields[name] = Field(SETTINGS[name], self._bench)
+            self._fields[name].refresh(self.draft.snapshot())
+        return self._fields[name]
+
+    def refresh(self) -> None:
+        """Show the settings as they are now, wherever they have been changed."""
+        with self._bench.lock:
+            try:
+                settings = self.draft.snapshot()
+                for section in self._sections:
+                    section.refresh(settings)
+                for field in [*self._fields.values()]:
+                    field.refresh(settings)
+                self._head.value = self._head_html(settings)
+            except LLMMagicError as error:  # the file or the group is gone
+                self._head.value = f'<div role="alert" class="llm-error">{escape(str(error))}</div>'
+
+    def bundle(self) -> dict[str, Any]:
+        """Give what shows it in a notebook."""
+        return {**self.box._repr_mimebundle_(), "text/plain": PLAIN}
+
+    def _head_html(self, settings: Snapshot) -> str:
+        say = self._bench.say
+        file = settings.config_file
+        told = say("Read from {path}.", path=shown_path(file)) if file else say("No config.toml.")
+        warnings = "".join(
+            f'<div class="llm-warning">{escape(problem)}</div>' for problem in problems(settings)
+        )
+        return f"<div>{escape(told)}</div>{warnings}"

@@ -1,0 +1,332 @@
+"""The settings panel, worked without a browser."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import ipywidgets
+import pytest
+from model_server import Answer, Refuse
+from panel_driver import Driver
+
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.config.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_clock import FakeClock
+    from model_server import ModelServer
+
+    from openhands_llm_magic.config.provider import Provider
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture
+def at_server(model_server: ModelServer, clock: FakeClock) -> Driver:
+    """A panel whose settings lead to the loopback server."""
+    driver = Driver(clock)
+    driver.choose("A server compatible with OpenAI")
+    driver.type("Model", "openai/gpt-4o")
+    driver.type("Base URL", model_server.openai_base)
+    driver.key(KEY)
+    return driver
+
+
+def test_every_setting_has_one_field() -> None:
+    """In Basic, among the retries, or in Advanced; its control fits its kind."""
+    driver = Driver()
+    driver.type("Advanced settings", True)
+    labels = driver.labels
+    for setting in SETTINGS.values():
+        assert labels.count(setting.title) == 1, setting.name
+
+
+def test_each_field_says_what_it_is_for_and_where_its_value_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("[llm]\nretry_max_wait = 20\n")
+    monkeypatch.setenv("LLM_RETRY_MAX_WAIT", "40")
+    text = Driver().text
+    assert SETTINGS["retry_max_wait"].help in text
+    assert "from LLM_RETRY_MAX_WAIT; instead of 20 (config.toml line 2)" in text
+    assert "num_retries  default" in text
+
+
+def test_a_choice_of_a_provider_sets_up_its_model_and_asks_for_the_rest() -> None:
+    driver = Driver()
+    driver.choose("Azure OpenAI")
+    assert driver.control("Model").value == "azure/"
+    assert {"Base URL", "API version", "API key"} <= set(driver.labels)
+    assert PROVIDERS["azure"].guide in driver.text
+    assert PROVIDERS["azure"].mistake in driver.text
+    assert "has no name after its provider" in driver.text
+    driver.choose("Google Vertex AI")
+    assert {"Vertex project", "Vertex location"} <= set(driver.labels)
+    driver.choose("vLLM on this machine")
+    assert driver.control("Base URL").value == "http://localhost:8000/v1"
+    driver.choose("OpenAI")
+    assert "Base URL" not in driver.labels
+    assert driver.panel.draft.snapshot().base_url is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_a_chosen_provider_stays_chosen(provider: Provider) -> None:
+    """Also where several have the same prefix and the address is still to be written."""
+    driver = Driver()
+    driver.choose(provider.title)
+    assert driver.control("Provider").value == provider.name
+    assert provider.guide in driver.text
+
+
+def test_the_models_to_choose_from_are_the_providers() -> None:
+    """Verified ones first; another one can be typed."""
+    driver = Driver()
+    driver.choose("OpenAI")
+    offered = driver.control("Model").options
+    assert offered[: len(PROVIDERS["openai"].verified_models)] == (
+        PROVIDERS["openai"].verified_models
+    )
+    assert "openai/gpt-4o" in offered
+    driver.type("Model", "openai/gpt-99")
+    assert driver.panel.draft.snapshot().model == "openai/gpt-99"
+
+
+def test_an_unlisted_provider_can_be_typed() -> None:
+    driver = Driver()
+    driver.type("Model", "cerebras/llama")
+    assert driver.control("Provider").label == "Another provider"
+    assert {"Base URL", "Custom provider"} <= set(driver.labels)
+
+
+def test_a_bad_value_is_refused_at_its_field_and_nothing_is_applied(
+    model_server: ModelServer,
+) -> None:
+    """Test, Apply, Save and Copy all name the field; the text stays to be corrected."""
+    driver = Driver()
+    driver.type("Number of retries", "many")
+    driver.type("First wait (s)", "7")
+    assert driver.text.count("Number of retries takes a whole number, 0 or more, not 'many'") == 1
+    for button in ("Test", "Apply to this session", "Save to config.toml …", "Copy docker flags"):
+        driver.press(button)
+        assert "Correct first: Number of retries" in driver.text
+    assert driver.control("Number of retries").value == "many"
+    assert driver.settings.snapshot().retry_min_wait == 5
+    assert model_server.count == 0
+    driver.press("Put back Number of retries")
+    assert driver.control("Number of retries").value == "4"
+    driver.press("Apply to this session")
+    assert driver.settings.snapshot().retry_min_wait == 7
+
+
+def test_what_is_typed_is_not_rewritten_while_it_means_the_same() -> None:
+    """The preview follows each keystroke."""
+    driver = Driver()
+    driver.type("Multiplier", "3.")
+    assert driver.control("Multiplier").value == "3."
+    assert "5 s, 15 s, 30 s, 30 s: gives up after 80 s" in driver.text
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ({}, "5 s, 10 s, 20 s, 30 s: gives up after 65 s"),
+        ({"Number of retries": "0"}, "no retry: gives up at the first failure"),
+        ({"Number of retries": "20"}, "… (20 retries): gives up after 545 s"),
+        ({"Number of retries": "1000000000"}, "more than 1000 retries"),
+        ({"Multiplier": "1e308", "Number of retries": "3"}, "5 s, 30 s, 30 s: gives up after 65 s"),
+    ],
+)
+def test_the_schedule_is_previewed(edits: dict[str, str], words: str) -> None:
+    driver = Driver()
+    for label, value in edits.items():
+        driver.type(label, value)
+    assert words in driver.text
+
+
+def test_what_openhands_would_wait_is_said_where_it_differs() -> None:
+    driver = Driver()
+    assert "It would do: 5 s, 5 s, 8 s: gives up after 18 s" in driver.text
+    driver.type("Number of retries", "0")
+    assert "It would do" not in driver.text
+
+
+def test_the_search_finds_by_name_variable_and_help() -> None:
+    driver = Driver()
+    driver.type("Advanced settings", True)
+    for searched, found in {
+        "LLM_SEED": "Seed",
+        "repeat answers": "Seed",
+        "tokeni": "Tokenizer",
+    }.items():
+        driver.type("Search", searched)
+        assert found in driver.labels
+        assert "Temperature" not in driver.labels
+    driver.type("Search", "zebra")
+    assert "No other setting has this" in driver.text
+
+
+def test_a_key_never_shows_and_is_in_no_state(at_server: Driver) -> None:
+    """Neither before it is applied nor after."""
+    for _ in range(2):
+        assert "edited, not applied yet" in at_server.text or "this session" in at_server.text
+        state = json.dumps(ipywidgets.Widget.get_manager_state(), default=str)
+        assert "canary" not in state + repr(at_server.widgets) + at_server.text
+        at_server.press("Apply to this session")
+    assert at_server.settings.snapshot().api_key.get_secret_value() == KEY
+    assert "set, from this session" in at_server.text
+    at_server.press("Clear API key")
+    at_server.press("Apply to this session")
+    assert at_server.settings.snapshot().api_key is None
+
+
+def test_a_key_in_the_wrong_field_is_taken_out_of_it(at_server: Driver) -> None:
+    """What stands in a plain field can be saved with the notebook."""
+    at_server.type("Model", KEY)
+    assert at_server.control("Model").value == "openai/gpt-4o"
+    assert "looks like a key" in at_server.text
+
+
+def test_the_providers_own_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    driver = Driver()
+    driver.choose("OpenAI")
+    assert "not set; OPENAI_API_KEY is set and is used" in driver.text
+
+
+def test_a_test_is_told_step_by_step(at_server: Driver, model_server: ModelServer) -> None:
+    """It sends one request under the settings shown, which are not yet in force."""
+    model_server.script(Answer("OK.", usage=(7, 2)))
+    at_server.test()
+    assert "It works. · Answer: OK. · 9 tokens · Cost: $0.0000" in at_server.text
+    for title in ("Key", "Address", "Request", "First token", "Answer"):
+        assert title in at_server.text
+    [received] = model_server.received
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert "canary" not in at_server.text
+    assert at_server.settings.snapshot().api_key is None
+
+
+def test_a_test_counts_down_waits_and_says_what_to_change(
+    at_server: Driver, model_server: ModelServer, clock: FakeClock
+) -> None:
+    seen: list[str] = []
+    [steps] = [each for each in at_server.widgets if "llm-steps" in each._dom_classes]
+    steps.observe(lambda change: seen.append(change["new"]), "value")
+    model_server.script(Refuse(429, headers={"retry-after": "3"}), Refuse(401))
+    at_server.test()
+    for second in (3, 2, 1):
+        words = f"a rate limit (429): retry 1 of 4 in {second} s, as the server asks"
+        assert any(words in text for text in seen)
+    assert sum(clock.sleeps_s) == 3
+    assert "key refused: the provider refused the key (401" in at_server.text
+    assert "Set another api_key" in at_server.text
+    assert model_server.count == 2
+
+
+def test_saving_shows_the_change_first(at_server: Driver, tmp_path: Path) -> None:
+    """The key is not in it unless it is ticked, and never in what is shown."""
+    file = tmp_path / "config.toml"
+    file.write_text("# mine\n[llm]\ntemperature = 0.5\n")
+    at_server.press("Save to config.toml …")
+    assert '+model = "openai/gpt-4o"' in at_server.text
+    assert "api_key" not in at_server.text.split("This would change")[1]
+    assert file.read_text() == "# mine\n[llm]\ntemperature = 0.5\n"
+    at_server.press("Cancel")
+    at_server.press("Save to config.toml …")
+    at_server.press("Write the file")
+    assert "Saved config.toml." in at_server.text
+    saved = file.read_text()
+    assert saved.startswith("# mine\n[llm]\ntemperature = 0.5\n")
+    assert KEY not in saved
+    assert dict(at_server.panel.draft.edits).keys() == {"api_key"}
+
+
+def test_a_ticked_key_is_saved_and_not_shown(at_server: Driver, tmp_path: Path) -> None:
+    at_server.press("Save to config.toml …")
+    at_server.type("Write the key, too: as plain text, which you alone can read", True)
+    assert "+api_key = " in at_server.text
+    assert "canary" not in at_server.text
+    at_server.press("Write the file")
+    file = tmp_path / "config.toml"
+    assert KEY in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    at_server.press("Save to config.toml …")
+    assert "Nothing would change in config.toml." in at_server.text
+
+
+@pytest.mark.parametrize(
+    ("button", "text"),
+    [
+        ("Copy docker flags", "-e LLM_MODEL=openai/gpt-4o"),
+        ("Copy shell exports", "export LLM_MODEL=openai/gpt-4o"),
+    ],
+)
+def test_what_openhands_takes_can_be_copied(at_server: Driver, button: str, text: str) -> None:
+    at_server.press(button)
+    assert text in at_server.control("To copy").value
+    assert KEY not in at_server.control("To copy").value
+
+
+def test_groups_are_chosen_created_and_duplicated(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[llm]\nmodel = "openai/a"\n\n[llm.quick]\nmodel = "openai/b"\n')
+    driver = Driver()
+    driver.type("Group", "quick")
+    assert driver.settings.group == "quick"
+    assert driver.control("Model").value == "openai/b"
+    driver.type("Number of retries", "1")
+    driver.type("New group", "quicker")
+    driver.press("Duplicate")
+    assert "+[llm.quicker]" in driver.text
+    driver.press("Write the file")
+    assert driver.settings.group == "quicker"
+    assert '[llm.quicker]\nmodel = "openai/b"\nnum_retries = 1\n' in file.read_text()
+    driver.type("New group", "plain")
+    driver.press("Create")
+    driver.press("Write the file")
+    assert driver.settings.group == "plain"
+    assert driver.control("Model").value == "openai/a"
+    assert "[llm.plain]\n" in file.read_text()
+    assert driver.settings.groups == ("quick", "quicker", "plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "write the name of the new group first"),
+        ("llm", "there is a group llm already"),
+        ("quick", "there is a group quick already"),
+        ("model", "this is a setting of [llm]"),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "config.toml").write_text("[llm.quick]\nnum_retries = 1\n")
+    driver = Driver()
+    driver.type("New group", name)
+    driver.press("Create")
+    assert words in driver.text
+
+
+def test_a_change_elsewhere_shows_after_a_refresh(tmp_path: Path) -> None:
+    """A file that breaks meanwhile is told, and what was edited stays."""
+    driver = Driver()
+    driver.type("Number of retries", "9")
+    driver.settings.change({"temperature": "0.5"})
+    (tmp_path / "config.toml").write_text("[llm]\nnum_retriez = 3\nretry_max_wait = 99\n")
+    driver.panel.refresh()
+    assert driver.control("Longest wait (s)").value == "99"
+    assert driver.control("Number of retries").value == "9"
+    assert "num_retriez" in driver.text
+
+
+def test_a_password_in_an_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_BASE_URL", "http://bob:hunter2@localhost:8000/v1")
+    monkeypatch.setenv("LLM_MODEL", "hosted_vllm/x")
+    driver = Driver()
+    assert driver.control("Base URL").value == "http://**********@localhost:8000/v1"
+    assert "hunter2" not in json.dumps(ipywidgets.Widget.get_manager_state(), default=str)
+    driver.type("Base URL", "http://**********@localhost:9000/v1")
+    assert "write all of it anew" in driver.text

@@ -1,0 +1,124 @@
+"""The settings panel in a real kernel: opening it, and a test that runs beside the cells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from kernel import PATIENCE_S
+from model_server import Answer
+
+from openhands_llm_magic.notebook.panel.panel import PLAIN
+
+if TYPE_CHECKING:
+    from kernel import Front, Kernel
+    from model_server import ModelServer
+
+THE_PANEL = "panel = get_ipython().magics_manager.registry['LLMMagics']._panel"
+
+
+@pytest.mark.parametrize("front", ["lab", "nobody"])
+def test_it_opens_in_a_notebook(kernel: Kernel, front: Front) -> None:
+    """Its text never changes, so that a notebook compares equal; opened again, it is the same."""
+    opened = [kernel.run("%llm_config", front).outputs for _ in range(2)]
+    assert opened[0] == opened[1]
+    [bundle] = opened[0]
+    assert bundle["text/plain"] == PLAIN
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_a_console_gets_the_table_and_a_hint(kernel: Kernel) -> None:
+    shown = kernel.run("%llm_config", "console")
+    assert shown.outputs == []
+    assert "num_retries" in shown.stdout
+    assert "In a notebook this is a panel." in shown.stdout
+
+
+OPEN_WITHOUT_A_KERNEL = """
+import sys
+from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.notebook.language import Language
+from openhands_llm_magic.notebook.panel.panel import Panel
+
+panel = Panel(LLMSettings(), Language("en"))
+panel.basic._providers.value = "bedrock"
+assert len(panel.field("model").control.options) > 10
+print([name for name in sys.modules if name.split(".")[0] in ("litellm", "keyring", "tornado")])
+"""
+
+
+def test_opening_it_imports_neither_litellm_nor_a_keyring() -> None:
+    """Nor does the list of models, which is LiteLLM's."""
+    command = [sys.executable, "-c", OPEN_WITHOUT_A_KERNEL]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert ran.stdout == "[]\n"
+
+
+def test_a_later_cell_shows_in_the_panel(kernel: Kernel) -> None:
+    kernel.run("%llm_config")
+    kernel.run(THE_PANEL)
+    kernel.run("%llm_config num_retries=2")
+    shown = kernel.run("print(panel.retries._preview.value)").stdout
+    assert "5 s, 10 s: gives up after 15 s" in shown
+
+
+def test_nothing_of_a_test_lands_in_a_cell(kernel: Kernel, model_server: ModelServer) -> None:
+    """A click comes back at once; a cell that runs meanwhile has its own output alone."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: int) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
+
+    model_server.script(Answer("OK", between_chunks=hold))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("key = 'sk-canary-' + '0123456789'\n%llm_config api_key=$key")
+    kernel.run("%llm_config")
+    found = kernel.run(f"{THE_PANEL}\nprint(panel.trial.box.children[1].children[0].model_id)")
+    clicked = kernel.click(found.stdout.strip())
+    assert begun.wait(PATIENCE_S)
+    meanwhile = kernel.run("print('mine')")
+    go_on.set()
+    after = kernel.run(
+        "import time\nuntil_s = time.monotonic() + 20\n"
+        "while 'It works' not in panel.trial._steps.value and time.monotonic() < until_s:\n"
+        "    time.sleep(0.01)\n"
+        "print('It works' in panel.trial._steps.value)"
+    )
+    assert (meanwhile.stdout, after.stdout) == ("mine\n", "True\n")
+    for ran in (meanwhile, after):
+        kinds = {message["header"]["msg_type"] for message in ran.messages}
+        assert kinds == {"status", "execute_input", "stream"}
+    assert clicked.contents("stream", "error", "display_data") == []
+    assert "sk-canary" not in clicked.everything + meanwhile.everything + after.everything
+
+
+def test_a_test_can_be_stopped(kernel: Kernel, model_server: ModelServer) -> None:
+    """Stop ends it while the server is silent, and the panel says so."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: int) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
+
+    model_server.script(Answer("OK and more", between_chunks=hold))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("key = 'sk-canary-' + '0123456789'\n%llm_config api_key=$key")
+    kernel.run("%llm_config")
+    buttons = kernel.run(
+        f"{THE_PANEL}\nprint(*(b.model_id for b in panel.trial.box.children[1].children))"
+    ).stdout.split()
+    kernel.click(buttons[0])
+    assert begun.wait(PATIENCE_S)
+    kernel.click(buttons[1])
+    stopped = kernel.run(
+        "import time\nuntil_s = time.monotonic() + 20\n"
+        "while 'stopped' not in panel.trial._steps.value and time.monotonic() < until_s:\n"
+        "    time.sleep(0.01)\n"
+        "print('stopped' in panel.trial._steps.value)"
+    )
+    go_on.set()
+    assert stopped.stdout == "True\n"
