@@ -52,6 +52,7 @@ def show(path: Path, *, save: bool = False) -> None:
         kernel_name="python3",
         timeout=TIMEOUT_S,
         record_timing=False,
+        store_widget_state=False,  # of a panel that nobody looks at
         extra_arguments=["--log-level=ERROR"],  # ipykernel warns of its own, local, TCP
         resources={"metadata": {"path": str(path.parent)}},
     )

@@ -63,8 +63,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "field: self.setting.title": SETTING_TITLES,
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: english": (),  # of `button` and `heading`: found where they are called
-    "trial: fault.label": set(labels()),
-    "trial: reply.error.label": set(labels()),
+    "trial_log: fault.label": set(labels()),
+    "trial_log: reply.error.label": set(labels()),
     "words: parts['kind']": set(kinds()),
     "words: setting.help": SETTING_HELPS,
     "words: setting.title": SETTING_TITLES,

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 """LiteLLM's file, beside its `__init__.py`."""
 
-PLACEHOLDER = "/my-"
-"""In a provider's example: the name after it is the person's own to fill in."""
-
 BY_REGION = frozenset({"azure", "bedrock"})
 """Providers of which LiteLLM lists a model again for each region: `azure/eu/gpt-4o`. The region is
 a setting, or the address's."""
@@ -35,6 +32,7 @@ OF_TOKENS = frozenset({"max_tokens", "max_input_tokens", "input_cost_per_token"}
 """A model of language has one of these; LiteLLM calls some other services "chat", too."""
 
 
+@cache
 def models_of(provider: Provider) -> tuple[str, ...]:
     """List the models of a provider, as the setting `model` takes them.
 
@@ -42,7 +40,7 @@ def models_of(provider: Provider) -> tuple[str, ...]:
     name. What a person's own server offers is known to that server alone, so for most providers
     that ask for a base_url there are none.
     """
-    example = () if PLACEHOLDER in provider.example else (provider.example,)
+    example = () if provider.names_are_own else (provider.example,)
     if provider.prefix == practice_answers.PREFIX:
         known = [provider.prefix + name for name in practice_answers.MODELS]
     else:

@@ -30,6 +30,7 @@ HELP = """Show, change, test, check, save or hand over the settings that prompts
     %llm_config --reset NAME ...      forget what this session changed (without a name, all of it)
     %llm_config --file PATH           read this config.toml from now on
     %llm_config --use NAME            use the group [llm.NAME] from now on (llm for [llm] itself)
+    %llm_config --test                send a tiny prompt, and tell each step and what it cost
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
     %llm_config --save [PATH] [--group NAME] [--with-key]
                                       write the settings to config.toml, the key only if you say so
@@ -130,6 +131,32 @@ def _check(session: _Session, words: list[str]) -> None:
     print(check.report(findings, Path(path) if path else None))  # noqa: T201 - a magic's output
 
 
+def _test(session: _Session, words: list[str]) -> None:
+    """Send a tiny prompt, and print how far it gets."""
+    # Only the test needs them, see _show.
+    from openhands_llm_magic.errors import Stopped  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.events import Retrying  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.trial import Step, Trial  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook import language, trial_log  # noqa: PLC0415 - see above
+
+    if words:
+        raise UsageError("write `%llm_config --test`.")
+    say = language.Language(language.preferred())
+    trial = Trial(session.settings.snapshot())
+    try:
+        for event in trial.run():
+            match event:
+                case Step() if event.state != "running":
+                    print(*filter(None, trial_log.step_words(event, say)))  # noqa: T201 - see above
+                case Retrying(wait_s=wait_s):
+                    print(trial_log.wait_words(event, wait_s, say))  # noqa: T201 - see above
+    except KeyboardInterrupt:
+        raise Stopped("the test was stopped.") from None
+    if trial.reply.error is not None:
+        raise trial.reply.error
+    print(trial_log.end_words(trial.reply, say))  # noqa: T201 - see above
+
+
 def _save(session: _Session, words: list[str]) -> None:
     """Write the settings to a config file, and print what changed in it."""
     from openhands_llm_magic.config import save  # noqa: PLC0415 - rarely needed
@@ -162,6 +189,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--reset": _reset,
     "--file": _file,
     "--use": _use,
+    "--test": _test,
     "--check": _check,
     "--save": _save,
     "--export": _export,

@@ -83,6 +83,7 @@ class LLMMagics(Magics):
 
         from openhands_llm_magic.notebook import language
         from openhands_llm_magic.notebook.panel.panel import Panel
+        from openhands_llm_magic.notebook.surface import surface
 
         if self._panel is None:
             self._panel = Panel(
@@ -90,8 +91,9 @@ class LLMMagics(Magics):
             )
             # A later cell may change a setting, too.
             self.shell.events.register("post_run_cell", self._refresh_panel)
-        self._panel.refresh()
-        publish_display_data(self._panel.bundle())
+        else:
+            self._panel.refresh()
+        publish_display_data(self._panel.bundle(watched=surface(self.shell) == "live"))
 
     def _refresh_panel(self, _result: object) -> None:
         if self._panel is not None:

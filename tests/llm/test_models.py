@@ -36,9 +36,11 @@ def list_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lis
     def write(listed: dict[str, Any]) -> None:
         (tmp_path / models.PRICE_FILE).write_text(json.dumps(listed))
 
-    models._prices.cache_clear()
+    for cached in (models._prices, models.models_of):
+        cached.cache_clear()
     yield write
-    models._prices.cache_clear()
+    for cached in (models._prices, models.models_of):
+        cached.cache_clear()
 
 
 def test_litellm_is_not_imported() -> None:

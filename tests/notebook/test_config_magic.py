@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from model_server import Refuse
 from setting_values import chosen
 
 from openhands_llm_magic.config.configurable import LLMSettings
@@ -86,6 +87,27 @@ def test_check_names_the_mistake_its_line_and_the_fix(kernel: Kernel, folder: Pa
     assert "max_output_tokens" in found
     (folder / "config.toml").chmod(0o600)
     assert "problem" in kernel.run("%llm_config --check").stdout
+
+
+def test_a_test_tells_each_step(kernel: Kernel) -> None:
+    """Of the practice provider, which needs no key and waits for no name."""
+    lines = kernel.run("%llm_config --test", "console").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["·", "Key"], ["·", "Address"]]
+    assert [line.split()[0] for line in lines[3:6]] == ["✓", "✓", "✓"]
+    assert lines[-1].startswith("It works. · Answer: You wrote:")
+
+
+def test_a_test_that_fails_is_one_line(kernel: Kernel, model_server: ModelServer) -> None:
+    """The cell fails, the waits are told, and the key does not show."""
+    model_server.script(Refuse(429, headers={"retry-after": "0"}), Refuse(401))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+    ran = kernel.run("%llm_config --test")
+    assert "✓ Key" in ran.stdout
+    assert "a rate limit (429): retry 1 of 4 in 0 s, as the server asks" in ran.stdout
+    assert ran.error is not None
+    assert ran.error.startswith("AuthenticationError: the provider refused the key")
+    assert "sk-of" not in ran.everything
 
 
 def test_save_shows_what_changed_and_leaves_the_key(kernel: Kernel, folder: Path) -> None:
@@ -195,6 +217,7 @@ MISTAKES = {
     "no form": ("--export", "docker|shell|toml|profile"),
     "an unknown form": ("--export yaml", "there are docker"),
     "an unknown group": ("--use nope", "there is no group"),
+    "a test of what": ("--test me", "write `%llm_config --test`"),
     "open quotes": ("model='x", "check the quotes"),
 }
 

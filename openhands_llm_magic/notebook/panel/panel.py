@@ -90,9 +90,10 @@ class Panel:
             except LLMMagicError as error:  # the file or the group is gone
                 self._head.value = f'<div role="alert" class="llm-error">{escape(str(error))}</div>'
 
-    def bundle(self) -> dict[str, Any]:
-        """Give what shows it in a notebook."""
-        return {**self.box._repr_mimebundle_(), "text/plain": PLAIN}
+    def bundle(self, *, watched: bool) -> dict[str, Any]:
+        """Give what shows it in a notebook, and a text alone where nobody could press a button."""
+        view = self.box._repr_mimebundle_() if watched else {}
+        return {**view, "text/plain": PLAIN}
 
     def _head_html(self, settings: Snapshot) -> str:
         say = self._bench.say

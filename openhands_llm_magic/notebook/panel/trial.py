@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import contextvars
-import math
 import threading
-from html import escape
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.events import Done, Failed, Retrying, Waiting
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
-from openhands_llm_magic.llm.trial import Step, Trial
+from openhands_llm_magic.llm.trial import Trial
 from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench
+from openhands_llm_magic.notebook.trial_log import TrialLog
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Event, Reply
     from openhands_llm_magic.llm.retry import Clock
-    from openhands_llm_magic.llm.trial import StepName
-    from openhands_llm_magic.notebook.language import Language
-
-TITLES: dict[StepName, str] = {
-    "key": "Key",
-    "address": "Address",
-    "litellm": "Loading LiteLLM",
-    "request": "Request",
-    "first_token": "First token",
-    "answer": "Answer",
-}
-
-MARKS = {"running": "…", "done": "✓", "failed": "✗", "skipped": "·"}
-
-SKIPPED: dict[StepName, str] = {
-    "key": "not asked for",
-    "address": "not looked up",
-    "litellm": "loaded already",
-    "first_token": "no text",
-}
-"""Why a step is not taken."""
 
 THREAD = "test of the settings"
 """The name of a test's thread."""
-
-SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
 
 
 class TrialSection(Section):
@@ -101,74 +75,3 @@ class TrialSection(Section):
         if self._trial is trial:
             log.end(trial.reply)
             self._steps.value = log.html
-
-
-class TrialLog:
-    """What a test has shown so far, as HTML.
-
-    Args:
-        say: Translates its words.
-    """
-
-    def __init__(self, say: Language) -> None:
-        self._say = say
-        self._steps: dict[StepName, Step] = {}
-        self._line = ""
-        self._ended = ""
-
-    def add(self, event: Step | Event) -> None:
-        """Take in the next event."""
-        match event:
-            case Step():
-                self._steps[event.name] = event
-            case Waiting(retrying, remaining_s):
-                self._line = wait_words(retrying, remaining_s, self._say)
-            case Retrying() | Done() | Failed():
-                self._line = ""
-            case _:
-                pass
-
-    def end(self, reply: Reply) -> None:
-        """Add what came of it."""
-        if reply.error is not None:
-            text = f"{self._say(reply.error.label)}: {reply.error}"
-            self._ended = f'<div role="alert" class="llm-error">{escape(text)}</div>'
-            return
-        told = [self._say("It works."), self._say("Answer: {text}", text=reply.text.strip()[:80])]
-        if reply.usage:
-            told.append(self._say("{count} tokens", count=reply.usage.total_tokens))
-        cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
-        told.append(self._say(cost, cost=f"{reply.cost_usd or 0:.6f}"))
-        self._ended = f'<div role="status" class="llm-good">{escape(" · ".join(told))}</div>'
-
-    @property
-    def html(self) -> str:
-        """All of it."""
-        rows = "".join(map(self._row, self._steps.values()))
-        line = f"<div>{escape(self._line)}</div>" if self._line else ""
-        return f"<table>{rows}</table>{line}{self._ended}"
-
-    def _row(self, step: Step) -> str:
-        title = self._say(TITLES[step.name])
-        took = ""
-        if step.state in ("done", "failed"):
-            took = self._say("{seconds} s", seconds=f"{step.took_s:.2f}")
-        detail = step.detail
-        if step.state == "skipped":
-            detail = self._say(SKIPPED.get(step.name, ""))
-        cells = [MARKS[step.state], title, took, detail]
-        return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
-    """Write a wait as it is counted down."""
-    fault = retrying.caused_by
-    label = say(fault.label) + (f" ({fault.status})" if fault.status else "")
-    return say(
-        "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
-        fault=label,
-        retry=retrying.retry,
-        of=retrying.of,
-        seconds=math.ceil(remaining_s),
-        set_by=say(SET_BY[retrying.set_by]),
-    )

@@ -1,0 +1,116 @@
+"""A test of the settings in words: its steps, its waits, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.llm.events import Waiting
+from openhands_llm_magic.llm.trial import Step
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Event, Reply, Retrying
+    from openhands_llm_magic.llm.trial import StepName
+    from openhands_llm_magic.notebook.language import Language
+
+TITLES: dict[StepName, str] = {
+    "key": "Key",
+    "address": "Address",
+    "litellm": "Loading LiteLLM",
+    "request": "Request",
+    "first_token": "First token",
+    "answer": "Answer",
+}
+
+MARKS = {"running": "…", "done": "✓", "failed": "✗", "skipped": "·"}
+
+SKIPPED: dict[StepName, str] = {
+    "key": "not asked for",
+    "address": "not looked up",
+    "litellm": "loaded already",
+    "first_token": "no text",
+}
+"""Why a step is not taken."""
+
+SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
+
+ERROR = 'role="alert" class="llm-error"'
+
+MOST_SHOWN = 80
+"""Characters of the answer that are shown."""
+
+
+class TrialLog:
+    """What a test of the settings has shown so far.
+
+    Args:
+        say: Translates its words.
+    """
+
+    def __init__(self, say: Language) -> None:
+        self._say = say
+        self._steps: dict[StepName, Step] = {}
+        self._wait = ""
+        self._ended = ""
+
+    def add(self, event: Step | Event) -> None:
+        """Take in the next event."""
+        match event:
+            case Step():
+                self._steps[event.name] = event
+                self._wait = ""
+            case Waiting(retrying, remaining_s):
+                self._wait = wait_words(retrying, remaining_s, self._say)
+            case _:
+                pass
+
+    def end(self, reply: Reply) -> None:
+        """Add what came of it."""
+        kind = 'role="status" class="llm-good"' if reply.error is None else ERROR
+        self._ended = f"<div {kind}>{escape(end_words(reply, self._say))}</div>"
+
+    @property
+    def html(self) -> str:
+        """All of it."""
+        rows = (step_words(step, self._say) for step in self._steps.values())
+        cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+        table = "".join(f"<tr>{row}</tr>" for row in cells)
+        wait = f"<div>{escape(self._wait)}</div>" if self._wait else ""
+        return f"<table>{table}</table>{wait}{self._ended}"
+
+
+def step_words(step: Step, say: Language) -> list[str]:
+    """Give a step's mark, title, time and detail."""
+    took = ""
+    if step.state in ("done", "failed"):
+        took = say("{seconds} s", seconds=f"{step.took_s:.2f}")
+    detail = say(SKIPPED.get(step.name, "")) if step.state == "skipped" else step.detail
+    return [MARKS[step.state], say(TITLES[step.name]), took, detail]
+
+
+def end_words(reply: Reply, say: Language) -> str:
+    """Say what came of a test: that it works and what it cost, or what to change."""
+    if reply.error is not None:
+        return f"{say(reply.error.label)}: {reply.error}"
+    answer = " ".join(reply.text.split())[:MOST_SHOWN]
+    told = [say("It works."), say("Answer: {text}", text=answer)]
+    if reply.usage:
+        told.append(say("{count} tokens", count=reply.usage.total_tokens))
+    cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
+    told.append(say(cost, cost=f"{reply.cost_usd or 0:.6f}"))
+    return " · ".join(told)
+
+
+def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
+    """Write a wait as it is counted down."""
+    fault = retrying.caused_by
+    label = say(fault.label) + (f" ({fault.status})" if fault.status else "")
+    return say(
+        "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
+        fault=label,
+        retry=retrying.retry,
+        of=retrying.of,
+        seconds=math.ceil(remaining_s),
+        set_by=say(SET_BY[retrying.set_by]),
+    )
