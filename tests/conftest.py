@@ -8,9 +8,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import keyring
 import pytest
 from fake_clock import FakeClock
 from jupyter_core.utils import ensure_event_loop
+from keyring_in_memory import InMemory
 from model_server import ModelServer
 
 from openhands_llm_magic.llm import client
@@ -83,3 +85,13 @@ def clock() -> FakeClock:
 def litellm() -> Any:
     """LiteLLM, imported as the package does it, which takes seconds the first time."""
     return client.load()
+
+
+@pytest.fixture
+def passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[tuple[str, str], str]]:
+    """What a keyring in memory holds: service and name, then password."""
+    before = keyring.get_keyring()
+    monkeypatch.setattr(InMemory, "passwords", {}, raising=False)
+    keyring.set_keyring(InMemory())  # type: ignore[no-untyped-call]  # keyring's own
+    yield InMemory.passwords
+    keyring.set_keyring(before)

@@ -140,11 +140,15 @@ class Kernel:
         return ran
 
     def click(self, model_id: str) -> Ran:
-        """Click a button, as its JavaScript does, and give what came of it."""
+        """Click a button and give what came of it."""
+        return self._collect(self.send_click(model_id))
+
+    def send_click(self, model_id: str) -> str:
+        """Click a button, as its JavaScript does; give the message's id."""
         data = {"method": "custom", "content": {"event": "click"}}
         message = self._client.session.msg("comm_msg", {"comm_id": model_id, "data": data})
         self._client.shell_channel.send(message)
-        return self._collect(message["header"]["msg_id"])
+        return str(message["header"]["msg_id"])
 
     def _collect(
         self, request_id: str, on_message: Callable[[dict[str, Any]], None] | None = None

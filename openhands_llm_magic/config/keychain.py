@@ -11,6 +11,7 @@ import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
+from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import Secret, masked
 from openhands_llm_magic.errors import KeychainError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyring.backend import KeyringBackend
+
+    from openhands_llm_magic.config.resolve import Snapshot
 
 SERVICE = "openhands-llm-magic"
 """The name under which the keyring files our keys."""
@@ -65,6 +68,28 @@ def kept(name: str) -> Secret | None:
         KeychainError: The keyring could not be read.
     """
     return _ask(lambda keyring: Secret(keyring.get_password(SERVICE, name) or "")) or None
+
+
+def name_for(settings: Snapshot) -> str:
+    """Name the provider that settings lead to, under which a key of it is kept."""
+    named = settings.custom_llm_provider
+    provider = provider_of(settings.model, settings.base_url, named)
+    return provider.name if provider else named or str(settings.model).partition("/")[0]
+
+
+def key_for(settings: Snapshot) -> Secret:
+    """Give the key that is kept for the provider that settings lead to.
+
+    Raises:
+        KeychainError: There is none, or the keyring could not be read.
+    """
+    name = name_for(settings)
+    key = kept(name)
+    if key is None:
+        raise KeychainError(
+            f"the keyring has no key for {name}. The settings panel can keep one there."
+        )
+    return key
 
 
 def forget(name: str) -> bool:

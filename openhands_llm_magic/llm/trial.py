@@ -81,11 +81,17 @@ class Trial:
         self._builder = ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
+        self._ended = False
 
     @property
     def reply(self) -> Reply:
         """What came of the prompt, as far as it is known."""
         return self._builder.reply
+
+    @property
+    def ended(self) -> bool:
+        """Whether `run` is over."""
+        return self._ended
 
     def stop(self) -> None:
         """End `run`, from another thread; it then soon yields `Failed` with `Stopped`.
@@ -99,6 +105,13 @@ class Trial:
 
         The last item is `Done` or `Failed`. Nothing is printed or logged.
         """
+        try:
+            yield from self._told_items()
+        finally:
+            self._ended = True
+
+    def _told_items(self) -> Generator[Step | Event]:
+        """Give the items, the failure last if there is one."""
         try:
             with contextlib.closing(self._items()) as items:
                 self._stopper.check()
@@ -138,7 +151,8 @@ class Trial:
         asked, found = _keys(self._settings, self._provider)
         if found:
             yield Step("key", "done", detail=", ".join(found))
-        elif self._provider is None or "api_key" not in asked:
+        # A gateway can take another header, of completion_kwargs, for a key.
+        elif self._provider is None or "api_key" not in asked or self._settings.completion_kwargs:
             yield Step("key", "skipped")
         else:
             yield self._begin("key")
@@ -239,7 +253,8 @@ def _origin(settings: Snapshot, name: str, provider: Provider | None) -> str:
 
 def _key_variables(provider: Provider) -> list[str]:
     """Name the variables that LiteLLM takes a key from, without those for a region or project."""
-    return [name for name in provider.key_variables if "KEY" in name or "CREDENTIALS" in name]
+    words = ("KEY", "TOKEN", "CREDENTIALS")
+    return [name for name in provider.key_variables if any(word in name for word in words)]
 
 
 def _host(settings: Snapshot, provider: Provider | None) -> str | None:

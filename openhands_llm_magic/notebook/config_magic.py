@@ -27,6 +27,7 @@ HELP = """Show, change, test, check, save or hand over the settings that prompts
     %llm_config timeout=none          unset a setting
     %llm_config api_key               ask for the key, without showing it
     %llm_config api_key=$NAME         take the key from a variable of the notebook
+    %llm_config --keyring             take the key that the panel kept in the system's keyring
     %llm_config --reset NAME ...      forget what this session changed (without a name, all of it)
     %llm_config --file PATH           read this config.toml from now on
     %llm_config --use NAME            use the group [llm.NAME] from now on (llm for [llm] itself)
@@ -105,6 +106,15 @@ def _show(session: _Session, names: list[str]) -> None:
         text=settings_table.as_text(table, problems),
         html=settings_table.as_html(table, problems),
     )
+
+
+def _keyring(session: _Session, words: list[str]) -> None:
+    """Take the key of the provider in use from the system's keyring."""
+    from openhands_llm_magic.config import keychain  # noqa: PLC0415 - rarely needed
+
+    if words:
+        raise UsageError("write `%llm_config --keyring`.")
+    session.settings.set(api_key=keychain.key_for(session.settings.snapshot()))
 
 
 def _reset(session: _Session, names: list[str]) -> None:
@@ -186,6 +196,7 @@ def _export(session: _Session, words: list[str]) -> None:
 
 ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--show": _show,
+    "--keyring": _keyring,
     "--reset": _reset,
     "--file": _file,
     "--use": _use,

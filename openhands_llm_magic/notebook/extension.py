@@ -39,7 +39,9 @@ def unload(shell: Any) -> None:
     for event, callbacks in shell.events.callbacks.items():
         for callback in [each for each in callbacks if _is_ours(each)]:
             shell.events.unregister(event, callback)
-    shell.magics_manager.registry.pop(LLMMagics.__name__, None)
+    magics = shell.magics_manager.registry.pop(LLMMagics.__name__, None)
+    if magics is not None:
+        magics.close()
     for kind, names in LLMMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)

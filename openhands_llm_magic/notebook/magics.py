@@ -41,6 +41,7 @@ class LLMMagics(Magics):
         self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
         shell.events.register("post_execute", self._forget_shown)
+        shell.events.register("post_execute", self._refresh_panel)
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display_reply)
 
@@ -85,19 +86,21 @@ class LLMMagics(Magics):
         from openhands_llm_magic.notebook.panel.panel import Panel
         from openhands_llm_magic.notebook.surface import surface
 
-        if self._panel is None:
-            self._panel = Panel(
-                self._settings, language.Language(language.preferred()), self._clock
-            )
-            # A later cell may change a setting, too.
-            self.shell.events.register("post_run_cell", self._refresh_panel)
-        else:
-            self._panel.refresh()
+        self._refresh_panel()
+        if self._panel is None or self._panel.closed:
+            say = language.Language(language.preferred())
+            self._panel = Panel(self._settings, say, self._clock)
         publish_display_data(self._panel.bundle(watched=surface(self.shell) == "live"))
 
-    def _refresh_panel(self, _result: object) -> None:
-        if self._panel is not None:
+    def _refresh_panel(self) -> None:
+        """Show in the panel what a cell has changed."""
+        if self._panel is not None and not self._panel.closed:
             self._panel.refresh()
+
+    def close(self) -> None:
+        """End the panel, and the test that may run in it."""
+        if self._panel is not None:
+            self._panel.close()
 
     def _show(self, events: Generator[Event], model: str, clock: Clock) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""

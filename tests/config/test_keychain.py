@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import traceback
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import keyring
@@ -32,23 +31,6 @@ USES: list[Callable[[], object]] = [
 each_use = pytest.mark.parametrize("use", USES, ids=["keep", "kept", "forget"])
 
 
-class InMemory(KeyringBackend):
-    """A keyring that works."""
-
-    priority = 1
-    passwords: dict[tuple[str, str], str]
-
-    def get_password(self, service: str, username: str) -> str | None:
-        warnings.warn("a chatty backend", stacklevel=1)
-        return self.passwords.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.passwords[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.passwords[service, username]
-
-
 class Locked(KeyringBackend):
     """A keyring that the person does not unlock, and that says too much."""
 
@@ -70,14 +52,6 @@ def restored() -> Iterator[None]:
 
 def set_keyring(kind: Any) -> None:
     keyring.set_keyring(kind())
-
-
-@pytest.fixture
-def passwords(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
-    """What a keyring in memory holds."""
-    monkeypatch.setattr(InMemory, "passwords", {}, raising=False)
-    set_keyring(InMemory)
-    return InMemory.passwords
 
 
 def test_a_key_is_kept_until_it_is_forgotten(passwords: dict[tuple[str, str], str]) -> None:

@@ -11,7 +11,8 @@ from setting_values import chosen
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.layers import SESSION, Layer, Problem
 from openhands_llm_magic.config.resolve import resolve
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.errors import KeychainError, UsageError
 from openhands_llm_magic.notebook import arguments, config_magic, settings_table
 
 if TYPE_CHECKING:
@@ -192,6 +193,17 @@ def test_a_key_that_is_not_entered_changes_nothing(
     assert settings.snapshot().api_key is None
 
 
+def test_a_key_is_taken_from_the_keyring(passwords: dict[tuple[str, str], str]) -> None:
+    """The one kept for the provider in use, or one line."""
+    settings = LLMSettings()
+    settings.set(model="mistral/x")
+    with pytest.raises(KeychainError, match="has no key for mistral"):
+        config_magic.run("--keyring", None, settings, open_panel=lambda: None)
+    passwords["openhands-llm-magic", "mistral"] = "sk-kept-0123456789"
+    config_magic.run("--keyring", None, settings, open_panel=lambda: None)
+    assert settings.snapshot().api_key == Secret("sk-kept-0123456789")
+
+
 @pytest.mark.parametrize("name", ["class", "2x", "a.b"])
 def test_the_reply_goes_into_a_variable_only(name: str) -> None:
     """A Python keyword is none."""
@@ -217,6 +229,7 @@ MISTAKES = {
     "no form": ("--export", "docker|shell|toml|profile"),
     "an unknown form": ("--export yaml", "there are docker"),
     "an unknown group": ("--use nope", "there is no group"),
+    "a keyring of what": ("--keyring me", "write `%llm_config --keyring`"),
     "a test of what": ("--test me", "write `%llm_config --test`"),
     "open quotes": ("model='x", "check the quotes"),
 }

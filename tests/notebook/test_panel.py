@@ -226,6 +226,49 @@ def test_a_test_counts_down_waits_and_says_what_to_change(
     assert model_server.count == 2
 
 
+def test_what_was_said_of_other_settings_is_taken_away(at_server: Driver, tmp_path: Path) -> None:
+    """A result, a message and a question belong to the settings as they were shown then."""
+    at_server.test()
+    at_server.press("Apply to this session")
+    assert "It works." in at_server.text
+    assert "These settings are in force in this session." in at_server.text
+    at_server.type("Number of retries", "2")
+    assert "It works." not in at_server.text
+    assert "These settings are in force" not in at_server.text
+    at_server.press("Save to config.toml …")
+    at_server.type("Number of retries", "3")
+    assert "This would change" not in at_server.text
+    assert not (tmp_path / "config.toml").exists()
+
+
+def test_a_key_is_kept_in_the_keyring_and_taken_from_it(
+    passwords: dict[tuple[str, str], str],
+) -> None:
+    """Each provider has its own."""
+    driver = Driver()
+    driver.choose("Mistral")
+    driver.press("Keep the key in the keyring")
+    assert "There is no API key to keep." in driver.text
+    driver.press("Take the key from the keyring")
+    assert "the keyring has no key for mistral" in driver.text
+    driver.key(KEY)
+    driver.press("Keep the key in the keyring")
+    assert passwords == {("openhands-llm-magic", "mistral"): KEY}
+    later = Driver()
+    later.choose("Mistral")
+    later.press("Take the key from the keyring")
+    assert later.panel.draft.snapshot().api_key.get_secret_value() == KEY
+    assert KEY not in later.text
+
+
+def test_another_provider_is_named_by_its_model() -> None:
+    """There is nothing to set up; the line says what to write."""
+    driver = Driver()
+    driver.choose("Another provider")
+    assert "as in cerebras/llama3.1-8b" in driver.text
+    assert driver.control("Provider").value == "anthropic"
+
+
 def test_saving_shows_the_change_first(at_server: Driver, tmp_path: Path) -> None:
     """The key is not in it unless it is ticked, and never in what is shown."""
     file = tmp_path / "config.toml"

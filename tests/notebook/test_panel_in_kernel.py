@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kernel import PATIENCE_S
@@ -125,3 +125,35 @@ def test_a_test_can_be_stopped(kernel: Kernel, model_server: ModelServer) -> Non
     )
     go_on.set()
     assert stopped.stdout == "True\n"
+
+
+def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel) -> None:
+    """Whenever the kernel lets it through, it has its effect, and none on the cell's output."""
+    kernel.run("%llm_config")
+    kernel.run(f"{THE_PANEL}\npanel.field('num_retries').control.value = '3'")
+    apply = kernel.run("print(panel.handover.box.children[1].children[0].model_id)").stdout.strip()
+    clicks: list[str] = []
+
+    def click(message: dict[str, Any]) -> None:
+        if message["header"]["msg_type"] == "stream" and not clicks:
+            clicks.append(kernel.send_click(apply))
+
+    ran = kernel.run(
+        "import time; print('begun', flush=True); time.sleep(0.3); print('ended')",
+        on_message=click,
+    )
+    assert (ran.stdout, ran.error) == ("begun\nended\n", None)
+    in_force = kernel.run(
+        "get_ipython().magics_manager.registry['LLMMagics']._settings.num_retries"
+    )
+    assert in_force.outputs[0]["text/plain"] == "3"
+
+
+def test_a_panel_that_was_closed_opens_anew(kernel: Kernel) -> None:
+    """The user's own `close_all` takes every widget away."""
+    kernel.run("%llm_config")
+    kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")
+    assert kernel.run("%llm_config num_retries=3").error is None
+    kernel.run("%llm_config")
+    shown = kernel.run(f"{THE_PANEL}\nprint(panel.field('num_retries').control.value)")
+    assert shown.stdout == "3\n"

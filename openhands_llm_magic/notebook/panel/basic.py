@@ -10,7 +10,7 @@ import ipywidgets
 from openhands_llm_magic.config import keychain
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.llm.models import models_of
 from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if
 
@@ -89,12 +89,15 @@ class Basic(Section):
         return provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
 
     def _choose(self, change: Mapping[str, Any]) -> None:
-        if not self._shows_itself and change["new"]:
-            self._bench.run(lambda: self._set_up(PROVIDERS[change["new"]]), self._message.tell)
+        if not self._shows_itself:
+            self._bench.run(lambda: self._set_up(change["new"]), self._message.tell)
 
-    def _set_up(self, provider: Provider) -> None:
+    def _set_up(self, name: str) -> None:
         """Edit the settings so that they lead to a provider, as far as they are known."""
-        draft = self._bench.draft
+        self._message.note("")
+        if not name:
+            raise UsageError(self._unlisted_guide())
+        provider, draft = PROVIDERS[name], self._bench.draft
         self._chosen = provider
         settings = draft.snapshot()
         if not provider.leads(settings.model) or provider is not self._provider(settings):
@@ -115,13 +118,18 @@ class Basic(Section):
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
         else:
-            lines.append(escape(say("Write the model as LiteLLM names it, with its provider.")))
+            lines.append(escape(self._unlisted_guide()))
         lines += [
             f'<span class="llm-warning">{escape(finding.text)}</span>'
             for finding in check_settings(settings)
             if finding.is_problem
         ]
         return "<br>".join(lines)
+
+    def _unlisted_guide(self) -> str:
+        return self._bench.say(
+            "Write the model as LiteLLM names it, with its provider, as in cerebras/llama3.1-8b."
+        )
 
     def _keyring_buttons(self) -> Any:
         bench, tell = self._bench, self._message.tell
@@ -135,21 +143,14 @@ class Basic(Section):
         show_if(box, keychain.is_installed())
         return box
 
-    def _keyring_name(self) -> str:
-        provider = self._provider(self._bench.draft.snapshot())
-        return provider.name if provider else self._bench.draft.snapshot().model.split("/")[0]
-
     def _keep(self) -> None:
-        key = self._bench.draft.snapshot().api_key
-        if not key:
-            raise SettingError(self._bench.say("there is no API key to keep"))
-        keychain.keep(self._keyring_name(), key)
-        self._message.note(self._bench.say("The key is kept in the keyring."))
+        settings, say = self._bench.draft.snapshot(), self._bench.say
+        if not settings.api_key:
+            raise SettingError(say("There is no API key to keep."))
+        keychain.keep(keychain.name_for(settings), settings.api_key)
+        self._message.note(say("The key is kept in the keyring."))
 
     def _take(self) -> None:
-        name = self._keyring_name()
-        key = keychain.kept(name)
-        if key is None:
-            raise SettingError(self._bench.say("the keyring has no key for {name}", name=name))
-        self._bench.draft.edit("api_key", key)
-        self._message.note(self._bench.say("The key was taken from the keyring."))
+        draft, say = self._bench.draft, self._bench.say
+        draft.edit("api_key", keychain.key_for(draft.snapshot()))
+        self._message.note(say("The key was taken from the keyring."))

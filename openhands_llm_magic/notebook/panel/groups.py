@@ -8,7 +8,7 @@ import ipywidgets
 
 from openhands_llm_magic.config.resolve import BASE_GROUP
 from openhands_llm_magic.errors import SettingError
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench
+from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,8 +52,9 @@ class Groups(Section):
         self.new = bench.box([bench.box([self._name, *buttons], "llm-row"), self._message.widget])
 
     def refresh(self, settings: Snapshot) -> None:
-        """Show the groups that the file has now."""
+        """Show the groups that the file has now, if there are any."""
         groups = self._bench.draft.settings.groups
+        show_if(self.box, groups)
         options = [("[llm]", BASE_GROUP), *((f"[llm.{name}]", name) for name in groups)]
         self._shows_itself = True
         if self._chosen.options != tuple(options):

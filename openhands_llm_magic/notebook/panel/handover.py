@@ -11,10 +11,10 @@ import ipywidgets
 from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.notebook.panel.front_end import FrontEnd
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if
+from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from openhands_llm_magic.config.resolve import Snapshot
@@ -32,10 +32,11 @@ class HandOver(Section):
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
+        self._shown_for: dict[str, object] | None = None
         self._message = Message(bench)
         self._front_end = FrontEnd(self._copied)
         say, tell = bench.say, self._message.tell
-        self._saving = Saving(bench, self._message)
+        self._saving = Saving(bench, self._message, self._close)
         self._text = ipywidgets.Textarea(description=say("To copy"), rows=6, layout=bench.layout)
         buttons = [
             bench.button("Apply to this session", self._apply, tell, style="primary"),
@@ -56,6 +57,13 @@ class HandOver(Section):
             ]
         )
         show_if(self._text, False)
+
+    def refresh(self, settings: Snapshot) -> None:
+        """Take away what was said or asked about other settings than these."""
+        values = values_of(settings)
+        if self._shown_for not in (None, values):
+            self._close()
+        self._shown_for = values
 
     def save_as(self, settings: Snapshot, group: str) -> None:
         """Offer to save settings as a new group."""
@@ -84,6 +92,7 @@ class HandOver(Section):
             self._message.note(self._bench.say("Copied. No key is in it."))
 
     def _close(self) -> None:
+        self._shown_for = None  # what is shown next belongs to the settings as they are then
         self._message.note("")
         self._saving.close()
         show_if(self._text, False)
@@ -98,11 +107,13 @@ class Saving:
     Args:
         bench: What the sections share.
         message: Where it tells what came of it.
+        begin: Takes away what was said before.
     """
 
-    def __init__(self, bench: Workbench, message: Message) -> None:
+    def __init__(self, bench: Workbench, message: Message, begin: Callable[[], None]) -> None:
         self._bench = bench
         self._message = message
+        self._begin = begin
         self._settings: Snapshot | None = None
         self._group: str | None = None
         say, tell = bench.say, message.tell
@@ -115,7 +126,7 @@ class Saving:
         self._with_key.observe(self._ticked, "value")
         buttons = [
             bench.button("Write the file", self._write, tell, style="primary"),
-            bench.button("Cancel", self.close, tell),
+            bench.button("Cancel", begin, tell),
         ]
         self.box = bench.box([self._diff, self._with_key, bench.box(buttons, "llm-row")])
         self.close()
@@ -161,7 +172,7 @@ class Saving:
         if self._group is not None:
             draft.settings.use_group(self._group)
         draft.settle()
-        self.close()
+        self._begin()
         self._message.note(self._bench.say("Saved {path}.", path=shown_path(saved.path)))
 
 

@@ -90,6 +90,16 @@ class Panel:
             except LLMMagicError as error:  # the file or the group is gone
                 self._head.value = f'<div role="alert" class="llm-error">{escape(str(error))}</div>'
 
+    @property
+    def closed(self) -> bool:
+        """Whether its widget is gone, as after `Widget.close_all()`."""
+        return self.box.comm is None
+
+    def close(self) -> None:
+        """Take it off the page, and stop the test that may run."""
+        self.trial.stop()
+        self.box.close()
+
     def bundle(self, *, watched: bool) -> dict[str, Any]:
         """Give what shows it in a notebook, and a text alone where nobody could press a button."""
         view = self.box._repr_mimebundle_() if watched else {}

@@ -129,6 +129,11 @@ def show_if(widget: Any, visible: object) -> None:
         widget.add_class(HIDDEN)
 
 
+def values_of(settings: Snapshot) -> dict[str, object]:
+    """Give each setting's value, wherever it comes from."""
+    return {name: found[0].value for name, found in settings.found.items()}
+
+
 class Section:
     """A part of the panel.
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.llm.trial import Trial
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench
+from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, values_of
 from openhands_llm_magic.notebook.trial_log import TrialLog
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.retry import Clock
 
 THREAD = "test of the settings"
@@ -30,6 +31,7 @@ class TrialSection(Section):
         self._bench = bench
         self._clock = clock or SYSTEM_CLOCK
         self._trial: Trial | None = None
+        self._tested: dict[str, object] = {}
         self._message = Message(bench)
         self._steps = bench.html("llm-steps")
         say, tell = bench.say, self._message.tell
@@ -46,6 +48,12 @@ class TrialSection(Section):
         ]
         self.box = bench.box(parts)
 
+    def refresh(self, settings: Snapshot) -> None:
+        """Take away what a test has shown of other settings than these."""
+        if self._trial is not None and self._trial.ended and self._tested != values_of(settings):
+            self._trial = None
+            self._steps.value = ""
+
     def start(self) -> None:
         """Begin a test, in place of one that still runs.
 
@@ -54,7 +62,9 @@ class TrialSection(Section):
         """
         self.stop()
         self._message.note("")
-        trial = self._trial = Trial(self._bench.settings(), self._clock)
+        settings = self._bench.settings()
+        self._tested = values_of(settings)
+        trial = self._trial = Trial(settings, self._clock)
         # ipykernel knows by the context where output would belong: to this click, not to a cell.
         run = contextvars.copy_context().run
         thread = threading.Thread(target=run, args=(self._watch, trial), daemon=True)
