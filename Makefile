@@ -10,20 +10,24 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-browser lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed-demo ## Run the quickstart notebook and print what it shows
 	@$(CLEAN_ENV) $(BIN)/python notebooks/show.py $(QUICKSTART)
 
-test: $(VENV)/.installed-dev ## Run all that CI runs: lint, types, notebooks, tests
+test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(CLEAN_ENV) $(BIN)/python -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
+	@sh tests/browser/chromium.sh
+	$(BIN)/python -m pytest tests/browser
 
 lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 	$(BIN)/jupyter-lab $(QUICKSTART)
@@ -31,8 +35,9 @@ lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
 	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(BIN)/python notebooks/show.py --save $$notebook || exit 1; done
 
-images: $(VENV)/.installed-browser ## Take the pictures of the README again (needs Chromium)
-	$(BIN)/python docs/images/take.py
+images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
+	@sh tests/browser/chromium.sh
+	$(BIN)/python -m pytest tests/browser -k picture --images=docs/images
 
 docs: $(VENV)/.installed-dev ## Write docs/settings.md from the declarations
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,296 @@
+"""The settings panel in JupyterLab: keys, keyboard, looks, and a model set up, tested and saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser.lab import DARK, LIGHT, Notebook
+
+from openhands_llm_magic.config.providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from browser.conftest import OpenNotebook
+    from playwright.sync_api import Locator, Page
+
+    OpenPanel = Callable[..., Notebook]
+
+LOAD = "%load_ext openhands_llm_magic"
+JAPANESE = "import os; os.environ['LLM_MAGIC_LANG'] = 'ja'"
+KEY = "sk-canary-0123456789abcdef"
+TALL = 3_800
+"""CSS pixels of a window that shows the panel whole, with everything open."""
+
+
+@pytest.fixture
+def opened(notebook: OpenNotebook) -> OpenPanel:
+    """Opens a notebook with the panel in its last cell."""
+
+    def open_panel(*before: str, **options: Any) -> Notebook:
+        made = notebook(*before, LOAD, "%llm_config", **options)
+        made.run_all()
+        panel(made).get_by_role("button", name="Test", exact=True).or_(
+            panel(made).get_by_role("button", name="テスト", exact=True)
+        ).wait_for()
+        made.wait_for_idle()
+        return made
+
+    return open_panel
+
+
+def panel(notebook: Notebook) -> Locator:
+    """Find the panel."""
+    return notebook.page.locator(".llm-panel")
+
+
+def press(notebook: Notebook, name: str) -> None:
+    """Press one of its buttons."""
+    panel(notebook).get_by_role("button", name=name, exact=True).click()
+
+
+def choose(notebook: Notebook, provider: str) -> None:
+    """Choose a provider, and wait until the panel has its guide."""
+    entry = PROVIDERS[provider]
+    panel(notebook).get_by_label("Provider", exact=True).select_option(label=entry.title)
+    panel(notebook).get_by_text(entry.guide).wait_for()
+
+
+def restart(notebook: Notebook) -> None:
+    """Restart the kernel, without being asked whether one is sure."""
+    notebook.page.evaluate(
+        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    notebook.wait_for_idle()
+
+
+@pytest.mark.parametrize("save_widget_state", [True, False])
+def test_a_typed_key_is_in_no_file(opened: OpenPanel, save_widget_state: bool) -> None:
+    """Neither while it is typed nor after: notebook, checkpoint, history and logs are searched."""
+    made = opened(save_widget_state=save_widget_state)
+    choose(made, "openai")
+    field = panel(made).get_by_role("textbox", name="API key", exact=True)
+    field.press_sequentially(KEY)
+    panel(made).get_by_role("button", name="Show API key").click()
+    made.save()
+    assert field.input_value() == KEY
+    assert made.lab.files_with(KEY) == []
+    field.press("Enter")
+    assert field.input_value() == ""
+    panel(made).get_by_text("edited, not applied yet").first.wait_for()
+    made.save()
+    press(made, "Apply to this session")
+    panel(made).get_by_text("set, from this session").wait_for()
+    made.wait_for_idle()
+    made.save()
+    assert ("widgets" in made.saved.metadata) == save_widget_state
+    assert made.lab.files_with(KEY) == []
+    assert KEY not in made.page.content()
+    assert made.errors == []
+
+
+def test_a_model_is_set_up_tested_saved_and_loaded_again(opened: OpenPanel) -> None:
+    """With the practice provider; after a restart of the kernel it comes from the file."""
+    made = opened()
+    choose(made, "practice")
+    press(made, "Test")
+    panel(made).get_by_text("It works.").wait_for()
+    for step in ("Request", "First token", "Answer"):
+        assert f"✓\t{step}" in panel(made).inner_text()
+    press(made, "Save to config.toml …")
+    panel(made).get_by_text('+model = "practice/echo"').wait_for()
+    assert not (made.path.parent / "config.toml").exists()
+    press(made, "Write the file")
+    panel(made).get_by_text("Saved config.toml.").wait_for()
+    assert (made.path.parent / "config.toml").read_text() == '[llm]\nmodel = "practice/echo"\n'
+    restart(made)
+    made.run_all()
+    panel(made).get_by_text("from config.toml line 2").wait_for()
+    assert panel(made).get_by_label("Model", exact=True).input_value() == "practice/echo"
+    assert made.errors == []
+
+
+def test_waits_are_counted_down_and_a_test_can_be_stopped(opened: OpenPanel) -> None:
+    """The notebook is free meanwhile: a cell runs during the wait, and has its own output."""
+    made = opened()
+    choose(made, "practice")
+    model = panel(made).get_by_label("Model", exact=True)
+    model.fill("practice/rate-limited")
+    model.press("Enter")
+    press(made, "Test")
+    waiting = panel(made).get_by_text("a rate limit (429): retry 1 of 4 in")
+    waiting.wait_for()
+    before = waiting.inner_text()
+    made.run(0)
+    made.wait_for_idle()
+    assert "rate limit" not in made.outputs[0]
+    made.page.wait_for_function(
+        "before => !document.querySelector('.llm-panel').innerText.includes(before)", arg=before
+    )
+    press(made, "Stop")
+    panel(made).get_by_text("stopped:").wait_for()
+    assert made.errors == []
+
+
+def test_a_bad_value_is_refused_at_its_field(opened: OpenPanel) -> None:
+    made = opened()
+    wait = panel(made).get_by_label("First wait (s)")
+    wait.fill("soon")
+    panel(made).get_by_text("First wait (s) takes a whole number").wait_for()
+    wait.fill("7")
+    panel(made).get_by_text("7 s, 14 s, 28 s, 30 s: gives up after 79 s").wait_for()
+    assert made.errors == []
+
+
+FOCUSED = """() => {
+    const element = document.activeElement;
+    if (!element.closest(".llm-panel")) return null;
+    const style = getComputedStyle(element);
+    const label = element.labels?.[0]?.innerText || element.innerText || "";
+    return [label.trim(), style.outlineStyle !== "none" || style.boxShadow !== "none"];
+}"""
+
+
+def tab_to(page: Page, label: str) -> None:
+    """Press Tab until a control has the focus; each on the way shows that it has it."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        assert focused is None or focused[1], f"no visible focus: {focused[0]}"
+        if focused and focused[0] == label:
+            return
+    raise AssertionError(f"the keyboard does not reach {label}")
+
+
+def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
+    """From the provider to the saved file, without a pointer."""
+    made = opened()
+    page = made.page
+    page.evaluate("() => document.querySelector('.llm-panel select').focus()")
+    tab_to(page, "Provider")
+    page.keyboard.type("Practice")
+    panel(made).get_by_text(PROVIDERS["practice"].guide).wait_for()
+    tab_to(page, "Model")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("practice/rate-limited")
+    tab_to(page, "API key")
+    page.keyboard.type(KEY)
+    page.keyboard.press("Enter")
+    tab_to(page, "Test")
+    page.keyboard.press("Enter")
+    panel(made).get_by_text("a rate limit (429)").wait_for()
+    tab_to(page, "Stop")
+    page.keyboard.press("Space")
+    panel(made).get_by_text("stopped:").wait_for()
+    tab_to(page, "Number of retries")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2")
+    tab_to(page, "Advanced settings")
+    page.keyboard.press("Space")
+    panel(made).get_by_label("Temperature").wait_for()
+    tab_to(page, "Search")
+    page.keyboard.type("seed")
+    panel(made).get_by_label("Temperature").wait_for(state="detached")
+    tab_to(page, "Seed")
+    page.keyboard.type("9")
+    tab_to(page, "Save to config.toml …")
+    page.keyboard.press("Enter")
+    panel(made).get_by_text("+seed = 9").wait_for()
+    tab_to(page, "Write the file")
+    page.keyboard.press("Enter")
+    panel(made).get_by_text("Saved config.toml.").wait_for()
+    saved = (made.path.parent / "config.toml").read_text()
+    assert 'model = "practice/rate-limited"\nnum_retries = 2\nseed = 9\n' in saved
+    assert len(made.saved.cells) == 2, "no key press reached the notebook's shortcuts"
+    assert made.errors == []
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_axe_finds_nothing_serious(
+    opened: OpenPanel, axe: Callable[[Page, str], list[str]], theme: str
+) -> None:
+    """With all of it open, and errors, a diff, a warning and a finished test in sight."""
+    made = opened(theme=theme, height=TALL)
+    choose(made, "practice")
+    press(made, "Test")
+    panel(made).get_by_text("It works.").wait_for()
+    choose(made, "azure")
+    press(made, "Save to config.toml …")
+    panel(made).get_by_text("This would change in config.toml:").wait_for()
+    press(made, "Advanced settings")
+    panel(made).get_by_label("Temperature").fill("9")
+    panel(made).get_by_label("Seed").click()
+    panel(made).get_by_text("Temperature takes a number from 0 to 2").wait_for()
+    assert axe(made.page, ".llm-panel") == []
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_nothing_scrolls_sideways_at_600_pixels(opened: OpenPanel, language: str) -> None:
+    before = [JAPANESE] if language == "ja" else []
+    made = opened(*before, width=600, height=TALL)
+    advanced = "Advanced settings" if language == "en" else "詳細設定"
+    press(made, advanced)
+    made.wait_for_idle()
+    widths = made.page.evaluate(
+        """() => [".llm-panel", ".jp-OutputArea"].map(each => {
+            const all = [...document.querySelectorAll(each)];
+            return Math.max(...all.map(one => one.scrollWidth - one.clientWidth));
+        })"""
+    )
+    assert widths == [0, 0]
+    beyond = made.page.evaluate(
+        """() => {
+            const panel = document.querySelector(".llm-panel");
+            const edge = panel.getBoundingClientRect().right;
+            return [...panel.querySelectorAll("input, select, textarea, button, .widget-html")]
+                .filter(one => one.getBoundingClientRect().right > edge + 1)
+                .map(one => one.outerHTML);
+        }"""
+    )
+    assert beyond == []
+
+
+def test_where_the_keys_field_cannot_load_the_panel_says_so(notebook: OpenNotebook) -> None:
+    """And the rest of it works."""
+    made = notebook(LOAD, "%llm_config")
+    made.page.route("**/anywidget/**", lambda route: route.abort())
+    made.reload()
+    made.run_all()
+    told = (
+        panel(made)
+        .get_by_text("Run %llm_config api_key in a cell")
+        .or_(panel(made).get_by_text("Run `%llm_config api_key` in a cell"))
+    )
+    told.wait_for()
+    choose(made, "practice")
+    press(made, "Test")
+    panel(made).get_by_text("It works.").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("name", "theme", "before"),
+    [
+        ("panel.png", LIGHT, []),
+        ("panel-dark.png", DARK, []),
+        ("panel-ja.png", LIGHT, [JAPANESE]),
+    ],
+)
+def test_the_panel_is_pictured(
+    opened: OpenPanel, images: Path, name: str, theme: str, before: list[str]
+) -> None:
+    """At home in both themes; the picture shows all of it but what is folded."""
+    made = opened(*before, theme=theme, height=1_700)
+    providers = panel(made).locator("select").nth(1)
+    providers.select_option(index=list(PROVIDERS).index("practice"))
+    panel(made).locator(".llm-edited").first.wait_for()
+    panel(made).locator(".llm-trial button").first.click()
+    panel(made).locator(".llm-good").wait_for()
+    made.page.evaluate("() => document.activeElement.blur()")
+    (images / name).write_bytes(made.picture(-1))
+    background = made.page.evaluate(
+        "() => getComputedStyle(document.querySelector('.llm-panel input')).backgroundColor"
+    )
+    assert (background == "rgb(255, 255, 255)") == (theme == LIGHT)
+    assert made.errors == []
