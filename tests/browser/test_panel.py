@@ -281,7 +281,7 @@ def test_the_panel_is_pictured(
     opened: OpenPanel, images: Path, name: str, theme: str, before: list[str]
 ) -> None:
     """At home in both themes; the picture shows all of it but what is folded."""
-    made = opened(*before, theme=theme, height=1_700)
+    made = opened(*before, theme=theme, width=1_000, height=1_700)
     providers = panel(made).locator("select").nth(1)
     providers.select_option(index=list(PROVIDERS).index("practice"))
     panel(made).locator(".llm-edited").first.wait_for()
