@@ -1,0 +1,72 @@
+"""LiteLLM's log stays out of the cell while a request of ours runs, and only then."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer
+from sending import request_to
+
+from openhands_llm_magic.errors import RequestError
+from openhands_llm_magic.llm import client, quiet
+from openhands_llm_magic.llm.client import Request
+
+if TYPE_CHECKING:
+    from model_server import ModelServer
+
+LOGGER = logging.getLogger("LiteLLM")
+
+
+@pytest.fixture(autouse=True)
+def _loaded(litellm: Any) -> None:
+    """The first import may log."""
+    assert litellm
+
+
+def test_a_warning_about_our_request_is_not_printed(
+    model_server: ModelServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """LiteLLM warns of each temperature for newer models of Gemini."""
+    server = {"base_url": model_server.base_for("gemini"), "api_key": "sk-test-key"}
+    messages = [{"role": "user", "content": "Hello"}]
+    list(client.send(Request("gemini/gemini-3-pro", messages, {**server, "temperature": 0.5})))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_failure_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """LiteLLM logs the traceback of an unmet dependency beside the error that it raises."""
+    options = {"vertex_project": "mine", "vertex_location": "us-central1"}
+    with pytest.raises(RequestError):
+        list(client.send(Request("vertex_ai/gemini-2.5-pro", [], options)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_log_of_others_is_printed(
+    model_server: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before and after our request, and in the middle of it on other threads."""
+
+    def log(_: int) -> None:  # on a thread of the server
+        LOGGER.warning("meanwhile")
+
+    LOGGER.warning("before")
+    model_server.script(Answer("One two", between_chunks=log))
+    list(client.send(request_to(model_server)))
+    LOGGER.warning("after")
+    assert [record.message for record in caplog.records if record.name == LOGGER.name] == [
+        "before",
+        "meanwhile",
+        "meanwhile",
+        "after",
+    ]
+
+
+def test_who_asks_for_the_log_gets_it(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(quiet.LOG_VARIABLE, "DEBUG")
+    for _ in client.send(request_to(model_server)):
+        LOGGER.warning("ours")
+    assert "ours" in caplog.messages
