@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
-from openhands_llm_magic.llm.background import others_wait
 from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usage
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import FinishTap
+from openhands_llm_magic.llm.import_lock import others_wait
 from openhands_llm_magic.llm.quiet import quiet
 
 if TYPE_CHECKING:

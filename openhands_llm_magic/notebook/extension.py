@@ -85,7 +85,7 @@ class _Prompt(TokenTransformBase):  # type: ignore[misc]  # IPython has no types
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
     """Hold back a cell that imports until LiteLLM is there: two imports of it break each other.
 
-    `llm.background` holds back import statements that a cell reaches elsewhere; this covers
+    `llm.import_lock` holds back import statements that a cell reaches elsewhere; this covers
     `importlib`, and the packages that LiteLLM is about to import itself.
     """
 

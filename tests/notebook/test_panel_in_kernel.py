@@ -14,10 +14,57 @@ from model_server import Answer
 from openhands_llm_magic.notebook.panel.panel import PLAIN
 
 if TYPE_CHECKING:
-    from kernel import Front, Kernel
+    from collections.abc import Iterator
+
+    from kernel import Front, Kernel, Ran
     from model_server import ModelServer
 
-THE_PANEL = "panel = get_ipython().magics_manager.registry['LLMMagics']._panel"
+THE_PANEL = """
+import time
+import ipywidgets
+
+panel = get_ipython().magics_manager.registry["LLMMagics"]._panel
+until_s = time.monotonic() + 20
+"""
+
+
+@pytest.fixture
+def buttons(kernel: Kernel) -> dict[str, str]:
+    """Each button of the opened panel with its model's id."""
+    kernel.run("%llm_config")
+    kernel.run(THE_PANEL)
+    found = kernel.run(
+        "import ipywidgets.widgets.widget as alive\n"
+        "for each in alive._instances.values():\n"
+        "    if isinstance(each, ipywidgets.Button): print(f'{each.description}={each.model_id}')"
+    )
+    return dict(line.split("=") for line in found.stdout.splitlines())
+
+
+@pytest.fixture
+def holding(kernel: Kernel, model_server: ModelServer) -> Iterator[threading.Event]:
+    """Settings that lead to a server which stops in its answer, until the test is over.
+
+    It gives the event that the answer has begun.
+    """
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: int) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
+
+    model_server.script(Answer("OK and more", between_chunks=hold))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("key = 'sk-canary-' + '0123456789'\n%llm_config api_key=$key")
+    yield begun
+    go_on.set()
+
+
+def shown_in_test(kernel: Kernel, words: str) -> Ran:
+    """Wait in a cell until the panel's test shows some words; the cell prints whether it did."""
+    shown = f"{words!r} in panel.trial._steps.value"
+    wait = f"while not {shown} and time.monotonic() < until_s: time.sleep(0.01)"
+    return kernel.run(f"{wait}\nprint({shown})")
 
 
 @pytest.mark.parametrize("front", ["lab", "nobody"])
@@ -68,75 +115,33 @@ def test_a_later_cell_shows_in_the_panel(kernel: Kernel) -> None:
     assert "5 s, 10 s: gives up after 15 s" in shown
 
 
-def test_nothing_of_a_test_lands_in_a_cell(kernel: Kernel, model_server: ModelServer) -> None:
+def test_nothing_of_a_test_lands_in_a_cell(
+    kernel: Kernel, holding: threading.Event, buttons: dict[str, str]
+) -> None:
     """A click comes back at once; a cell that runs meanwhile has its own output alone."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold(_: int) -> None:
-        begun.set()
-        go_on.wait(PATIENCE_S)
-
-    model_server.script(Answer("OK", between_chunks=hold))
-    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
-    kernel.run("key = 'sk-canary-' + '0123456789'\n%llm_config api_key=$key")
-    kernel.run("%llm_config")
-    found = kernel.run(f"{THE_PANEL}\nprint(panel.trial.box.children[1].children[0].model_id)")
-    clicked = kernel.click(found.stdout.strip())
-    assert begun.wait(PATIENCE_S)
+    clicked = kernel.click(buttons["Test"])
+    assert holding.wait(PATIENCE_S)
     meanwhile = kernel.run("print('mine')")
-    go_on.set()
-    after = kernel.run(
-        "import time\nuntil_s = time.monotonic() + 20\n"
-        "while 'It works' not in panel.trial._steps.value and time.monotonic() < until_s:\n"
-        "    time.sleep(0.01)\n"
-        "print('It works' in panel.trial._steps.value)"
-    )
+    stopping = kernel.click(buttons["Stop"])
+    after = shown_in_test(kernel, "stopped")
     assert (meanwhile.stdout, after.stdout) == ("mine\n", "True\n")
     for ran in (meanwhile, after):
         kinds = {message["header"]["msg_type"] for message in ran.messages}
         assert kinds == {"status", "execute_input", "stream"}
-    assert clicked.contents("stream", "error", "display_data") == []
-    assert "sk-canary" not in clicked.everything + meanwhile.everything + after.everything
+    for ran in (clicked, stopping):
+        assert ran.contents("stream", "error", "display_data") == []
+    ended = (clicked, meanwhile, stopping, after)
+    assert "sk-canary" not in "".join(ran.everything for ran in ended)
 
 
-def test_a_test_can_be_stopped(kernel: Kernel, model_server: ModelServer) -> None:
-    """Stop ends it while the server is silent, and the panel says so."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold(_: int) -> None:
-        begun.set()
-        go_on.wait(PATIENCE_S)
-
-    model_server.script(Answer("OK and more", between_chunks=hold))
-    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
-    kernel.run("key = 'sk-canary-' + '0123456789'\n%llm_config api_key=$key")
-    kernel.run("%llm_config")
-    buttons = kernel.run(
-        f"{THE_PANEL}\nprint(*(b.model_id for b in panel.trial.box.children[1].children))"
-    ).stdout.split()
-    kernel.click(buttons[0])
-    assert begun.wait(PATIENCE_S)
-    kernel.click(buttons[1])
-    stopped = kernel.run(
-        "import time\nuntil_s = time.monotonic() + 20\n"
-        "while 'stopped' not in panel.trial._steps.value and time.monotonic() < until_s:\n"
-        "    time.sleep(0.01)\n"
-        "print('stopped' in panel.trial._steps.value)"
-    )
-    go_on.set()
-    assert stopped.stdout == "True\n"
-
-
-def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel) -> None:
+def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel, buttons: dict[str, str]) -> None:
     """Whenever the kernel lets it through, it has its effect, and none on the cell's output."""
-    kernel.run("%llm_config")
-    kernel.run(f"{THE_PANEL}\npanel.field('num_retries').control.value = '3'")
-    apply = kernel.run("print(panel.handover.box.children[1].children[0].model_id)").stdout.strip()
+    kernel.run("panel.field('num_retries').control.value = '3'")
     clicks: list[str] = []
 
     def click(message: dict[str, Any]) -> None:
         if message["header"]["msg_type"] == "stream" and not clicks:
-            clicks.append(kernel.send_click(apply))
+            clicks.append(kernel.send_click(buttons["Apply to this session"]))
 
     ran = kernel.run(
         "import time; print('begun', flush=True); time.sleep(0.3); print('ended')",
