@@ -95,6 +95,11 @@ class Driver:
     def test(self) -> None:
         """Press Test, and wait until the test is over."""
         self.press("Test")
+        self.wait()
+
+    @staticmethod
+    def wait() -> None:
+        """Wait until no test runs."""
         for thread in threading.enumerate():
             if thread.name == THREAD:
                 thread.join(PATIENCE_S)

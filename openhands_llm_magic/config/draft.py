@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
+from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.layers import SESSION
-from openhands_llm_magic.config.secret import MASK, Secret, masked
+from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import SettingError
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.config.setting import Value
+    from openhands_llm_magic.config.setting import Setting, Value
 
 
 class Draft:
@@ -52,16 +55,17 @@ class Draft:
         self._refused.pop(name, None)
         typed = isinstance(value, str) and setting.kind != "secret"
         if typed:
-            _require_openness(name, str(value))
+            self._require_openness(setting, str(value))
         try:
             new = setting.from_text(str(value)) if typed else setting.validate(value)
         except SettingError as error:
             self._refused[name] = str(error)
             raise
-        if new == getattr(self.settings.snapshot(), name):
-            self._edits.pop(name, None)
-        else:
-            self._edits[name] = new
+        self._edits[name] = new
+        # Where the file or the group is gone, nothing is in force that an edit could equal.
+        with contextlib.suppress(SettingError):
+            if new == getattr(self.settings.snapshot(), name):
+                del self._edits[name]
 
     def snapshot(self) -> Snapshot:
         """Give the settings as they would be.
@@ -92,10 +96,10 @@ class Draft:
         self.settings.set(**self._edits)
         self._edits.clear()
 
-    def can_be_put_back(self, name: str) -> bool:
-        """Whether `put_back` would change anything."""
+    def can_be_put_back(self, name: str, settings: Snapshot) -> bool:
+        """Whether `put_back` would change anything in these settings."""
         touched = name in self._edits or name in self._refused
-        return touched or self.settings.snapshot().origin(name) == SESSION
+        return touched or settings.origin(name) == SESSION
 
     def put_back(self, name: str) -> None:
         """Forget the edit of a setting, or where there is none, what the session set.
@@ -121,13 +125,31 @@ class Draft:
             if value.origin == SESSION and below[0].value == value.value:
                 self.settings.reset([name])
 
+    def _require_openness(self, setting: Setting, text: str) -> None:
+        """Refuse what may not stand in a field: a notebook can be saved with what stands in it."""
+        name = setting.name
+        if MASK in text:
+            raise SettingError(
+                f"{name} is shown without the key or password in it: write all of it anew, or set"
+                f" it in config.toml or {setting.variable}"
+            )
+        known: tuple[str, ...] = ()
+        with contextlib.suppress(SettingError):
+            known = self.snapshot().secrets()
+        long_enough = [key for key in known if len(key) >= SHORTEST_REAL_KEY]
+        if masked(text, long_enough) != text or _holds_key(setting, text):
+            raise SettingError(
+                f"{name} would be saved with the notebook, and this looks like a key or a password"
+                f" in it: set {name} in config.toml or {setting.variable}"
+            )
 
-def _require_openness(name: str, text: str) -> None:
-    """Refuse what may not stand in a field: a notebook can be saved with what stands in it."""
-    if MASK in text:
-        raise SettingError(f"{name} is shown without its key or password: write all of it anew")
-    if masked(text) != text:
-        raise SettingError(
-            f"{name} would be saved with the notebook, and this looks like a key or a password in"
-            f" it: set {name} in config.toml or {SETTINGS[name].variable}"
-        )
+
+def _holds_key(setting: Setting, text: str) -> bool:
+    """Tell whether a name in a dictionary, or in the query of an address, is that of a key."""
+    value: object = dict(parse_qsl(text.partition("?")[2]))
+    if setting.kind in ("list", "dict"):
+        try:
+            value = nested.parsed(text)
+        except ValueError:
+            return False
+    return any(nested.secrets_in(value))

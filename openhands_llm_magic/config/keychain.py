@@ -10,6 +10,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import Secret, masked
@@ -71,10 +72,15 @@ def kept(name: str) -> Secret | None:
 
 
 def name_for(settings: Snapshot) -> str:
-    """Name the provider that settings lead to, under which a key of it is kept."""
-    named = settings.custom_llm_provider
-    provider = provider_of(settings.model, settings.base_url, named)
-    return provider.name if provider else named or str(settings.model).partition("/")[0]
+    """Name the provider that settings lead to, and its server where it is not the provider's own.
+
+    A key kept for one server is so never given to another.
+    """
+    named, url = settings.custom_llm_provider, settings.base_url or ""
+    provider = provider_of(settings.model, url, named)
+    name = provider.name if provider else named or str(settings.model).partition("/")[0]
+    own = provider is not None and "base_url" not in provider.asks_for and provider.is_at(url)
+    return name if own or not url else f"{name} {urlsplit(url).netloc.rpartition('@')[2]}"
 
 
 def key_for(settings: Snapshot) -> Secret:

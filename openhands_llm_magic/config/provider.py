@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
 
@@ -42,6 +46,19 @@ class Provider:
     verified_models: tuple[str, ...] = ()
     other_prefixes: tuple[str, ...] = ()
     bare_names: tuple[str, ...] = ()
+
+    @property
+    def has_address(self) -> bool:
+        """Whether `base_url_form` is an address to use as it is, and no example."""
+        return "//your-" not in self.base_url_form and urlsplit(self.base_url_form).port != 0
+
+    def stand_in(self, name: str, env: Mapping[str, str]) -> str:
+        """Name the variable that is set and that LiteLLM takes a key from, or give ""."""
+        words = ("KEY", "TOKEN", "CREDENTIALS")
+        variables = [each for each in self.key_variables if any(word in each for word in words)]
+        if name.upper() in variables:
+            variables = [name.upper()]
+        return next((each for each in variables if env.get(each)), "")
 
     @property
     def names_are_own(self) -> bool:

@@ -173,7 +173,7 @@ def outside_layers(
         SettingError: There is no such group.
     """
     named_by = "" if config_file or not env.get(FILE_VARIABLE) else FILE_VARIABLE
-    path = config_file or find_config_file(Path.cwd(), absolute("~"), env)
+    path = config_file or find_config_file(_here(), absolute("~"), env)
     if path is None:
         if group is not None:
             raise SettingError(f"there is no group {group!r}: no config.toml was found")
@@ -213,4 +213,12 @@ def load_settings(
 def absolute(path: str | os.PathLike[str]) -> Path:
     """Write a path so that it stays the same when the working directory changes."""
     # Path.expanduser raises where there is no home, as for a container's unknown user.
-    return Path.cwd() / os.path.expanduser(path)  # noqa: PTH111 - see above
+    return _here() / os.path.expanduser(path)  # noqa: PTH111 - see above
+
+
+def _here() -> Path:
+    """Give the working directory, or the root where it has been deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.sep)

@@ -19,7 +19,7 @@ SHORTEST_REAL_KEY = 12
 
 # What well-known providers' keys look like, for one that stands where no key belongs.
 _KEY_SHAPE = re.compile(
-    r"\b(?:(?:sk|gsk|xai|hf|pplx|nvapi|tgp|csk)[-_][\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
+    r"\b(?:(?:(?:sk|gsk|xai|pplx|nvapi|tgp|csk)[-_]|hf_)[\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
 )
 
 # A password may hold an @, so the last one before the path ends it (as `urlsplit` has it).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
@@ -138,6 +139,8 @@ class Setting:
             SettingError: The text is not such a value.
         """
         text = text.strip()
+        if self.kind in ("int", "float"):
+            text = unicodedata.normalize("NFKC", text)  # full-width digits of input methods
         if self.optional and text.lower() in ("", "none"):
             return None
         value = self.from_toml(self._parsed(text) if self.kind in ("list", "dict") else text)

@@ -52,7 +52,7 @@ _DECLARATIONS = (
         topic="basic",
         kind="secret",
         default=None,
-        help="The provider's API key; it is never shown.",
+        help="The provider's API key; it is masked wherever it would show.",
         sent_as="api_key",
     ),
     Setting(

@@ -81,17 +81,11 @@ class Trial:
         self._builder = ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
-        self._ended = False
 
     @property
     def reply(self) -> Reply:
         """What came of the prompt, as far as it is known."""
         return self._builder.reply
-
-    @property
-    def ended(self) -> bool:
-        """Whether `run` is over."""
-        return self._ended
 
     def stop(self) -> None:
         """End `run`, from another thread; it then soon yields `Failed` with `Stopped`.
@@ -105,13 +99,6 @@ class Trial:
 
         The last item is `Done` or `Failed`. Nothing is printed or logged.
         """
-        try:
-            yield from self._told_items()
-        finally:
-            self._ended = True
-
-    def _told_items(self) -> Generator[Step | Event]:
-        """Give the items, the failure last if there is one."""
         try:
             with contextlib.closing(self._items()) as items:
                 self._stopper.check()
@@ -156,8 +143,8 @@ class Trial:
             yield Step("key", "skipped")
         else:
             yield self._begin("key")
-            variables = _key_variables(self._provider)
-            raise self._told(errors.AuthenticationError("no key"), variables)
+            no_key = errors.AuthenticationError("no key")
+            raise self._told(no_key, self._provider.key_variables)
 
     def _address(self) -> Iterator[Step]:
         """Look up the name of the server, unless a proxy does that."""
@@ -245,16 +232,7 @@ def _origin(settings: Snapshot, name: str, provider: Provider | None) -> str:
     """Name the origin of a secret setting, or else the variable that stands in for it, or ""."""
     if getattr(settings, name):
         return str(settings.origin(name))
-    variables = _key_variables(provider) if provider else []
-    if name.upper() in variables:
-        variables = [name.upper()]
-    return next((variable for variable in variables if os.environ.get(variable)), "")
-
-
-def _key_variables(provider: Provider) -> list[str]:
-    """Name the variables that LiteLLM takes a key from, without those for a region or project."""
-    words = ("KEY", "TOKEN", "CREDENTIALS")
-    return [name for name in provider.key_variables if any(word in name for word in words)]
+    return provider.stand_in(name, os.environ) if provider else ""
 
 
 def _host(settings: Snapshot, provider: Provider | None) -> str | None:

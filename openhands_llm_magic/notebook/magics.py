@@ -88,6 +88,7 @@ class LLMMagics(Magics):
 
         self._refresh_panel()
         if self._panel is None or self._panel.closed:
+            self.close()  # what is left of it
             say = language.Language(language.preferred())
             self._panel = Panel(self._settings, say, self._clock)
         publish_display_data(self._panel.bundle(watched=surface(self.shell) == "live"))

@@ -58,6 +58,7 @@ class TrialLog:
         """Take in the next event."""
         match event:
             case Step():
+                self._begin_again(event)
                 self._steps[event.name] = event
                 self._wait = ""
             case Waiting(retrying, remaining_s):
@@ -65,8 +66,16 @@ class TrialLog:
             case _:
                 pass
 
+    def _begin_again(self, step: Step) -> None:
+        """Forget what came after a step that begins once more."""
+        if step.state == "running" and step.name in self._steps:
+            names = list(self._steps)
+            for name in names[names.index(step.name) + 1 :]:
+                del self._steps[name]
+
     def end(self, reply: Reply) -> None:
         """Add what came of it."""
+        self._wait = ""
         kind = 'role="status" class="llm-good"' if reply.error is None else ERROR
         self._ended = f"<div {kind}>{escape(end_words(reply, self._say))}</div>"
 
@@ -92,9 +101,16 @@ def step_words(step: Step, say: Language) -> list[str]:
 def end_words(reply: Reply, say: Language) -> str:
     """Say what came of a test: that it works and what it cost, or what to change."""
     if reply.error is not None:
-        return f"{say(reply.error.label)}: {reply.error}"
-    answer = " ".join(reply.text.split())[:MOST_SHOWN]
+        label = say(reply.error.label)
+        # The error's own line is in English: it says the label in a sentence.
+        return str(reply.error) if label == reply.error.label else f"{label}: {reply.error}"
+    answer = " ".join(reply.text.split())
+    if len(answer) > MOST_SHOWN:
+        answer = answer[:MOST_SHOWN] + "…"
     told = [say("It works."), say("Answer: {text}", text=answer)]
+    if reply.waits:
+        waited = "waited {seconds} s, {count} retries"
+        told.append(say(waited, seconds=f"{reply.waited_s:.0f}", count=len(reply.waits)))
     if reply.usage:
         told.append(say("{count} tokens", count=reply.usage.total_tokens))
     cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
@@ -106,7 +122,9 @@ def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
     """Write a wait as it is counted down."""
     fault = retrying.caused_by
     label = say(fault.label) + (f" ({fault.status})" if fault.status else "")
-    return say(
+    said = " ".join(str(fault).split())
+    said = said if len(said) <= MOST_SHOWN else said[:MOST_SHOWN] + "…"
+    told = say(
         "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
         fault=label,
         retry=retrying.retry,
@@ -114,3 +132,4 @@ def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
         seconds=math.ceil(remaining_s),
         set_by=say(SET_BY[retrying.set_by]),
     )
+    return f"{told} ({said})"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.lab import DARK, LIGHT, Notebook
+from playwright.sync_api import expect
 
 from openhands_llm_magic.config.providers import PROVIDERS
 
@@ -52,10 +54,12 @@ def press(notebook: Notebook, name: str) -> None:
 
 
 def choose(notebook: Notebook, provider: str) -> None:
-    """Choose a provider, and wait until the panel has its guide."""
+    """Choose a provider, and wait until the panel has its guide and a model of it."""
     entry = PROVIDERS[provider]
     panel(notebook).get_by_label("Provider", exact=True).select_option(label=entry.title)
     panel(notebook).get_by_text(entry.guide).wait_for()
+    model = panel(notebook).get_by_label("Model", exact=True)
+    expect(model).to_have_value(re.compile(f"^{entry.prefix}"))
 
 
 def restart(notebook: Notebook) -> None:
@@ -79,7 +83,7 @@ def test_a_typed_key_is_in_no_file(opened: OpenPanel, save_widget_state: bool) -
     assert made.lab.files_with(KEY) == []
     field.press("Enter")
     assert field.input_value() == ""
-    panel(made).get_by_text("edited, not applied yet").first.wait_for()
+    panel(made).get_by_text("set here, not applied yet").wait_for()
     made.save()
     press(made, "Apply to this session")
     panel(made).get_by_text("set, from this session").wait_for()
@@ -130,7 +134,7 @@ def test_waits_are_counted_down_and_a_test_can_be_stopped(opened: OpenPanel) -> 
         "before => !document.querySelector('.llm-panel').innerText.includes(before)", arg=before
     )
     press(made, "Stop")
-    panel(made).get_by_text("stopped:").wait_for()
+    panel(made).get_by_text("stopped before").wait_for()
     assert made.errors == []
 
 
@@ -153,10 +157,10 @@ FOCUSED = """() => {
 }"""
 
 
-def tab_to(page: Page, label: str) -> None:
+def tab_to(page: Page, label: str, key: str = "Tab") -> None:
     """Press Tab until a control has the focus; each on the way shows that it has it."""
     for _ in range(40):
-        page.keyboard.press("Tab")
+        page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
         assert focused is None or focused[1], f"no visible focus: {focused[0]}"
         if focused and focused[0] == label:
@@ -168,21 +172,23 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     """From the provider to the saved file, without a pointer."""
     made = opened()
     page = made.page
-    tab_to(page, "Provider")
-    page.keyboard.type("Practice")
-    panel(made).get_by_text(PROVIDERS["practice"].guide).wait_for()
-    tab_to(page, "Model")
-    page.keyboard.press("Control+A")
-    page.keyboard.type("practice/rate-limited")
     tab_to(page, "API key")
     page.keyboard.type(KEY)
     page.keyboard.press("Enter")
+    panel(made).get_by_text("set here, not applied yet").wait_for()
+    tab_to(page, "Provider", "Shift+Tab")
+    page.keyboard.type("Practice")
+    model = panel(made).get_by_label("Model", exact=True)
+    expect(model).to_have_value("practice/echo")
+    tab_to(page, "Model")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("practice/rate-limited")
     tab_to(page, "Test")
     page.keyboard.press("Enter")
     panel(made).get_by_text("a rate limit (429)").wait_for()
     tab_to(page, "Stop")
     page.keyboard.press("Space")
-    panel(made).get_by_text("stopped:").wait_for()
+    panel(made).get_by_text("stopped before").wait_for()
     tab_to(page, "Number of retries")
     page.keyboard.press("Control+A")
     page.keyboard.type("2")

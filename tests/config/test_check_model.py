@@ -143,6 +143,25 @@ def test_the_host_of_docker() -> None:
     assert problems(text, in_docker=True) == []
 
 
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [
+        ({}, ["LLM_MODEL: vLLM on this machine asks for a base_url. Set it, as in"]),
+        ({"LLM_BASE_URL": "http://localhost:8000/v1"}, []),
+        ({"HOSTED_VLLM_API_BASE": "http://localhost:8000/v1"}, []),
+    ],
+)
+def test_a_server_of_ones_own_without_an_address(env: dict[str, str], found: list[str]) -> None:
+    """LiteLLM's own variable for it will do."""
+    told = problems("", {"LLM_MODEL": "hosted_vllm/x", **env})
+    assert [line.partition(" 'http")[0] for line in told] == found
+
+
+def test_a_prefix_alone_is_no_model() -> None:
+    [told] = problems('[llm]\nmodel = "mistral/"\n')
+    assert "has no name after its provider" in told
+
+
 def test_azure_without_a_version() -> None:
     """As in OpenHands, a config file gets one and the environment does not."""
     assert notes('[llm]\nmodel = "azure/x"\nnum_retries = 0') == [
@@ -155,14 +174,13 @@ def test_azure_without_a_version() -> None:
         "Azure asks for an api_version. {}. "
         "OpenHands adds one only for a model azure/... in a config file."
     )
-    assert problems("", {"LLM_MODEL": "azure/x"}) == [
-        "LLM_MODEL: " + missing.format("Set LLM_API_VERSION")
-    ]
+    env = {"LLM_MODEL": "azure/x", "AZURE_API_BASE": "https://x"}
+    assert problems("", env) == ["LLM_MODEL: " + missing.format("Set LLM_API_VERSION")]
     assert problems('[llm]\nmodel = "x"\ncustom_llm_provider = "azure"') == [
         "config.toml line 2: " + missing.format("Write api_version beside it")
     ]
-    assert problems("", {"LLM_MODEL": "azure/x", "LLM_API_VERSION": "2024-10-21"}) == []
-    assert problems("", {"LLM_MODEL": "azure/x", "AZURE_API_VERSION": "2024-10-21"}) == []
+    assert problems("", {**env, "LLM_API_VERSION": "2024-10-21"}) == []
+    assert problems("", {**env, "AZURE_API_VERSION": "2024-10-21"}) == []
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_an_edit_to_what_is_in_force_is_none(draft: Draft) -> None:
     draft.edit("temperature", "0.7")
     draft.edit("temperature", "0.5")
     assert draft.edits == {}
-    assert not draft.can_be_put_back("temperature")
+    assert not draft.can_be_put_back("temperature", draft.snapshot())
 
 
 @pytest.mark.parametrize("text", ["warm", "3", "-1", "nan", "0.1, 0.2"])
@@ -65,16 +65,16 @@ def test_an_edit_is_put_back_first_then_what_the_session_set(draft: Draft) -> No
     draft.edit("temperature", "0.9")
     draft.put_back("temperature")
     assert (draft.snapshot().temperature, draft.snapshot().origin("temperature")) == (0.7, SESSION)
-    assert draft.can_be_put_back("temperature")
+    assert draft.can_be_put_back("temperature", draft.snapshot())
     draft.put_back("temperature")
     assert str(draft.snapshot().origin("temperature")) == "config.toml line 3"
-    assert not draft.can_be_put_back("temperature")
+    assert not draft.can_be_put_back("temperature", draft.snapshot())
 
 
 def test_what_was_refused_can_be_put_back(draft: Draft) -> None:
     with pytest.raises(SettingError):
         draft.edit("num_retries", "many")
-    assert draft.can_be_put_back("num_retries")
+    assert draft.can_be_put_back("num_retries", draft.snapshot())
     draft.put_back("num_retries")
     assert draft.require_valid().num_retries == 4
 
@@ -103,6 +103,41 @@ def test_a_key_in_an_open_field_is_refused(draft: Draft, name: str, text: str) -
         draft.edit(name, text)
     assert text not in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("completion_kwargs", "{'extra_headers': {'Authorization': 'Bearer gw-0123456789ab'}}"),
+        ("model", "0123456789abcdef0123456789abcdef"),
+        ("num_retries", "0123456789abcdef0123456789abcdef"),
+        ("base_url", "https://gateway.example/v1?api-key=mine"),
+    ],
+)
+def test_a_key_of_any_shape_is_refused_where_it_is_known(
+    draft: Draft, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    """By the names around it, or because it is the session's own."""
+    monkeypatch.setenv("LLM_API_KEY", "0123456789abcdef0123456789abcdef")
+    with pytest.raises(SettingError, match="would be saved with the notebook"):
+        draft.edit(name, text)
+    assert (dict(draft.edits), dict(draft.refused)) == ({}, {})
+
+
+def test_a_models_name_is_no_key(draft: Draft) -> None:
+    draft.edit("model", "huggingface/hf-internal-testing/tiny")
+    assert draft.snapshot().model == "huggingface/hf-internal-testing/tiny"
+
+
+def test_an_edit_is_kept_while_the_group_is_gone(draft: Draft, tmp_path: Path) -> None:
+    """Nothing is lost; it shows again when the group is there or another is chosen."""
+    file = tmp_path / "config.toml"
+    file.write_text("[llm.quick]\nnum_retries = 1\n")
+    draft.settings.use_group("quick")
+    file.write_text("[llm]\n")
+    draft.edit("num_retries", "9")
+    draft.settings.use_group(None)
+    assert draft.snapshot().num_retries == 9
 
 
 def test_a_masked_value_is_not_taken_for_one(draft: Draft) -> None:

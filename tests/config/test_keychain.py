@@ -15,6 +15,7 @@ from keyring.backends import fail, null
 from keyring.errors import KeyringLocked
 
 from openhands_llm_magic.config import keychain
+from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import KeychainError
 
@@ -141,3 +142,22 @@ def test_it_is_imported_on_use_and_prints_nothing() -> None:
     )
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"model": "mistral/x"}, "mistral"),
+        ({"model": "mistral/x", "base_url": "https://api.mistral.ai/v1"}, "mistral"),
+        ({"model": "mistral/x", "base_url": "https://a.example/v1"}, "mistral a.example"),
+        (
+            {"model": "openai/x", "base_url": "https://a.example:8/v1"},
+            "openai_compatible a.example:8",
+        ),
+        ({"model": "azure/x", "base_url": "https://u:p@a.example"}, "azure a.example"),
+        ({"model": "cerebras/x"}, "cerebras"),
+    ],
+)
+def test_each_server_has_a_key_of_its_own(values: dict[str, str], name: str) -> None:
+    """One kept for a server is never taken for another."""
+    assert keychain.name_for(load_settings(env={}).with_overrides(values)) == name

@@ -215,3 +215,14 @@ def test_reading_a_config_is_fast() -> None:
 
 def test_layers_are_empty_unless_filled() -> None:
     assert isinstance(resolve([Layer("x")]), Snapshot)
+
+
+def test_without_a_working_folder_there_are_settings_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program can delete it at any time."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load_settings(env={"LLM_MODEL": "openai/m"}).model == "openai/m"

@@ -230,3 +230,8 @@ def test_the_systems_clock_is_real() -> None:
     before_s = SystemClock.now()
     SystemClock.sleep(0.001)
     assert SystemClock.now() > before_s
+
+
+def test_no_wait_stays_none_whatever_it_is_multiplied_by() -> None:
+    policy = RetryPolicy(min_wait_s=0, max_wait_s=30, multiplier=1e200)
+    assert [policy.wait_before_s(retry) for retry in (1, 2, 3)] == [0, 0, 0]

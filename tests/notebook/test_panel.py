@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import ipywidgets
 import pytest
 from model_server import Answer, Refuse
-from panel_driver import Driver
+from panel_driver import PATIENCE_S, Driver
 
-from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def test_a_test_counts_down_waits_and_says_what_to_change(
         words = f"a rate limit (429): retry 1 of 4 in {second} s, as the server asks"
         assert any(words in text for text in seen)
     assert sum(clock.sleeps_s) == 3
-    assert "key refused: the provider refused the key (401" in at_server.text
+    assert "the provider refused the key (401" in at_server.text
     assert "Set another api_key" in at_server.text
     assert model_server.count == 2
 
@@ -267,6 +268,156 @@ def test_another_provider_is_named_by_its_model() -> None:
     driver.choose("Another provider")
     assert "as in cerebras/llama3.1-8b" in driver.text
     assert driver.control("Provider").value == "anthropic"
+
+
+@pytest.mark.parametrize("after", PROVIDERS.values(), ids=PROVIDERS)
+@pytest.mark.parametrize("before", ["openai", "openai_compatible", "azure", "practice"])
+def test_a_prompt_goes_to_the_provider_that_is_shown(before: str, after: Provider) -> None:
+    """Or nowhere, until the address is given that tells it apart."""
+    driver = Driver()
+    driver.choose(PROVIDERS[before].title)
+    driver.choose(after.title)
+    settings = driver.panel.draft.snapshot()
+    shown = driver.control("Provider").value
+    assert shown == after.name
+    led_to = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
+    if led_to is not after:
+        assert "Write the base URL: without it, prompts and the key go to OpenAI." in driver.text
+        for button in ("Test", "Apply to this session", "Copy docker flags"):
+            driver.press(button)
+        assert driver.settings.snapshot().origin("model").kind == "default"
+        driver.type("Base URL", "https://gateway.example/v1")
+        driver.press("Apply to this session")
+        assert driver.settings.snapshot().base_url == "https://gateway.example/v1"
+        assert driver.control("Provider").value == after.name
+
+
+def test_what_was_typed_for_one_provider_does_not_go_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither its key nor the fields that are no longer shown; of other keys it is said."""
+    driver = Driver()
+    driver.choose("Azure OpenAI")
+    driver.type("API version", "2024-06-01")
+    driver.key(KEY)
+    driver.choose("Mistral")
+    settings = driver.panel.draft.snapshot()
+    assert (settings.api_key, settings.api_version) == (None, None)
+    assert "The key that was typed for Azure OpenAI was taken away." in driver.text
+    monkeypatch.setenv("LLM_API_KEY", KEY)
+    driver.choose("Groq")
+    assert "The API key is still the one from LLM_API_KEY. Is it a key of Groq?" in driver.text
+
+
+def test_what_leads_elsewhere_is_shown_as_that(tmp_path: Path) -> None:
+    """A choice ends where an address, a provider's name or a group says otherwise."""
+    (tmp_path / "config.toml").write_text(
+        '[llm.local]\nmodel = "openai/m"\nbase_url = "http://localhost:30000/v1"\n'
+    )
+    driver = Driver()
+    driver.choose("OpenAI")
+    driver.panel.field("custom_llm_provider").control.value = "mistral"
+    assert driver.control("Provider").value == "mistral"
+    driver.panel.field("custom_llm_provider").control.value = ""
+    for name in ("model", "custom_llm_provider"):
+        driver.panel.draft.put_back(name)
+    driver.type("Group", "local")
+    assert driver.control("Provider").value == "sglang"
+
+
+def test_a_file_that_changed_since_is_not_overwritten(at_server: Driver, tmp_path: Path) -> None:
+    """What is written is what was shown."""
+    file = tmp_path / "config.toml"
+    file.write_text("[llm]\n")
+    at_server.press("Save to config.toml …")
+    file.write_text('[llm]\nmodel = "openai/y"\n')
+    at_server.press("Write the file")
+    assert "The file has changed meanwhile." in at_server.text
+    assert '-model = "openai/y"' in at_server.text
+    assert file.read_text() == '[llm]\nmodel = "openai/y"\n'
+    at_server.press("Write the file")
+    assert 'model = "openai/gpt-4o"' in file.read_text()
+
+
+def test_a_new_group_says_that_the_variables_key_is_not_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLM_API_KEY", KEY)
+    driver = Driver()
+    driver.type("New group", "mine")
+    driver.press("Duplicate")
+    driver.press("Write the file")
+    assert "The group has no key: it takes none from the environment." in driver.text
+
+
+def test_a_created_group_has_the_files_values(tmp_path: Path) -> None:
+    """Not those of the session or of variables."""
+    (tmp_path / "config.toml").write_text('[llm]\nmodel = "openai/a"\n')
+    driver = Driver()
+    driver.settings.change({"model": "openai/b"})
+    driver.type("New group", "mine")
+    driver.press("Create")
+    assert "openai/b" not in driver.text.split("This would change")[1]
+
+
+def test_a_refused_field_shows_also_when_the_rest_is_folded() -> None:
+    driver = Driver()
+    driver.type("Advanced settings", True)
+    driver.type("Temperature", "9")
+    driver.type("Advanced settings", False)
+    assert "Temperature" in driver.labels
+    driver.press("Put back Temperature")
+    assert "Temperature" not in driver.labels
+
+
+def test_what_is_not_applied_yet_is_listed() -> None:
+    driver = Driver()
+    driver.type("Number of retries", "\N{FULLWIDTH DIGIT THREE}")  # of input methods
+    assert "Not applied yet: Number of retries" in driver.text
+    driver.press("Apply to this session")
+    assert "Not applied yet" not in driver.text
+    assert driver.settings.snapshot().num_retries == 3
+
+
+def test_a_number_of_hundreds_of_digits_is_no_error() -> None:
+    driver = Driver()
+    driver.type("First wait (s)", "1" + "0" * 400)
+    assert "30 s, 30 s, 30 s, 30 s: gives up after 120 s" in driver.text
+
+
+def test_an_edit_during_a_test_ends_it(at_server: Driver, model_server: ModelServer) -> None:
+    """What comes of it would be about other settings."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: int) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
+
+    model_server.script(Answer("OK and more", between_chunks=hold))
+    at_server.press("Test")
+    assert begun.wait(PATIENCE_S)
+    at_server.type("Number of retries", "3")
+    go_on.set()
+    at_server.wait()
+    assert "It works." not in at_server.text
+    assert "First token" not in at_server.text
+
+
+def test_closing_takes_every_widget_away() -> None:
+    alive = ipywidgets.widgets.widget._instances
+    before = set(alive)
+    driver = Driver()
+    driver.type("Advanced settings", True)
+    driver.panel.close()
+    assert driver.panel.closed
+    assert set(alive) - before == set()
+
+
+def test_a_pasted_document_is_no_key() -> None:
+    driver = Driver()
+    driver.key("x" * 20_000)
+    assert "This is too long for a key." in driver.text
+    assert driver.panel.draft.snapshot().api_key is None
 
 
 def test_saving_shows_the_change_first(at_server: Driver, tmp_path: Path) -> None:

@@ -162,6 +162,23 @@ def v1_in_base_url(case: Case) -> Iterator[Finding]:
     )
 
 
+def no_base_url(case: Case) -> Iterator[Finding]:
+    """A provider whose server is one's own, without its address."""
+    provider = provider_of(case.settings.model)
+    if provider is None or "base_url" not in provider.asks_for or case.settings.base_url:
+        return
+    stem = provider.prefix.removesuffix("/").upper()
+    names = (f"{stem}_API_BASE", f"{stem}_BASE_URL")  # where LiteLLM looks for one
+    if not any(case.subject.env.get(name) for name in names):
+        yield Finding(
+            case.settings.origin("model"),
+            f"{provider.title} asks for a base_url",
+            f"Set it, as in {quoted(provider.base_url_form)}",
+            "OpenHands would fail at the first prompt",
+            "warning",
+        )
+
+
 def bad_address(case: Case) -> Iterator[Finding]:
     """An address that is none."""
     for name in ADDRESSES:
@@ -241,6 +258,7 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_name,
     gemini_on_vertex,
     v1_in_base_url,
+    no_base_url,
     bad_address,
     docker_host,
     azure_version,

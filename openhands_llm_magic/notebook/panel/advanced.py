@@ -41,13 +41,11 @@ class Advanced(Section):
         self._elsewhere = elsewhere
         self._titles: dict[str, Any] = {}
         say = bench.say
-        self._toggle = ipywidgets.ToggleButton(
-            description=say("Advanced settings"), layout=bench.layout
-        )
-        self._search = ipywidgets.Text(
+        self._toggle = bench.make(ipywidgets.ToggleButton, description=say("Advanced settings"))
+        self._search = bench.make(
+            ipywidgets.Text,
             description=say("Search"),
             placeholder=say("a name, a variable, or a word"),
-            layout=bench.layout,
         )
         self._toggle.observe(self._changed, "value")
         self._search.observe(self._changed, "value")
@@ -60,9 +58,15 @@ class Advanced(Section):
         """Show the fields that the search finds."""
         opened = self._toggle.value
         show_if(self._search, opened)
-        shown = tuple(self._widgets()) if opened else ()
+        shown = tuple(self._widgets() if opened else self._refused())
         if self._found.children != shown:
             self._found.children = shown
+
+    def _refused(self) -> list[Any]:
+        """Give the fields that are to be corrected, which show also when the rest is folded."""
+        elsewhere = {*RETRIES, *self._elsewhere()}
+        refused = self._bench.draft.refused
+        return [self._field(name).box for name in refused if name not in elsewhere]
 
     def _widgets(self) -> list[Any]:
         taken = {*RETRIES, *self._elsewhere()}

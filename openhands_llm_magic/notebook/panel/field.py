@@ -63,7 +63,7 @@ class Field:
             self._note.value = error_html(self.setting, problem, say)
         else:
             self._note.value = note_html(self.setting, settings, say)
-        show_if(self._back, draft.can_be_put_back(name))
+        show_if(self._back, draft.can_be_put_back(name, settings))
         show_if(self._clear, getattr(settings, name))
 
     def offer(self, values: Sequence[str]) -> None:
@@ -71,26 +71,30 @@ class Field:
         if self.control.options != tuple(values):
             self.control.options = values
 
+    def hint(self, example: str) -> None:
+        """Show an example while nothing stands in the control."""
+        self.control.placeholder = example
+
     def _made(self) -> Any:
         setting, bench = self.setting, self._bench
         if setting.kind == "secret":
             return self._secret_field()
-        options = {"description": bench.say(setting.title), "layout": bench.layout}
+        options: dict[str, Any] = {"description": bench.say(setting.title)}
         if setting.kind == "bool" and not setting.optional:
-            control = ipywidgets.Checkbox(indent=False, **options)
+            control = bench.make(ipywidgets.Checkbox, indent=False, **options)
         elif setting.kind == "bool":
             words = {"not set": "", "yes": "true", "no": "false"}
             choices = [(bench.say(word), value) for word, value in words.items()]
-            control = ipywidgets.Dropdown(options=choices, **options)
+            control = bench.make(ipywidgets.Dropdown, options=choices, **options)
         else:
             options["placeholder"] = takes_words(setting, bench.say)
             options["continuous_update"] = setting.topic == _LIVE_TOPIC
             if setting.kind in ("list", "dict"):
-                control = ipywidgets.Textarea(rows=2, **options)
+                control = bench.make(ipywidgets.Textarea, rows=2, **options)
             elif setting.choices or setting.name == "model":
-                control = ipywidgets.Combobox(options=setting.choices, **options)
+                control = bench.make(ipywidgets.Combobox, options=setting.choices, **options)
             else:
-                control = ipywidgets.Text(**options)
+                control = bench.make(ipywidgets.Text, **options)
         control.observe(self._edited, "value")
         return control
 
@@ -112,10 +116,13 @@ class Field:
 
         say = self._bench.say
         texts = {"show_text": "Show", "hide_text": "Hide", "set_text": "Set"}
-        return SecretField(
-            label=say(self.setting.title),
-            on_secret=self._edit,
-            texts={trait: say(text) for trait, text in texts.items()},
+        return self._bench.keep(
+            SecretField(
+                label=say(self.setting.title),
+                on_secret=self._edit,
+                on_refused=self._refuse,
+                texts={trait: say(text) for trait, text in texts.items()},
+            )
         )
 
     def _show(self, settings: Snapshot) -> None:
@@ -139,9 +146,16 @@ class Field:
             return False
 
     def _edited(self, change: Mapping[str, Any]) -> None:
-        if not self._shows_itself:
-            new = change["new"]
-            self._edit(str(new).lower() if isinstance(new, bool) else new)
+        with self._bench.lock:
+            if not self._shows_itself:
+                new = change["new"]
+                self._edit(str(new).lower() if isinstance(new, bool) else new)
+
+    def _refuse(self) -> None:
+        def refuse() -> None:
+            raise SettingError(self._bench.say("This is too long for a key."))
+
+        self._bench.run(refuse, self._tell)
 
     def _edit(self, value: str | Secret | None) -> None:
         draft, name = self._bench.draft, self.setting.name

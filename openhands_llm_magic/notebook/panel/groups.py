@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from openhands_llm_magic.config.resolve import BASE_GROUP
+from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
 from openhands_llm_magic.errors import SettingError
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,13 +33,16 @@ class Groups(Section):
         self._save_as = save_as
         self._shows_itself = False
         say = bench.say
-        self._chosen = ipywidgets.Dropdown(description=say("Group"), layout=bench.layout)
-        self._chosen.observe(self._choose, "value")
-        self._name = ipywidgets.Text(
-            description=say("New group"), placeholder=say("its name"), layout=bench.layout
+        self._chosen = bench.make(
+            ipywidgets.Dropdown, description=say("Group"), tooltip=say("It is in use at once")
         )
-        self._message = Message(bench)
-        tell = self._message.tell
+        self._chosen.observe(self._choose, "value")
+        self._name = bench.make(
+            ipywidgets.Text, description=say("New group"), placeholder=say("its name")
+        )
+        self._message = bench.message()
+        self._problem = bench.message()
+        tell = self._problem.tell
         buttons = [
             bench.button(
                 "Create", self._create, tell, tip=say("Create it with the values of [llm]")
@@ -48,27 +51,39 @@ class Groups(Section):
                 "Duplicate", self._duplicate, tell, tip=say("Create it with the values shown here")
             ),
         ]
-        self.box = bench.box([self._chosen])
-        self.new = bench.box([bench.box([self._name, *buttons], "llm-row"), self._message.widget])
+        self.box = bench.box([self._chosen, self._message.widget])
+        self.new = bench.box([bench.box([self._name, *buttons], "llm-row"), self._problem.widget])
 
     def refresh(self, settings: Snapshot) -> None:
         """Show the groups that the file has now, if there are any."""
-        groups = self._bench.draft.settings.groups
+        groups = self._names()
         show_if(self.box, groups)
         options = [("[llm]", BASE_GROUP), *((f"[llm.{name}]", name) for name in groups)]
         self._shows_itself = True
-        if self._chosen.options != tuple(options):
-            self._chosen.options = options
-        self._chosen.value = settings.group or BASE_GROUP
-        self._shows_itself = False
+        try:
+            if self._chosen.options != tuple(options):
+                self._chosen.options = options
+            self._chosen.value = settings.group or BASE_GROUP
+        finally:
+            self._shows_itself = False
+
+    def _names(self) -> list[str]:
+        groups = self._bench.draft.settings.groups
+        return [name for name in groups if name != BASE_GROUP]  # OpenHands never reads [llm.llm]
 
     def _choose(self, change: Mapping[str, Any]) -> None:
-        if not self._shows_itself:
-            use_group = self._bench.draft.settings.use_group
-            self._bench.run(lambda: use_group(change["new"]), self._message.tell)
+        with self._bench.lock:
+            if not self._shows_itself:
+                self._bench.run(lambda: self._use(change["new"]), self._message.tell)
+
+    def _use(self, name: str) -> None:
+        self._bench.draft.settings.use_group(name)
+        group = "[llm]" if name == BASE_GROUP else f"[llm.{name}]"
+        self._message.note(self._bench.say("{group} is in use in this session.", group=group))
 
     def _create(self) -> None:
-        self._make(self._bench.draft.settings.snapshot(group=BASE_GROUP))
+        file = self._bench.draft.settings.snapshot(group=BASE_GROUP).config_file
+        self._make(load_settings(file, env={}) if file else resolve([]))
 
     def _duplicate(self) -> None:
         self._make(self._bench.settings())
@@ -77,8 +92,8 @@ class Groups(Section):
         name, say = self._name.value.strip(), self._bench.say
         if not name:
             raise SettingError(say("write the name of the new group first"))
-        if name == BASE_GROUP or name in self._bench.draft.settings.groups:
+        if name == BASE_GROUP or name in self._names():
             raise SettingError(say("there is a group {name} already: choose it", name=name))
-        self._message.note("")
+        self._problem.note("")
         self._save_as(settings, name)
         self._name.value = ""

@@ -10,14 +10,18 @@ import ipywidgets
 
 from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.notebook.panel.front_end import FrontEnd
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, show_if, values_of
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.notebook.panel.parts import Message
 
 FORMS = {"docker": "Copy docker flags", "shell": "Copy shell exports"}
 """The forms that can be copied, with the texts of their buttons."""
@@ -33,11 +37,12 @@ class HandOver(Section):
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
         self._shown_for: dict[str, object] | None = None
-        self._message = Message(bench)
-        self._front_end = FrontEnd(self._copied)
+        self._message = bench.message()
+        self._front_end = bench.keep(FrontEnd(self._copied))
         say, tell = bench.say, self._message.tell
+        self._pending = bench.html("llm-pending")
         self._saving = Saving(bench, self._message, self._close)
-        self._text = ipywidgets.Textarea(description=say("To copy"), rows=6, layout=bench.layout)
+        self._text = bench.make(ipywidgets.Textarea, description=say("To copy"), rows=6)
         buttons = [
             bench.button("Apply to this session", self._apply, tell, style="primary"),
             bench.button("Save to config.toml …", self._save, tell),
@@ -49,6 +54,7 @@ class HandOver(Section):
         self.box = bench.box(
             [
                 bench.heading("Save and hand over"),
+                self._pending,
                 bench.box(buttons, "llm-row"),
                 self._message.widget,
                 self._saving.box,
@@ -64,6 +70,9 @@ class HandOver(Section):
         if self._shown_for not in (None, values):
             self._close()
         self._shown_for = values
+        say = self._bench.say
+        edited = say(", ").join(say(SETTINGS[name].title) for name in self._bench.draft.edits)
+        self._pending.value = escape(say("Not applied yet: {fields}", fields=edited)) * bool(edited)
 
     def save_as(self, settings: Snapshot, group: str) -> None:
         """Offer to save settings as a new group."""
@@ -116,12 +125,13 @@ class Saving:
         self._begin = begin
         self._settings: Snapshot | None = None
         self._group: str | None = None
+        self._shown: save.Saved | None = None
         say, tell = bench.say, message.tell
         self._diff = bench.html("llm-diff")
-        self._with_key = ipywidgets.Checkbox(
+        self._with_key = bench.make(
+            ipywidgets.Checkbox,
             description=say("Write the key, too: as plain text, which you alone can read"),
             indent=False,
-            layout=bench.layout,
         )
         self._with_key.observe(self._ticked, "value")
         buttons = [
@@ -151,7 +161,7 @@ class Saving:
     def _show(self) -> None:
         assert self._settings is not None  # noqa: S101 - for mypy: it is open
         say = self._bench.say
-        plan = save.preview(self._settings, group=self._group, with_key=self._with_key.value)
+        plan = self._shown = self._plan(self._settings)
         path = shown_path(plan.path)
         title = say("This would change in {path}:", path=path)
         if not plan.diff:
@@ -160,20 +170,31 @@ class Saving:
         notes = "".join(f"<div>{escape(note)}</div>" for note in plan.notes)
         self._diff.value = f"<div>{escape(title)}</div><pre tabindex=0>{lines}</pre>{notes}"
 
+    def _plan(self, settings: Snapshot, path: Path | None = None) -> save.Saved:
+        with_key = self._with_key.value
+        return save.preview(settings, path, group=self._group, with_key=with_key)
+
     def _ticked(self, change: Mapping[str, Any]) -> None:  # noqa: ARG002 - traitlets' signature
         if self._settings is not None:
             self._bench.run(self._show, self._message.tell)
 
     def _write(self) -> None:
-        if self._settings is None:
+        if self._settings is None or self._shown is None:
             return
+        settings, say, path = self._settings, self._bench.say, self._shown.path
+        if self._plan(settings, path) != self._shown:
+            self._show()
+            raise SettingError(say("The file has changed meanwhile. Look at the change again."))
+        save.save(settings, path, group=self._group, with_key=self._with_key.value)
+        told = [say("Saved {path}.", path=shown_path(path))]
         draft = self._bench.draft
-        saved = save.save(self._settings, group=self._group, with_key=self._with_key.value)
         if self._group is not None:
             draft.settings.use_group(self._group)
+            if settings.api_key and not draft.snapshot().api_key:
+                told.append(say("The group has no key: it takes none from the environment."))
         draft.settle()
         self._begin()
-        self._message.note(self._bench.say("Saved {path}.", path=shown_path(saved.path)))
+        self._message.note(" ".join(told))
 
 
 def _line_html(line: str) -> str:

@@ -86,9 +86,16 @@ class Panel:
                     section.refresh(settings)
                 for field in [*self._fields.values()]:
                     field.refresh(settings)
+                self._bench.refresh(settings)
                 self._head.value = self._head_html(settings)
             except LLMMagicError as error:  # the file or the group is gone
-                self._head.value = f'<div role="alert" class="llm-error">{escape(str(error))}</div>'
+                self._fail(str(error))
+            except Exception as error:  # noqa: BLE001 - it runs after every cell, which is not to blame
+                self._fail(f"{type(error).__name__}: {error}")
+
+    def _fail(self, problem: str) -> None:
+        """Say why it cannot show the settings."""
+        self._head.value = f'<div role="alert" class="llm-error">{escape(problem)}</div>'
 
     @property
     def closed(self) -> bool:
@@ -98,7 +105,7 @@ class Panel:
     def close(self) -> None:
         """Take it off the page, and stop the test that may run."""
         self.trial.stop()
-        self.box.close()
+        self._bench.close()
 
     def bundle(self, *, watched: bool) -> dict[str, Any]:
         """Give what shows it in a notebook, and a text alone where nobody could press a button."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -11,50 +10,100 @@ import ipywidgets
 
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError
+from openhands_llm_magic.notebook.panel.choice import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from openhands_llm_magic.config.draft import Draft
+    from openhands_llm_magic.config.provider import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.notebook.language import Language
 
 HIDDEN = "llm-hidden"
 
 
-@dataclass(slots=True)
 class Workbench:
-    """What the sections of one panel share.
+    """What the sections of one panel share, and what makes their widgets.
 
     Attributes:
         draft: The edited settings.
+        choice: The provider that was chosen.
+        say: Translates a text of the panel.
+        lock: Held during an action: some kernels run it on a thread while a cell runs.
+
+    Args:
+        draft: The edited settings.
         say: Translates a text of the panel.
         changed: Shows everything anew; called after each action.
-        lock: Held during an action: some kernels run it on a thread while a cell runs.
-        layout: The one layout of all widgets, which the stylesheet arranges; one for each would
-            double what they cost.
     """
 
-    draft: Draft
-    say: Language
-    changed: Callable[[], None]
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    layout: Any = field(default_factory=lambda: ipywidgets.Layout(width="auto"))
+    def __init__(self, draft: Draft, say: Language, changed: Callable[[], None]) -> None:
+        self.draft = draft
+        self.choice = Choice(draft)
+        self.say = say
+        self.lock = threading.RLock()
+        self._changed = changed
+        self._messages: list[Message] = []
+        # One layout for all, which the stylesheet arranges: each of its own would double the cost.
+        self._layout = ipywidgets.Layout(width="auto")
+        self._made: list[Any] = [self._layout]
 
     def settings(self) -> Snapshot:
         """Give the settings as they would be with the edits.
 
         Raises:
-            SettingError: A field was refused; it names each.
+            SettingError: A field was refused, or a prompt would go to another provider than the
+                one that was chosen.
         """
         refused = [self.say(SETTINGS[name].title) for name in self.draft.refused]
         if refused:
-            raise SettingError(self.say("Correct first: {fields}", fields=", ".join(refused)))
-        return self.draft.snapshot()
+            raise SettingError(
+                self.say("Correct first: {fields}", fields=self.say(", ").join(refused))
+            )
+        settings = self.draft.snapshot()
+        if stranger := self.choice.stranger(settings):
+            raise SettingError(self.base_url_words(stranger))
+        return settings
+
+    def base_url_words(self, stranger: Provider) -> str:
+        """Say that the base URL is missing, and where prompts would go without it."""
+        return self.say(
+            "Write the base URL: without it, prompts and the key go to {provider}.",
+            provider=self.say(stranger.title),
+        )
+
+    def refresh(self, settings: Snapshot) -> None:
+        """Take away the messages about other settings than these."""
+        state = (values_of(settings), dict(self.draft.refused))
+        for message in self._messages:
+            message.refresh(state)
+
+    def close(self) -> None:
+        """Take every widget away."""
+        for widget in self._made:
+            for part in ("style", "layout"):
+                if hasattr(widget, part):
+                    getattr(widget, part).close()
+            widget.close()
+
+    def keep(self, widget: Any) -> Any:
+        """Remember a widget, to take it away in the end, and give it back."""
+        self._made.append(widget)
+        return widget
+
+    def make(self, kind: Callable[..., Any], **options: Any) -> Any:
+        """Make a widget of ipywidgets."""
+        return self.keep(kind(layout=self._layout, **options))
+
+    def message(self) -> Message:
+        """Make a place for one line about what came of an action."""
+        self._messages.append(Message(self))
+        return self._messages[-1]
 
     def html(self, name: str = "llm-text") -> Any:
         """Make a text, empty for now, that the stylesheet knows by a class name."""
-        return self.styled(ipywidgets.HTML(layout=self.layout), name)
+        return self.styled(self.make(ipywidgets.HTML), name)
 
     def heading(self, english: str) -> Any:
         """Make the title of a section."""
@@ -81,15 +130,15 @@ class Workbench:
             style: "primary" for the one that is usually meant.
         """
         text = self.say(english)
-        made = ipywidgets.Button(
-            description=text, tooltip=tip or text, button_style=style, layout=self.layout
+        made = self.make(
+            ipywidgets.Button, description=text, tooltip=tip or text, button_style=style
         )
         made.on_click(lambda _: self.run(action, tell))
         return made
 
     def box(self, children: Iterable[Any], *names: str) -> Any:
         """Put widgets into one that the stylesheet knows by class names."""
-        return self.styled(ipywidgets.Box(tuple(children), layout=self.layout), *names)
+        return self.styled(self.make(ipywidgets.Box, children=tuple(children)), *names)
 
     def styled(self, widget: Any, *names: str) -> Any:
         """Give a widget class names; setting them one by one sends a message for each."""
@@ -103,21 +152,34 @@ class Workbench:
                 action()
             except LLMMagicError as error:
                 tell(str(error))
-            self.changed()
+            self._changed()
 
 
 class Message:
-    """One line about what came of an action, announced by screen readers."""
+    """One line about what came of an action, announced by screen readers.
+
+    It is taken away when the settings change that it is about.
+    """
 
     def __init__(self, bench: Workbench) -> None:
         self.widget = bench.html("llm-message")
+        self._state: object = None
+
+    def refresh(self, state: object) -> None:
+        """Take the line away if it is about another state."""
+        if self._state is None:
+            self._state = state
+        elif self._state != state:
+            self.widget.value, self._state = "", state
 
     def tell(self, text: str) -> None:
         """Show a mistake."""
+        self._state = None
         self.widget.value = f'<div role="alert" class="llm-error">{escape(text)}</div>'
 
     def note(self, text: str) -> None:
         """Show that something was done."""
+        self._state = None
         self.widget.value = f'<div role="status">{escape(text)}</div>'
 
 

@@ -40,10 +40,12 @@ class Retries(Section):
 
     def refresh(self, settings: Snapshot) -> None:
         """Show the waits before each retry, here and in OpenHands."""
-        count = min(settings.num_retries, MOST_ADDED + 1)
-        ours_s = [our_wait_s(settings, retry) for retry in range(1, count + 1)]
+        count, most = settings.num_retries, MOST_ADDED + 1
+        ours_s = [our_wait_s(settings, retry) for retry in range(1, min(count, most) + 1)]
         # OpenHands takes num_retries for the number of attempts.
-        theirs_s = [openhands_wait_s(settings, retry) for retry in range(1, count)]
+        theirs_s = [
+            openhands_wait_s(settings, retry) for retry in range(1, min(count - 1, most) + 1)
+        ]
         lines = [schedule_words(ours_s, self._say)]
         if ours_s != theirs_s:
             told = "OpenHands itself counts attempts, not retries. It would do: {schedule}"
@@ -57,11 +59,13 @@ def schedule_words(waits_s: Sequence[float], say: Language) -> str:
         return say("no retry: gives up at the first failure")
     listed = [say("{seconds} s", seconds=f"{wait_s:g}") for wait_s in waits_s[:MOST_SHOWN]]
     if len(waits_s) > MOST_ADDED:
-        return say("{waits} … more than {count} retries", waits=", ".join(listed), count=MOST_ADDED)
+        return say(
+            "{waits} … more than {count} retries", waits=say(", ").join(listed), count=MOST_ADDED
+        )
     if len(waits_s) > MOST_SHOWN:
         listed.append(say("… ({count} retries)", count=len(waits_s)))
     total = f"{sum(waits_s):g}"
-    return say("{waits}: gives up after {total} s", waits=", ".join(listed), total=total)
+    return say("{waits}: gives up after {total} s", waits=say(", ").join(listed), total=total)
 
 
 def _bar(waits_s: Sequence[float]) -> str:

@@ -28,6 +28,7 @@ class SecretField(anywidget.AnyWidget):
     Args:
         label: What the input is called.
         on_secret: Called with each key. What it raises is shown as one line, key masked.
+        on_refused: Called when what was sent is too long for a key.
         texts: Other words for the traits `show_text`, `hide_text`, `set_text`, `placeholder`.
     """
 
@@ -44,10 +45,12 @@ class SecretField(anywidget.AnyWidget):
         *,
         label: str,
         on_secret: Callable[[Secret], None],
+        on_refused: Callable[[], None] = lambda: None,
         texts: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(label=label, **(texts or {}))
         self._on_secret = on_secret
+        self._on_refused = on_refused
         self.on_msg(self._receive)
 
     def __repr__(self) -> str:
@@ -60,17 +63,23 @@ class SecretField(anywidget.AnyWidget):
         still has the message, is the plain key left when a callback runs.
         """
         match content:
-            case {"type": "secret"} if secret := _taken_from(content):
-                _hand_over(secret, self._on_secret)
+            case {"type": "secret"}:
+                secret, refused = _taken_from(content)
+                if refused:
+                    self._on_refused()
+                elif secret:
+                    _hand_over(secret, self._on_secret)
 
 
-def _taken_from(content: dict[str, object]) -> Secret | None:
-    """Empty the message, and give what it held if that can be a key."""
+def _taken_from(content: dict[str, object]) -> tuple[Secret | None, bool]:
+    """Empty the message; give what it held if that can be a key, and whether it is too long."""
     value = content.pop("value", None)
     content.clear()
-    if not isinstance(value, str) or len(value) > LONGEST_KEY:
-        return None
-    return Secret(value.strip()) or None
+    if not isinstance(value, str):
+        return None, False
+    if len(value) > LONGEST_KEY:
+        return None, True
+    return Secret(value.strip()) or None, False
 
 
 def _hand_over(secret: Secret, on_secret: Callable[[Secret], None]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.llm.trial import Trial
-from openhands_llm_magic.notebook.panel.parts import Message, Section, Workbench, values_of
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, values_of
 from openhands_llm_magic.notebook.trial_log import TrialLog
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class TrialSection(Section):
         self._clock = clock or SYSTEM_CLOCK
         self._trial: Trial | None = None
         self._tested: dict[str, object] = {}
-        self._message = Message(bench)
+        self._lock = threading.Lock()  # of the test in place and what is shown of it
+        self._message = bench.message()
         self._steps = bench.html("llm-steps")
         say, tell = bench.say, self._message.tell
         told = say("Sends a tiny prompt with the settings shown here")
@@ -49,10 +50,12 @@ class TrialSection(Section):
         self.box = bench.box(parts)
 
     def refresh(self, settings: Snapshot) -> None:
-        """Take away what a test has shown of other settings than these."""
-        if self._trial is not None and self._trial.ended and self._tested != values_of(settings):
-            self._trial = None
-            self._steps.value = ""
+        """Stop a test of other settings than these, and take away what it has shown."""
+        with self._lock:
+            if self._trial is not None and self._tested != values_of(settings):
+                self._trial.stop()
+                self._trial = None
+                self._steps.value = ""
 
     def start(self) -> None:
         """Begin a test, in place of one that still runs.
@@ -60,11 +63,12 @@ class TrialSection(Section):
         Raises:
             SettingError: A value was refused.
         """
+        settings = self._bench.settings()
         self.stop()
         self._message.note("")
-        settings = self._bench.settings()
-        self._tested = values_of(settings)
-        trial = self._trial = Trial(settings, self._clock)
+        trial = Trial(settings, self._clock)
+        with self._lock:
+            self._tested, self._trial = values_of(settings), trial
         # ipykernel knows by the context where output would belong: to this click, not to a cell.
         run = contextvars.copy_context().run
         thread = threading.Thread(target=run, args=(self._watch, trial), daemon=True)
@@ -80,8 +84,12 @@ class TrialSection(Section):
         log = TrialLog(self._bench.say)
         for event in trial.run():
             log.add(event)
+            self._show(trial, log)
+        log.end(trial.reply)
+        self._show(trial, log)
+
+    def _show(self, trial: Trial, log: TrialLog) -> None:
+        """Show how far a test is, unless another one has taken its place."""
+        with self._lock:
             if self._trial is trial:
                 self._steps.value = log.html
-        if self._trial is trial:
-            log.end(trial.reply)
-            self._steps.value = log.html

@@ -65,11 +65,11 @@ def note_html(setting: Setting, settings: Snapshot, say: Language) -> str:
     over = [
         say(
             "instead of {value} ({origin})",
-            value=shown(each.value, keys),
+            value=say("not set") if each.value is None else shown(each.value, keys),
             origin=origin_words(each.origin, say),
         )
         for each in below
-        if each.origin.kind != "default" or found.origin == EDIT
+        if each.origin.kind != "default" or (found.origin == EDIT and each.value is not None)
     ]
     told = "; ".join([where, *over])
     state = "llm-origin llm-edited" if found.origin == EDIT else "llm-origin"
@@ -113,12 +113,15 @@ def _secret_words(settings: Snapshot, setting: Setting, say: Language) -> str:
     """Say whether a key is set, and where it comes from; "" for other settings."""
     if setting.kind != "secret":
         return ""
-    if getattr(settings, setting.name):
-        origin = origin_words(settings.origin(setting.name), say)
-        return say("set, from {origin}", origin=origin)
+    origin = settings.origin(setting.name)
+    is_set = bool(getattr(settings, setting.name))
+    if origin == EDIT:
+        return say("set here, not applied yet") if is_set else say("cleared here, not applied yet")
+    if is_set:
+        return say("set, from {origin}", origin=origin_words(origin, say))
     provider = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
-    variables = provider.key_variables if provider and setting.name in provider.asks_for else ()
-    stand_in = next((name for name in variables if os.environ.get(name)), None)
-    if stand_in:
-        return say("not set; {variable} is set and is used", variable=stand_in)
+    if provider and setting.name in provider.asks_for:
+        variable = provider.stand_in(setting.name, os.environ)
+        if variable:
+            return say("not set; {variable} is set and is used", variable=variable)
     return say("not set")
