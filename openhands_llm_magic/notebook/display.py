@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import html
+import shutil
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +20,7 @@ from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
 from openhands_llm_magic.notebook.surface import Surface, surface
-from openhands_llm_magic.notebook.words import AGAIN, countdown_words, note_words
+from openhands_llm_magic.notebook.words import AGAIN, bar, countdown_words, note_words, said_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
@@ -127,7 +128,7 @@ class LiveView:
                 self._disarm()
                 self._pieces.clear()
             case Waiting(retrying, remaining_s):
-                self._show(_status(countdown_words(retrying, remaining_s)))
+                self._show(_wait(retrying, remaining_s))
             case _:
                 pass
 
@@ -168,6 +169,14 @@ class LiveView:
 
 def _status(words: str) -> Bundle:
     return {"text/html": f"<p>{html.escape(words)}</p>", "text/plain": words}
+
+
+def _wait(retrying: Retrying, remaining_s: float) -> Bundle:
+    """Show a wait: the countdown with its bar, what the server said, and how to stop it."""
+    shown = _status(f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}")
+    more = " ".join([said_words(retrying), "Stop it with the interrupt button."]).strip()
+    shown["text/html"] += _note_html(more)
+    return shown
 
 
 def update_interval_s(length: int) -> float:
@@ -217,7 +226,8 @@ class TerminalView:
                 if not self._rewrites:
                     self._write(countdown_words(event, event.wait_s) + "\n")
             case Waiting(retrying, remaining_s) if self._rewrites:
-                self._show_status(countdown_words(retrying, remaining_s))
+                words = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
+                self._show_status(f"{words} (Ctrl-C stops it)")
             case _:
                 pass
 
@@ -235,6 +245,8 @@ class TerminalView:
             self._at_line_start = text.endswith("\n")
 
     def _show_status(self, words: str) -> None:
+        # A line that wraps could not be rewritten.
+        words = words[: shutil.get_terminal_size().columns - 1]
         self._out("\r" + words.ljust(self._status_width))
         self._status_width = len(words)
 

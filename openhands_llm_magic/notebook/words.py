@@ -18,6 +18,13 @@ AGAIN = "the answer broke off; asking again"
 """Stands where text cannot be taken back, between a partial answer and the next attempt's."""
 
 
+BAR_WIDTH = 10
+"""Characters of the bar of a wait."""
+
+MOST_SAID = 160
+"""Characters of a server's words that are shown during a wait."""
+
+
 def seconds(duration_s: float) -> str:
     """Write a duration with its unit, to a tenth of a second."""
     return f"{round(duration_s, 1):g} s"
@@ -35,6 +42,19 @@ def countdown_words(retrying: Retrying, remaining_s: float) -> str:
     if remaining_s <= 0:
         return f"{retry}, asking again …"
     return f"{retry} in {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
+
+
+def bar(retrying: Retrying, remaining_s: float) -> str:
+    """Draw how much of a wait is over, as in "▰▰▰▱▱▱▱▱▱▱"."""
+    share = remaining_s / retrying.wait_s if retrying.wait_s > 0 else 0.0
+    left = math.ceil(BAR_WIDTH * min(max(share, 0.0), 1.0))
+    return "▰" * (BAR_WIDTH - left) + "▱" * left
+
+
+def said_words(retrying: Retrying) -> str:
+    """Give the server's own words about the fault, in short, on one line."""
+    said = " ".join(str(retrying.caused_by).split())
+    return said if len(said) <= MOST_SAID else said[: MOST_SAID - 1] + "…"
 
 
 def note_words(reply: Reply) -> str:

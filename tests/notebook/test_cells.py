@@ -145,6 +145,10 @@ def test_a_rate_limit_is_counted_down(kernel: Kernel, front: Front) -> None:
     if front == "lab":
         assert len(ran.outputs) == 1
         assert "retry 1 of 4" not in str(ran.outputs)
+        during = "".join(ran.updates)
+        assert "▰▰▰▰▱" in during
+        assert "Rate limit reached for requests" in during
+        assert "Stop it with the interrupt button." in during
 
 
 def test_nobody_watching_gets_one_final_output(kernel: Kernel) -> None:

@@ -1,0 +1,36 @@
+"""What stands in the cell during a wait."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openhands_llm_magic.errors import RateLimitError
+from openhands_llm_magic.llm.events import Retrying
+from openhands_llm_magic.notebook import words
+
+
+def wait(wait_s: float = 20, said: str = "slow down") -> Retrying:
+    return Retrying(1, 4, RateLimitError(said, status=429), wait_s, "server")
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "bar"),
+    [(20, "▱" * 10), (15, "▰▰▱▱▱▱▱▱▱▱"), (0.1, "▰" * 9 + "▱"), (0, "▰" * 10)],
+)
+def test_the_bar_fills_as_the_wait_goes_on(remaining_s: float, bar: str) -> None:
+    """It is full only when the wait is over."""
+    assert words.bar(wait(), remaining_s) == bar
+
+
+@given(st.floats(0, 1e6), st.floats(-1, 1e7))
+def test_the_bar_always_has_its_length(wait_s: float, remaining_s: float) -> None:
+    assert len(words.bar(wait(wait_s), remaining_s)) == words.BAR_WIDTH
+
+
+def test_the_servers_words_are_one_short_line() -> None:
+    assert words.said_words(wait(said="Slow\n  down.")) == "Slow down."
+    long = words.said_words(wait(said="slow down " * 100))
+    assert len(long) == words.MOST_SAID
+    assert long.endswith("…")
