@@ -39,7 +39,7 @@ images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest tests/browser -k picture --images=docs/images
 
-docs: $(VENV)/.installed-dev ## Write docs/settings.md from the declarations
+docs: $(VENV)/.installed-dev ## Write docs/settings.md and docs/faults.md from the code
 	$(BIN)/python docs/generate.py
 
 format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix

@@ -1,7 +1,11 @@
-"""Write docs/settings.md from the declarations of the settings: `make docs` runs this."""
+"""Write docs/settings.md and docs/faults.md from the code: `make docs` runs this.
+
+The settings come from their declarations, the faults from the table that the tests play.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +15,13 @@ from openhands_llm_magic.config.sources import OTHER_VARIABLES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faults import Fault
+
     from openhands_llm_magic.config.setting import Setting
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
+FAULTS_PAGE = Path(__file__).parent / "faults.md"
+TESTS = Path(__file__).parents[1] / "tests"
 
 INTRODUCTION = """\
 # Settings
@@ -32,6 +40,22 @@ OpenHands takes every table in `[llm]` for a group; in a variable it is a Python
 """
 
 COLUMNS = ("Setting", "Table", "Variable", "Flag", "Takes", "Default", "Meaning", "Here it is")
+
+FAULTS_INTRODUCTION = """\
+# Faults
+
+Written by `make docs` from `tests/faults/`; `tests/llm/test_fault_matrix.py` plays each row against
+a server and counts its requests.
+
+What is made of each fault with the default policy of four retries. *Requests* and *waits* are those
+of a fault that goes on for ever. One that passes after the first attempt takes two requests and the
+first wait, and nothing of the first attempt is left in the answer. A row marked * is played on
+every path that LiteLLM treats differently, the others once in each dialect of the providers' APIs;
+those that wait for a timeout are played only until they pass.
+
+"""
+
+FAULT_COLUMNS = ("Fault", "Dialects", "Requests", "Waits", "What comes of it")
 
 
 def settings_page() -> str:
@@ -61,9 +85,53 @@ def _row(setting: Setting) -> str:
     )
 
 
+def faults_page() -> str:
+    """Give the text of docs/faults.md."""
+    if str(TESTS) not in sys.path:
+        sys.path.insert(0, str(TESTS))
+    from faults import FAULTS  # noqa: PLC0415 - it is found only now
+
+    rows = [_fault_row(fault) for fault in FAULTS]
+    lines = [_line(FAULT_COLUMNS), _line(["---"] * len(FAULT_COLUMNS)), *rows, ""]
+    dialects = sum(len(fault.dialects) for fault in FAULTS)
+    count = f"{len(FAULTS)} faults, {dialects} with each dialect counted.\n\n"
+    return FAULTS_INTRODUCTION + count + "\n".join(lines)
+
+
+def _fault_row(fault: Fault) -> str:
+    from faults import DIALECTS  # noqa: PLC0415 - see above
+
+    dialects = "all" if fault.dialects == DIALECTS else ", ".join(fault.dialects)
+    waits = " + ".join(f"{wait_s:g}" for wait_s in fault.waits_s)
+    named = ", as the server asks" if fault.server_wait_s is not None and waits else ""
+    return _line(
+        [
+            fault.name + " *" * fault.decisive,
+            dialects,
+            str(fault.requests),
+            f"{waits} s{named}" if waits else "none",
+            _outcome(fault),
+        ]
+    )
+
+
+def _outcome(fault: Fault) -> str:
+    """Say in a few words what the person and the reply get."""
+    if fault.error is None:
+        whole = fault.finish_reason == "stop"
+        return "the answer" if whole else f"the text, with finish_reason {fault.finish_reason}"
+    parts = [f"`{fault.error.__name__}`: {fault.shown.rstrip(' (:')} …"]
+    if fault.text:
+        parts.append("the reply keeps the longest part that came")
+    if fault.finish_reason:
+        parts.append(f"the reply has finish_reason {fault.finish_reason}")
+    return "; ".join(parts)
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":
     SETTINGS_PAGE.write_text(settings_page(), "utf-8")
+    FAULTS_PAGE.write_text(faults_page(), "utf-8")

@@ -16,6 +16,9 @@
         ├── ContextLengthError  the prompt is longer than the model takes
         ├── BadRequestError     the provider refused the request (400, 409, 413, 422)
         ├── UnsendableError     no HTTP request can be made with this key or address
+        ├── ContentFilterError  the provider's content filter withheld the answer
+        ├── OutputLimitError    the answer's tokens ran out before its text began
+        ├── NoTextError         the model finished its answer without any text
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
             ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
@@ -63,6 +66,8 @@ class RequestError(LLMMagicError):
     Attributes:
         status: The HTTP status of the server's refusal, or None when there was none.
         retry_after_s: Seconds that the server asked to wait, or None when it named no wait.
+        finish_reason: Why the model stopped, when it finished an answer without text, else None.
+        cost_usd: What that answer cost, or None when the price is unknown.
         reply: The `Reply` with what came before the failure, once the request is over.
     """
 
@@ -70,11 +75,19 @@ class RequestError(LLMMagicError):
     """The fault in a few words, for countdowns and notes."""
 
     def __init__(
-        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        finish_reason: str | None = None,
+        cost_usd: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.finish_reason = finish_reason
+        self.cost_usd = cost_usd
         self.reply: Any = None  # a `Reply`, which the ground does not import
 
     def alone(self) -> Self:
@@ -82,9 +95,11 @@ class RequestError(LLMMagicError):
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
 
-    def reworded(self, message: str) -> Self:
-        """Return the same failure in other words."""
-        return type(self)(message, status=self.status, retry_after_s=self.retry_after_s)
+    def reworded(self, message: str, kind: type[RequestError] | None = None) -> RequestError:
+        """Return the same failure in other words, of another class if one is named."""
+        other = (kind or type(self))(message)
+        vars(other).update(vars(self))
+        return other
 
 
 class Stopped(RequestError):  # noqa: N818 - "StoppedError" would read as a failure; a person asked for it
@@ -133,6 +148,24 @@ class UnsendableError(RequestError):
     """No HTTP request can be made with this key or address."""
 
     label = "cannot be sent"
+
+
+class ContentFilterError(RequestError):
+    """The provider's content filter withheld the answer, or refused the prompt."""
+
+    label = "withheld by a filter"
+
+
+class OutputLimitError(RequestError):
+    """The answer's tokens ran out before its text began."""
+
+    label = "out of output tokens"
+
+
+class NoTextError(RequestError):
+    """The model finished its answer without any text."""
+
+    label = "an answer without text"
 
 
 class TransientError(RequestError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keyring
 import pytest
 from fake_clock import FakeClock
+from hypothesis import HealthCheck, settings
 from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
@@ -20,6 +21,13 @@ from openhands_llm_magic.llm import client
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# How long an example takes says nothing on a machine that does other work, too.
+settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from faults import FAULTS, Fault
 
 from openhands_llm_magic.config.settings import SETTINGS
 
@@ -13,6 +14,21 @@ GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"
 def test_the_page_of_settings_is_fresh() -> None:
     page: str = GENERATE["settings_page"]()
     assert GENERATE["SETTINGS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+
+
+def test_the_page_of_faults_is_fresh() -> None:
+    page: str = GENERATE["faults_page"]()
+    assert GENERATE["FAULTS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_it_has_a_row_for_each_fault(fault: Fault) -> None:
+    page: str = GENERATE["faults_page"]()
+    starts = (f"| {fault.name} | ", f"| {fault.name} * | ")
+    (row,) = (line for line in page.splitlines() if line.startswith(starts))
+    cells = row.strip("| ").split(" | ")
+    assert len(cells) == len(GENERATE["FAULT_COLUMNS"])
+    assert cells[2] == str(fault.requests)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -125,6 +125,17 @@ _DECLARATIONS = (
         section=OURS,
     ),
     Setting(
+        name="deadline",
+        title="Deadline (s)",
+        topic="retries",
+        kind="float",
+        default=None,
+        help="Seconds from a prompt's beginning after which it is not sent again.",
+        used_for="the waits between retries, and the time of each request",
+        minimum=1,
+        section=OURS,
+    ),
+    Setting(
         name="timeout",
         title="Timeout (s)",
         topic="retries",

@@ -11,19 +11,21 @@ import os
 import sys
 import threading
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
-from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usage
+from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta
 from openhands_llm_magic.llm.faults import Stage, fault_from
-from openhands_llm_magic.llm.finish import FinishTap
+from openhands_llm_magic.llm.finish import Ending, FinishTap
 from openhands_llm_magic.llm.import_lock import others_wait
 from openhands_llm_magic.llm.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from openhands_llm_magic.llm.events import Usage
 
 # fmt: off
 DROP_MAX_RETRIES = frozenset({
@@ -61,6 +63,14 @@ class Request:
     modify_params: bool = True
     price_usd_per_token: tuple[float, float] | None = None
 
+    def within(self, limit_s: float | None) -> Request:
+        """Give the request with a timeout of at most some seconds, or as it is for None."""
+        if limit_s is None:
+            return self
+        timeout_s = min(limit_s, self.options.get("timeout") or limit_s)
+        # A timeout of 0 would be none.
+        return replace(self, options={**self.options, "timeout": max(timeout_s, 0.001)})
+
 
 class _NoRetries(int):
     """Zero that counts as true: LiteLLM replaces a false `max_retries` by a default of 2."""
@@ -68,6 +78,8 @@ class _NoRetries(int):
     def __bool__(self) -> bool:
         return True
 
+
+NO_RETRIES = _NoRetries(0)
 
 _loading = threading.Lock()
 
@@ -112,9 +124,7 @@ def send(request: Request) -> Generator[Event]:
     """
     litellm = load()
     stage: Stage = "sending"
-    tap = FinishTap()
-    usage: Usage | None = None
-    finish_reason = "stop"
+    tap, ending = FinishTap(), Ending()
     fault: errors.RequestError | None = None
     with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
         try:
@@ -122,69 +132,88 @@ def send(request: Request) -> Generator[Event]:
             stage = "accepted"
             yield Accepted()
             for chunk in chunks:
-                usage = _usage(chunk) or usage
+                ending.note(chunk)
                 for choice in chunk.choices:
-                    finish_reason = choice.finish_reason or finish_reason
                     if choice.delta.content:
                         stage = "answering"
                         yield TextDelta(choice.delta.content)
         except errors.RequestError:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
-            fault = fault_from(exc, stage)
+            fault = fault_from(exc, stage, tap.error)
+        usage = ending.usage if tap.usage_seen else None
+        cost = cost_usd(litellm, request.model, usage, request.price_usd_per_token)
     if fault is not None:  # raised here, so that it does not hold on to an exception with the key
         raise fault
-    _require_end(tap, stage, finish_reason)
-    counted = usage if tap.usage_seen else None
-    if counted is not None:
-        yield counted
-    yield Done(finish_reason, _cost_usd(litellm, request, counted))
-
-
-def _require_end(tap: FinishTap, stage: Stage, finish_reason: str) -> None:
-    """Raise an error for an answer that LiteLLM takes for a complete one, and that is none."""
-    if tap.cut_short:
-        raise errors.BrokenAnswerError("the answer ended before the model had finished it")
-    if stage != "answering" and finish_reason == "stop":
-        raise errors.BrokenAnswerError("the model sent an empty answer")
+    if usage is not None:
+        yield usage
+    fault = ending.fault(tap, usage, cost)
+    if fault is not None:
+        raise fault
+    yield Done(ending.finish_reason, cost)
 
 
 def _open(
     litellm: Any, request: Request, tap: FinishTap, cleanup: contextlib.ExitStack
 ) -> Iterator[Any]:
     """Make the HTTP request and return its chunks; `cleanup` closes the connection."""
-    options = dict(request.options)
-    try:
-        _, provider, _, _ = litellm.get_llm_provider(
-            request.model, options.get("custom_llm_provider"), options.get("base_url")
-        )
-    except litellm.BadRequestError:
-        raise errors.ModelNotFoundError("LiteLLM knows no provider for it") from None
+    provider, *_ = resolved(litellm, request.model, request.options)
+    options = asking_once(litellm, provider, request.options, cleanup)
     if provider in DROP_MAX_RETRIES:
         options["allowed_openai_params"] = ["max_retries"]
-    if provider == "azure" and "api_key" in options:
-        options["azure_scope"] = AZURE_SCOPE
-    if provider == "gemini" and "timeout" in options:  # LiteLLM forgets it where it streams
-        options["client"] = litellm.HTTPHandler(timeout=options["timeout"])
-        cleanup.callback(options["client"].close)
     stream = litellm.completion(
         model=request.model,
         messages=[dict(message) for message in request.messages],
         stream=True,
         stream_options={"include_usage": True},
-        num_retries=_NoRetries(0),
-        max_retries=_NoRetries(0),
-        retry_policy=litellm.RetryPolicy(),
         **options,
     )
     # A cache is a callback, too.
     lean.drop_logging(stream, keep_answer=bool(litellm.success_callback or litellm.callbacks))
     source = stream.completion_stream or stream.fetch_sync_stream()
     cleanup.callback(_close, source)
-    if provider in ("gemini", "vertex_ai") and hasattr(source, "streaming_response"):
-        source.streaming_response = tap.lines(source.streaming_response)
+    lines = getattr(source, "streaming_response", None)
+    if lines is not None:
+        cleanup.callback(_close, lines)
+        source.streaming_response = source.response_iterator = tap.lines(lines)
+    tap.content_type = _headers(stream, source).get("content-type", "")
     stream.completion_stream = lean.short_form(tap.chunks(source))
     return iter(stream)
+
+
+def resolved(
+    litellm: Any, model: str, options: Mapping[str, Any]
+) -> tuple[str, str | None, str | None]:
+    """Return LiteLLM's name of a model's provider, and the key and the address that it would use.
+
+    Raises:
+        ModelNotFoundError: LiteLLM knows no provider for it.
+    """
+    try:
+        _, provider, key, address = litellm.get_llm_provider(
+            model,
+            options.get("custom_llm_provider"),
+            options.get("base_url"),
+            options.get("api_key"),
+        )
+    except litellm.BadRequestError:
+        raise errors.ModelNotFoundError("LiteLLM knows no provider for it") from None
+    return provider, key or options.get("api_key"), address or options.get("base_url")
+
+
+def asking_once(
+    litellm: Any, provider: str, options: Mapping[str, Any], cleanup: contextlib.ExitStack
+) -> dict[str, Any]:
+    """Return a request's options with LiteLLM's own retries off, and with a timeout that counts."""
+    once = dict(options)
+    once |= {"num_retries": NO_RETRIES, "max_retries": NO_RETRIES}
+    once["retry_policy"] = litellm.RetryPolicy()
+    if provider == "azure" and "api_key" in options:
+        once["azure_scope"] = AZURE_SCOPE
+    if provider == "gemini" and "timeout" in options:  # LiteLLM forgets it
+        once["client"] = litellm.HTTPHandler(timeout=options["timeout"])
+        cleanup.callback(once["client"].close)
+    return once
 
 
 def _close(source: Any) -> None:
@@ -199,22 +228,35 @@ def _close(source: Any) -> None:
             holder.close()  # type: ignore[union-attr]
 
 
-def _usage(chunk: Any) -> Usage | None:
-    """Return the tokens that a chunk counts, if it does."""
-    usage = getattr(chunk, "usage", None)
-    return usage and Usage(usage.prompt_tokens, usage.completion_tokens)
+def _headers(stream: Any, source: Any) -> dict[str, str]:
+    """Return the response's headers by their lower-case names, as far as LiteLLM kept them."""
+    kept = getattr(stream, "_response_headers", None) or getattr(source, "response_headers", None)
+    return {
+        name.lower().removeprefix("llm_provider-"): str(value)
+        for name, value in dict(kept or {}).items()
+    }
 
 
-def _cost_usd(litellm: Any, request: Request, usage: Usage | None) -> float | None:
-    """Return what a request cost, or None when nobody named a price for the model."""
+def cost_usd(
+    litellm: Any, model: str, usage: Usage | None, price: tuple[float, float] | None = None
+) -> float | None:
+    """Return what a request cost, or None when nobody named a price for the model.
+
+    Args:
+        litellm: The module.
+        model: The model with its provider prefix.
+        usage: The tokens that it took.
+        price: US dollars for a token of the prompt and one of the answer, or None for LiteLLM's
+            own price list.
+    """
     if usage is None:
         return None
-    if request.price_usd_per_token:
-        prompt_price, completion_price = request.price_usd_per_token
+    if price:
+        prompt_price, completion_price = price
         return prompt_price * usage.prompt_tokens + completion_price * usage.completion_tokens
     try:
         prompt_usd, completion_usd = litellm.cost_per_token(
-            request.model, usage.prompt_tokens, usage.completion_tokens
+            model, usage.prompt_tokens, usage.completion_tokens
         )
     except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
         return None

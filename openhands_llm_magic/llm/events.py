@@ -107,7 +107,8 @@ class Reply:
         cost_usd: What it cost, or None (never 0) when the price is unknown.
         attempts: HTTP requests made.
         waits: Each retry that was waited for, in order; the last one for as long as it lasted.
-        finish_reason: Why the model stopped, or None when it did not get that far.
+        finish_reason: Why the model stopped, or None when it did not get that far. An answer that
+            was finished without text has one, and an error.
         error: Why there is no complete answer, or None when there is one.
     """
 
@@ -168,7 +169,12 @@ class ReplyBuilder:
             case Done(finish_reason, cost_usd):
                 self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
             case Failed(error):
-                self._reply = replace(self._reply, error=error)
+                self._reply = replace(
+                    self._reply,
+                    error=error,
+                    finish_reason=error.finish_reason or self._reply.finish_reason,
+                    cost_usd=error.cost_usd or self._reply.cost_usd,
+                )
                 if unwaited_s:  # stopped in the middle of a wait: the retry was never made
                     self._cut_last_wait(unwaited_s)
             case Waiting(_, remaining_s):
@@ -190,7 +196,7 @@ class ReplyBuilder:
     def reply(self) -> Reply:
         """The reply as far as it is known."""
         text = self.text
-        if self._reply.finish_reason is None:
+        if self._reply.finish_reason is None or (self._reply.error is not None and not text):
             text = max(text, self._longest_partial, key=len)
         return replace(self._reply, text=text)
 

@@ -43,6 +43,16 @@ TEXTS = {
         "no request can be made {said}. Check api_key ({api_key_from}) and base_url"
         " ({base_url_from})."
     ),
+    errors.ContentFilterError: (
+        "the provider's content filter withheld the answer {said}. Ask in other words, or set"
+        " another model ({model_from})."
+    ),
+    errors.OutputLimitError: (
+        "the answer has no text {said}. Raise max_output_tokens ({max_output_tokens_from})."
+    ),
+    errors.NoTextError: (
+        "the answer has no text {said}. Ask in other words, or set another model ({model_from})."
+    ),
     errors.RateLimitError: (
         "still rate limited {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
     ),
@@ -85,21 +95,26 @@ def explained(
     if refused and missing_variables:
         kind = errors.MissingKeyError
     facts = _facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
-    return kind(
-        TEXTS[kind].format_map(facts), status=error.status, retry_after_s=error.retry_after_s
-    )
+    return error.reworded(TEXTS[kind].format_map(facts), kind)
+
+
+def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, str]:
+    """Name the setting that ended the retries, and say what happened."""
+    limit_s, asked_s = settings.retry_after_limit, error.retry_after_s
+    if asked_s is not None and asked_s > limit_s:
+        return (
+            "retry_after_limit",
+            f"the server asks to wait {asked_s:.0f} s, longer than {limit_s:g} s",
+        )
+    gave_up = f"gave up after {retries} {'retry' if retries == 1 else 'retries'}"
+    if settings.deadline is not None and retries < settings.num_retries:
+        return "deadline", f"{gave_up}, as the next would come after {settings.deadline:g} s"
+    return "num_retries", gave_up
 
 
 def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[str, object]:
     """Collect what the texts may mention."""
-    limit_s = settings.retry_after_limit
-    too_long = error.retry_after_s is not None and error.retry_after_s > limit_s
-    limit_name = "retry_after_limit" if too_long else "num_retries"
-    gave_up = (
-        f"the server asks to wait {error.retry_after_s:.0f} s, longer than {limit_s:g} s"
-        if too_long
-        else f"gave up after {retries} {'retry' if retries == 1 else 'retries'}"
-    )
+    limit_name, gave_up = _limit(error, settings, retries)
     status = "" if error.status is None else f"{error.status}: "
     key_from = None if settings.api_key else "now from the provider's own variable"
     return {
@@ -113,6 +128,7 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
         "api_key_from": key_from or _origin(settings, "api_key"),
         "base_url_from": _origin(settings, "base_url"),
         "timeout_from": _origin(settings, "timeout"),
+        "max_output_tokens_from": _origin(settings, "max_output_tokens"),
     }
 
 

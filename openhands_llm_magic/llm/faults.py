@@ -32,12 +32,19 @@ TRANSIENT = {
 }
 """Refusals that are worth another attempt."""
 
-NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""Codes of a 429 that is about billing. Gemini words its rate limits like OpenAI's billing
-errors, so the code decides and never the text."""
+CODES = {
+    errors.QuotaError: frozenset({"insufficient_quota", "billing_hard_limit_reached"}),
+    errors.ContentFilterError: frozenset({"content_filter", "content_policy_violation"}),
+    errors.BadRequestError: frozenset({"invalid_prompt"}),
+}
+"""Codes that tell more than the status, and would come again. Gemini words its rate limits like
+OpenAI's billing errors, so the code decides and never the text."""
 
-REFUSED_CODES = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
-"""Codes of an error within an answer that would come again."""
+LIMIT_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"})
+"""A rate limit in place of an answer, where there is no status."""
+
+UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyError")
+"""What LiteLLM stumbles over when a part of an answer is not what it should be."""
 
 NOT_AN_ADDRESS = ("UnsupportedProtocol", "InvalidURL")
 NOT_A_HEADER = ("LocalProtocolError", "UnicodeEncodeError")
@@ -60,49 +67,70 @@ Stage = Literal["sending", "accepted", "answering"]
 """How far a request got: perhaps not to the server, accepted by it, or partly answered."""
 
 
-def fault_from(exc: Exception, stage: Stage) -> errors.RequestError:
+def fault_from(
+    exc: Exception, stage: Stage, told: Mapping[str, Any] | None = None
+) -> errors.RequestError:
     """Tell what an exception of LiteLLM means.
 
     Args:
         exc: What LiteLLM raised.
         stage: How far the request got. Once a part of the answer has arrived, every fault is a
             broken answer and worth another attempt, but for those that would come again.
+        told: The body of an error that was seen in place of a part of the answer.
     """
     chain = list(_chain(exc))
     response = _response(chain)
-    status = response.status_code if response is not None else None
-    body = _body(chain, response)
+    body = _error_object(told) or _body(chain, response)
     words = _words(exc, body)
+    retry_after_s = _retry_after_s(_headers(chain), body)
+    if response is not None:
+        status = response.status_code
+        kind = _kind(exc, status, body)
+        return kind(words, status=status, retry_after_s=retry_after_s)
+    unreached = _unreached(chain, words)
+    if stage == "sending":
+        # When LiteLLM gave up by itself, nothing was sent, and asking again is vain.
+        return unreached or errors.BadRequestError(words)
+    if told is None and is_unreadable(exc):
+        return errors.BrokenAnswerError("a part of the answer could not be read")
+    if unreached is not None:
+        return _broken_off(unreached, stage)
+    return _within_answer(stage, body)(words, retry_after_s=retry_after_s)
+
+
+def is_unreadable(exc: Exception) -> bool:
+    """Tell whether LiteLLM stumbled over what the server sent."""
+    return any(_class_named(cause, *UNREADABLE) for cause in _chain(exc))
+
+
+def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestError:
+    """Tell what it means for an answer that its connection fell silent or was lost."""
+    silent = isinstance(unreached, errors.NoAnswerInTimeError)
+    if stage == "accepted":
+        lost = errors.BrokenAnswerError("the connection was lost before the answer began")
+        return unreached if silent else lost
+    what = (
+        "no more of the answer came in time" if silent else "the connection was lost in its middle"
+    )
+    return errors.BrokenAnswerError(what)
+
+
+def _within_answer(stage: Stage, body: Mapping[str, Any]) -> type[errors.RequestError]:
+    """Choose the error class for an error that the server sent in place of a chunk.
+
+    LiteLLM makes up its status, so only the server's own codes count. Few such errors are worth no
+    other attempt.
+    """
+    codes = _codes(body)
+    for kind, known in CODES.items():
+        if codes & known:
+            return kind
     if stage == "answering":
-        return _broken_off(chain, words, body)
-    if response is None:
-        unreached = _unreached(chain, words)
-        if unreached is not None:
-            return unreached
-        if stage == "sending":  # LiteLLM gave up by itself: nothing was sent, asking again is vain
-            return errors.BadRequestError(words)
-        # An error in place of the first chunk. LiteLLM makes up its status; 400 is its usual guess.
-        status = getattr(exc, "status_code", None)
-        status = status if status in TRANSIENT else None
-    kind = _kind(exc, status, body)
-    return kind(words, status=status, retry_after_s=_retry_after_s(_headers(chain), body))
+        return errors.BrokenAnswerError
+    return errors.RateLimitError if codes & LIMIT_CODES else errors.ServerError
 
 
-def _broken_off(
-    chain: list[BaseException], words: str, body: Mapping[str, Any]
-) -> errors.RequestError:
-    """Tell a fault in the middle of an answer; few of these are worth no other attempt."""
-    if _unreached(chain, words) is not None:
-        return errors.BrokenAnswerError("the connection was lost in the middle of the answer")
-    codes = {str(body.get("code")), str(body.get("type"))}
-    if codes & NO_CREDIT_CODES:
-        return errors.QuotaError(words)
-    if codes & REFUSED_CODES:
-        return errors.BadRequestError(words)
-    return errors.BrokenAnswerError(words)
-
-
-def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[errors.RequestError]:
+def _kind(exc: Exception, status: int, body: Mapping[str, Any]) -> type[errors.RequestError]:
     """Choose the error class for a status and an error body."""
     if (
         _class_named(exc, "ContextWindowExceededError")
@@ -110,11 +138,15 @@ def _kind(exc: Exception, status: int | None, body: Mapping[str, Any]) -> type[e
         or (status == 400 and _TOO_LONG.search(str(body.get("message"))))  # noqa: PLR2004 - HTTP
     ):
         return errors.ContextLengthError
-    if not NO_CREDIT_CODES.isdisjoint((str(body.get("code")), str(body.get("type")))):
-        return errors.QuotaError
-    if status is None:
-        return errors.ServerError
+    for kind, known in CODES.items():
+        if _codes(body) & known:
+            return kind
     return PERMANENT.get(status) or TRANSIENT.get(status) or errors.BadRequestError
+
+
+def _codes(body: Mapping[str, Any]) -> set[str]:
+    """Return the names of an error: OpenAI's code and type, Gemini's code and status."""
+    return {str(body.get(name)) for name in ("code", "type", "status")}
 
 
 def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:

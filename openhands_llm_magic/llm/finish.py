@@ -6,10 +6,18 @@ making. So its provider's chunks are watched on their way in: what they say is w
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic import errors
+from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.lines import whole_lines
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+_STREAM = re.compile("event-stream|ndjson|eventstream")
 
 
 class FinishTap:
@@ -19,12 +27,18 @@ class FinishTap:
         finish_reason: The finish reason that the provider sent, or None when it sent none.
         usage_seen: Whether the provider counted the tokens itself.
         understood: Whether any chunk was of a kind that could tell.
+        error: The body of an error that the server sent in place of a chunk, or None.
+        blocked: Whether Gemini refused the prompt, which LiteLLM takes for an empty answer.
+        content_type: What the response calls itself, or "" if that is not known.
     """
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.usage_seen = False
         self.understood = False
+        self.error: Mapping[str, Any] | None = None
+        self.blocked = False
+        self.content_type = ""
         self._reads_lines = False
 
     @property
@@ -42,13 +56,26 @@ class FinishTap:
             yield chunk
 
     def lines(self, lines: Iterable[Any]) -> Iterator[Any]:
-        """Pass Gemini's raw lines on unchanged: LiteLLM makes a finish out of their end."""
-        self.understood = self._reads_lines = True
-        for line in lines:
-            text = line.decode(errors="replace") if isinstance(line, bytes) else str(line)
-            if '"finishReason"' in text:
-                self.finish_reason = "stop"
+        """Pass on the lines of a body, of which LiteLLM drops the unreadable ones in silence.
+
+        Raises:
+            ValueError: The JSON of one cannot be read.
+        """
+        for line, data in whole_lines(lines):
+            if "error" in data:
+                self.error = data
+            if "candidates" in data or "promptFeedback" in data:
+                self._note_gemini(data)
             yield line
+
+    def _note_gemini(self, data: Mapping[str, Any]) -> None:
+        # LiteLLM makes a finish out of the end of the lines.
+        self.understood = self._reads_lines = True
+        if (data.get("promptFeedback") or {}).get("blockReason"):
+            self.blocked = True
+            self.finish_reason = "content_filter"
+        for candidate in data.get("candidates") or ():
+            self.finish_reason = candidate.get("finishReason") or self.finish_reason
 
     def _note_dict(self, chunk: dict[str, Any]) -> None:
         # A chunk with nothing but a finish reason is one that LiteLLM made of a bare [DONE].
@@ -62,3 +89,80 @@ class FinishTap:
         self.usage_seen |= bool(getattr(chunk, "usage", None))
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+
+
+@dataclass(slots=True)
+class Ending:
+    """What an answer held, by the chunks that LiteLLM passed on.
+
+    Attributes:
+        finish_reason: In OpenAI's words; "stop" where LiteLLM gave none.
+        spoke: Whether there was text in it.
+        reasoned: Whether there was reasoning in it, seen or only counted.
+        asked_for_tool: Whether there was a tool call in it.
+        usage: The tokens that LiteLLM reports; it makes them up where the provider counts none.
+    """
+
+    finish_reason: str = "stop"
+    spoke: bool = False
+    reasoned: bool = False
+    asked_for_tool: bool = False
+    usage: Usage | None = None
+
+    def note(self, chunk: Any) -> None:
+        """Take in the next chunk."""
+        for choice in chunk.choices:
+            delta = choice.delta
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            self.spoke = self.spoke or bool((delta.content or "").strip())
+            self.reasoned |= bool(getattr(delta, "reasoning_content", None))
+            self.asked_for_tool |= bool(getattr(delta, "tool_calls", None))
+        counted = getattr(chunk, "usage", None)
+        if counted:
+            self.usage = Usage(counted.prompt_tokens, counted.completion_tokens)
+            details = getattr(counted, "completion_tokens_details", None)
+            self.reasoned |= bool(getattr(details, "reasoning_tokens", None))
+
+    def fault(
+        self, tap: FinishTap, usage: Usage | None, cost_usd: float | None
+    ) -> errors.RequestError | None:
+        """Tell an answer that LiteLLM takes for a complete one, and that is none.
+
+        One that would come out the same is a permanent fault, so that it is not paid for twice.
+
+        Args:
+            tap: What the provider said.
+            usage: Its count of the tokens.
+            cost_usd: What they cost.
+        """
+        if tap.cut_short:
+            return errors.BrokenAnswerError("the answer ended before the model had finished it")
+        if self.spoke:
+            return None
+        reason = "content_filter" if tap.blocked else self.finish_reason
+        said = self._without_text(reason, usage, blocked=tap.blocked)
+        if said is not None:
+            kind, words = said
+            return kind(words, finish_reason=reason, cost_usd=cost_usd)
+        if tap.content_type and not (tap.understood or _STREAM.search(tap.content_type)):
+            return errors.BrokenAnswerError(
+                f"{tap.content_type} came in place of a stream: is base_url right?"
+            )
+        return errors.BrokenAnswerError("the model sent an empty answer")
+
+    def _without_text(
+        self, reason: str, usage: Usage | None, *, blocked: bool
+    ) -> tuple[type[errors.RequestError], str] | None:
+        """Say why a finished answer has no text, or None when nothing tells."""
+        if reason == "content_filter":
+            words = "the prompt was blocked" if blocked else "it ended with content_filter"
+            return errors.ContentFilterError, words
+        if reason == "length":
+            tokens = f"{usage.completion_tokens} tokens" if usage else "tokens"
+            into = "went into reasoning" if self.reasoned else "were used up before it"
+            return errors.OutputLimitError, f"all of its {tokens} {into}"
+        if self.asked_for_tool:
+            return errors.NoTextError, "the model asked for a tool, and there is none here"
+        if self.reasoned:
+            return errors.NoTextError, "the model stopped after its reasoning"
+        return None

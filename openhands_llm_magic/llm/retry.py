@@ -56,6 +56,7 @@ class RetryPolicy:
         max_wait_s: The longest wait that the policy chooses, in seconds.
         multiplier: What each wait is multiplied by to give the next.
         retry_after_limit_s: The longest wait that a server may ask for, in seconds.
+        deadline_s: Seconds from the beginning after which nothing is sent again, or None.
     """
 
     num_retries: int = 4
@@ -63,6 +64,7 @@ class RetryPolicy:
     max_wait_s: float = 30
     multiplier: float = 2
     retry_after_limit_s: float = 300
+    deadline_s: float | None = None
 
     @classmethod
     def from_settings(cls, settings: Snapshot) -> RetryPolicy:
@@ -73,25 +75,35 @@ class RetryPolicy:
             max_wait_s=settings.retry_max_wait,
             multiplier=settings.retry_multiplier,
             retry_after_limit_s=settings.retry_after_limit,
+            deadline_s=settings.deadline,
         )
 
     def wait_before_s(self, retry: int) -> float:
         """Seconds to wait before a retry, counted from 1."""
         return schedule.wait_s(retry, self.min_wait_s, self.max_wait_s, self.multiplier)
 
-    def retrying(self, retry: int, error: TransientError) -> Retrying | None:
-        """What to do about a transient failure: the retry to wait for, or None to give up."""
+    def retrying(self, retry: int, error: TransientError, took_s: float = 0) -> Retrying | None:
+        """What to do about a transient failure: the retry to wait for, or None to give up.
+
+        Args:
+            retry: Which retry it would be, counted from 1.
+            error: The failure.
+            took_s: Seconds since the beginning.
+        """
         if retry > self.num_retries:
             return None
         asked_s = error.retry_after_s
         if asked_s is not None and asked_s > self.retry_after_limit_s:
+            return None
+        wait_s = self.wait_before_s(retry) if asked_s is None else asked_s
+        if self.deadline_s is not None and took_s + wait_s >= self.deadline_s:
             return None
         set_by: Literal["server", "policy"] = "policy" if asked_s is None else "server"
         return Retrying(
             retry=retry,
             of=self.num_retries,
             caused_by=error,
-            wait_s=self.wait_before_s(retry) if asked_s is None else asked_s,
+            wait_s=wait_s,
             set_by=set_by,
         )
 
@@ -122,12 +134,13 @@ def with_retries(
         there is no answer.
     """
     retry = 0
+    began_at_s = clock.now()
     while True:
         try:
             yield from attempt()
         except TransientError as error:
             retry += 1
-            retrying = policy.retrying(retry, error)
+            retrying = policy.retrying(retry, error, clock.now() - began_at_s)
             failed: RequestError = error.alone()
         except RequestError as error:
             retrying = None

@@ -98,10 +98,13 @@ def _explained(
     request: client.Request, settings: Snapshot, redactor: Redactor, clock: Clock
 ) -> Generator[Event]:
     """Run the request under the retry policy; a failure is explained to the person."""
+    policy = RetryPolicy.from_settings(settings)
+    began_at_s = clock.now()
 
     def attempt() -> Iterator[Event]:
+        left_s = None if policy.deadline_s is None else began_at_s + policy.deadline_s - clock.now()
         try:
-            yield from client.send(request)
+            yield from client.send(request.within(left_s))
         except errors.RequestError as error:
             fault = error
         else:
@@ -109,7 +112,7 @@ def _explained(
         raise fault.reworded(redactor.redact(str(fault)))  # some servers echo the key they refuse
 
     retries = 0
-    for event in with_retries(attempt, RetryPolicy.from_settings(settings), clock):
+    for event in with_retries(attempt, policy, clock):
         match event:
             case Retrying(retry=retries):
                 yield event

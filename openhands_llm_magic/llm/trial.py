@@ -127,7 +127,7 @@ class Trial:
         self._began_at_s = self._stopper.now()
         return self._step
 
-    def _end(self, state: Literal["done", "failed", "skipped"] = "done") -> Step:
+    def _end(self, state: Literal["done", "failed"] = "done") -> Step:
         """Give the running step as over."""
         took_s = self._stopper.now() - self._began_at_s
         self._step = replace(self._step, state=state, took_s=took_s)
@@ -193,9 +193,6 @@ class Trial:
                 yield self._end()
                 yield self._begin("answer")
             case Done():
-                if self._step.name == "first_token":  # an answer without text
-                    yield self._end("skipped")
-                    yield self._begin("answer")
                 yield self._end()
             case Retrying() | Failed():
                 yield self._end("failed")

@@ -14,6 +14,12 @@ SET_BY = {
     "policy": "by the retry policy",
 }
 
+CUT_OFF = {
+    "length": "cut off at the limit of the answer's tokens: raise max_output_tokens, if it is set",
+    "content_filter": "cut off by the provider's content filter",
+}
+"""What is said of an answer with text, by its finish_reason."""
+
 AGAIN = "the answer broke off; asking again"
 """Stands where text cannot be taken back, between a partial answer and the next attempt's."""
 
@@ -58,10 +64,15 @@ def said_words(retrying: Retrying) -> str:
 
 
 def note_words(reply: Reply) -> str:
-    """Write the note that stays: what was waited for, or nothing when there were no retries.
+    """Write the note that stays: how the answer was cut off, and what was waited for.
 
-    Example: "waited 12 s for a rate limit, 2 retries".
+    Example: "waited 12 s for a rate limit, 2 retries". There is none for an answer as it should be.
     """
+    cut = CUT_OFF.get(reply.finish_reason or "") if reply.error is None else None
+    return "; ".join(note for note in (cut, _waits_words(reply)) if note)
+
+
+def _waits_words(reply: Reply) -> str:
     if not reply.waits:
         return ""
     waited: defaultdict[str, float] = defaultdict(float)

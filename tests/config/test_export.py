@@ -225,7 +225,11 @@ def test_an_address_with_a_password_is_refused(form: str) -> None:
 def test_what_arrives_is_what_was_handed_over(values: dict[str, Any]) -> None:
     snapshot = chosen(**values)
     assert values_read(shell_variables(snapshot)) == values_in(snapshot)
-    unknown_there = {"retry_after_limit": SETTINGS["retry_after_limit"].default}
+    unknown_there = {
+        name: each.default
+        for name, each in SETTINGS.items()
+        if each.variable.startswith("LLM_MAGIC_")
+    }
     assert values_read(variables_of(docker_arguments(snapshot))) == (
         values_in(snapshot) | unknown_there
     )

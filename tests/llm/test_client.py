@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Refuse
+from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Raw, Refuse
 from sending import DIALECTS, failure, request_to, send
 
 from openhands_llm_magic import errors
@@ -59,15 +60,35 @@ def test_an_answer_arrives_as_it_was_sent(model_server: ModelServer, provider: s
 
 
 @each_dialect
-@pytest.mark.parametrize("text", ["Hello", ""])
 @pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
-def test_why_it_ended(
-    model_server: ModelServer, provider: str, finish_reason: str, text: str
-) -> None:
-    """An answer may be empty for a good reason."""
-    done = send(model_server, Answer(text, finish_reason=finish_reason), provider)[-1]
+def test_why_it_ended(model_server: ModelServer, provider: str, finish_reason: str) -> None:
+    """With text in it; `test_fault_matrix.py` has the answers without."""
+    done = send(model_server, Answer("Hello", finish_reason=finish_reason), provider)[-1]
     assert isinstance(done, Done)
     assert done.finish_reason == finish_reason
+
+
+def test_an_answer_without_text_is_counted(model_server: ModelServer) -> None:
+    """It is paid for like any other."""
+    model_server.script(Answer("", finish_reason="length", usage=(1000, 100)))
+    events: list[Event] = []
+    with pytest.raises(errors.OutputLimitError) as caught:
+        events.extend(client.send(request_to(model_server)))
+    assert events == [Accepted(), Usage(1000, 100)]
+    done = send(model_server, Answer("Hello", usage=(1000, 100)))[-1]
+    assert done == Done("stop", caught.value.cost_usd)
+
+
+def test_hidden_reasoning_is_known_by_its_count(model_server: ModelServer) -> None:
+    """OpenAI's models count it and do not show it."""
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+    usage_and_more = usage | {"completion_tokens_details": {"reasoning_tokens": 5}}
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "length"}
+    chunks = [head | {"choices": [choice]}, head | {"choices": [], "usage": usage_and_more}]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    error = failure(model_server, Raw(body.encode(), "text/event-stream"))
+    assert str(error) == "all of its 5 tokens went into reasoning"
 
 
 @pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "gemini", "ollama_chat"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.errors import RateLimitError, ServerError, Stopped
+from openhands_llm_magic.errors import ContentFilterError, RateLimitError, ServerError, Stopped
 from openhands_llm_magic.llm.events import (
     Done,
     Event,
@@ -140,3 +141,19 @@ def test_a_last_refusal_after_a_wait_counts_as_an_attempt() -> None:
     """It comes right after the wait, with no text in between."""
     reply = fold([*waited(retrying(5)), Failed(RateLimitError("slow down", status=429))])
     assert (reply.attempts, reply.waited_s) == (2, 5.0)
+
+
+def test_an_answer_without_text_has_its_reason_and_its_cost() -> None:
+    """Also when the error is put in other words; an earlier attempt's text is kept."""
+    error = ContentFilterError("withheld", finish_reason="content_filter", cost_usd=0.5)
+    told = error.reworded("It was withheld.")
+    reply = fold([TextDelta("Hi"), *waited(retrying()), Usage(7, 5), Failed(told)])
+    assert (reply.text, reply.error, reply.usage) == ("Hi", told, Usage(7, 5))
+    assert (reply.finish_reason, reply.cost_usd) == ("content_filter", 0.5)
+
+
+def test_a_stop_after_the_end_changes_nothing_else() -> None:
+    """As when the answer is being shown."""
+    ended: list[Event] = [TextDelta("Hi"), Usage(7, 5), Done("stop", 0.5)]
+    reply, stopped = fold(ended), Stopped("stopped")
+    assert fold([*ended, Failed(stopped)]) == replace(reply, error=stopped)

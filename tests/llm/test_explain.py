@@ -22,6 +22,7 @@ api_key = "sk-canary-0123456789"
 base_url = "http://127.0.0.1:9/v1"
 num_retries = 2
 timeout = 60
+max_output_tokens = 99
 [openhands_llm_magic]
 retry_after_limit = 120
 """
@@ -42,6 +43,9 @@ def settings(tmp_path: Path) -> Snapshot:
         (errors.QuotaError, ["api_key (now **********, from config.toml line 3)"]),
         (errors.ContextLengthError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
         (errors.BadRequestError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
+        (errors.ContentFilterError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
+        (errors.OutputLimitError, ["max_output_tokens (now 99, from config.toml line 7)"]),
+        (errors.NoTextError, ["model (now openai/gpt-4o, from config.toml line 2)"]),
         (errors.RateLimitError, ["num_retries (now 2, from config.toml line 5)", "1 retry"]),
         (errors.ServerError, ["num_retries (now 2, from config.toml line 5)", "1 retry"]),
         (errors.NoAnswerInTimeError, ["timeout (now 60, from config.toml line 6)"]),
@@ -104,5 +108,5 @@ def test_a_key_of_the_providers_own_variable_is_called_that() -> None:
 def test_a_wait_that_is_too_long_names_the_limit(settings: Snapshot) -> None:
     error = explained(errors.RateLimitError("slow down", retry_after_s=3600), settings)
     assert "asks to wait 3600 s, longer than 120 s" in str(error)
-    assert "retry_after_limit (now 120, from config.toml line 8)" in str(error)
+    assert "retry_after_limit (now 120, from config.toml line 9)" in str(error)
     assert "num_retries" not in str(error)

@@ -291,7 +291,8 @@ def test_a_refusal_that_is_no_json(model_server: ModelServer, provider: str) -> 
     ("code", "kind"),
     [
         ("insufficient_quota", errors.QuotaError),
-        ("content_filter", errors.BadRequestError),
+        ("content_filter", errors.ContentFilterError),
+        ("invalid_prompt", errors.BadRequestError),
         ("server_error", errors.BrokenAnswerError),
     ],
 )

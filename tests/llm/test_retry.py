@@ -24,9 +24,12 @@ ANSWER: list[Event] = [TextDelta("Hi"), Done("stop")]
 PERMANENT = [
     errors.AuthenticationError,
     errors.BadRequestError,
+    errors.ContentFilterError,
     errors.ContextLengthError,
     errors.MissingKeyError,
     errors.ModelNotFoundError,
+    errors.NoTextError,
+    errors.OutputLimitError,
     errors.QuotaError,
     errors.Stopped,
     errors.UnsendableError,
@@ -235,3 +238,18 @@ def test_the_systems_clock_is_real() -> None:
 def test_no_wait_stays_none_whatever_it_is_multiplied_by() -> None:
     policy = RetryPolicy(min_wait_s=0, max_wait_s=30, multiplier=1e200)
     assert [policy.wait_before_s(retry) for retry in (1, 2, 3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "waits_s"),
+    [(5, []), (5.1, [5]), (16, [5, 10]), (36, [5, 10, 20]), (1000, [5, 10, 20, 30])],
+)
+def test_no_wait_goes_beyond_the_deadline(
+    clock: FakeClock, deadline_s: float, waits_s: list[float]
+) -> None:
+    """What could not be sent again before it is not waited for at all."""
+    attempt = playing(*[BUSY] * 5)
+    events = list(with_retries(attempt, RetryPolicy(deadline_s=deadline_s), clock))
+    assert [wait_s for wait_s, _ in waits(events)] == waits_s
+    assert isinstance(events[-1], Failed)
+    assert clock.now() < deadline_s

@@ -260,3 +260,23 @@ def test_practice_models_answer(
     assert type(error) is errors.QuotaError
     assert practice_server.key not in str(error)
     assert model_server.count == 0
+
+
+def test_a_deadline_ends_the_retries_and_is_named(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """The line says which setting it was, and what it is."""
+    model_server.script(Refuse(503))
+    error = ask_in_vain(clock, deadline=12)
+    assert model_server.count == 2
+    assert sum(clock.sleeps_s) == 5
+    assert "gave up after 1 retry, as the next would come after 12 s" in str(error)
+    assert "raise deadline (now 12, from the argument deadline)" in str(error)
+
+
+def test_a_request_is_not_waited_for_beyond_the_deadline(model_server: ModelServer) -> None:
+    """A silent server does not hold up the cell."""
+    model_server.script(Hang())
+    with pytest.raises(errors.NoAnswerInTimeError, match="in time"):
+        ask("Hello", deadline=1)
+    assert model_server.count == 1

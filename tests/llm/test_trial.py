@@ -164,10 +164,12 @@ def test_a_failure_is_one_of_the_step_that_goes_on(
 
 
 def test_an_answer_without_text(model_server: ModelServer, clock: FakeClock) -> None:
+    """It is no success, and says what to change."""
     model_server.script(Answer(chunks=(), finish_reason="length"))
-    items = [name for name in told(try_out(clock)) if name != "Usage"]
-    end = ["first_token: skipped", "answer: running", "answer: done", "Done"]
-    assert items == [*START, *ACCEPTED, *end]
+    items = try_out(clock)
+    shown = [name for name in told(items) if name != "Usage"]
+    assert shown == [*START, *ACCEPTED, "first_token: failed", "Failed"]
+    assert "max_output_tokens" in str(error_of(items))
 
 
 def test_no_key_is_shown(model_server: ModelServer, clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from model_server import dialects
+from model_server import dialects, embeddings
 from model_server.rare_dialects import Bedrock, OllamaGenerate
 from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
 
@@ -29,8 +29,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "ollama_generate": OllamaGenerate(),
 }
 ENDPOINTS = {
+    **embeddings.ENDPOINTS,
     "/chat/completions": "openai",
-    "/embeddings": "openai",
     "/v1/messages": "anthropic",
     ":generateContent": "gemini",
     ":streamGenerateContent": "gemini",
@@ -38,11 +38,6 @@ ENDPOINTS = {
     "/api/generate": "ollama_generate",
     "/converse": "bedrock",
     "/converse-stream": "bedrock",
-}
-EMBEDDING = {
-    "object": "list",
-    "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}],
-    "usage": {"prompt_tokens": 7, "total_tokens": 7},
 }
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -72,6 +67,8 @@ class Received:
     def streams(self) -> bool:
         """Whether the request asks for a stream; Ollama streams unless told not to."""
         match self.dialect:
+            case _ if embeddings.asks_for_vectors(self.path):
+                return False
             case "gemini":
                 return ":streamGenerateContent" in self.path
             case "bedrock":
@@ -194,7 +191,9 @@ class Handler(BaseHTTPRequestHandler):
         self, status: int, headers: Mapping[str, str], content_type: str, framing: Mapping[str, str]
     ) -> None:
         """Write the status line and the headers; `framing` says where the body ends."""
-        self.send_response(status)
+        # A Date of the step's own replaces the server's.
+        dated = "date" in map(str.lower, headers)
+        (self.send_response_only if dated else self.send_response)(status)
         for name, value in {"Content-Type": content_type, **headers, **framing}.items():
             self.send_header(name, value)
         if self.close_connection or not framing:
@@ -262,6 +261,7 @@ def _stream(answer: Answer, received: Received) -> Stream:
 
 
 def _whole(answer: Answer, received: Received) -> bytes:
-    if urlsplit(received.path).path.endswith("/embeddings"):
-        return json.dumps(EMBEDDING | {"model": received.model}).encode()
-    return json.dumps(DIALECTS[received.dialect].whole(answer, received.model)).encode()
+    dialect, model = received.dialect, received.model
+    if embeddings.asks_for_vectors(received.path):
+        return json.dumps(embeddings.vectors(dialect, received.body, model)).encode()
+    return json.dumps(DIALECTS[dialect].whole(answer, model)).encode()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
-from openhands_llm_magic.llm.events import Retrying
+from openhands_llm_magic.llm.events import Reply, Retrying
 from openhands_llm_magic.notebook import words
 
 
@@ -34,3 +34,18 @@ def test_the_servers_words_are_one_short_line() -> None:
     long = words.said_words(wait(said="slow down " * 100))
     assert len(long) == words.MOST_SAID
     assert long.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "note"),
+    [
+        ("stop", ""),
+        ("tool_calls", ""),
+        *((reason, words.CUT_OFF[reason]) for reason in words.CUT_OFF),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so(finish_reason: str, note: str) -> None:
+    """And it says what was waited for, too."""
+    assert words.note_words(Reply("Hi", finish_reason=finish_reason)) == note
+    waited = words.note_words(Reply("Hi", finish_reason=finish_reason, waits=(wait(),)))
+    assert waited == "; ".join(filter(None, [note, "waited 20 s for a rate limit, 1 retry"]))

@@ -1,0 +1,119 @@
+"""Texts into vectors: one HTTP request, through LiteLLM."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.faults import fault_from, is_unreadable
+from openhands_llm_magic.llm.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# fmt: off
+NEED_A_CLIENT = frozenset({
+    "azure_ai", "fireworks_ai", "mistral", "nebius", "wandb", "xinference",
+})
+# fmt: on
+"""Providers for which LiteLLM drops `max_retries` on the way to the OpenAI client, which then
+makes two retries of its own, unless it is a client that cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts to turn into vectors.
+
+    Attributes:
+        model: The model with its provider prefix, as LiteLLM takes it.
+        texts: One or more.
+        options: Further keyword arguments of `litellm.embedding`.
+    """
+
+    model: str
+    texts: Sequence[str]
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of some texts.
+
+    Attributes:
+        vectors: One for each text, in the same order.
+        usage: Tokens as LiteLLM reports them, or None for none. Where Gemini or Ollama count
+            none, it counts them itself.
+        cost_usd: What they cost, or None when the price is unknown.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage | None = None
+    cost_usd: float | None = None
+
+
+def embed(request: EmbeddingRequest) -> Embeddings:
+    """Turn texts into vectors, with one request.
+
+    Bedrock's Titan models take one text at a time, so there LiteLLM makes a request for each.
+
+    Raises:
+        RequestError: Of the class that says what went wrong; a `TransientError` is worth another
+            attempt.
+    """
+    litellm = client.load()
+    fault: errors.RequestError | None = None
+    with quiet(litellm), contextlib.ExitStack() as cleanup:
+        try:
+            response = _asked(litellm, request, cleanup)
+            vectors, usage = _vectors(response), _usage(response)
+            cost_usd = client.cost_usd(litellm, request.model, usage)
+        except errors.RequestError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
+            fault = fault_from(exc, "sending")
+            if type(fault) is errors.BadRequestError and is_unreadable(exc):
+                fault = errors.BrokenAnswerError("the vectors could not be read")
+    if fault is not None:  # raised here, so that it does not hold on to an exception with the key
+        raise fault
+    if len(vectors) != len(request.texts) or not all(vectors):
+        raise errors.BrokenAnswerError("there is not a vector for each text")
+    return Embeddings(vectors, usage, cost_usd)
+
+
+def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:
+    """Make the HTTP request."""
+    provider, key, address = client.resolved(litellm, request.model, request.options)
+    options = client.asking_once(litellm, provider, request.options, cleanup)
+    if provider in NEED_A_CLIENT:
+        options["client"] = _client_that_asks_once(key, address, options.get("timeout"))
+        cleanup.callback(options["client"].close)
+    if "base_url" in options:
+        options["api_base"] = options.pop("base_url")
+    return litellm.embedding(model=request.model, input=list(request.texts), **options)
+
+
+def _client_that_asks_once(key: str | None, address: str | None, timeout_s: float | None) -> Any:
+    """Make an OpenAI client whose number of retries LiteLLM cannot raise."""
+    import openai  # noqa: PLC0415 - LiteLLM has imported it by now
+
+    class Once(openai.OpenAI):
+        max_retries = property(lambda _: 0, lambda _, __: None)
+
+    timeout = openai.NOT_GIVEN if timeout_s is None else timeout_s
+    return Once(api_key=key or "", base_url=address, timeout=timeout)
+
+
+def _vectors(response: Any) -> tuple[tuple[float, ...], ...]:
+    """Return the vectors, in the order of their numbers."""
+    rows = sorted(response.data or (), key=lambda row: row["index"])
+    return tuple(tuple(row["embedding"] or ()) for row in rows)
+
+
+def _usage(response: Any) -> Usage | None:
+    """Return the tokens that were counted, if there are any."""
+    tokens = getattr(getattr(response, "usage", None), "prompt_tokens", None)
+    return Usage(tokens, 0) if tokens else None

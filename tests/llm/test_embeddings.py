@@ -1,0 +1,190 @@
+"""Texts become vectors with one HTTP request, on every path through LiteLLM."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.embeddings import NEED_A_CLIENT, EmbeddingRequest, Embeddings, embed
+from openhands_llm_magic.llm.events import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from model_server import Step
+
+pytestmark = pytest.mark.usefixtures("litellm")
+
+WITHOUT_EMBEDDINGS = {"anthropic", "deepseek", "groq", "moonshot"}
+"""Providers of the catalogue for which LiteLLM has none."""
+
+NOT_HERE = {"openhands", "practice", "vertex_ai"}
+"""The first two are other providers to LiteLLM; the last needs Google's packages to log in."""
+
+CATALOGUE = sorted(
+    {
+        provider.prefix.removesuffix("/")
+        for name, provider in PROVIDERS.items()
+        if name not in WITHOUT_EMBEDDINGS | NOT_HERE
+    }
+)
+OTHERS = ["jina_ai", "nvidia_nim", "openai_like", "sambanova", "together_ai", "voyage"]
+"""Further providers, each with code of its own in LiteLLM."""
+
+each_provider = pytest.mark.parametrize("provider", [*CATALOGUE, *OTHERS, *sorted(NEED_A_CLIENT)])
+
+MODELS = {"bedrock": "amazon.titan-embed-text-v2:0"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "azure": {"api_version": "2024-12-01-preview"},
+    "bedrock": {
+        "aws_access_key_id": "AKIA-test",
+        "aws_secret_access_key": "secret-test",
+        "aws_region_name": "us-east-1",
+    },
+}
+AT_ONCE = {"retry-after-ms": "1"}
+
+
+def request_to(
+    server: ModelServer, provider: str, texts: Sequence[str] = ("one", "two"), **options: Any
+) -> EmbeddingRequest:
+    options = {
+        "base_url": server.base_for(provider),
+        "api_key": "sk-test-key",
+        **OPTIONS.get(provider, {}),
+        **options,
+    }
+    one_at_a_time = provider == "bedrock"
+    model = f"{provider}/{MODELS.get(provider, 'a-model')}"
+    return EmbeddingRequest(model, texts[:1] if one_at_a_time else texts, options)
+
+
+def failure(
+    server: ModelServer, step: Step, provider: str = "openai", **options: Any
+) -> errors.RequestError:
+    server.script(step)
+    with pytest.raises(errors.RequestError) as caught:
+        embed(request_to(server, provider, **options))
+    return caught.value
+
+
+@each_provider
+def test_a_vector_for_each_text(
+    model_server: ModelServer, capfd: pytest.CaptureFixture[str], provider: str
+) -> None:
+    """In the texts' order, whatever order the server has; nothing is printed."""
+    request = request_to(model_server, provider)
+    embeddings = embed(request)
+    assert embeddings.vectors == ((0.5, -0.5), (1.5, -0.5))[: len(request.texts)]
+    assert embeddings.usage is not None
+    assert embeddings.usage.completion_tokens == 0
+    assert model_server.count == 1
+    assert not {"max_retries", "num_retries", "azure_scope"} & model_server.received[0].body.keys()
+    assert capfd.readouterr() == ("", "")
+
+
+@each_provider
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_failure_is_one_request(
+    model_server: ModelServer,
+    litellm: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    status: int,
+) -> None:
+    """Also when the user's own code has switched retries on; his switches stay."""
+    monkeypatch.setattr(litellm, "num_retries", 2)
+    error = failure(model_server, Refuse(status, {"retry-after": "7"}), provider)
+    kinds = {429: errors.RateLimitError, 500: errors.ServerError}
+    assert (type(error), error.status, error.retry_after_s) == (kinds[status], status, 7)
+    assert model_server.count == 1
+    assert litellm.num_retries == 2
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "mistral"])
+@pytest.mark.parametrize("first", ["his", "ours"])
+def test_the_users_own_embeddings_stay_his(
+    model_server: ModelServer, litellm: Any, provider: str, first: str
+) -> None:
+    """LiteLLM keeps clients, with the number of retries of whoever came first."""
+    request = request_to(model_server, provider)
+    options = dict(request.options)
+    options["api_base"] = options.pop("base_url")
+
+    def his_requests(step: Step) -> int:
+        model_server.script(step)
+        before = model_server.count
+        with suppress(openai.APIError):
+            litellm.embedding(request.model, list(request.texts), **options)
+        return model_server.count - before
+
+    if first == "his":
+        assert his_requests(Answer()) == 1
+    before = model_server.count
+    failure(model_server, Refuse(500, AT_ONCE), provider)
+    assert model_server.count - before == 1
+    assert his_requests(Refuse(500, AT_ONCE)) == 3
+
+
+@each_provider
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        (Cut(how="reset"), errors.ConnectionFailedError),
+        (Raw(b"<h1>Welcome</h1>", "text/html"), errors.BrokenAnswerError),
+    ],
+    ids=["reset", "html"],
+)
+def test_an_answer_that_does_not_arrive_is_worth_another_attempt(
+    model_server: ModelServer, provider: str, step: Step, kind: type[errors.RequestError]
+) -> None:
+    assert type(failure(model_server, step, provider)) is kind
+    assert model_server.count == 1
+
+
+@pytest.mark.parametrize("body", [b'{"data": []}', b'{"data": null}', b'{"data": [{"index": 0}]}'])
+def test_too_few_vectors_are_no_success(model_server: ModelServer, body: bytes) -> None:
+    error = failure(model_server, Raw(body, "application/json"))
+    assert type(error) is errors.BrokenAnswerError
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "gemini", "mistral", "hosted_vllm"])
+def test_silence_ends_with_the_timeout(model_server: ModelServer, provider: str) -> None:
+    error = failure(model_server, Hang(), provider, timeout=0.2)
+    assert type(error) is errors.NoAnswerInTimeError
+
+
+@pytest.mark.parametrize("provider", sorted(WITHOUT_EMBEDDINGS))
+def test_a_provider_without_embeddings_is_not_asked(
+    model_server: ModelServer, provider: str
+) -> None:
+    error = failure(model_server, Answer(), provider)
+    assert type(error) is errors.BadRequestError
+    assert model_server.count == 0
+
+
+def test_a_model_without_a_provider() -> None:
+    with pytest.raises(errors.ModelNotFoundError, match="no provider"):
+        embed(EmbeddingRequest("no-such-model", ["one"]))
+
+
+def test_what_it_cost(model_server: ModelServer) -> None:
+    """None where the price is unknown."""
+    known = request_to(model_server, "openai")
+    known = EmbeddingRequest("openai/text-embedding-3-small", known.texts, known.options)
+    embeddings = embed(known)
+    assert embeddings == Embeddings(((0.5, -0.5), (1.5, -0.5)), Usage(7, 0), embeddings.cost_usd)
+    price, _ = client.load().cost_per_token(known.model, 7, 0)
+    assert embeddings.cost_usd == price > 0
+    assert embed(request_to(model_server, "hosted_vllm")).cost_usd is None
+
+
+def test_a_key_is_not_in_the_repr_of_a_request(model_server: ModelServer) -> None:
+    assert "sk-" not in repr(request_to(model_server, "openai"))
