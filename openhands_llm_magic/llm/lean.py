@@ -21,13 +21,13 @@ def drop_logging(stream: Any, *, keep_answer: bool) -> None:
         keep_answer: Whether to log and cache the whole answer at its end, for a user who has
             callbacks or a cache of his own.
     """
-    stream.run_success_logging_and_cache_storage = _nothing
+    stream.run_success_logging_and_cache_storage = nothing
     if not keep_answer:
         stream.chunks = _UsageChunks()
-        stream.logging_obj.success_handler = _nothing
+        stream.logging_obj.success_handler = nothing
 
 
-def _nothing(*_: object, **__: object) -> None:
+def nothing(*_: object, **__: object) -> None:
     """Take the place of logging."""
 
 

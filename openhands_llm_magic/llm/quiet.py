@@ -8,16 +8,40 @@ import os
 import sys
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.llm.lean import nothing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LOGGERS = ("LiteLLM", "LiteLLM Router")
 """LiteLLM's loggers; each prints to stderr, which is the cell."""
 
 LOG_VARIABLE = "LITELLM_LOG"
 """Who sets it wants to see what LiteLLM logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Executor:
+    """Runs the jobs of our threads without the lock that all of LiteLLM's share.
+
+    Attributes:
+        others: The executor for all other threads.
+        ours: Our threads.
+    """
+
+    others: Any
+    ours: Mapping[int, int]
+
+    def submit(self, job: Callable[..., object], *args: Any, **options: Any) -> object:
+        """Run a job on a thread of its own, if it is of ours and does anything."""
+        if threading.get_ident() not in self.ours:
+            return self.others.submit(job, *args, **options)
+        if job is not nothing:
+            threading.Thread(target=job, args=args, kwargs=options, daemon=True).start()
+        return None
 
 
 class _Quiet:
@@ -34,6 +58,7 @@ class _Quiet:
         "disable_hf_tokenizer_download": True,  # else counting Llama's tokens waits for a download
         "model_fallbacks": None,  # else a failure is sent again to other models
         "num_retries": None,  # a failure resets it, and the user's would be added to ours
+        "disable_streaming_logging": True,  # else each chunk is a job for another thread
     }
 
     def __init__(self) -> None:
@@ -49,6 +74,7 @@ class _Quiet:
             if not self._threads:
                 self._users = {name: getattr(litellm, name) for name in ours}
                 self._drop_log(on=True)
+                self._keep_off_executor(litellm, on=True)
             self._threads[thread] += 1
             self._set(litellm, ours)
         try:
@@ -61,11 +87,24 @@ class _Quiet:
                     kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
                     self._set(litellm, kept)
                     self._drop_log(on=False)
+                    self._keep_off_executor(litellm, on=False)
 
     @staticmethod
     def _set(litellm: Any, values: Mapping[str, object]) -> None:
         for name, value in values.items():
             setattr(litellm, name, value)
+
+    def _keep_off_executor(self, litellm: Any, *, on: bool) -> None:
+        """Put a stand-in before the threads that LiteLLM's streams hand their logging to.
+
+        All share one semaphore. An interrupt that lands while it is taken leaves its lock taken,
+        and the next stream waits for it for ever.
+        """
+        handler = litellm.litellm_core_utils.streaming_handler
+        if on:
+            handler.executor = _Executor(handler.executor, self._threads)
+        elif isinstance(handler.executor, _Executor):
+            handler.executor = handler.executor.others
 
     def _drop_log(self, *, on: bool) -> None:
         for logger in map(logging.getLogger, LOGGERS):

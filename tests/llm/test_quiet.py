@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,3 +71,30 @@ def test_who_asks_for_the_log_gets_it(
     for _ in client.send(request_to(model_server)):
         LOGGER.warning("ours")
     assert "ours" in caplog.messages
+
+
+class Refusing:
+    """An executor that no job may reach."""
+
+    def submit(self, job: object, *_: object) -> None:
+        raise AssertionError(f"{job} reached the threads that all streams share")
+
+
+def test_a_stream_takes_no_lock_that_all_streams_share(
+    model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt could leave it taken, and the next prompt would wait for ever."""
+    handler = litellm.litellm_core_utils.streaming_handler
+    refusing = Refusing()
+    monkeypatch.setattr(handler, "executor", refusing)
+    list(client.send(request_to(model_server)))
+    assert handler.executor is refusing
+
+
+def test_the_users_callbacks_are_called_all_the_same(
+    model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = threading.Event()
+    monkeypatch.setattr(litellm, "success_callback", [lambda *_: called.set()])
+    list(client.send(request_to(model_server)))
+    assert called.wait(20)
