@@ -1,0 +1,222 @@
+"""One gate for each endpoint and model: all requests to it, from any thread, pass it in turn.
+
+Three things hold a request back: a limit that the person set (`Limits`), what the server's answers
+say is left (`headroom.py`), and what its refusals teach (`pace.py`). A gate has no clock and never
+sleeps: whoever waits asks for the seconds, sleeps as it likes, and asks again::
+
+    with gate.turn() as turn:
+        while wait_s := turn.wait_s(clock.now()):
+            clock.sleep(min(wait_s, 1))
+        ...  # send, then tell: turn.accepted, turn.answered or turn.refused
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.llm.cap import Cap
+from openhands_llm_magic.llm.headroom import UNITS, Headroom, Unit, left_in
+from openhands_llm_magic.llm.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+ASK_EVERY_S = 1.0
+LATE_S = 0.25
+"""Whoever waits asks once a second; one that is late lets the others go first until it asks."""
+
+SOON_S = 0.01
+"""How soon to ask again when the one in front may go now, and has yet to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits that are known from the start; None for one that is not.
+
+    Attributes:
+        requests_per_minute: Requests a minute; they go at even distances.
+        tokens_per_minute: Tokens a minute, of prompts and answers; a second's worth goes at once.
+        burst: Requests that may go at once after a pause, if the server lets them.
+    """
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    burst: float = 1
+
+
+class Gate:
+    """Lets requests go in the order in which they came, none before its time.
+
+    Use its turns; what is below is theirs, under the lock.
+
+    Attributes:
+        lock: Held while anything below is used.
+        line: The turns that wait, the first one first.
+        pace: What the server's refusals teach.
+        caps: The limits that the person set.
+        headroom: What the server says is left.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.lock = threading.Lock()
+        self.line: list[Turn] = []
+        self.pace = Pace()
+        self.caps: dict[Unit, Cap] = {unit: Cap() for unit in UNITS}
+        self.headroom: dict[Unit, Headroom] = {unit: Headroom() for unit in UNITS}
+        self.limit(limits or Limits())
+
+    def limit(self, limits: Limits) -> None:
+        """Keep to these limits from now on."""
+        tokens = limits.tokens_per_minute
+        with self.lock:
+            self.caps["requests"].limit(limits.requests_per_minute, limits.burst)
+            self.caps["tokens"].limit(tokens, (tokens or 0) / 60)
+
+    def turn(self, tokens: float = 0) -> Turn:
+        """Give a turn to a request that will use about so many tokens."""
+        return Turn(self, tokens)
+
+    def closed_s(self, now_s: float) -> float:
+        """Give the seconds for which the server wants no request at all, 0 for none.
+
+        A turn's own wait may be longer, because of those before it.
+        """
+        with self.lock:
+            return self.pace.closed_s(now_s)
+
+    def until_free_s(self, turn: Turn, ahead: list[Turn], now_s: float) -> float:
+        """Give the seconds until a turn may go, after those ahead of it."""
+        wait_s = self.pace.wait_s(now_s, len(ahead))
+        for unit, amount in turn.amounts.items():
+            before = sum(other.amounts[unit] for other in ahead)
+            wait_s = max(
+                wait_s,
+                self.caps[unit].wait_s(now_s, amount, before),
+                self.headroom[unit].wait_s(now_s, amount + before),
+            )
+        return wait_s
+
+
+class Turn:
+    """One request's way through its gate, from the line to its end.
+
+    Use it in a `with` statement: leaving that, however it happens, gives back what the turn holds.
+    Each `now_s` is in seconds of one monotonic clock.
+
+    Attributes:
+        amounts: What it takes of each limit.
+        asks_at_s: When it will ask again at the latest.
+        sent_s: When it was let through, or None.
+    """
+
+    def __init__(self, gate: Gate, tokens: float) -> None:
+        self.amounts: dict[Unit, float] = {"requests": 1.0, "tokens": tokens}
+        self.asks_at_s = 0.0
+        self.sent_s: float | None = None
+        self._gate = gate
+        self._fate_known = False
+
+    def wait_s(self, now_s: float) -> float:
+        """Give the seconds until it is worth asking again; 0: go now.
+
+        The first call takes a place in the line. Ask again after that long, and at least once a
+        second: the wait gets shorter when the server turns out to take more than was thought.
+        """
+        if self.sent_s is not None:
+            return 0.0
+        gate = self._gate
+        with gate.lock:
+            if self not in gate.line:
+                gate.line.append(self)
+            before = gate.line[: gate.line.index(self)]
+            ahead = [turn for turn in before if now_s <= turn.asks_at_s + LATE_S]
+            wait_s = gate.until_free_s(self, ahead, now_s)
+            if ahead or wait_s > 0:
+                wait_s = max(wait_s, SOON_S)
+                self.asks_at_s = now_s + min(wait_s, ASK_EVERY_S)
+                return wait_s
+            gate.line.remove(self)
+            self.sent_s = now_s
+            gate.pace.sent(now_s)
+            for unit, amount in self.amounts.items():
+                gate.caps[unit].take(amount)
+                gate.headroom[unit].sent(now_s, amount)
+            return 0.0
+
+    def accepted(self, now_s: float, headers: Mapping[str, str] | None = None) -> None:
+        """Tell that the server answers, with the headers of its response."""
+        if self.sent_s is None:
+            return
+        with self._gate.lock:
+            self._gate.pace.accepted(self.sent_s)
+            self._end()
+            for unit, headroom in self._gate.headroom.items():
+                if left := left_in(headers or {}, unit):
+                    headroom.told(self.sent_s, now_s, left)
+
+    def answered(self, tokens: float) -> None:
+        """Tell how many tokens were really used, by the prompt and the answer."""
+        with self._gate.lock:
+            self._gate.caps["tokens"].take(tokens - self.amounts["tokens"])
+
+    def refused(self, now_s: float, retry_after_s: float | None = None) -> None:
+        """Tell that the server refused for its limit (429), with the wait that it named.
+
+        Everybody waits with it.
+        """
+        if self.sent_s is None:
+            return
+        with self._gate.lock:
+            self._gate.pace.refused(self.sent_s, now_s, retry_after_s)
+            self._end()
+            self._gate.caps["tokens"].take(-self.amounts["tokens"])
+
+    def overloaded(self, now_s: float, retry_after_s: float) -> None:
+        """Tell that the server asked to wait for another reason than a limit (503).
+
+        Everybody waits with it, but it teaches nothing about a limit.
+        """
+        with self._gate.lock:
+            self._gate.pace.hold(now_s, retry_after_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Leave the line; give back the place of a request whose fate is not known."""
+        gate = self._gate
+        with gate.lock:
+            if self in gate.line:
+                gate.line.remove(self)
+            elif self.sent_s is not None and not self._fate_known:
+                gate.pace.withdrawn(self.sent_s)
+                self._end()
+                for unit, amount in self.amounts.items():
+                    gate.caps[unit].take(-amount)
+
+    def _end(self) -> None:
+        self._fate_known = True
+        if self.sent_s is not None:
+            for unit, amount in self.amounts.items():
+                self._gate.headroom[unit].ended(self.sent_s, amount)
+
+
+_gates: dict[tuple[str, str], Gate] = {}
+_gates_lock = threading.Lock()
+
+
+def gate_for(endpoint: str, model: str, limits: Limits | None = None) -> Gate:
+    """Give the gate that all requests to a model at an endpoint share, with the newest limits."""
+    with _gates_lock:
+        gate = _gates.setdefault((endpoint, model), Gate())
+    gate.limit(limits or Limits())
+    return gate

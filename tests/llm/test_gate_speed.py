@@ -1,0 +1,185 @@
+"""How fast the gate is, and how rarely refused: by simulation, so nothing waits.
+
+Each prompt is asked by one of 8 workers. The times are compared with those of somebody who knows
+exactly when the server will accept a request, and sends it then.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.limited_servers import FixedWindow, SlidingWindow, TokenBucket
+from benchmarks.simulation import Load, Result, ideal_s, simulate
+from openhands_llm_magic.llm.gate import Gate, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.limited_servers import RetryAfter, Server
+
+PER_MINUTE = (37, 60, 120, 300, 600)
+SERVERS: dict[str, Callable[[int], Server]] = {
+    "bucket of 1": lambda per_minute: TokenBucket(per_minute, 1),
+    "bucket of a second": lambda per_minute: TokenBucket(per_minute, max(1, per_minute / 60)),
+    "bucket of a minute": lambda per_minute: TokenBucket(per_minute, per_minute),
+    "fixed window": FixedWindow,
+    "fixed window, begun": lambda per_minute: FixedWindow(per_minute, phase_s=35),
+    "sliding window": SlidingWindow,
+}
+SLOW_AND_FAST = ((0.05, 0.05, 1), (0.05, 3.0, 1), (0.05, 3.0, 2))
+"""The shortest and the longest latency in seconds, and the seed."""
+
+UNKNOWN = [
+    # server, Retry-After, of 60 prompts: x ideal and % refused, of 500 the same
+    ("bucket of 1", "exact", (1.3, 12), (1.05, 3)),
+    ("bucket of a second", "exact", (1.3, 12), (1.05, 3)),
+    ("bucket of a minute", "exact", (1.3, 10), (1.05, 3)),
+    ("fixed window", "exact", (1.3, 10), (1.05, 3)),
+    ("fixed window, begun", "exact", (1.3, 10), (1.05, 3.5)),
+    ("sliding window", "exact", (1.3, 10), (1.05, 3)),
+    ("bucket of 1", "rounded up", (2.3, 16), (1.3, 3)),
+    ("bucket of a second", "rounded up", (1.3, 16), (1.06, 3)),
+    ("bucket of a minute", "rounded up", (1.3, 11), (1.05, 3)),
+    ("fixed window", "rounded up", (1.3, 10), (1.05, 3.5)),
+    ("fixed window, begun", "rounded up", (1.3, 10), (1.05, 3.5)),
+    ("sliding window", "rounded up", (1.3, 10), (1.05, 3.5)),
+    ("bucket of 1", "none", (2.6, 15), (1.2, 3)),
+    ("bucket of a second", "none", (1.5, 15), (1.1, 3)),
+    ("bucket of a minute", "none", (1.3, 11), (1.05, 3)),
+    ("fixed window", "none", (1.3, 12), (1.15, 4.5)),
+    ("fixed window, begun", "none", (1.5, 12), (1.4, 4.5)),
+    ("sliding window", "none", (1.3, 12), (1.15, 4.5)),
+]
+"""What is reached. The goals are 1.3 x and 10 % for 60 prompts, 1.05 x and 3 % for 500. Where more
+stands here, they cannot be met, or not quite: of 8 requests sent at once to a bucket of 1, 7 are
+refused before anybody can know; a wait in whole seconds is 10 times what a bucket of 600 a minute
+needs; without a named wait a refused prompt waits 5 s and nobody knows when a minute ends."""
+
+
+@cache
+def ideal(server: str, per_minute: int, load: Load) -> float:
+    return ideal_s(SERVERS[server](per_minute), load)
+
+
+def runs(
+    server: str, prompts: int, limits: Callable[[int], Limits], **options: object
+) -> Iterator[tuple[str, float, Result]]:
+    """Ask under every rate and latency; gives what it was, the time as x ideal, and the result."""
+    for per_minute in PER_MINUTE:
+        for *latency_s, seed in SLOW_AND_FAST:
+            load = Load(prompts, latency_s=tuple(latency_s), seed=seed, **options)  # type: ignore[arg-type]
+            result = simulate(SERVERS[server](per_minute), Gate(limits(per_minute)), load)
+            ratio = result.took_s / ideal(server, per_minute, load)
+            yield f"{per_minute}/min, {latency_s} s", ratio, result
+
+
+@pytest.mark.parametrize(("server", "retry_after", "of_60", "of_500"), UNKNOWN)
+def test_with_an_unknown_limit(
+    server: str,
+    retry_after: RetryAfter,
+    of_60: tuple[float, float],
+    of_500: tuple[float, float],
+) -> None:
+    for prompts, (slower, refused) in ((60, of_60), (500, of_500)):
+        for what, ratio, result in runs(
+            server, prompts, lambda _: Limits(), retry_after=retry_after
+        ):
+            assert ratio <= slower, what
+            assert 100 * result.refused_share <= refused, what
+            assert result.gave_up == 0, what
+
+
+BURSTS: dict[str, Callable[[int], float]] = {
+    "bucket of 1": lambda _: 1,
+    "bucket of a second": lambda per_minute: max(1, per_minute / 60),
+    "bucket of a minute": float,
+}
+
+
+@pytest.mark.parametrize("server", BURSTS)
+@pytest.mark.parametrize("prompts", [60, 500])
+def test_with_a_known_limit_it_is_as_fast_as_can_be_and_never_refused(
+    server: str, prompts: int
+) -> None:
+    burst = BURSTS[server]
+
+    for what, ratio, result in runs(server, prompts, lambda n: Limits(n, burst=burst(n))):
+        assert ratio <= 1.05, what
+        assert result.refused == 0, what
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_with_a_known_rate_alone_it_is_never_refused_either(server: str) -> None:
+    """It goes at even distances then, as if the server saved nothing up."""
+    for what, _, result in runs(server, 60, Limits):
+        assert result.refused == 0, what
+        assert result.took_s <= 1.05 * 60 / min(PER_MINUTE) * 60 + 3, what
+
+
+@pytest.mark.parametrize("server", ["bucket of a minute", "fixed window", "fixed window, begun"])
+def test_a_server_that_tells_what_is_left_refuses_next_to_nothing(server: str) -> None:
+    for what, ratio, result in runs(server, 500, lambda _: Limits(), tells=True):
+        assert ratio <= 1.05, what
+        assert 100 * result.refused_share <= 1, what
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_answers_that_begin_late_change_nothing(server: str) -> None:
+    for what, ratio, result in runs(server, 500, lambda _: Limits(), late=True):
+        assert ratio <= 1.06, what
+        assert 100 * result.refused_share <= 3.5, what
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_nobody_waits_much_longer_in_line_than_the_others(server: str) -> None:
+    """8 workers at 37 a minute: each has its turn within 13 s, or a whole window."""
+    load = Load(200)
+
+    result = simulate(SERVERS[server](37), Gate(), load)
+
+    assert result.longest_in_line_s <= (65 if "window" in server else 20)
+
+
+def test_an_unlimited_server_is_not_slowed_down() -> None:
+    load = Load(500)
+    unlimited = TokenBucket(1e9, 1e9)
+
+    result = simulate(unlimited, Gate(), load)
+
+    assert result.took_s == pytest.approx(ideal_s(TokenBucket(1e9, 1e9), load))
+    assert result.longest_in_line_s == 0
+
+
+@pytest.mark.parametrize("retry_after", ["exact", "rounded up", "none"])
+def test_a_limit_that_gets_lower_is_learned_within_some_refusals(retry_after: RetryAfter) -> None:
+    class Halved(TokenBucket):
+        def wait_s(self, now_s: float) -> float:
+            self.per_minute = 120 if now_s < 60 else 40
+            return TokenBucket.wait_s(self, now_s)
+
+    load = Load(400, retry_after=retry_after, seed=1)
+
+    result = simulate(Halved(120, 2), Gate(), load)
+
+    assert result.took_s <= 1.05 * ideal_s(Halved(120, 2), load)
+    assert result.refused <= 25
+    assert result.gave_up == 0
+
+
+def test_a_limit_that_gets_higher_is_found_out() -> None:
+    """More slowly: each try costs a refusal, so there are few."""
+
+    class Raised(TokenBucket):
+        def wait_s(self, now_s: float) -> float:
+            self.per_minute = 60 if now_s < 60 else 120
+            return TokenBucket.wait_s(self, now_s)
+
+    load = Load(1000, seed=1)
+
+    result = simulate(Raised(60, 2), Gate(), load)
+
+    assert result.took_s <= 1.4 * ideal_s(Raised(60, 2), load)
+    assert result.refused_share <= 0.03
