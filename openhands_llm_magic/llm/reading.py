@@ -24,7 +24,9 @@ JITTER_S = 0.02
 
 WINDOW_FACTOR = 2.0
 WINDOW_CLOSED_S = 3.0
-"""A limit counts minutes if it refused for twice as long as a steady one can, and so long."""
+LONGEST_WINDOW_S = MINUTE_S + 1
+"""A limit counts minutes if it refused for twice as long as a steady one can, and so long; but one
+that refuses for more than a minute counts something else, such as hours."""
 
 BURST = 2.0
 """A burst from so many on counts as one."""
@@ -103,10 +105,11 @@ def next_reading(before: Reading, stretch: Stretch, opening_s: Sequence[float]) 
     accepted = max(1, len(stretch.sent_s))
     rate = accepted / stretch.length_s
     telling = stretch.blur_s > 0 or stretch.length_s >= MINUTE_S / 2
-    closed_s = stretch.closed_s if telling else 0.0
-    if before.window is not None or closed_s >= max(WINDOW_CLOSED_S, WINDOW_FACTOR / rate):
+    long_s = max(WINDOW_CLOSED_S, WINDOW_FACTOR / rate)
+    windowed = before.window is not None or (telling and stretch.closed_s >= long_s)
+    if windowed and stretch.closed_s <= LONGEST_WINDOW_S:
         steady = int(rate * MINUTE_S) if stretch.length_s >= 0.9 * MINUTE_S else 1
-        return Reading(rate, burst_of(opening_s, rate), window=max(stretch.minute, steady))
+        return Reading(rate, burst_of(opening_s, rate), window=max(1, stretch.minute, steady))
     known = min(before.weight, MOST_KNOWN)
     new = stretch.length_s / (stretch.blur_s or 1 / rate)
     rate = (known * before.rate + new * rate) / (known + new)
