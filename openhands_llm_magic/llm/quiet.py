@@ -25,10 +25,10 @@ LOG_VARIABLE = "LITELLM_LOG"
 
 @dataclass(frozen=True, slots=True)
 class _Executor:
-    """Runs the jobs of our threads without the lock that all of LiteLLM's share.
+    """Drops the jobs of our threads that do nothing, before the lock that all of LiteLLM's share.
 
     Attributes:
-        others: The executor for all other threads.
+        others: The executor for all other jobs, such as those of a user who has callbacks.
         ours: Our threads.
     """
 
@@ -36,12 +36,10 @@ class _Executor:
     ours: Mapping[int, int]
 
     def submit(self, job: Callable[..., object], *args: Any, **options: Any) -> object:
-        """Run a job on a thread of its own, if it is of ours and does anything."""
-        if threading.get_ident() not in self.ours:
-            return self.others.submit(job, *args, **options)
-        if job is not nothing:
-            threading.Thread(target=job, args=args, kwargs=options, daemon=True).start()
-        return None
+        """Hand a job on, unless it is one of ours that does nothing."""
+        if job is nothing and threading.get_ident() in self.ours:
+            return None
+        return self.others.submit(job, *args, **options)
 
 
 class _Quiet:
