@@ -16,7 +16,7 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
-from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm import client, gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned() -> None:
+    """Forget what earlier tests have taught about a server's limit."""
+    gate.forget()
 
 
 def _close_clients() -> None:

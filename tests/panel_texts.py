@@ -13,6 +13,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.notebook.panel.words import _TAKES
+from openhands_llm_magic.notebook.words import HELD_BY, SET_BY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,6 +68,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
     "parts: english": (),  # of `button` and `heading`: found where they are called
+    "trial_log: HELD_BY[held.by]": HELD_BY.values(),
+    "trial_log: SET_BY[retrying.set_by]": SET_BY.values(),
     "trial_log: fault.label": set(labels()),
     "trial_log: reply.error.label": set(labels()),
     "words: parts['kind']": set(kinds()),

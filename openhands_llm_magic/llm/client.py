@@ -7,6 +7,7 @@ All of its own retries are off: one `send` makes exactly one request.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -63,9 +64,9 @@ class Request:
     modify_params: bool = True
     price_usd_per_token: tuple[float, float] | None = None
 
-    def within(self, limit_s: float | None) -> Request:
-        """Give the request with a timeout of at most some seconds, or as it is for None."""
-        if limit_s is None:
+    def within(self, limit_s: float) -> Request:
+        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
+        if math.isinf(limit_s):
             return self
         timeout_s = min(limit_s, self.options.get("timeout") or limit_s)
         # A timeout of 0 would be none.
@@ -128,9 +129,9 @@ def send(request: Request) -> Generator[Event]:
     fault: errors.RequestError | None = None
     with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
         try:
-            chunks = _open(litellm, request, tap, cleanup)
+            chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
-            yield Accepted()
+            yield Accepted(headers)
             for chunk in chunks:
                 ending.note(chunk)
                 for choice in chunk.choices:
@@ -155,8 +156,8 @@ def send(request: Request) -> Generator[Event]:
 
 def _open(
     litellm: Any, request: Request, tap: FinishTap, cleanup: contextlib.ExitStack
-) -> Iterator[Any]:
-    """Make the HTTP request and return its chunks; `cleanup` closes the connection."""
+) -> tuple[Iterator[Any], dict[str, str]]:
+    """Make the HTTP request; give its chunks and its headers. `cleanup` closes the connection."""
     provider, *_ = resolved(litellm, request.model, request.options)
     options = asking_once(litellm, provider, request.options, cleanup)
     if provider in DROP_MAX_RETRIES:
@@ -176,9 +177,10 @@ def _open(
     if lines is not None:
         cleanup.callback(_close, lines)
         source.streaming_response = source.response_iterator = tap.lines(lines)
-    tap.content_type = _headers(stream, source).get("content-type", "")
+    headers = _headers(stream, source)
+    tap.content_type = headers.get("content-type", "")
     stream.completion_stream = lean.short_form(tap.chunks(source))
-    return iter(stream)
+    return iter(stream), headers
 
 
 def resolved(

@@ -1,8 +1,9 @@
 """The events of one request, and `Reply`, their fold.
 
 A request yields `Accepted`, `TextDelta`, `Usage` and then `Done`; a transient failure puts a
-`Retrying` in between, followed by `Waiting` events that count down; the last event of a request
-without an answer is `Failed`. Whoever shows a request only consumes this stream.
+`Retrying` in between, followed by `Waiting` events that count down; `Held` comes before an attempt
+that waits for its turn; the last event of a request without an answer is `Failed`. Whoever shows a
+request only consumes this stream.
 """
 
 from __future__ import annotations
@@ -11,14 +12,40 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from openhands_llm_magic.errors import RequestError
 
 
+HeldBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pace"]
+"""What holds a request back: a limit that is set, what the server says is left of its own, or what
+its refusals have taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The attempt is not sent yet, so that the server need not refuse it; about one a second.
+
+    Attributes:
+        by: What holds it back.
+        held_s: Seconds for which this attempt has been held back.
+        remaining_s: Seconds that are left as far as is known; 0 in the last event, when it goes.
+    """
+
+    by: HeldBy
+    held_s: float
+    remaining_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server has accepted the request; its answer follows."""
+    """The server has accepted the request; its answer follows.
+
+    Attributes:
+        headers: Those of its response, by lower-case name, as far as LiteLLM kept them.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +81,12 @@ class Waiting:
     Attributes:
         retrying: What is being waited for.
         remaining_s: Seconds left of the wait; 0 in the last event, when it is over.
+        skipped_s: Seconds by which somebody cut it short, in the last event.
     """
 
     retrying: Retrying
     remaining_s: float
+    skipped_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +122,7 @@ class Failed:
     error: RequestError
 
 
-Event = Accepted | TextDelta | Retrying | Waiting | Usage | Done | Failed
+Event = Held | Accepted | TextDelta | Retrying | Waiting | Usage | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +135,8 @@ class Reply:
         usage: Tokens of the attempt that answered, or None when the provider counted none.
         cost_usd: What it cost, or None (never 0) when the price is unknown.
         attempts: HTTP requests made.
-        waits: Each retry that was waited for, in order; the last one for as long as it lasted.
+        waits: Each retry that was waited for, in order, with the wait as long as it lasted.
+        held_s: Seconds for which requests were held back, so that the server need not refuse them.
         finish_reason: Why the model stopped, or None when it did not get that far. An answer that
             was finished without text has one, and an error.
         error: Why there is no complete answer, or None when there is one.
@@ -118,6 +148,7 @@ class Reply:
     cost_usd: float | None = None
     attempts: int = 1
     waits: tuple[Retrying, ...] = ()
+    held_s: float = 0.0
     finish_reason: str | None = None
     error: RequestError | None = None
 
@@ -144,6 +175,8 @@ class ReplyBuilder:
     _deltas: list[str] = field(init=False, default_factory=list)
     _longest_partial: str = field(init=False, default="")
     _unwaited_s: float = field(init=False, default=0.0)
+    _held_before_s: float = field(init=False, default=0.0)
+    _unsent: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._reply = Reply(model=self.model)
@@ -151,7 +184,13 @@ class ReplyBuilder:
     def add(self, event: Event) -> None:
         """Take in the next event."""
         unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
+        unsent, self._unsent = self._unsent, False
         match event:
+            case Held(_, held_s, remaining_s):
+                self._reply = replace(self._reply, held_s=self._held_before_s + held_s)
+                self._unsent = remaining_s > 0
+                if not remaining_s:
+                    self._held_before_s = self._reply.held_s
             case TextDelta(text):
                 self._deltas.append(text)
             case Retrying():
@@ -175,15 +214,18 @@ class ReplyBuilder:
                     finish_reason=error.finish_reason or self._reply.finish_reason,
                     cost_usd=error.cost_usd or self._reply.cost_usd,
                 )
-                if unwaited_s:  # stopped in the middle of a wait: the retry was never made
-                    self._cut_last_wait(unwaited_s)
-            case Waiting(_, remaining_s):
+                self._cut_last_wait(unwaited_s)
+                if unwaited_s or unsent:  # stopped in a wait: the attempt was never made
+                    self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
+            case Waiting(_, remaining_s, skipped_s):
                 self._unwaited_s = remaining_s
+                self._cut_last_wait(skipped_s)
 
     def _cut_last_wait(self, unwaited_s: float) -> None:
-        *waits, last = self._reply.waits
-        last = replace(last, wait_s=max(0.0, last.wait_s - unwaited_s))
-        self._reply = replace(self._reply, attempts=self._reply.attempts - 1, waits=(*waits, last))
+        if unwaited_s:
+            *waits, last = self._reply.waits
+            last = replace(last, wait_s=max(0.0, last.wait_s - unwaited_s))
+            self._reply = replace(self._reply, waits=(*waits, last))
 
     @property
     def text(self) -> str:

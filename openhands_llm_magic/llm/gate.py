@@ -12,6 +12,7 @@ sleeps: whoever waits asks for the seconds, sleeps as it likes, and asks again::
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,9 +26,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from openhands_llm_magic.llm.events import HeldBy
+
 ASK_EVERY_S = 1.0
 LATE_S = 0.25
 """Whoever waits asks once a second; one that is late lets the others go first until it asks."""
+
+CAPPED_BY: dict[Unit, HeldBy] = {
+    "requests": "requests_per_minute",
+    "tokens": "tokens_per_minute",
+}
+"""The setting that holds each limit."""
 
 SOON_S = 0.01
 """How soon to ask again when the one in front may go now, and has yet to ask."""
@@ -88,17 +97,16 @@ class Gate:
         with self.lock:
             return self.pace.closed_s(now_s)
 
-    def until_free_s(self, turn: Turn, ahead: list[Turn], now_s: float) -> float:
-        """Give the seconds until a turn may go, after those ahead of it."""
-        wait_s = self.pace.wait_s(now_s, len(ahead))
+    def until_free_s(self, turn: Turn, ahead: list[Turn], now_s: float) -> tuple[float, HeldBy]:
+        """Give the seconds until a turn may go, after those ahead of it, and what holds it."""
+        waits: list[tuple[float, HeldBy]] = [(self.pace.wait_s(now_s, len(ahead)), "pace")]
         for unit, amount in turn.amounts.items():
             before = sum(other.amounts[unit] for other in ahead)
-            wait_s = max(
-                wait_s,
-                self.caps[unit].wait_s(now_s, amount, before),
-                self.headroom[unit].wait_s(now_s, amount + before),
-            )
-        return wait_s
+            waits += [
+                (self.caps[unit].wait_s(now_s, amount, before), CAPPED_BY[unit]),
+                (self.headroom[unit].wait_s(now_s, amount + before), "headroom"),
+            ]
+        return max(waits)
 
 
 class Turn:
@@ -111,12 +119,14 @@ class Turn:
         amounts: What it takes of each limit.
         asks_at_s: When it will ask again at the latest.
         sent_s: When it was let through, or None.
+        held_by: What it last waited for.
     """
 
     def __init__(self, gate: Gate, tokens: float) -> None:
         self.amounts: dict[Unit, float] = {"requests": 1.0, "tokens": tokens}
         self.asks_at_s = 0.0
         self.sent_s: float | None = None
+        self.held_by: HeldBy = "pace"
         self._gate = gate
         self._fate_known = False
 
@@ -134,18 +144,29 @@ class Turn:
                 gate.line.append(self)
             before = gate.line[: gate.line.index(self)]
             ahead = [turn for turn in before if now_s <= turn.asks_at_s + LATE_S]
-            wait_s = gate.until_free_s(self, ahead, now_s)
+            wait_s, self.held_by = gate.until_free_s(self, ahead, now_s)
             if ahead or wait_s > 0:
                 wait_s = max(wait_s, SOON_S)
                 self.asks_at_s = now_s + min(wait_s, ASK_EVERY_S)
                 return wait_s
-            gate.line.remove(self)
-            self.sent_s = now_s
-            gate.pace.sent(now_s)
-            for unit, amount in self.amounts.items():
-                gate.caps[unit].take(amount)
-                gate.headroom[unit].sent(now_s, amount)
+            self._go(now_s)
             return 0.0
+
+    def go(self, now_s: float) -> None:
+        """Go now, whatever the gate would say: a person wants it."""
+        with self._gate.lock:
+            if self.sent_s is None:
+                self._go(now_s)
+
+    def _go(self, now_s: float) -> None:
+        gate = self._gate
+        if self in gate.line:
+            gate.line.remove(self)
+        self.sent_s = now_s
+        gate.pace.sent(now_s)
+        for unit, amount in self.amounts.items():
+            gate.caps[unit].take(amount)
+            gate.headroom[unit].sent(now_s, amount)
 
     def accepted(self, now_s: float, headers: Mapping[str, str] | None = None) -> None:
         """Tell that the server answers, with the headers of its response."""
@@ -163,15 +184,23 @@ class Turn:
         with self._gate.lock:
             self._gate.caps["tokens"].take(tokens - self.amounts["tokens"])
 
-    def refused(self, now_s: float, retry_after_s: float | None = None) -> None:
+    def refused(
+        self, now_s: float, retry_after_s: float | None = None, longest_pause_s: float = math.inf
+    ) -> None:
         """Tell that the server refused for its limit (429), with the wait that it named.
 
         Everybody waits with it.
+
+        Args:
+            now_s: When the refusal came.
+            retry_after_s: The wait that the server named, in seconds, or None.
+            longest_pause_s: The longest pause to make if it named none: after that long the
+                retry policy asks again.
         """
         if self.sent_s is None:
             return
         with self._gate.lock:
-            self._gate.pace.refused(self.sent_s, now_s, retry_after_s)
+            self._gate.pace.refused(self.sent_s, now_s, retry_after_s, longest_pause_s)
             self._end()
             self._gate.caps["tokens"].take(-self.amounts["tokens"])
 
@@ -210,13 +239,23 @@ class Turn:
                 self._gate.headroom[unit].ended(self.sent_s, amount)
 
 
-_gates: dict[tuple[str, str], Gate] = {}
+_gates: dict[tuple[str, str, str], Gate] = {}
 _gates_lock = threading.Lock()
 
 
-def gate_for(endpoint: str, model: str, limits: Limits | None = None) -> Gate:
-    """Give the gate that all requests to a model at an endpoint share, with the newest limits."""
+def gate_for(endpoint: str, model: str, key: str, limits: Limits | None = None) -> Gate:
+    """Give the gate that all requests share that go to one limit, with the newest limits.
+
+    Servers count by endpoint and model, and by key: who changes to another account need not wait
+    for the first one's.
+    """
     with _gates_lock:
-        gate = _gates.setdefault((endpoint, model), Gate())
+        gate = _gates.setdefault((endpoint, model, key), Gate())
     gate.limit(limits or Limits())
     return gate
+
+
+def forget() -> None:
+    """Forget all gates, and with them what they have learned."""
+    with _gates_lock:
+        _gates.clear()

@@ -199,8 +199,17 @@ class Pace:
         self._opens_s = max(self._opens_s, now_s + wait_s)
         self._at_once = 1
 
-    def refused(self, sent_s: float, now_s: float, named_s: float | None) -> None:
-        """Note that the request sent then was refused, with the wait that the server named."""
+    def refused(
+        self,
+        sent_s: float,
+        now_s: float,
+        named_s: float | None,
+        longest_pause_s: float = LONGEST_PAUSE_S,
+    ) -> None:
+        """Note that the request sent then was refused, with the wait that the server named.
+
+        Without one there is a pause of `longest_pause_s` at most.
+        """
         self.withdrawn(sent_s)
         self._unrefused_s = min(UNREFUSED_S, POLL_S + 3 * (now_s - sent_s))
         if self._known is not None and sent_s <= self._known[0].told_s:
@@ -209,7 +218,7 @@ class Pace:
                 stop.opens_s = max(stop.opens_s, now_s + named_s)
                 stop.resumes_s = max(stop.resumes_s, sent_s + named_s)
         else:
-            stop = self._next_stop(sent_s, now_s, named_s)
+            stop = self._next_stop(sent_s, now_s, named_s, longest_pause_s)
         reading = self._read(stop)
         self._known = stop, reading
         self.hold(now_s, stop.opens_s - now_s)
@@ -219,7 +228,9 @@ class Pace:
         self._grown = 0
         self._held_back = True
 
-    def _next_stop(self, sent_s: float, now_s: float, named_s: float | None) -> Stop:
+    def _next_stop(
+        self, sent_s: float, now_s: float, named_s: float | None, longest_pause_s: float
+    ) -> Stop:
         began_s, vain, pause_s = now_s, 0, FIRST_PAUSE_S
         resumes_s = now_s if named_s is None else sent_s + named_s
         if self._known is None:
@@ -233,7 +244,8 @@ class Pace:
             pause_s = min(FIRST_PAUSE_S * 2**vain, LONGEST_PAUSE_S)
             resumes_s = last.resumes_s if named_s is None else resumes_s
         if named_s is None:
-            return Stop(began_s, now_s, now_s + pause_s, resumes_s, vain)
+            opens_s = now_s + min(pause_s, longest_pause_s)
+            return Stop(began_s, now_s, opens_s, resumes_s, vain)
         margin_s = 1.0 if named_s == round(named_s) else 0.0
         return Stop(began_s, now_s, now_s + named_s, resumes_s, vain, named=True, margin_s=margin_s)
 

@@ -7,6 +7,7 @@ events, so that whoever shows them can count down; it never sleeps longer than a
 from __future__ import annotations
 
 import math
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -42,6 +43,33 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class RetryNow:
+    """Lets another thread end the waits of one request, so that it goes at once."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    @property
+    def asked(self) -> bool:
+        """Whether the attempt that comes next is not to wait."""
+        return self._asked.is_set()
+
+    def ask(self) -> None:
+        """Send the request now, if it waits; from any thread."""
+        self._asked.set()
+
+    def reset(self) -> None:
+        """Forget it: another wait begins."""
+        self._asked.clear()
+
+    def sleep(self, clock: Clock, duration_s: float) -> None:
+        """Let `duration_s` seconds pass, or fewer when somebody asks."""
+        if clock is SYSTEM_CLOCK:
+            self._asked.wait(duration_s)
+        else:  # time passes as the clock will have it, not as an event can be waited for
+            clock.sleep(duration_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +136,26 @@ class RetryPolicy:
         )
 
 
-def countdown(retrying: Retrying, clock: Clock) -> Iterator[Waiting]:
+def countdown(
+    retrying: Retrying, clock: Clock, retry_now: RetryNow | None = None
+) -> Iterator[Waiting]:
     """Wait, telling the seconds left at the start of each second, and 0 when the wait is over."""
+    retry_now = retry_now or RetryNow()
+    retry_now.reset()  # a click may come too late for the wait before
     ends_at = clock.now() + retrying.wait_s
-    while (remaining_s := ends_at - clock.now()) > 0:
+    while (remaining_s := ends_at - clock.now()) > 0 and not retry_now.asked:
         yield Waiting(retrying, remaining_s)
         remaining_s = ends_at - clock.now()
         to_next_second_s = remaining_s - (math.ceil(remaining_s) - TICK_S)
-        clock.sleep(max(0.0, min(remaining_s, to_next_second_s)))
-    yield Waiting(retrying, 0.0)
+        retry_now.sleep(clock, max(0.0, min(remaining_s, to_next_second_s)))
+    yield Waiting(retrying, 0.0, skipped_s=max(0.0, remaining_s))
 
 
 def with_retries(
-    attempt: Callable[[], Iterator[Event]], policy: RetryPolicy, clock: Clock = SYSTEM_CLOCK
+    attempt: Callable[[], Iterator[Event]],
+    policy: RetryPolicy,
+    clock: Clock = SYSTEM_CLOCK,
+    retry_now: RetryNow | None = None,
 ) -> Generator[Event]:
     """Run `attempt` until it succeeds, fails for good, or the policy gives up.
 
@@ -128,6 +163,7 @@ def with_retries(
         attempt: Sends the prompt once and yields its events; raises a `RequestError`.
         policy: How often and how long to wait.
         clock: Measures and makes the waits.
+        retry_now: Ends a wait early.
 
     Yields:
         The attempts' events, `Retrying` and `Waiting` between them, and `Failed` at the end when
@@ -151,4 +187,4 @@ def with_retries(
             yield Failed(failed)
             return
         yield retrying
-        yield from countdown(retrying, clock)
+        yield from countdown(retrying, clock, retry_now)

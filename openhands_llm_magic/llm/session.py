@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor, logins_in
 from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.admission import Admission
 from openhands_llm_magic.llm.events import (
     Event,
     Failed,
@@ -21,7 +23,13 @@ from openhands_llm_magic.llm.events import (
 )
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.request import request_from
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
+from openhands_llm_magic.llm.retry import (
+    SYSTEM_CLOCK,
+    Clock,
+    RetryNow,
+    RetryPolicy,
+    with_retries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -65,12 +73,14 @@ def stream(
     *,
     system: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    retry_now: RetryNow | None = None,
     **overrides: Any,
 ) -> Generator[Event]:
     """Ask a model and yield the events of the request as they happen, `Done` or `Failed` last.
 
     Nothing is sent before the first event is asked for. Closing the generator closes the
-    connection. The arguments, and what bad ones raise, are those of `ask`.
+    connection. `retry_now` lets another thread end a wait. The other arguments, and what bad ones
+    raise, are those of `ask`.
     """
     if not prompt.strip():
         raise errors.UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
@@ -82,7 +92,8 @@ def stream(
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
     logins = logins_in(settings.base_url or "")
     redactor = Redactor([*keys, *(key.strip() for key in keys), *logins])
-    return _redacted(_explained(request, settings, redactor, clock), redactor)
+    events = _explained(request, settings, redactor, clock, retry_now or RetryNow())
+    return _redacted(events, redactor)
 
 
 def stop(events: Generator[Event]) -> Iterator[Event]:
@@ -95,24 +106,31 @@ def stop(events: Generator[Event]) -> Iterator[Event]:
 
 
 def _explained(
-    request: client.Request, settings: Snapshot, redactor: Redactor, clock: Clock
+    request: client.Request,
+    settings: Snapshot,
+    redactor: Redactor,
+    clock: Clock,
+    retry_now: RetryNow,
 ) -> Generator[Event]:
     """Run the request under the retry policy; a failure is explained to the person."""
     policy = RetryPolicy.from_settings(settings)
-    began_at_s = clock.now()
+    admission = Admission(request, settings, clock, retry_now)
+    ends_at_s = math.inf if policy.deadline_s is None else clock.now() + policy.deadline_s
+    retries = 0
+
+    def send() -> Generator[Event]:
+        return client.send(request.within(ends_at_s - clock.now()))
 
     def attempt() -> Iterator[Event]:
-        left_s = None if policy.deadline_s is None else began_at_s + policy.deadline_s - clock.now()
         try:
-            yield from client.send(request.within(left_s))
+            yield from admission.attempt(send, ends_at_s, policy.wait_before_s(retries + 1))
         except errors.RequestError as error:
             fault = error
         else:
             return
         raise fault.reworded(redactor.redact(str(fault)))  # some servers echo the key they refuse
 
-    retries = 0
-    for event in with_retries(attempt, policy, clock):
+    for event in with_retries(attempt, policy, clock, retry_now):
         match event:
             case Retrying(retry=retries):
                 yield event

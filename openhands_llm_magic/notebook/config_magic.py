@@ -145,7 +145,7 @@ def _test(session: _Session, words: list[str]) -> None:
     """Send a tiny prompt, and print how far it gets."""
     # Only the test needs them, see _show.
     from openhands_llm_magic.errors import Stopped  # noqa: PLC0415 - see above
-    from openhands_llm_magic.llm.events import Retrying  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.events import Held, Retrying  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.trial import Step, Trial  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook import language, trial_log  # noqa: PLC0415 - see above
 
@@ -160,6 +160,8 @@ def _test(session: _Session, words: list[str]) -> None:
                     print(*filter(None, trial_log.step_words(event, say)))  # noqa: T201 - see above
                 case Retrying(wait_s=wait_s):
                     print(trial_log.wait_words(event, wait_s, say))  # noqa: T201 - see above
+                case Held(held_s=0.0):
+                    print(trial_log.held_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:

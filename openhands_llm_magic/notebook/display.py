@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.display import display, publish_display_data
 
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.events import Event, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
 from openhands_llm_magic.notebook.surface import Surface, surface
-from openhands_llm_magic.notebook.words import AGAIN, bar, countdown_words, note_words, said_words
+from openhands_llm_magic.notebook.words import (
+    AGAIN,
+    bar,
+    countdown_words,
+    held_words,
+    note_words,
+    said_words,
+)
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
@@ -129,6 +136,8 @@ class LiveView:
                 self._pieces.clear()
             case Waiting(retrying, remaining_s):
                 self._show(_wait(retrying, remaining_s))
+            case Held():
+                self._show(_status(held_words(event)))
             case _:
                 pass
 
@@ -207,6 +216,7 @@ class TerminalView:
         self._status_width = 0
         self._at_line_start = True
         self._answer_began = False
+        self._held = False
         # A pipe or a file cannot go back to a line's start; a kernel's console can.
         self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
 
@@ -228,6 +238,12 @@ class TerminalView:
             case Waiting(retrying, remaining_s) if self._rewrites:
                 words = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
                 self._show_status(f"{words} (Ctrl-C stops it)")
+            case Held() if self._rewrites:
+                self._show_status(held_words(event))
+            case Held(remaining_s=remaining_s):
+                if remaining_s and not self._held:
+                    self._write(held_words(event) + "\n")
+                self._held = remaining_s > 0
             case _:
                 pass
 

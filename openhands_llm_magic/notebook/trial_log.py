@@ -6,8 +6,9 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.events import Waiting
+from openhands_llm_magic.llm.events import Held, Waiting
 from openhands_llm_magic.llm.trial import Step
+from openhands_llm_magic.notebook.words import HELD_BY, SET_BY
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event, Reply, Retrying
@@ -32,8 +33,6 @@ SKIPPED: dict[StepName, str] = {
     "first_token": "no text",
 }
 """Why a step is not taken."""
-
-SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
 
 ERROR = 'role="alert" class="llm-error"'
 
@@ -63,6 +62,8 @@ class TrialLog:
                 self._wait = ""
             case Waiting(retrying, remaining_s):
                 self._wait = wait_words(retrying, remaining_s, self._say)
+            case Held(remaining_s=remaining_s):
+                self._wait = held_words(event, self._say) if remaining_s else ""
             case _:
                 pass
 
@@ -116,6 +117,12 @@ def end_words(reply: Reply, say: Language) -> str:
     cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
     told.append(say(cost, cost=f"{reply.cost_usd or 0:.6f}"))
     return " · ".join(told)
+
+
+def held_words(held: Held, say: Language) -> str:
+    """Write for how long the request is held back, and why."""
+    left_s = math.ceil(held.remaining_s)
+    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(HELD_BY[held.by]))
 
 
 def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:

@@ -7,11 +7,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Reply, Retrying
+    from openhands_llm_magic.llm.events import Held, HeldBy, Reply, Retrying
 
 SET_BY = {
     "server": "as the server asks",
     "policy": "by the retry policy",
+}
+
+HELD_BY: dict[HeldBy, str] = {
+    "requests_per_minute": "to keep within requests_per_minute",
+    "tokens_per_minute": "to keep within tokens_per_minute",
+    "headroom": "as the server says that its limit is used up",
+    "pace": "at the pace that the server has been seen to take",
 }
 
 CUT_OFF = {
@@ -26,6 +33,9 @@ AGAIN = "the answer broke off; asking again"
 
 BAR_WIDTH = 10
 """Characters of the bar of a wait."""
+
+NOTED_FROM_S = 1.0
+"""Seconds for which a request was held back that are worth a note."""
 
 MOST_SAID = 160
 """Characters of a server's words that are shown during a wait."""
@@ -50,6 +60,13 @@ def countdown_words(retrying: Retrying, remaining_s: float) -> str:
     return f"{retry} in {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
 
 
+def held_words(held: Held) -> str:
+    """Write for how long a request is held back, and why."""
+    if held.remaining_s <= 0:
+        return "asking …"
+    return f"Held back for {math.ceil(held.remaining_s)} s, {HELD_BY[held.by]}"
+
+
 def bar(retrying: Retrying, remaining_s: float) -> str:
     """Draw how much of a wait is over, as in "▰▰▰▱▱▱▱▱▱▱"."""
     share = remaining_s / retrying.wait_s if retrying.wait_s > 0 else 0.0
@@ -69,7 +86,8 @@ def note_words(reply: Reply) -> str:
     Example: "waited 12 s for a rate limit, 2 retries". There is none for an answer as it should be.
     """
     cut = CUT_OFF.get(reply.finish_reason or "") if reply.error is None else None
-    return "; ".join(note for note in (cut, _waits_words(reply)) if note)
+    held = f"held back {seconds(reply.held_s)}" if reply.held_s >= NOTED_FROM_S else None
+    return "; ".join(note for note in (cut, held, _waits_words(reply)) if note)
 
 
 def _waits_words(reply: Reply) -> str:

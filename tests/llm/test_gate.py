@@ -267,14 +267,18 @@ def test_threads_share_a_gate() -> None:
     assert gate.line == []
 
 
-def test_an_endpoint_and_model_have_one_gate_with_the_newest_limits() -> None:
-    one = gate_for("http://127.0.0.1:1", "a-model", Limits(requests_per_minute=1))
+def test_an_endpoint_model_and_key_have_one_gate_with_the_newest_limits() -> None:
+    one = gate_for("http://127.0.0.1:1", "a-model", "sk-one", Limits(requests_per_minute=1))
     send(one, 0.0)
     with one.turn() as turn:
         assert turn.wait_s(0.0) > 60
 
-    same = gate_for("http://127.0.0.1:1", "a-model")
-    others = [gate_for("http://127.0.0.1:1", "another"), gate_for("http://127.0.0.1:2", "a-model")]
+    same = gate_for("http://127.0.0.1:1", "a-model", "sk-one")
+    others = [
+        gate_for("http://127.0.0.1:1", "another", "sk-one"),
+        gate_for("http://127.0.0.1:2", "a-model", "sk-one"),
+        gate_for("http://127.0.0.1:1", "a-model", "sk-two"),
+    ]
 
     assert same is one
     assert one not in others

@@ -286,3 +286,23 @@ def test_one_request_for_each_attempt(kernel: Kernel, model_server: ModelServer)
     assert model_server.count == 4
     assert ran.error is not None
     assert "gave up after 3 retries" in ran.error
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_hold_is_counted_down_and_noted(
+    kernel: Kernel, model_server: ModelServer, front: Front
+) -> None:
+    """A cell that keeps within a limit says so; the note stays."""
+    cell = f"%%llm {at(model_server)} --requests-per-minute 20\nHello"
+    kernel.run("%%llm\nLoad LiteLLM.", front)
+    kernel.run(cell, front)
+
+    ran = kernel.run(cell, front)
+
+    counted = re.findall(
+        r"Held back for (\d) s, to keep within requests_per_minute", ran.everything
+    )
+    assert ("2" in counted) is (front != "nobody")
+    assert re.search(r"held back [23](\.\d)? s", ran.everything)
+    assert len(ran.outputs) == (front != "console")

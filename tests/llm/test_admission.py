@@ -1,0 +1,227 @@
+"""Prompts to one model pass one gate, through real HTTP.
+
+Two requests at once are two streams of events that are read in turn, on one clock.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer, ModelServer, Refuse
+from sending import ask_in_vain
+
+from openhands_llm_magic import errors
+from openhands_llm_magic.errors import Stopped
+from openhands_llm_magic.llm.events import Event, Failed, Held, ReplyBuilder, Retrying, Waiting
+from openhands_llm_magic.llm.retry import RetryNow
+from openhands_llm_magic.llm.session import ask, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from fake_clock import FakeClock
+
+pytestmark = pytest.mark.usefixtures("litellm", "set_up")
+
+RETRY_AFTER_7 = Refuse(429, {"retry-after": "7"})
+USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6s"}
+
+
+@pytest.fixture
+def asking(clock: FakeClock) -> Iterator[Any]:
+    """Begins to ask with some settings; gives the events, which are closed after the test."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            closing(stream("Hello", clock=clock, **settings))
+        )
+
+
+def until(kind: type[Event], events: Generator[Event]) -> Event:
+    """Read on to an event of a kind, and give it."""
+    return next(event for event in events if isinstance(event, kind))
+
+
+def test_when_one_is_told_to_wait_the_others_wait_with_it(
+    model_server: ModelServer, clock: FakeClock, asking: Any
+) -> None:
+    """Instead of running into the limit, one after the other."""
+    model_server.script(RETRY_AFTER_7, Answer("Hi"))
+    first, second = asking(), asking()
+
+    until(Retrying, first)
+    held = next(second)
+
+    assert isinstance(held, Held)
+    assert (held.by, held.held_s) == ("pace", 0)
+    assert held.remaining_s >= 7
+    assert model_server.count == 1
+    builder = ReplyBuilder()
+    for event in second:
+        builder.add(event)
+    assert (builder.reply.text, builder.reply.attempts) == ("Hi", 1)
+    assert builder.reply.held_s == clock.now() >= 7
+    assert model_server.count == 2
+
+
+def test_a_busy_server_that_names_a_wait_is_left_alone_by_all(
+    model_server: ModelServer, asking: Any
+) -> None:
+    model_server.script(Refuse(503, {"retry-after": "7"}), Answer("Hi"))
+    first, second = asking(), asking()
+
+    until(Retrying, first)
+
+    assert next(second) == Held("pace", 0, 7)
+
+
+def test_a_busy_server_that_names_none_holds_nobody_up(
+    model_server: ModelServer, asking: Any
+) -> None:
+    model_server.script(Refuse(503), Answer("Hi"))
+    first, second = asking(), asking()
+
+    until(Retrying, first)
+
+    assert not isinstance(next(second), Held)
+
+
+def test_another_model_or_key_does_not_wait(model_server: ModelServer, asking: Any) -> None:
+    model_server.script(RETRY_AFTER_7, Answer("Hi"))
+    until(Retrying, asking())
+
+    for other in (asking(model="openai/gpt-4.1"), asking(api_key="sk-another")):
+        assert not isinstance(next(other), Held)
+
+
+def test_what_the_server_says_is_left_is_kept_to(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """It need not refuse anything."""
+    model_server.script(Answer("one", headers=USED_UP), Answer("two"))
+    ask("Hello", clock=clock)
+
+    reply = ask("Hello", clock=clock)
+
+    assert (reply.text, reply.attempts) == ("two", 1)
+    assert reply.held_s == pytest.approx(6)
+
+
+def test_a_limit_of_requests_is_kept_from_the_start(
+    model_server: ModelServer, clock: FakeClock, asking: Any
+) -> None:
+    model_server.script(Answer("Hi"))
+    replies = [ask("Hello", clock=clock, requests_per_minute=30) for _ in range(3)]
+
+    assert [reply.held_s for reply in replies] == pytest.approx([0, 2, 2], rel=0.03)
+    held = next(asking(requests_per_minute=30))
+    assert isinstance(held, Held)
+    assert held.by == "requests_per_minute"
+
+
+def test_a_limit_of_tokens_counts_what_the_answers_used(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    model_server.script(Answer("Hi", usage=(20, 40)))
+    settings: dict[str, Any] = {"tokens_per_minute": 60, "max_output_tokens": 40}
+
+    first, second = (ask("Hello", clock=clock, **settings) for _ in range(2))
+
+    assert first.held_s == 0
+    assert second.held_s == pytest.approx(60, rel=0.05)
+
+
+def test_a_long_prompt_counts_before_its_answer(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """About four bytes a token, in any language."""
+    model_server.script(Answer("Hi", usage=None))
+    for prompt in ("word " * 80, "言葉" * 67):
+        ask(prompt, clock=clock, tokens_per_minute=60)
+        began_s = clock.now()
+        ask("Hello", clock=clock, tokens_per_minute=60)
+        assert clock.now() - began_s == pytest.approx(100, rel=0.05)
+        clock.sleep(10)
+
+
+def test_a_hold_is_told_about_once_a_second(model_server: ModelServer, asking: Any) -> None:
+    model_server.script(Answer("Hi"))
+    list(asking(requests_per_minute=20))
+
+    held = [event for event in asking(requests_per_minute=20) if isinstance(event, Held)]
+
+    assert [each.held_s for each in held] == pytest.approx([0, 1, 2, 3.06], abs=0.01)
+    assert [each.remaining_s for each in held] == pytest.approx([3.06, 2.06, 1.06, 0], abs=0.01)
+
+
+def test_a_hold_beyond_the_deadline_is_not_begun(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """Nothing is sent, and the line names the limit and the deadline."""
+    model_server.script(Answer("Hi"))
+    ask("Hello", clock=clock, requests_per_minute=2)
+
+    error = ask_in_vain(clock, requests_per_minute=2, deadline=10)
+
+    assert type(error) is errors.RateLimitError
+    assert "requests_per_minute" in str(error)
+    assert "deadline (now 10" in str(error)
+    assert (model_server.count, clock.sleeps_s) == (1, [])
+
+
+def test_after_a_wait_beyond_the_limit_whoever_asks_again_is_sent(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """The server said hours; a person who asks nevertheless has a reason."""
+    model_server.script(Refuse(429, {"retry-after": "3600"}), Answer("Hi"))
+    ask_in_vain(clock)
+
+    assert ask("Hello", clock=clock).held_s == 0
+
+
+@pytest.mark.parametrize("wait_s", [0, 1, 3])
+def test_the_gate_makes_no_retry_later_than_the_policy(
+    model_server: ModelServer, clock: FakeClock, wait_s: int
+) -> None:
+    """It pauses when a refusal names no wait, but not beyond the policy's own wait."""
+    model_server.script(*[Refuse(429)] * 4, Answer("Hi"))
+
+    reply = ask("Hello", clock=clock, retry_min_wait=wait_s, retry_multiplier=1)
+
+    assert (reply.attempts, reply.held_s) == (5, 0)
+    assert clock.now() == 4 * wait_s
+
+
+def test_retry_now_ends_a_wait_and_passes_the_gate(
+    model_server: ModelServer, clock: FakeClock, asking: Any
+) -> None:
+    """Once: the next wait is another one. The reply tells how long was really waited."""
+    model_server.script(RETRY_AFTER_7, RETRY_AFTER_7, Answer("Hi"))
+    retry_now, builder = RetryNow(), ReplyBuilder()
+
+    for event in asking(retry_now=retry_now):
+        builder.add(event)
+        if isinstance(event, Waiting) and clock.now() == 2:
+            retry_now.ask()
+
+    assert [wait.wait_s for wait in builder.reply.waits] == [3, 7]
+    assert builder.reply.text == "Hi"
+    assert clock.now() == builder.reply.waited_s == 10
+    assert model_server.count == 3
+
+
+def test_stopped_while_it_is_held_back(model_server: ModelServer, asking: Any) -> None:
+    """It leaves the line, and counts as no request."""
+    model_server.script(Answer("Hi"))
+    list(asking(requests_per_minute=20))
+    builder = ReplyBuilder()
+    stopped = asking(requests_per_minute=20)
+
+    builder.add(next(stopped))
+    builder.add(next(stopped))
+    stopped.close()
+    builder.add(Failed(Stopped("stopped")))
+
+    assert (builder.reply.attempts, builder.reply.held_s) == (0, 1)
+    assert model_server.count == 1
