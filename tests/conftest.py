@@ -19,7 +19,7 @@ from model_server import ModelServer
 from openhands_llm_magic.llm import client, gate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -71,6 +71,12 @@ def _close_clients() -> None:
             if hasattr(kept, "close") and not inspect.iscoroutinefunction(kept.close):
                 kept.close()
         cache.flush_cache()
+
+
+@pytest.fixture
+def forget_clients() -> Callable[[], None]:
+    """Makes LiteLLM as it is before its first request."""
+    return _close_clients
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usa
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_server import Step
 
 pytestmark = pytest.mark.usefixtures("litellm")
 
@@ -144,26 +143,6 @@ def test_after_the_users_own_litellm_it_is_still_one(
     assert model_server.count == 1
     assert not {"max_retries", "num_retries", "azure_scope"} & model_server.received[0].body.keys()
     assert [getattr(litellm, name) for name in SWITCHES] == before
-
-
-@pytest.mark.parametrize("first", ["his", "ours"])
-def test_azure_clients_are_kept_apart(model_server: ModelServer, litellm: Any, first: str) -> None:
-    """LiteLLM keeps and shares them, with the number of retries of whoever came first."""
-    request = request_to(model_server, "azure")
-
-    def his_requests(step: Step) -> int:
-        model_server.script(step)
-        before = model_server.count
-        with suppress(litellm.exceptions.APIError):
-            litellm.completion(request.model, list(request.messages), **request.options)
-        return model_server.count - before
-
-    if first == "his":
-        assert his_requests(Answer()) == 1
-    before = model_server.count
-    failure(model_server, Refuse(500, AT_ONCE), "azure")
-    assert model_server.count - before == 1
-    assert his_requests(Refuse(500, AT_ONCE)) == 3
 
 
 def test_switches_are_put_back_by_the_last_of_several_requests(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from model_server import Refuse
 
@@ -13,10 +15,15 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import practice
+from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model_server import ModelServer, Received
+
+    from openhands_llm_magic.config.resolve import Snapshot
 
 KEY = "sk-canary"
 COMMON = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_output_tokens": 100}
@@ -134,11 +141,16 @@ HTTP_CLIENTS = ("accept", "connection", "content-", "host", "user-agent", "x-sta
 PROMPT = ("messages", "contents", "prompt")
 
 
-def asked(server: ModelServer, case: Case, **settings: Any) -> Received:
-    """Ask as a user does; the one request that the server got is given back."""
+def settings_of(server: ModelServer, case: Case, **settings: Any) -> Snapshot:
+    """Settings that send a prompt to the server."""
     defaults = load_settings(env={}).with_overrides(COMMON | {"api_key": KEY})
     given: dict[str, Any] = {"base_url": server.base_url + case.base, "num_retries": 0}
-    ask("Hello", defaults, **given | case.settings | settings)
+    return defaults.with_overrides(given | case.settings | settings)
+
+
+def asked(server: ModelServer, case: Case, **settings: Any) -> Received:
+    """Ask as a user does; the one request that the server got is given back."""
+    ask("Hello", settings_of(server, case, **settings))
     assert (server.count, server.asides) == (1, [])
     return server.received[0]
 
@@ -175,6 +187,40 @@ def test_a_refused_request_is_not_repeated(model_server: ModelServer, name: str)
     with pytest.raises(errors.RateLimitError):
         asked(model_server, CASES[name], model=PROVIDERS[name].example)
     assert (model_server.count, model_server.asides) == (1, [])
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("first", ["his", "ours"])
+def test_the_users_own_litellm_is_as_it_was(
+    model_server: ModelServer,
+    litellm: Any,
+    forget_clients: Callable[[], None],
+    name: str,
+    first: str,
+) -> None:
+    """His requests and ours share nothing, whoever came first: LiteLLM keeps clients."""
+    settings = settings_of(model_server, CASES[name], model=PROVIDERS[name].example)
+    request = request_from(settings, [{"role": "user", "content": "Hello"}])
+    model_server.script(Refuse(500, {"retry-after-ms": "1"}))
+
+    def his_requests() -> int:
+        before = model_server.count
+        with suppress(openai.APIError):
+            litellm.completion(request.model, list(request.messages), **request.options)
+        return model_server.count - before
+
+    def our_requests() -> int:
+        before = model_server.count
+        with pytest.raises(errors.ServerError):
+            ask("Hello", settings)
+        return model_server.count - before
+
+    alone = his_requests()
+    forget_clients()
+    order = [his_requests, our_requests] if first == "his" else [our_requests, his_requests]
+    made = {each.__name__: each() for each in [*order, *order]}
+
+    assert made == {"his_requests": alone, "our_requests": 1}
 
 
 def test_a_reasoning_model_gets_an_effort_and_no_temperature(model_server: ModelServer) -> None:

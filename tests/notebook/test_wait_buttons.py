@@ -1,0 +1,388 @@
+"""The buttons of a wait: they appear where clicks reach a kernel that runs a cell, and work there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import pytest
+from fake_clock import FakeClock
+from model_server import Answer, ModelServer, Refuse
+
+from openhands_llm_magic.errors import RateLimitError
+from openhands_llm_magic.llm.events import Held, Retrying, Waiting
+from openhands_llm_magic.llm.retry import RetryNow
+from openhands_llm_magic.notebook.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
+from openhands_llm_magic.notebook.wait_buttons import (
+    WaitButtons,
+    _let_through,
+    interrupt_main_thread,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kernel import Front, Kernel, Ran
+
+AT_ONCE_S = 2.0
+"""Far below the wait, which is a minute."""
+
+
+class FrontEnd:
+    """What JupyterLab does of its own accord, and a person who clicks once.
+
+    Args:
+        kernel: The kernel.
+        passes: Whether widgets' messages go past a running cell, to a subshell.
+        click: The message of the button, or None for no click.
+    """
+
+    def __init__(self, kernel: Kernel, *, passes: bool = True, click: str | None = None) -> None:
+        self._client = kernel._client
+        self._subshell_id = self._new_subshell() if passes else None
+        self._click = click
+        self.clicked_at_s: float | None = None
+        self.models: dict[str, dict[str, Any]] = {}
+
+    def _new_subshell(self) -> str:
+        self._client.control_channel.send(self._client.session.msg("create_subshell_request"))
+        subshell_id: str = self._client.get_control_msg(timeout=30)["content"]["subshell_id"]
+        return subshell_id
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Take in a message of the cell."""
+        content = message["content"]
+        match message["header"]["msg_type"]:
+            case "comm_open":
+                self.models[content["comm_id"]] = state = content["data"]["state"]
+                if "_esm" in state:
+                    self.send(content["comm_id"], "here")
+            case "comm_msg":
+                self.models[content["comm_id"]] |= content["data"].get("state", {})
+            case "comm_close":
+                del self.models[content["comm_id"]]
+            case "update_display_data" if view := content["data"].get(WIDGET_VIEW):
+                if self._click and self.clicked_at_s is None:
+                    self.clicked_at_s = time.monotonic()
+                    self.send(view["model_id"], self._click)
+
+    def send(self, model_id: str, kind: str) -> None:
+        """Send what a button, or the script itself, sends."""
+        data = {"method": "custom", "content": {"type": kind}}
+        message = self._client.session.msg("comm_msg", {"comm_id": model_id, "data": data})
+        message["header"]["subshell_id"] = self._subshell_id
+        self._client.shell_channel.send(message)
+
+
+@pytest.fixture
+def cell(kernel: Kernel, model_server: ModelServer) -> str:
+    """A cell whose server asks for a wait of a minute, then answers."""
+    kernel.run("%reload_ext openhands_llm_magic")  # it knows of no front end yet
+    kernel.run("key = 'sk-of-the-test'")
+    model_server.script(Refuse(429, {"retry-after": "60"}, message="Slow down."), Answer())
+    return f"%%llm -m openai/test --base-url {model_server.openai_base} --api-key $key\nHi"
+
+
+def widget_messages(ran: Ran) -> list[dict[str, Any]]:
+    return ran.contents("comm_open", "comm_msg", "comm_close")
+
+
+def test_retry_now_ends_the_wait(kernel: Kernel, model_server: ModelServer, cell: str) -> None:
+    front_end = FrontEnd(kernel, click="now")
+
+    ran = kernel.run(cell, on_message=front_end.on_message)
+
+    assert front_end.clicked_at_s is not None
+    assert ran.times_s[-1] - front_end.clicked_at_s < AT_ONCE_S
+    assert model_server.count == 2
+    assert [shown["text/plain"][:21] for shown in ran.outputs] == ["Hello from the model."]
+
+
+def test_stop_is_the_interrupt(kernel: Kernel, model_server: ModelServer, cell: str) -> None:
+    front_end = FrontEnd(kernel, click="stop")
+
+    ran = kernel.run(cell, on_message=front_end.on_message)
+
+    assert front_end.clicked_at_s is not None
+    assert ran.times_s[-1] - front_end.clicked_at_s < AT_ONCE_S
+    assert ran.error is not None
+    assert ran.error.startswith("Stopped: ")
+    assert "\n" not in ran.error
+    assert model_server.count == 1
+    assert kernel.run("%llm -m practice/echo Hello").reply["status"] == "ok"
+
+
+@pytest.mark.parametrize("click", ["now", "stop"])
+def test_one_output_and_no_widget_is_left(kernel: Kernel, cell: str, click: str) -> None:
+    """The buttons stand in the output of the cell, and what came of it replaces them."""
+    front_end = FrontEnd(kernel, click=click)
+
+    ran = kernel.run(cell, on_message=front_end.on_message)
+
+    (output,) = ran.outputs
+    assert WIDGET_VIEW not in output
+    assert front_end.models == {}
+
+
+def test_the_buttons_stay_as_they_are_while_the_time_runs(kernel: Kernel, cell: str) -> None:
+    """An update of the output would make them anew, and take the focus from them."""
+    front_end = FrontEnd(kernel)
+    counted: list[str] = []
+
+    def stop_after_some_time(message: dict[str, Any]) -> None:
+        front_end.on_message(message)
+        state = message["content"].get("data", {}).get("state", {})
+        if "html" in state and "_esm" not in state:
+            counted.append(state["html"])
+            if len(counted) == 3:
+                kernel.interrupt()
+
+    ran = kernel.run(cell, on_message=stop_after_some_time)
+
+    assert len(set(counted)) == 3
+    assert all("Rate limit (429): retry 1 of 4 in" in html for html in counted)
+    assert all("Slow down." in html for html in counted)
+    assert "interrupt button" not in counted[-1]
+    assert (
+        sum(WIDGET_VIEW in content["data"] for content in ran.contents("update_display_data")) == 1
+    )
+
+
+def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, cell: str) -> None:
+    """The countdown is a plain one to its end, and the next one does not try again."""
+    front_end = FrontEnd(kernel, passes=False)
+
+    def stop_late(message: dict[str, Any]) -> None:
+        front_end.on_message(message)
+        if f"in {60 - PATIENCE_S - 1:g} s" in str(message["content"]):
+            kernel.interrupt()
+
+    ran = kernel.run(cell, on_message=stop_late)
+
+    assert widget_messages(ran)
+    assert WIDGET_VIEW not in str(ran.updates)
+    assert "interrupt button" in ran.updates[-2]
+    assert front_end.models == {}
+    again = kernel.run("%%llm -m practice/rate-limited\nHi", on_message=front_end.on_message)
+    assert widget_messages(again) == []
+    assert again.stdout == ""
+
+
+@pytest.mark.parametrize("front", ["console", "nobody"])
+def test_where_nobody_can_click_there_is_no_widget(kernel: Kernel, front: Front) -> None:
+    kernel.run("%reload_ext openhands_llm_magic")
+
+    ran = kernel.run("%%llm -m practice/rate-limited\nHi", front)
+
+    assert widget_messages(ran) == []
+
+
+HOOK = """
+ran = []
+def hook():
+    ran.append(1)
+get_ipython().events.register("post_execute", hook)
+"""
+
+
+def test_a_click_is_no_cell(kernel: Kernel, cell: str) -> None:
+    """It runs no hook of the cells, as the one that shows the figures that a cell has drawn."""
+    kernel.run(HOOK)
+
+    kernel.run(cell, on_message=FrontEnd(kernel, click="now").on_message)
+
+    unhook = "print(len(ran)); get_ipython().events.unregister('post_execute', hook)"
+    assert kernel.run(unhook).stdout == "2\n"
+
+
+class Session:
+    """A session of IPython as `Clicks` sees it.
+
+    Args:
+        features: Those of its kernel.
+        metadata: That of the request that runs.
+    """
+
+    def __init__(self, features: tuple[str, ...] = ("kernel subshells",), **metadata: str) -> None:
+        self.kernel = self
+        self.kernel_info = {"supported_features": list(features)}
+        self._metadata = metadata
+
+    def get_parent(self, _channel: str) -> dict[str, Any]:
+        return {"metadata": self._metadata}
+
+
+@pytest.fixture(autouse=True)
+def no_widget_left() -> Iterator[None]:
+    yield
+    left = ipywidgets.Widget.get_manager_state()["state"]
+    ipywidgets.Widget.close_all()
+    assert left == {}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def retry_now() -> RetryNow:
+    return RetryNow()
+
+
+@pytest.fixture
+def waits(clock: FakeClock, retry_now: RetryNow) -> Iterator[Waits]:
+    """The waits of a cell that a person watches."""
+    waits = Waits(Clicks(Session(cellId="cell-1")), retry_now, clock)
+    yield waits
+    waits.close()
+
+
+def a_wait(remaining_s: float, of_s: float = 60) -> Waiting:
+    error = RateLimitError("<b>Slow</b> down.", status=429, retry_after_s=of_s)
+    retrying = Retrying(retry=1, of=4, caused_by=error, wait_s=of_s, set_by="server")
+    return Waiting(retrying, remaining_s)
+
+
+def receive(waits: Waits, content: object) -> WaitButtons:
+    """Play the front end."""
+    buttons = waits._buttons
+    assert buttons is not None
+    buttons.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}})
+    return buttons
+
+
+def test_buttons_come_when_the_front_end_is_heard(waits: Waits) -> None:
+    before = [waits.bundle(a_wait(60)), waits.bundle(a_wait(59))]
+    buttons = receive(waits, {"type": "here"})
+
+    shown = waits.bundle(a_wait(58))
+
+    assert all(WIDGET_VIEW not in each for each in before)
+    assert shown[WIDGET_VIEW]["model_id"] == buttons.model_id
+    assert shown["text/html"] == buttons.html
+    assert "in 58 s" in shown["text/plain"]
+
+
+def test_the_words_of_a_server_are_text(waits: Waits) -> None:
+    waits.bundle(a_wait(60))
+    buttons = receive(waits, {"type": "here"})
+
+    shown = waits.bundle(a_wait(59))
+
+    assert "&lt;b&gt;Slow&lt;/b&gt; down." in buttons.html
+    assert "<b>" not in str(shown)
+
+
+def test_retry_now_can_be_pressed_while_it_waits(waits: Waits) -> None:
+    """When the wait is over the button stays where it is, without effect."""
+    waits.bundle(a_wait(60))
+    buttons = receive(waits, {"type": "here"})
+
+    waits.bundle(a_wait(59))
+    assert (buttons.now_text, buttons.waiting) == ("Retry now", True)
+    waits.bundle(a_wait(0))
+    assert (buttons.now_text, buttons.waiting) == ("Retry now", False)
+    waits.bundle(Held("pace", 1, 9))
+    assert (buttons.now_text, buttons.waiting) == ("Send now", True)
+
+
+def test_a_click_on_retry_now_asks(waits: Waits, retry_now: RetryNow) -> None:
+    waits.bundle(a_wait(60))
+
+    receive(waits, {"type": "now"})
+
+    assert retry_now.asked
+
+
+@pytest.mark.parametrize("content", [{}, {"type": "other"}, "text", None, ["now"]])
+def test_other_messages_are_ignored(waits: Waits, retry_now: RetryNow, content: object) -> None:
+    waits.bundle(a_wait(60))
+
+    buttons = receive(waits, content)
+
+    assert not retry_now.asked
+    assert not buttons.heard
+
+
+def test_a_front_end_that_is_not_heard_in_time_is_not_tried_again(
+    waits: Waits, clock: FakeClock
+) -> None:
+    waits.bundle(a_wait(60))
+    clock.sleep(PATIENCE_S - 0.1)
+    waits.bundle(a_wait(55))
+    assert waits._buttons is not None
+    clock.sleep(0.1)
+
+    for remaining_s in (54, 53):
+        waits.bundle(a_wait(remaining_s))
+        assert waits._buttons is None
+
+
+def test_a_short_wait_has_no_buttons(waits: Waits) -> None:
+    waits.bundle(a_wait(2.9))
+
+    assert waits._buttons is None
+
+
+@pytest.mark.parametrize(
+    "session",
+    [object(), Session((), cellId="cell-1"), Session()],
+    ids=["terminal", "ipykernel 6", "nbclient"],
+)
+def test_only_where_clicks_may_get_through_they_are_tried(session: Any) -> None:
+    assert not Clicks(session).may_get_through
+
+
+def test_a_cell_beside_the_main_thread_has_no_buttons() -> None:
+    """The button "Stop" would interrupt another cell."""
+    clicks = Clicks(Session(cellId="cell-1"))
+    seen: list[bool] = [clicks.may_get_through]
+    thread = threading.Thread(target=lambda: seen.append(clicks.may_get_through))
+    thread.start()
+    thread.join()
+
+    assert seen == [True, False]
+
+
+def test_nothing_is_stopped_once_the_buttons_are_closed() -> None:
+    """A click that comes late must not stop the cell after."""
+    stopped: list[int] = []
+    buttons = WaitButtons(lambda: None, lambda: stopped.append(1))
+    handle = buttons.comm.handle_msg
+    stop = {"content": {"data": {"method": "custom", "content": {"type": "stop"}}}}
+
+    handle(stop)
+    buttons.close()
+    handle(stop)
+
+    assert stopped == [1]
+
+
+def test_an_interrupt_reaches_the_main_thread_at_once() -> None:
+    """From another thread, in the middle of a sleep."""
+    thread = threading.Timer(0.1, interrupt_main_thread)
+    began_s = time.monotonic()
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(30)
+    thread.join()
+
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
+def test_the_messages_are_taken_where_they_arrive() -> None:
+    """ipykernel 7.4 would hand them to the thread that the widget was last used on."""
+    buttons = WaitButtons(lambda: None, lambda: None)
+    buttons.close()
+
+    class Comm:
+        def _reply_subshell_for(self, _data: object, _default: object) -> object:
+            return None
+
+    comm: Any = Comm()
+    _let_through(comm, lambda _message: None)
+
+    assert comm._reply_subshell_for({}, "subshell-1") == "subshell-1"
