@@ -7,6 +7,7 @@ events, so that whoever shows them can count down; it never sleeps longer than a
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -36,9 +37,20 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's monotonic clock."""
+    """The machine's clock that is never set, and goes on while a laptop sleeps, as servers' do.
 
-    now = staticmethod(time.monotonic)
+    On Linux and macOS `time.monotonic` stops then.
+    """
+
+    @staticmethod
+    def now() -> float:
+        """Seconds since the machine was started, or some other moment in the past."""
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        if sys.platform == "darwin":
+            return time.clock_gettime(time.CLOCK_MONOTONIC)
+        return time.monotonic()
+
     sleep = staticmethod(time.sleep)
 
 

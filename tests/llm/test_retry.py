@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,14 @@ from hypothesis import strategies as st
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Waiting, fold
-from openhands_llm_magic.llm.retry import TICK_S, RetryPolicy, SystemClock, countdown, with_retries
+from openhands_llm_magic.llm.retry import (
+    SYSTEM_CLOCK,
+    TICK_S,
+    RetryPolicy,
+    SystemClock,
+    countdown,
+    with_retries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,6 +203,18 @@ def test_a_clock_that_jumps_ahead_ends_the_wait() -> None:
     assert len(clock.sleeps_s) == 2
 
 
+@given(st.lists(st.floats(0, 900), max_size=20))
+def test_an_hour_is_counted_down_right_whatever_the_machine_sleeps(stalls_s: list[float]) -> None:
+    """What is shown is what is left by the clock at that moment, and no wait ends early."""
+    clock = FakeClock(1e9)
+    clock.stalls_s = list(stalls_s)
+    for waiting in countdown(retrying(3600), clock):
+        left_s = 1e9 + 3600 - clock.now()
+        assert waiting.remaining_s == pytest.approx(max(0, left_s), abs=1e-5)
+    assert clock.now() - 1e9 >= 3600
+    assert clock.now() - 1e9 <= 3600 + max(stalls_s, default=0) + 1e-5
+
+
 def test_time_that_passes_at_the_consumer_is_part_of_the_wait() -> None:
     """A display that takes its time must not stretch the wait."""
     clock = FakeClock()
@@ -233,6 +253,16 @@ def test_the_systems_clock_is_real() -> None:
     before_s = SystemClock.now()
     SystemClock.sleep(0.001)
     assert SystemClock.now() > before_s
+
+
+def test_setting_the_machines_clock_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an hour in the middle of a short wait."""
+    began_s, events = time.time(), countdown(retrying(0.05), SYSTEM_CLOCK)
+    first = next(events)
+    monkeypatch.setattr(time, "time", lambda: began_s - 3600)
+    rest = [waiting.remaining_s for waiting in events]
+    assert 0 < first.remaining_s <= 0.05
+    assert rest == [0]
 
 
 def test_no_wait_stays_none_whatever_it_is_multiplied_by() -> None:
