@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of
-from openhands_llm_magic.llm import practice_answers
+from openhands_llm_magic.llm import practice_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,8 +41,8 @@ def models_of(provider: Provider) -> tuple[str, ...]:
     that ask for a base_url there are none.
     """
     example = () if provider.names_are_own else (provider.example,)
-    if provider.prefix == practice_answers.PREFIX:
-        known = [provider.prefix + name for name in practice_answers.MODELS]
+    if provider.prefix == practice_models.PREFIX:
+        known = [provider.prefix + name for name in practice_models.MODELS]
     else:
         known = sorted(_known_to_litellm(provider), key=_by_number)
     return tuple(dict.fromkeys([*provider.verified_models, *example, *known]))

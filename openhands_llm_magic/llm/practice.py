@@ -4,7 +4,7 @@ It is a real HTTP server on 127.0.0.1 that speaks OpenAI's chat-completions prot
 a language model: each of its `MODELS` shows one thing that happens with real ones, such as a rate
 limit. The same request always gets the same answer. A model that fails does so for each
 conversation (model and messages) anew, and starts again after the answer, so that a cell that is
-run twice behaves the same twice.
+run twice behaves the same twice; only `metered` goes by the clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import hmac
-import json
 import os
 import secrets
 import socket
@@ -20,26 +19,32 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from openhands_llm_magic.llm.practice_answers import (
-    BAD_KEY,
-    MODELS,
-    PREFIX,
     Chat,
-    Cut,
-    Model,
-    Refusal,
-    chunks,
     completion,
     model_list,
     read_chat,
     unknown_model,
     unknown_path,
 )
+from openhands_llm_magic.llm.practice_http import Answer, send_json, send_stream
+from openhands_llm_magic.llm.practice_models import (
+    BAD_KEY,
+    MODELS,
+    PREFIX,
+    Cut,
+    Headers,
+    Model,
+    Refusal,
+    metered,
+    too_early,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tornado.http1connection import HTTP1Connection
     from tornado.httputil import HTTPServerRequest
 
@@ -72,6 +77,7 @@ class PracticeServer:
         port: The port to listen on; 0 takes a free one.
         key: The API key that requests must bring; None makes a random one.
         pause_s: Seconds between two words of the model `slow`.
+        now: Gives the seconds by which `metered` goes.
 
     Attributes:
         port: The port, known once the server is started.
@@ -79,12 +85,21 @@ class PracticeServer:
         requests: The latest thousand requests, oldest first.
     """
 
-    def __init__(self, *, port: int = 0, key: str | None = None, pause_s: float = 0.25) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        key: str | None = None,
+        pause_s: float = 0.25,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.port = port
         self.key = key or secrets.token_urlsafe()
         self.requests: deque[LoggedRequest] = deque(maxlen=1000)
         self._pause_s = pause_s
+        self._now = now
         self._failures: dict[str, int] = {}
+        self._takes_at_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
 
@@ -164,18 +179,19 @@ class PracticeServer:
         try:
             match response:
                 case Refusal(headers=headers):
-                    await _send_json(connection, response.body, status=status, headers=headers)
-                case _Answer(chat=Chat(stream=True)):
-                    await _send_stream(connection, response)
-                case _Answer(chat, text=text):
+                    await send_json(connection, response.body, status=status, headers=headers)
+                case Answer(chat=Chat(stream=True)):
+                    await send_stream(connection, response)
+                case Answer(chat, text=text):
                     await asyncio.sleep(response.pause_s * len(text.split()))
-                    await _send_json(connection, completion(chat, text), cut=response.cut)
+                    body = completion(chat, text)
+                    await send_json(connection, body, headers=response.headers, cut=response.cut)
                 case body:
-                    await _send_json(connection, body)
+                    await send_json(connection, body)
         except StreamClosedError:
             pass  # the client went away: nobody is left to be told
 
-    def _decide(self, request: HTTPServerRequest) -> tuple[str, _Answer | Refusal | dict[str, Any]]:
+    def _decide(self, request: HTTPServerRequest) -> tuple[str, Answer | Refusal | dict[str, Any]]:
         """Return the name of the model asked for, and what to send."""
         sent = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(sent, f"Bearer {self.key}".encode()):
@@ -189,15 +205,17 @@ class PracticeServer:
             case method, path:
                 return "", unknown_path(str(method), path)
 
-    def _reply(self, chat: Chat) -> _Answer | Refusal:
+    def _reply(self, chat: Chat) -> Answer | Refusal:
         """Return what the model asked for does this time."""
         if (model := MODELS.get(chat.model)) is None:
             return unknown_model(chat.model)
-        fault = self._next_fault(chat, model)
+        fault, headers = self._next_fault(chat, model), self._headers(model)
+        if isinstance(headers, Refusal):
+            return headers
         if isinstance(fault, Refusal):
             return fault
         pause_s = self._pause_s if model.word_by_word else 0
-        return _Answer(chat, model, pause_s, cut=isinstance(fault, Cut))
+        return Answer(chat, model, pause_s, cut=isinstance(fault, Cut), headers=headers)
 
     def _next_fault(self, chat: Chat, model: Model) -> Refusal | Cut | None:
         """Return what happens to the conversation this time, and count it."""
@@ -207,63 +225,13 @@ class PracticeServer:
         self._failures[chat.digest] = failures + 1
         return model.fault
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer about to be sent, or, with `cut`, the first half of it."""
-
-    chat: Chat
-    model: Model
-    pause_s: float
-    cut: bool
-
-    @property
-    def text(self) -> str:
-        return self.model.answer(self.chat.prompt)
-
-
-async def _send_json(
-    connection: HTTP1Connection,
-    body: dict[str, Any],
-    *,
-    status: int = 200,
-    headers: tuple[tuple[str, str], ...] = (),
-    cut: bool = False,
-) -> None:
-    data = json.dumps(body).encode()
-    head = {"Content-Type": "application/json", "Content-Length": str(len(data)), **dict(headers)}
-    await _send_head(connection, status, head)
-    if cut:
-        await connection.write(data[: len(data) // 2])
-        connection.close()
-    else:
-        await connection.write(data)
-        connection.finish()
-
-
-async def _send_stream(connection: HTTP1Connection, answer: _Answer) -> None:
-    """Send server-sent events, each flushed; without a length, tornado sends them chunked."""
-    events = list(chunks(answer.chat, answer.text, word_by_word=answer.model.word_by_word))
-    if answer.cut:
-        events = events[: len(events) // 2]
-    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-    await _send_head(connection, 200, headers)
-    for event in events:
-        await connection.write(f"data: {json.dumps(event)}\n\n".encode())
-        await asyncio.sleep(answer.pause_s)
-    if answer.cut:
-        connection.close()  # no last chunk of length 0: the client can tell that this is no end
-    else:
-        await connection.write(b"data: [DONE]\n\n")
-        connection.finish()
-
-
-async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str, str]) -> None:
-    from tornado.httputil import HTTPHeaders, ResponseStartLine  # noqa: PLC0415 - as in `_serve`
-
-    connection.stream.set_nodelay(True)  # a small piece is sent now, not with the next one
-    start_line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
-    await connection.write_headers(start_line, HTTPHeaders(headers))
+    def _headers(self, model: Model) -> Headers | Refusal:
+        """Return what the answer of a metered model tells, or the refusal if it is too early."""
+        now_s = self._now()
+        if not model.every_s or (early_s := self._takes_at_s.get(model.name, 0) - now_s) <= 0:
+            self._takes_at_s[model.name] = now_s + model.every_s
+            return metered(model)
+        return too_early(early_s)
 
 
 class _Shared:

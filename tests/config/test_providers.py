@@ -16,7 +16,7 @@ from openhands_llm_magic.config.providers import (
     provider_of,
 )
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm import practice_answers
+from openhands_llm_magic.llm import practice_models
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 
@@ -81,7 +81,7 @@ def test_verified_models_are_those_of_openhands() -> None:
 
 
 def test_the_practice_prefix_is_that_of_the_practice_provider() -> None:
-    assert PROVIDERS["practice"].prefix == practice_answers.PREFIX
+    assert PROVIDERS["practice"].prefix == practice_models.PREFIX
 
 
 @pytest.mark.parametrize(("model", "base_url", "name"), LEADS_TO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,7 +21,8 @@ ANSWERING = sorted(MODELS.keys() - {"out-of-quota"})
 
 @pytest.fixture
 def server() -> Iterator[PracticeServer]:
-    with PracticeServer(pause_s=0) as server:
+    """Each request to it comes a minute after the one before."""
+    with PracticeServer(pause_s=0, now=count(step=60).__next__) as server:
         yield server
 
 
@@ -245,3 +247,20 @@ def test_requests_are_logged(server: PracticeServer, client: httpx.Client) -> No
     times = [request.time_s for request in server.requests]
     assert times == sorted(times)
     assert before <= times[0]
+
+
+def test_metered_takes_one_request_in_two_seconds() -> None:
+    """From all who ask; it says so, and refuses the others until then."""
+    times_s = iter([100, 100.25, 101.75, 102, 102])
+    with PracticeServer(now=times_s.__next__) as server, connect(server) as client:
+        first, second, third, fourth = (ask(client, "metered", prompt) for prompt in "abcd")
+        echoed = ask(client, "echo")
+    assert [each.status_code for each in (first, second, third, fourth)] == [200, 429, 429, 200]
+    told = {name[12:]: value for name, value in first.headers.items() if "ratelimit" in name}
+    assert told == {"limit-requests": "1", "remaining-requests": "0", "reset-requests": "2s"}
+    waits = [
+        (each.headers["retry-after"], each.headers["retry-after-ms"]) for each in (second, third)
+    ]
+    assert waits == [("2", "1750"), ("1", "250")]
+    assert second.json()["error"]["code"] == "rate_limit_exceeded"
+    assert echoed.status_code == 200

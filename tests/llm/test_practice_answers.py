@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.practice_answers import Refusal, pieces, read_chat
+from openhands_llm_magic.llm.practice_answers import pieces, read_chat
+from openhands_llm_magic.llm.practice_models import Refusal
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -1,0 +1,170 @@
+"""The models of the practice provider, as data: each shows one thing that happens with real ones.
+
+The errors are OpenAI's, word for word where it has words for them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+PREFIX = "practice/"
+"""What stands before a practice model's name in the setting `model`."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP error with OpenAI's error object as its body."""
+
+    status: int
+    message: str
+    type: str
+    code: str | None = None
+    headers: Headers = ()
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error object."""
+        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
+        return {"error": error}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The answer starts, and the connection is closed in the middle of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A practice model.
+
+    Attributes:
+        name: As a request's `model` gives it.
+        about: What it does, as the rest of a sentence that starts with its name.
+        reply: The answer before the closing sentence; `{quote}` stands for the quoted prompt.
+        fault: What happens to a prompt in place of an answer, or None.
+        fault_count: How often that happens before the prompt is answered.
+        word_by_word: Whether it sends single words with a pause after each.
+        every_s: Seconds after a request in which it refuses all others.
+    """
+
+    name: str
+    about: str
+    reply: str = "You wrote:\n\n{quote}"
+    fault: Refusal | Cut | None = None
+    fault_count: float = 0
+    word_by_word: bool = False
+    every_s: float = 0
+
+    def answer(self, prompt: str) -> str:
+        """Return the whole answer to `prompt`, as Markdown."""
+        quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
+        return (
+            f"{self.reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
+            f"which is not a language model. Its model `{self.name}` {self.about}."
+        )
+
+
+RATE_LIMIT = Refusal(
+    429,
+    "Rate limit reached for requests. Please try again in 3s.",
+    "requests",
+    "rate_limit_exceeded",
+    headers=(("Retry-After", "3"),),
+)
+OVERLOADED = Refusal(503, "The server is overloaded. Please try again later.", "server_error")
+QUOTA = Refusal(
+    429,
+    "You exceeded your current quota, please check your plan and billing details.",
+    "insufficient_quota",
+    "insufficient_quota",
+)
+BAD_KEY = Refusal(
+    401,
+    "Incorrect API key: the practice provider takes only the key that it was started with.",
+    "invalid_request_error",
+    "invalid_api_key",
+)
+
+MARKDOWN = """\
+## A sample of Markdown
+
+1. a list with **bold**, *slanted* and `code`
+2. a formula in a line: $e^{i\\pi} + 1 = 0$
+
+| wait | seconds |
+|------|--------:|
+| 1st  |       5 |
+| 2nd  |      10 |
+
+```python
+def wait(retry: int) -> int:
+    return min(30, 5 * 2 ** (retry - 1))
+```
+
+$$\\sum_{n=1}^{4} \\min(30,\\, 5 \\cdot 2^{n-1}) = 65$$"""
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model("echo", "repeats your prompt"),
+        Model(
+            "rate-limited",
+            "refuses a prompt twice with status 429 and `Retry-After: 3`, then answers it",
+            fault=RATE_LIMIT,
+            fault_count=2,
+        ),
+        Model(
+            "busy",
+            "refuses a prompt once with status 503, naming no wait, then answers it",
+            fault=OVERLOADED,
+            fault_count=1,
+        ),
+        Model(
+            "metered",
+            "takes one request every 2 s from all who ask, says so in `x-ratelimit-*` headers, and "
+            "refuses the others with status 429",
+            every_s=2,
+        ),
+        Model(
+            "out-of-quota",
+            "refuses every prompt with status 429, as for an account without credit",
+            fault=QUOTA,
+            fault_count=math.inf,
+        ),
+        Model(
+            "drops",
+            "closes the connection once in the middle of its answer, then answers in full",
+            fault=Cut(),
+            fault_count=1,
+        ),
+        Model(
+            "slow",
+            "answers one word at a time, so that you can try the interrupt button",
+            reply="One, two, three, four, five, six, seven, eight, nine, ten.",
+            word_by_word=True,
+        ),
+        Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
+    )
+}
+"""Every practice model by its name."""
+
+
+def metered(model: Model) -> Headers:
+    """Tell, in OpenAI's headers, what is left of a metered model's limit after a request."""
+    if not model.every_s:
+        return ()
+    left = {"limit": "1", "remaining": "0", "reset": f"{model.every_s:g}s"}
+    return tuple((f"x-ratelimit-{what}-requests", value) for what, value in left.items())
+
+
+def too_early(early_s: float) -> Refusal:
+    """Refuse a request that came so many seconds before its time."""
+    headers = (
+        ("Retry-After", f"{math.ceil(early_s)}"),
+        ("Retry-After-Ms", f"{math.ceil(1000 * early_s)}"),
+    )
+    return replace(RATE_LIMIT, message="Rate limit reached for requests.", headers=headers)
