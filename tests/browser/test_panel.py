@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LOAD = "%load_ext openhands_llm_magic"
 JAPANESE = "import os; os.environ['LLM_MAGIC_LANG'] = 'ja'"
+LONG_WAIT = "import os; os.environ['LLM_RETRY_MIN_WAIT'] = '30'"
+"""Makes a wait last, however slow the machine is."""
+
 KEY = "sk-canary-0123456789abcdef"
 TALL = 3_800
 """CSS pixels of a window that shows the panel whole, with everything open."""
@@ -118,18 +121,18 @@ def test_a_model_is_set_up_tested_saved_and_loaded_again(opened: OpenPanel) -> N
 
 def test_waits_are_counted_down_and_a_test_can_be_stopped(opened: OpenPanel) -> None:
     """The notebook is free meanwhile: a cell runs during the wait, and has its own output."""
-    made = opened()
+    made = opened(LONG_WAIT)
     choose(made, "practice")
     model = panel(made).get_by_label("Model", exact=True)
-    model.fill("practice/rate-limited")
+    model.fill("practice/busy")
     model.press("Enter")
     press(made, "Test")
-    waiting = panel(made).get_by_text("a rate limit (429): retry 1 of 4 in")
+    waiting = panel(made).get_by_text("a server error (503): retry 1 of 4 in")
     waiting.wait_for()
     before = waiting.inner_text()
     made.run(0)
     made.wait_for_idle()
-    assert "rate limit" not in made.outputs[0]
+    assert "503" not in "".join(map(str, made.outputs[:2]))
     made.page.wait_for_function(
         "before => !document.querySelector('.llm-panel').innerText.includes(before)", arg=before
     )
@@ -170,7 +173,7 @@ def tab_to(page: Page, label: str, key: str = "Tab") -> None:
 
 def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     """From the provider to the saved file, without a pointer."""
-    made = opened()
+    made = opened(LONG_WAIT)
     page = made.page
     tab_to(page, "API key")
     page.keyboard.type(KEY)
@@ -182,10 +185,10 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     expect(model).to_have_value("practice/echo")
     tab_to(page, "Model")
     page.keyboard.press("Control+A")
-    page.keyboard.type("practice/rate-limited")
+    page.keyboard.type("practice/busy")
     tab_to(page, "Test")
     page.keyboard.press("Enter")
-    panel(made).get_by_text("a rate limit (429)").wait_for()
+    panel(made).get_by_text("a server error (503)").wait_for()
     tab_to(page, "Stop")
     page.keyboard.press("Space")
     panel(made).get_by_text("stopped before").wait_for()
@@ -207,10 +210,11 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     page.keyboard.press("Enter")
     panel(made).get_by_text("Saved config.toml.").wait_for()
     saved = (made.path.parent / "config.toml").read_text()
-    assert 'model = "practice/rate-limited"\nnum_retries = 2\nseed = 9\n' in saved
+    written = {'model = "practice/busy"', "num_retries = 2", "seed = 9"}
+    assert written <= set(saved.splitlines())
     made.save()
     cells = [cell.cell_type for cell in made.saved.cells]
-    assert cells == ["code", "code"], "a letter reached the notebook's shortcuts"
+    assert cells == ["code"] * 3, "a letter reached the notebook's shortcuts"
     assert made.errors == []
 
 
