@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,6 +110,17 @@ def test_a_test_that_fails_is_one_line(kernel: Kernel, model_server: ModelServer
     assert ran.error is not None
     assert ran.error.startswith("AuthenticationError: the provider refused the key")
     assert "sk-of" not in ran.everything
+
+
+def test_a_test_that_is_held_back_says_so(kernel: Kernel, model_server: ModelServer) -> None:
+    """Once, as what is printed stays."""
+    kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("%llm_config --test")
+    kernel.run("%llm_config requests_per_minute=30\n%llm_config --test")
+    told = kernel.run("%llm_config --test").stdout
+    assert len(re.findall(r"Held back for [23] s, to keep within requests_per_minute", told)) == 1
+    assert "It works." in told
 
 
 def test_save_shows_what_changed_and_leaves_the_key(kernel: Kernel, folder: Path) -> None:

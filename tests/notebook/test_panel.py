@@ -227,6 +227,22 @@ def test_a_test_counts_down_waits_and_says_what_to_change(
     assert model_server.count == 2
 
 
+def test_a_test_keeps_within_the_limit_that_is_set(at_server: Driver, clock: FakeClock) -> None:
+    """And says why it waits."""
+    seen: list[str] = []
+    [steps] = [each for each in at_server.widgets if "llm-steps" in each._dom_classes]
+    steps.observe(lambda change: seen.append(change["new"]), "value")
+    at_server.type("Advanced settings", True)
+    at_server.type("Requests a minute", "30")
+    at_server.test()
+    at_server.test()
+    held = "Held back for {} s, to keep within requests_per_minute"
+    for second in (3, 2):
+        assert any(held.format(second) in text for text in seen)
+    assert sum(clock.sleeps_s) == pytest.approx(2, rel=0.03)
+    assert "It works." in at_server.text
+
+
 def test_what_was_said_of_other_settings_is_taken_away(at_server: Driver, tmp_path: Path) -> None:
     """A result, a message and a question belong to the settings as they were shown then."""
     at_server.test()
