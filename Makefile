@@ -10,7 +10,7 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-browser test-proxy lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,10 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest tests/browser
+
+# Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
+test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)
+	$(BIN)/python -m pytest -n 4 tests/proxy
 
 lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 	$(BIN)/jupyter-lab $(QUICKSTART)
@@ -50,7 +54,7 @@ benchmarks: $(VENV)/.installed-dev ## Measure again and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 # Run it on the oldest Python: some packages are needed only there.
-constraints: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Write the environment's versions to constraints.txt
+constraints: $(VENV)/.installed-dev $(VENV)/.installed-browser $(VENV)/.installed-proxy ## Write the environment's versions to constraints.txt
 	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/freeze.txt
 	@{ echo "# The versions that the tests pass with, wheels only, for Python 3.11 to 3.13."; \
 	   echo "# Written by \`make constraints\` on $$($(BIN)/python -V)."; \
@@ -60,7 +64,7 @@ clean: ## Remove the environment and all that was built
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp of one extra: demo, lab, browser or dev.
+# The stamp of one extra: demo, lab, browser, proxy or dev.
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@echo "Installing into $(VENV) (about a minute the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'

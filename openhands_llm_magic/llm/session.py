@@ -122,6 +122,7 @@ def _explained(
         return client.send(request.within(ends_at_s - clock.now()))
 
     def attempt() -> Iterator[Event]:
+        client.load()  # ahead of the turn: the server counts the request when it comes
         try:
             yield from admission.attempt(send, ends_at_s, policy.wait_before_s(retries + 1))
         except errors.RequestError as error:

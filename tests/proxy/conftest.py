@@ -1,0 +1,31 @@
+"""Fixtures of the tests with a real proxy, which runs for all tests of a worker."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy.server import Proxy, litellm_proxy
+
+from openhands_llm_magic.llm.session import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def running_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A LiteLLM Proxy."""
+    with litellm_proxy(tmp_path_factory.mktemp("proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(running_proxy: Proxy) -> Proxy:
+    """The proxy, with the part of its log that begins now.
+
+    It and LiteLLM have handled one prompt before: the first takes each of them a second longer.
+    """
+    ask("The first prompt", **running_proxy.settings("asked-first"))
+    return dataclasses.replace(running_proxy, skip=len(running_proxy.handled()))
