@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.model import CHUNKS, long_answer
 from benchmarks.table import Line, at_most
 from openhands_llm_magic.llm.events import ReplyBuilder, TextDelta
+from openhands_llm_magic.llm.retry import RetryNow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,11 +80,12 @@ def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not needed before
 
     from openhands_llm_magic.notebook.display import LiveView  # noqa: PLC0415 - it needs a shell
+    from openhands_llm_magic.notebook.wait import Clicks, Waits  # noqa: PLC0415 - as does this
 
     shell: Any = InteractiveShell.instance()
     shell.display_pub = publisher = CapturingDisplayPublisher()
     clock, builder = _Clock(), ReplyBuilder("a model")
-    view = LiveView("a model", clock)
+    view = LiveView("a model", clock, Waits(Clicks(shell), RetryNow(), clock))
     for chunk in long_answer():
         clock.sleep(1 / chunks_per_s)
         builder.add(event := TextDelta(chunk))

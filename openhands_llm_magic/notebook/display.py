@@ -8,7 +8,6 @@ where nobody watches (nbclient, nbval) one final output is all there is.
 from __future__ import annotations
 
 import contextvars
-import html
 import shutil
 import sys
 import threading
@@ -20,20 +19,18 @@ from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
 from openhands_llm_magic.notebook.surface import Surface, surface
+from openhands_llm_magic.notebook.wait import WIDGET_VIEW, Bundle, Waits, note_html, status
 from openhands_llm_magic.notebook.words import (
     AGAIN,
     bar,
     countdown_words,
     held_words,
     note_words,
-    said_words,
 )
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
-
-Bundle = dict[str, str]
 
 WHOLE_LIMIT = 6_000
 """Characters of an answer up to which a live update shows all of it."""
@@ -55,11 +52,11 @@ class View(Protocol):
         """Show what came of it, in place of all that was shown before."""
 
 
-def view_on(where: Surface, model: str, clock: Clock) -> View:
+def view_on(where: Surface, model: str, clock: Clock, waits: Waits) -> View:
     """Make the view for a surface."""
     match where:
         case "live":
-            return LiveView(model, clock)
+            return LiveView(model, clock, waits)
         case "final":
             return FinalView()
         case "terminal":
@@ -72,11 +69,7 @@ def bundle(reply: Reply) -> Bundle:
     plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
     stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
     rendered = sanitize.plain_to_html(reply.text) if stopped else sanitize.to_html(reply.text)
-    return {"text/html": rendered + _note_html(note), "text/plain": plain}
-
-
-def _note_html(note: str) -> str:
-    return f"<p><small>{html.escape(note)}</small></p>" if note else ""
+    return {"text/html": rendered + note_html(note), "text/plain": plain}
 
 
 def show(reply: Reply) -> None:
@@ -111,10 +104,12 @@ class LiveView:
     Text that comes too soon after an update is shown by a timer, should nothing come after it.
     """
 
-    def __init__(self, model: str, clock: Clock) -> None:
+    def __init__(self, model: str, clock: Clock, waits: Waits) -> None:
         self._clock = clock
+        self._waits = waits
         self._next_update_s = clock.now()
-        self._handle = display(_status(f"asking {model} …"), raw=True, display_id=True)
+        self._shown: Bundle = status(f"asking {model} …")
+        self._handle = display(self._shown, raw=True, display_id=True)
         self._lock = threading.Lock()  # the timer's thread shows the pieces, too
         self._pieces: list[str] = []
         self._timer: threading.Timer | None = None
@@ -134,10 +129,8 @@ class LiveView:
             case Retrying():
                 self._disarm()
                 self._pieces.clear()
-            case Waiting(retrying, remaining_s):
-                self._show(_wait(retrying, remaining_s))
-            case Held():
-                self._show(_status(held_words(event)))
+            case Waiting() | Held():
+                self._show(self._waits.bundle(event))
             case _:
                 pass
 
@@ -145,6 +138,7 @@ class LiveView:
         """Replace the live area by the reply."""
         self._disarm()
         self._show(bundle(reply))
+        self._waits.close()
 
     def _arm(self, after_s: float) -> None:
         # ipykernel knows by the context which cell an output belongs to.
@@ -173,19 +167,9 @@ class LiveView:
         self._next_update_s = self._clock.now() + update_interval_s(len(text))
 
     def _show(self, shown: Bundle) -> None:
-        self._handle.update(shown, raw=True)
-
-
-def _status(words: str) -> Bundle:
-    return {"text/html": f"<p>{html.escape(words)}</p>", "text/plain": words}
-
-
-def _wait(retrying: Retrying, remaining_s: float) -> Bundle:
-    """Show a wait: the countdown with its bar, what the server said, and how to stop it."""
-    shown = _status(f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}")
-    more = " ".join([said_words(retrying), "Stop it with the interrupt button."]).strip()
-    shown["text/html"] += _note_html(more)
-    return shown
+        if not (WIDGET_VIEW in shown and WIDGET_VIEW in self._shown):
+            self._handle.update(shown, raw=True)
+        self._shown = shown
 
 
 def update_interval_s(length: int) -> float:
@@ -206,7 +190,7 @@ def live_html(text: str) -> str:
     fences = [line for line in above.splitlines() if line.startswith("```")]
     if len(fences) % 2:  # the cut fell into a code block, which goes on below it
         tail = f"{fences[-1]}\n{tail}"
-    return _status(f"… {len(above) / 1000:.0f} kB above …")["text/html"] + sanitize.to_html(tail)
+    return status(f"… {len(above) / 1000:.0f} kB above …")["text/html"] + sanitize.to_html(tail)
 
 
 class TerminalView:

@@ -1,19 +1,39 @@
-"""The kernel's interrupt (SIGINT), so that it ends a request once and never its clean-up."""
+"""The kernel's interrupt (SIGINT), so that it ends a request once and breaks nothing.
+
+Python raises `KeyboardInterrupt` wherever the main thread happens to be. While LiteLLM or its HTTP
+client changes the state of a connection, that leaves the connection open for ever; within our own
+code it loses text. So it is raised where the thread waits, and between two events.
+"""
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import signal
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from IPython import get_ipython
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from types import FrameType, TracebackType
 
+    T = TypeVar("T")
+
+AGAIN_S = 0.005
+"""After how long it is looked again where the main thread is. It waits if it is where it was."""
+
+LATEST_S = 0.1
+"""How long it may take to come to such a place before it is interrupted wherever it is."""
+
+HELD_S = 1.0
+"""The same for code that must not be interrupted."""
+
 UNWINDING_S = 1.0
-"""How long a first interrupt may take to arrive at its handler before a second one is heard."""
+"""How long an interrupt may take to arrive at its handler before it is raised again."""
 
 LEAVING_S = 0.2
 """How long after a stop the cell's own code may take to notice it before an interrupt is heard."""
@@ -24,7 +44,7 @@ class Interrupts:
 
     A second interrupt within the clean-up would leave a socket open, a partial answer lost or a
     half-updated output. Should the first be swallowed on its way (Python does that within a
-    destructor), one that comes `UNWINDING_S` later is heard again.
+    destructor), it is raised again `UNWINDING_S` later.
 
     Signals arrive on the main thread only; elsewhere this does nothing.
 
@@ -37,9 +57,13 @@ class Interrupts:
 
     def __init__(self, *, in_kernel: bool) -> None:
         self._in_kernel = in_kernel
+        self._came_at_s: float | None = None
         self._raised_at_s: float | None = None
         self._left_at_s: float | None = None
+        self._place: tuple[FrameType | None, int] | None = None
+        self._held = False
         self._cleaning = False
+        self._lock = threading.Lock()  # for whoever sends the signal
 
     def __enter__(self) -> Self:
         self._on_main_thread = threading.current_thread() is threading.main_thread()
@@ -53,26 +77,79 @@ class Interrupts:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._cleaning = False
+        self.clean_up()
+        self._place = None
         if self._raised_at_s is not None and self._in_kernel:
             self._left_at_s = time.monotonic()
         elif self._on_main_thread:
             signal.signal(signal.SIGINT, self._previous)
 
+    def between(self, events: Iterable[T]) -> Iterator[T]:
+        """Pass on events; an interrupt that comes while one is dealt with is raised after it."""
+        self.check()
+        for event in events:
+            with self.held():
+                yield event
+        self.check()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Raise an interrupt that comes within a block at the block's end."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise an interrupt that has come and has not arrived."""
+        if self._came_at_s is not None and not self._cleaning:
+            self._raise()
+
     def clean_up(self) -> None:
         """Ignore interrupts from here on."""
-        self._cleaning = True
+        with self._lock:
+            self._cleaning = True
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         now_s = time.monotonic()
         if self._left_at_s is not None:
-            heard = now_s - self._left_at_s >= LEAVING_S and _in_cell(frame)
-        else:
-            unwinding = self._raised_at_s is not None and now_s - self._raised_at_s < UNWINDING_S
-            heard = not self._cleaning and not unwinding
-        if heard:
-            self._raised_at_s = now_s
-            raise KeyboardInterrupt
+            if now_s - self._left_at_s >= LEAVING_S and _in_cell(frame):
+                raise KeyboardInterrupt
+        elif not self._cleaning:
+            if self._came_at_s is None:
+                self._came_at_s = now_s
+                # Not `threading`'s, whose locks the main thread may hold.
+                _thread.start_new_thread(self._repeat, ())
+            if self._is_time(now_s - self._came_at_s, frame):
+                self._raise()
+
+    def _is_time(self, passed_s: float, frame: FrameType | None) -> bool:
+        """Tell whether to raise an interrupt `passed_s` after it came."""
+        if self._raised_at_s is not None:
+            return time.monotonic() - self._raised_at_s >= UNWINDING_S
+        before, self._place = self._place, (frame, frame.f_lasti if frame else 0)
+        if self._held:
+            return passed_s >= HELD_S
+        return self._place == before or passed_s >= LATEST_S
+
+    def _raise(self) -> None:
+        self._raised_at_s = time.monotonic()
+        raise KeyboardInterrupt
+
+    def _repeat(self) -> None:
+        """Send the signal to the main thread again and again, up to the clean-up."""
+        main = threading.main_thread().ident or 0
+        while True:
+            time.sleep(AGAIN_S)
+            with self._lock:
+                if self._cleaning:
+                    return
+                if sys.platform == "win32":
+                    _thread.interrupt_main()
+                else:
+                    signal.pthread_kill(main, signal.SIGINT)
 
 
 def _in_cell(frame: FrameType | None) -> bool:

@@ -9,6 +9,8 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from openhands_llm_magic.errors import Stopped, UsageError
 from openhands_llm_magic.notebook import arguments, config_magic
+from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook.wait import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,6 +39,7 @@ class LLMMagics(Magics):
         super().__init__(shell)
         self._settings = settings
         self._clock = clock
+        self._clicks = Clicks(shell)
         self._just_shown: Reply | None = None
         self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
@@ -48,6 +51,16 @@ class LLMMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def llm(self, line: str, cell: str | None = None) -> Reply:  # noqa: D102 - generated below
+        with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
+            try:
+                return self._ask(line, cell, interrupts)
+            except KeyboardInterrupt:
+                raise Stopped("stopped before the prompt was sent.") from None
+
+    llm.__doc__ = arguments.help_text()
+
+    def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply:
+        """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import retry, session
 
         options = arguments.parse(line, self.shell.user_ns)
@@ -58,9 +71,12 @@ class LLMMagics(Magics):
             )
         settings = self._settings.snapshot(options.settings, options.group)
         prompt = options.prompt if cell is None else cell.removesuffix("\n")
-        clock = self._clock or retry.SYSTEM_CLOCK
-        events = session.stream(prompt, settings, system=options.system, clock=clock)
-        reply = self._show(events, settings.model, clock)
+        clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
+        events = session.stream(
+            prompt, settings, system=options.system, clock=clock, retry_now=retry_now
+        )
+        waits = Waits(self._clicks, retry_now, clock)
+        reply = self._show(events, settings.model, clock, waits, interrupts)
         if options.out:
             self.shell.user_ns[options.out] = reply
         if reply.error is not None:
@@ -68,8 +84,6 @@ class LLMMagics(Magics):
             self.shell.displayhook.update_user_ns(reply)
             raise reply.error from None
         return reply
-
-    llm.__doc__ = arguments.help_text()
 
     @no_var_expand
     @line_magic
@@ -103,35 +117,43 @@ class LLMMagics(Magics):
         if self._panel is not None:
             self._panel.close()
 
-    def _show(self, events: Generator[Event], model: str, clock: Clock) -> Reply:
+    def _show(
+        self,
+        events: Generator[Event],
+        model: str,
+        clock: Clock,
+        waits: Waits,
+        interrupts: Interrupts,
+    ) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""
         from openhands_llm_magic.llm import session
         from openhands_llm_magic.llm.events import Failed, ReplyBuilder
         from openhands_llm_magic.notebook import display
-        from openhands_llm_magic.notebook.interrupt import Interrupts
         from openhands_llm_magic.notebook.surface import surface
 
-        where = surface(self.shell)
         view: display.View | None = None
         builder = ReplyBuilder(model)
-        with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
-            try:
-                view = display.view_on(where, model, clock)
-                for event in events:
-                    builder.add(event)
-                    view.update(event, builder)
-            except KeyboardInterrupt:
-                interrupts.clean_up()
-                for event in session.stop(events):
-                    builder.add(event)
-                builder.add(Failed(Stopped(f"stopped; what {model} had answered is in `_`.")))
+        try:
+            with interrupts.held():
+                view = display.view_on(surface(self.shell), model, clock, waits)
+            for event in interrupts.between(events):
+                builder.add(event)
+                view.update(event, builder)
+            view.finish(builder.reply)
+            view = None  # nothing more is to be shown
+            interrupts.check()
+        except KeyboardInterrupt:
             interrupts.clean_up()
-            reply = builder.reply
-            if reply.error is not None:
-                reply.error.reply = reply
-            if view is not None:  # else it was stopped before anything was shown
-                view.finish(reply)
-        self._just_shown = reply
+            for event in session.stop(events):
+                builder.add(event)
+            if builder.reply.error is None:
+                builder.add(Failed(Stopped(f"stopped; what {model} had answered is in `_`.")))
+        interrupts.clean_up()
+        self._just_shown = reply = builder.reply
+        if reply.error is not None:
+            reply.error.reply = reply
+        if view is not None:
+            view.finish(reply)
         return reply
 
     def _forget_shown(self) -> None:

@@ -1,4 +1,4 @@
-"""The buttons of a wait: they appear where clicks reach a kernel that runs a cell, and work there."""
+"""The buttons of a wait: they come where clicks reach a kernel that runs a cell, and work there."""
 
 from __future__ import annotations
 
@@ -56,17 +56,18 @@ class FrontEnd:
         content = message["content"]
         match message["header"]["msg_type"]:
             case "comm_open":
-                self.models[content["comm_id"]] = state = content["data"]["state"]
-                if "_esm" in state:
-                    self.send(content["comm_id"], "here")
+                self.models[content["comm_id"]] = content["data"]["state"]
             case "comm_msg":
                 self.models[content["comm_id"]] |= content["data"].get("state", {})
             case "comm_close":
                 del self.models[content["comm_id"]]
-            case "update_display_data" if view := content["data"].get(WIDGET_VIEW):
-                if self._click and self.clicked_at_s is None:
-                    self.clicked_at_s = time.monotonic()
-                    self.send(view["model_id"], self._click)
+            case "update_display_data" if WIDGET_VIEW not in content["data"]:
+                # It says so more than once, as the kernel may not have been ready to hear it.
+                for model_id in [key for key, state in self.models.items() if "_esm" in state]:
+                    self.send(model_id, "here")
+            case "update_display_data" if self._click and self.clicked_at_s is None:
+                self.clicked_at_s = time.monotonic()
+                self.send(content["data"][WIDGET_VIEW]["model_id"], self._click)
 
     def send(self, model_id: str, kind: str) -> None:
         """Send what a button, or the script itself, sends."""
@@ -150,7 +151,9 @@ def test_the_buttons_stay_as_they_are_while_the_time_runs(kernel: Kernel, cell: 
     )
 
 
-def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, cell: str) -> None:
+def test_where_clicks_do_not_get_through_there_are_no_buttons(
+    kernel: Kernel, model_server: ModelServer, cell: str
+) -> None:
     """The countdown is a plain one to its end, and the next one does not try again."""
     front_end = FrontEnd(kernel, passes=False)
 
@@ -165,18 +168,23 @@ def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, ce
     assert WIDGET_VIEW not in str(ran.updates)
     assert "interrupt button" in ran.updates[-2]
     assert front_end.models == {}
-    again = kernel.run("%%llm -m practice/rate-limited\nHi", on_message=front_end.on_message)
+    model_server.script(Refuse(503, {"retry-after": "3"}), Answer())
+    again = kernel.run(cell.replace("openai/test", "openai/other"))
+    assert "in 3 s" in str(again.updates)
     assert widget_messages(again) == []
     assert again.stdout == ""
 
 
 @pytest.mark.parametrize("front", ["console", "nobody"])
-def test_where_nobody_can_click_there_is_no_widget(kernel: Kernel, front: Front) -> None:
-    kernel.run("%reload_ext openhands_llm_magic")
+def test_where_nobody_can_click_there_is_no_widget(
+    kernel: Kernel, model_server: ModelServer, cell: str, front: Front
+) -> None:
+    model_server.script(Refuse(429, {"retry-after": "3"}), Answer())
 
-    ran = kernel.run("%%llm -m practice/rate-limited\nHi", front)
+    ran = kernel.run(cell, front)
 
     assert widget_messages(ran) == []
+    assert ran.reply["status"] == "ok"
 
 
 HOOK = """
@@ -250,7 +258,9 @@ def receive(waits: Waits, content: object) -> WaitButtons:
     """Play the front end."""
     buttons = waits._buttons
     assert buttons is not None
-    buttons.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}})
+    buttons.comm.handle_msg(
+        {"content": {"data": {"method": "custom", "content": content}}, "buffers": []}
+    )
     return buttons
 
 
@@ -352,7 +362,7 @@ def test_nothing_is_stopped_once_the_buttons_are_closed() -> None:
     stopped: list[int] = []
     buttons = WaitButtons(lambda: None, lambda: stopped.append(1))
     handle = buttons.comm.handle_msg
-    stop = {"content": {"data": {"method": "custom", "content": {"type": "stop"}}}}
+    stop = {"content": {"data": {"method": "custom", "content": {"type": "stop"}}}, "buffers": []}
 
     handle(stop)
     buttons.close()
@@ -374,7 +384,7 @@ def test_an_interrupt_reaches_the_main_thread_at_once() -> None:
 
 
 def test_the_messages_are_taken_where_they_arrive() -> None:
-    """ipykernel 7.4 would hand them to the thread that the widget was last used on."""
+    """Ipykernel 7.4 would hand them to the thread that the widget was last used on."""
     buttons = WaitButtons(lambda: None, lambda: None)
     buttons.close()
 
