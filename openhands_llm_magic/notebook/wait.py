@@ -18,7 +18,7 @@ Bundle = dict[str, Any]
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-WORTH_A_CLICK_S = 3.0
+WORTH_A_CLICK_S = 2.5
 """The shortest wait that buttons are made for, in seconds."""
 
 PATIENCE_S = 5.0

@@ -332,7 +332,7 @@ def test_a_front_end_that_is_not_heard_in_time_is_not_tried_again(
 
 
 def test_a_short_wait_has_no_buttons(waits: Waits) -> None:
-    waits.bundle(a_wait(2.9))
+    waits.bundle(a_wait(2.4))
 
     assert waits._buttons is None
 
