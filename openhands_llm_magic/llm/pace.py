@@ -253,6 +253,8 @@ class Pace:
         if self._before is None:
             began_s = self._opening_s[0] if self._opening_s else stop.began_s
             ended_s = stop.resumes_s if stop.named else stop.opens_s
+            if len(self._opening_s) <= 1 and stop.closed_s < stop.margin_s:
+                ended_s -= stop.margin_s / 2  # "1 second" may be any shorter time
             return first_reading(Stretch(self._opening_s, began_s, ended_s))
         last, before = self._before
         began_s = max(last.resumes_s, stop.told_s - HISTORY_S)

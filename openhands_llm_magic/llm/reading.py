@@ -34,6 +34,9 @@ BURST = 2.0
 LOOKED_AT = 500
 """How many of the newest requests are looked at one by one."""
 
+SLOWEST = 1 / MINUTE_S
+"""Nobody is made to wait for longer than a minute, unless by the server's word."""
+
 MOST_KNOWN = 4.0
 """What the rate known before weighs beside a new one, at most; more would be slow to unlearn."""
 
@@ -103,7 +106,7 @@ def next_reading(before: Reading, stretch: Stretch, opening_s: Sequence[float]) 
         opening_s: What was accepted before the first: it shows what goes at once after a pause.
     """
     accepted = max(1, len(stretch.sent_s))
-    rate = accepted / stretch.length_s
+    rate = max(accepted / stretch.length_s, SLOWEST)
     telling = stretch.blur_s > 0 or stretch.length_s >= MINUTE_S / 2
     long_s = max(WINDOW_CLOSED_S, WINDOW_FACTOR / rate)
     windowed = before.window is not None or (telling and stretch.closed_s >= long_s)
@@ -114,8 +117,14 @@ def next_reading(before: Reading, stretch: Stretch, opening_s: Sequence[float]) 
     new = stretch.length_s / (stretch.blur_s or 1 / rate)
     rate = (known * before.rate + new * rate) / (known + new)
     # A server that saves nothing loses what is asked of it too late: then the mean is too low.
-    rate = max(rate, slowest_rate(stretch.sent_s[-LOOKED_AT:], before.burst))
-    return Reading(rate, burst_of(opening_s, rate), known + accepted)
+    sent_s = stretch.sent_s[-LOOKED_AT:]
+    rate = max(rate, slowest_rate(sent_s, before.burst))
+    if stretch.blur_s:  # it named the wait, and would have taken one more at its end
+        one_more = (accepted + 1) / stretch.length_s
+        rate = max(rate, min(one_more, slowest_rate([*sent_s, stretch.ended_s], before.burst)))
+    # What went at even distances is no burst only because the server now seems slower.
+    fastest = rate if before.is_guess else max(rate, before.rate)
+    return Reading(rate, burst_of(opening_s, fastest), known + accepted)
 
 
 def burst_of(sent_s: Sequence[float], rate: float) -> float:

@@ -220,6 +220,20 @@ def test_whatever_happens_nobody_starves(data: st.DataObject) -> None:
     assert went_s - now_s <= closed_s + 61 * (1 + len(turns))
 
 
+def test_a_refusal_that_comes_minutes_late_makes_nobody_wait_for_minutes() -> None:
+    """As when the computer slept: so few requests in so long a time do not tell the rate."""
+    gate = Gate()
+    refused(gate, 0.0, retry_after_s=1.5)
+    late, _ = send(gate, 2.0)
+    accepted, went_s = send(gate, 3.0)
+    accepted.accepted(went_s)
+
+    late.refused(400.0)
+
+    first_s = send(gate, 400.0)[1]
+    assert send(gate, first_s)[1] <= first_s + 61
+
+
 def test_a_limit_is_forgotten_after_minutes_without_a_request() -> None:
     gate = Gate()
     refused(gate, 0.0, retry_after_s=1.5)
