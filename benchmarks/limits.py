@@ -49,15 +49,11 @@ second or those of a minute; *begun* is a window of which 35 s are over at the f
 
 Why some goals are missed:
 
-- When 8 requests go at once, 7 or 8 are refused before anybody can know that there is a limit: 7 of
-  67 are 10.4 %. To begin with fewer would slow down every server that has no such limit. One more
-  refusal may tell that the rate read from them was too high.
 - `Retry-After: 1` is all that whole seconds can say of a bucket that takes a request every 0.1 s:
-  each refusal costs the time of 10 requests, and there are but 60.
+  each refusal costs the time of 10 requests, and there are but 60. A rate that was read too high
+  from that costs some refusals more.
 - Where no wait is named, a refused prompt waits the 5 s of the retry policy, and it takes refusals
   to find out when a minute ends.
-- A window of 120 a minute is tried with one more request every minute or so, in case the limit is
-  higher now; that is 17 refusals where the goal allows for 15.
 
 ### Simulated, the limit known
 

@@ -1,9 +1,10 @@
 """How fast a server takes requests, learned from its refusals alone.
 
-Before the first refusal nothing is held back. A refusal closes for as long as the server says, or
-for a while. Then requests go one by one and soon more at once, at the rate that the server has been
-seen to take (`reading.py`); the rate then grows, slowly near what is known and faster further
-away, until the server refuses again. After some minutes without a request all is forgotten.
+At first a few requests go at once, and two more for each that the server accepts; nothing else is
+held back before the first refusal. A refusal closes for as long as the server says, or for a while.
+Then requests go one by one and soon more at once, at the rate that the server has been seen to take
+(`reading.py`); the rate then grows, slowly near what is known and faster further away, until the
+server refuses again. After some minutes without a request all is forgotten.
 
 Pure: no clock of its own, no lock. All times are seconds of one monotonic clock.
 """
@@ -31,6 +32,9 @@ HISTORY_S = 600.0
 UNREFUSED_S = 1.0
 """A request that was not refused for so long counts as accepted, for an answer may take its time;
 or sooner, if refusals come sooner."""
+
+FIRST_AT_ONCE = 6
+"""Requests that may go before any is accepted: all of a burst would be refused together."""
 
 POLL_S = 0.05
 """How soon to ask again when what to wait for is another request's fate."""
@@ -105,7 +109,7 @@ class Pace:
         self._before: tuple[Stop, Reading] | None = None
         self._opening_s: list[float] = []
         self._opens_s = -math.inf
-        self._at_once = math.inf
+        self._at_once = FIRST_AT_ONCE
         self._unrefused_s = UNREFUSED_S
         self._unsure_s: deque[float] = deque()
         self._level = 0.0
@@ -177,8 +181,7 @@ class Pace:
         kept_s = MINUTE_S if self._known is None else HISTORY_S
         while self._sent_s[0] < now_s - kept_s:
             self._sent_s.popleft()
-        if self._at_once < math.inf:
-            self._unsure_s.append(now_s)
+        self._unsure_s.append(now_s)
         self._level -= 1
         self._grown += self._held_back  # what nobody waited for tries nothing out
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.llm.gate import LATE_S, Gate, Limits, Turn, gate_for
+from openhands_llm_magic.llm.pace import FIRST_AT_ONCE
 
 A_SECOND_IN = 1e-6
 """Sums of floats are as exact as this."""
@@ -240,9 +241,22 @@ def test_a_limit_is_forgotten_after_minutes_without_a_request() -> None:
     went, waits = gate.turn().wait_s(2.0), gate.turn().wait_s(2.0)
     assert went == 0 < waits
 
-    turns = [gate.turn() for _ in range(20)]
+    turns = [gate.turn() for _ in range(FIRST_AT_ONCE + 1)]
 
-    assert [turn.wait_s(400.0) for turn in turns] == [0.0] * 20
+    went = [turn for turn in turns if turn.wait_s(400.0) == 0]
+    assert went == turns[:FIRST_AT_ONCE]
+
+
+def test_at_first_a_few_go_at_once_and_more_as_they_are_accepted() -> None:
+    """All of a burst would be refused together."""
+    gate = Gate()
+    turns = [gate.turn() for _ in range(3 * FIRST_AT_ONCE)]
+
+    went = [turn for turn in turns if turn.wait_s(0.0) == 0]
+    assert went == turns[:FIRST_AT_ONCE]
+    for turn in went:
+        turn.accepted(0.1)
+    assert [turn.wait_s(0.1) for turn in turns] == [0.0] * len(turns)
 
 
 def test_headers_slow_down_before_the_limit_is_hit() -> None:

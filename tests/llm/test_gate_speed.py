@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 UNKNOWN = [
     # server, Retry-After, of 60 prompts: x ideal and % refused, of 500 the same
-    ("bucket of 1", "exact", (1.3, 12), (1.05, 3)),
-    ("bucket of a second", "exact", (1.3, 12), (1.05, 3)),
+    ("bucket of 1", "exact", (1.3, 10), (1.05, 3)),
+    ("bucket of a second", "exact", (1.3, 10), (1.05, 3)),
     ("bucket of a minute", "exact", (1.3, 10), (1.05, 3)),
     ("fixed window", "exact", (1.3, 10), (1.05, 3)),
-    ("fixed window, begun", "exact", (1.3, 10), (1.05, 3.5)),
+    ("fixed window, begun", "exact", (1.3, 10), (1.05, 3)),
     ("sliding window", "exact", (1.3, 10), (1.05, 3)),
-    ("bucket of 1", "rounded up", (2, 16), (1.25, 3)),
-    ("bucket of a second", "rounded up", (1.2, 16), (1.05, 3)),
-    ("bucket of a minute", "rounded up", (1.3, 11), (1.05, 3)),
-    ("fixed window", "rounded up", (1.3, 10), (1.05, 3.5)),
-    ("fixed window, begun", "rounded up", (1.3, 10), (1.05, 3.5)),
-    ("sliding window", "rounded up", (1.3, 10), (1.05, 3.5)),
-    ("bucket of 1", "none", (2.6, 15), (1.2, 3)),
-    ("bucket of a second", "none", (1.5, 15), (1.1, 3)),
-    ("bucket of a minute", "none", (1.3, 11), (1.05, 3)),
-    ("fixed window", "none", (1.3, 12), (1.15, 4.5)),
-    ("fixed window, begun", "none", (1.5, 12), (1.4, 4.5)),
-    ("sliding window", "none", (1.3, 12), (1.15, 4.5)),
+    ("bucket of 1", "rounded up", (2.5, 14), (1.35, 3)),
+    ("bucket of a second", "rounded up", (1.3, 14), (1.05, 3)),
+    ("bucket of a minute", "rounded up", (1.3, 10), (1.05, 3)),
+    ("fixed window", "rounded up", (1.3, 10), (1.05, 3)),
+    ("fixed window, begun", "rounded up", (1.3, 10), (1.05, 3)),
+    ("sliding window", "rounded up", (1.3, 10), (1.05, 3)),
+    ("bucket of 1", "none", (3, 14), (1.25, 3)),
+    ("bucket of a second", "none", (1.4, 14), (1.06, 3)),
+    ("bucket of a minute", "none", (1.3, 10), (1.05, 3)),
+    ("fixed window", "none", (1.3, 10), (1.15, 4)),
+    ("fixed window, begun", "none", (1.4, 10), (1.35, 4)),
+    ("sliding window", "none", (1.3, 10), (1.15, 4)),
 ]
 """What is reached. The goals are 1.3 x and 10 % for 60 prompts, 1.05 x and 3 % for 500. Where more
-stands here, they cannot be met, or not quite: of 8 requests sent at once to a bucket of 1, 7 are
-refused before anybody can know; a wait in whole seconds is 10 times what a bucket of 600 a minute
-needs; without a named wait a refused prompt waits 5 s and nobody knows when a minute ends."""
+stands here they cannot be met, or not quite: a wait in whole seconds is 10 times what a bucket of
+600 a minute needs; without a named wait a refused prompt waits 5 s and nobody knows when a minute
+ends."""
 
 
 @pytest.mark.parametrize(("server", "retry_after", "of_60", "of_500"), UNKNOWN)
@@ -116,13 +116,14 @@ def test_nobody_waits_much_longer_in_line_than_the_others(server: str) -> None:
 
 
 def test_an_unlimited_server_is_not_slowed_down() -> None:
+    """But for the first few requests, which wait until one is accepted."""
     load = Load(500)
     unlimited = TokenBucket(1e9, 1e9)
 
     result = simulate(unlimited, Gate(), load)
 
-    assert result.took_s == pytest.approx(ideal_s(TokenBucket(1e9, 1e9), load))
-    assert result.longest_in_line_s == 0
+    assert result.took_s <= ideal_s(TokenBucket(1e9, 1e9), load) + 0.1
+    assert result.longest_in_line_s <= 0.1
 
 
 @pytest.mark.parametrize("retry_after", ["exact", "rounded up", "none"])
