@@ -12,7 +12,7 @@ from sending import ask_in_vain
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import practice
-from openhands_llm_magic.llm.events import Accepted, Failed, Retrying, TextDelta, fold
+from openhands_llm_magic.llm.events import Accepted, TextDelta, fold
 from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
@@ -131,37 +131,6 @@ def test_the_servers_wait_is_kept_to(model_server: ModelServer, clock: FakeClock
     assert model_server.count == reply.attempts == 3
     assert [(wait.wait_s, wait.set_by) for wait in reply.waits] == [(7, "server"), (7, "server")]
     assert clock.now() == 14
-
-
-def test_the_waits_of_the_policy(model_server: ModelServer, clock: FakeClock) -> None:
-    """Those that OpenHands documents; then it gives up."""
-    model_server.script(Refuse(503))
-    events = list(stream("Hello", clock=clock))
-    waits = [event.wait_s for event in events if isinstance(event, Retrying)]
-    assert waits == [5, 10, 20, 30]
-    last = events[-1]
-    assert isinstance(last, Failed)
-    assert type(last.error) is errors.ServerError
-    reply = fold(events)
-    assert model_server.count == reply.attempts == 5
-    assert clock.now() == reply.waited_s == 65
-
-
-def test_a_wait_beyond_the_limit_is_not_begun(model_server: ModelServer, clock: FakeClock) -> None:
-    model_server.script(Refuse(429, {"retry-after": "301"}))
-    error = ask_in_vain(clock)
-    assert (type(error), error.retry_after_s) == (errors.RateLimitError, 301)
-    assert "retry_after_limit" in str(error)
-    assert (model_server.count, clock.sleeps_s) == (1, [])
-
-
-@pytest.mark.parametrize("status", [400, 401, 402, 404, 422])
-def test_permanent_failures_are_one_request(
-    model_server: ModelServer, clock: FakeClock, status: int
-) -> None:
-    model_server.script(Refuse(status))
-    assert ask_in_vain(clock).status == status
-    assert (model_server.count, clock.sleeps_s) == (1, [])
 
 
 def test_closing_it_hangs_up(model_server: ModelServer) -> None:
