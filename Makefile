@@ -10,7 +10,7 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser test-proxy lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-browser test-interrupts test-proxy lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh
 	$(BIN)/python -m pytest tests/browser
+
+test-interrupts: $(VENV)/.installed-dev ## Interrupt 200 cells at random moments, three times
+	@for round in 1 2 3; do $(BIN)/python -m pytest tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
 
 # Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
 test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)

@@ -30,6 +30,11 @@ settings.register_profile(
 settings.load_profile("shared machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test-interrupts` interrupt more cells than the fast tests do."""
+    parser.addoption("--interrupts", type=int, default=40, help="cells to interrupt at random")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_open() -> Iterator[None]:
     """Close the event loop that Jupyter's client and LiteLLM would else make and leave open.

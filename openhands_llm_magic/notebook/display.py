@@ -48,7 +48,10 @@ class View(Protocol):
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show an event that `builder` has taken in."""
 
-    def finish(self, reply: Reply) -> None:
+    def render(self, reply: Reply) -> None:
+        """Prepare what `finish` shows: a long answer takes a while, and may be broken off."""
+
+    def finish(self) -> None:
         """Show what came of it, in place of all that was shown before."""
 
 
@@ -74,7 +77,10 @@ def bundle(reply: Reply) -> Bundle:
 
 def show(reply: Reply) -> None:
     """Show a reply as one output, unless there is nothing in it."""
-    shown = bundle(reply)
+    _publish(bundle(reply))
+
+
+def _publish(shown: Bundle) -> None:
     if shown["text/plain"]:
         publish_display_data(shown)
 
@@ -93,9 +99,13 @@ class FinalView:
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show nothing yet."""
 
-    def finish(self, reply: Reply) -> None:
+    def render(self, reply: Reply) -> None:
+        """Prepare the output."""
+        self._rendered = bundle(reply)
+
+    def finish(self) -> None:
         """Show what came of it."""
-        show(reply)
+        _publish(self._rendered)
 
 
 class LiveView:
@@ -134,10 +144,14 @@ class LiveView:
             case _:
                 pass
 
-    def finish(self, reply: Reply) -> None:
+    def render(self, reply: Reply) -> None:
+        """Prepare the output."""
+        self._rendered = bundle(reply)
+
+    def finish(self) -> None:
         """Replace the live area by the reply."""
         self._disarm()
-        self._show(bundle(reply))
+        self._show(self._rendered)
         self._waits.close()
 
     def _arm(self, after_s: float) -> None:
@@ -231,13 +245,17 @@ class TerminalView:
             case _:
                 pass
 
-    def finish(self, reply: Reply) -> None:
+    def render(self, reply: Reply) -> None:
+        """Prepare the note."""
+        self._note = note_words(reply)
+
+    def finish(self) -> None:
         """End the line, and add the note."""
         self._erase_status()
         if not self._at_line_start:
             self._write("\n")
-        if note := note_words(reply):
-            self._write(f"({note})\n")
+        if self._note:
+            self._write(f"({self._note})\n")
 
     def _write(self, text: str) -> None:
         if text:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from IPython import get_ipython
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 AGAIN_S = 0.005
-"""After how long it is looked again where the main thread is. It waits if it is where it was."""
+"""After how long it is looked again where the main thread is."""
 
 LATEST_S = 0.1
 """How long it may take to come to such a place before it is interrupted wherever it is."""
@@ -60,7 +61,7 @@ class Interrupts:
         self._came_at_s: float | None = None
         self._raised_at_s: float | None = None
         self._left_at_s: float | None = None
-        self._place: tuple[FrameType | None, int] | None = None
+        self._looked: _Look | None = None
         self._held = False
         self._cleaning = False
         self._lock = threading.Lock()  # for whoever sends the signal
@@ -78,7 +79,7 @@ class Interrupts:
         traceback: TracebackType | None,
     ) -> None:
         self.clean_up()
-        self._place = None
+        self._looked = None
         if self._raised_at_s is not None and self._in_kernel:
             self._left_at_s = time.monotonic()
         elif self._on_main_thread:
@@ -129,10 +130,10 @@ class Interrupts:
         """Tell whether to raise an interrupt `passed_s` after it came."""
         if self._raised_at_s is not None:
             return time.monotonic() - self._raised_at_s >= UNWINDING_S
-        before, self._place = self._place, (frame, frame.f_lasti if frame else 0)
+        before, self._looked = self._looked, _Look.at(frame)
         if self._held:
             return passed_s >= HELD_S
-        return self._place == before or passed_s >= LATEST_S
+        return self._looked.waited_since(before) or passed_s >= LATEST_S
 
     def _raise(self) -> None:
         self._raised_at_s = time.monotonic()
@@ -150,6 +151,34 @@ class Interrupts:
                     _thread.interrupt_main()
                 else:
                     signal.pthread_kill(main, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where the main thread is, when, and for how long it has computed up to then.
+
+    Attributes:
+        frame: The function that it executes; kept, so that no later one has the same identity.
+        instruction: The instruction in it.
+    """
+
+    frame: FrameType | None
+    instruction: int
+    at_s: float
+    computed_s: float
+
+    @classmethod
+    def at(cls, frame: FrameType | None) -> _Look:
+        """Look now, on that thread."""
+        instruction = frame.f_lasti if frame else 0
+        return cls(frame, instruction, time.monotonic(), time.thread_time())
+
+    def waited_since(self, before: _Look | None) -> bool:
+        """Tell whether the thread has done nothing but wait, since a look before."""
+        if before is None or before.frame is not self.frame:
+            return False
+        computed_s, passed_s = self.computed_s - before.computed_s, self.at_s - before.at_s
+        return before.instruction == self.instruction and computed_s < passed_s / 2
 
 
 def _in_cell(frame: FrameType | None) -> bool:

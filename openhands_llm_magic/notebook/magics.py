@@ -139,9 +139,10 @@ class LLMMagics(Magics):
             for event in interrupts.between(events):
                 builder.add(event)
                 view.update(event, builder)
-            view.finish(builder.reply)
-            view = None  # nothing more is to be shown
-            interrupts.check()
+            view.render(builder.reply)
+            with interrupts.held():
+                view.finish()
+                view = None  # nothing more is to be shown
         except KeyboardInterrupt:
             interrupts.clean_up()
             for event in session.stop(events):
@@ -153,7 +154,8 @@ class LLMMagics(Magics):
         if reply.error is not None:
             reply.error.reply = reply
         if view is not None:
-            view.finish(reply)
+            view.render(reply)
+            view.finish()
         return reply
 
     def _forget_shown(self) -> None:

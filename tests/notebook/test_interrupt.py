@@ -1,0 +1,118 @@
+"""`Interrupts` on the main thread: when an interrupt is raised, and when it is not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from openhands_llm_magic.notebook import interrupt
+from openhands_llm_magic.notebook.interrupt import Interrupts
+
+HANG_S = 30
+
+
+def press() -> None:
+    """Interrupt this thread."""
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def interrupts() -> Interrupts:
+    """Those of a terminal, which take back what they change."""
+    return Interrupts(in_kernel=False)
+
+
+def test_it_is_raised_between_two_events(interrupts: Interrupts) -> None:
+    """The event that is dealt with is dealt with to its end, and the next one is not asked for."""
+    done = []
+
+    def deal() -> None:
+        for event in interrupts.between(iter("abc")):
+            if event == "b":
+                press()
+            done.append(event)
+
+    with interrupts, pytest.raises(KeyboardInterrupt):
+        deal()
+    assert done == ["a", "b"]
+
+
+def test_no_event_is_asked_for_after_it(interrupts: Interrupts) -> None:
+    """One that comes before the first event is raised before it."""
+    events = iter("abc")
+    with interrupts:
+        press()
+        with pytest.raises(KeyboardInterrupt):
+            list(interrupts.between(events))
+    assert next(events) == "a"
+
+
+def test_a_block_holds_it_back(interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while it waits."""
+    monkeypatch.setattr(interrupt, "HELD_S", HANG_S)
+    done = []
+
+    def deal() -> None:
+        with interrupts.held():
+            press()
+            threading.Event().wait(10 * interrupt.AGAIN_S)
+            done.append("waited")
+
+    with interrupts, pytest.raises(KeyboardInterrupt):
+        deal()
+    assert done == ["waited"]
+
+
+def test_it_ends_a_wait(interrupts: Interrupts) -> None:
+    """A press that was not raised at once is raised where the thread comes to wait."""
+    with interrupts:
+        press()
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(HANG_S)
+
+
+def test_one_that_was_swallowed_is_raised_again(
+    interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python drops what is raised within a destructor; nobody has to press again for that."""
+    monkeypatch.setattr(interrupt, "LATEST_S", 0.0)
+    monkeypatch.setattr(interrupt, "UNWINDING_S", 0.01)
+    with interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(HANG_S)
+
+
+def test_it_disturbs_no_clean_up(interrupts: Interrupts) -> None:
+    """From the clean-up on, presses are ignored."""
+    with interrupts:
+        interrupts.clean_up()
+        press()
+        interrupts.check()
+
+
+def test_all_is_as_it_was_afterwards(interrupts: Interrupts) -> None:
+    """Python's own handler is back, and is not called for a press of before."""
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts:
+        press()
+    threading.Event().wait(10 * interrupt.AGAIN_S)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_is_left_alone() -> None:
+    """Signals arrive on the main thread only."""
+    seen = []
+
+    def run() -> None:
+        with Interrupts(in_kernel=False):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before]
