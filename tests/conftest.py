@@ -51,13 +51,14 @@ def nothing_left_open() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide the keys, settings and profile of whoever runs the tests, and start in an empty folder.
+    """Hide the keys, settings and shell of whoever runs the tests, and start in an empty folder.
 
     The home folder does not exist until something writes to it.
     """
     for name in list(os.environ):
         if name.startswith(("LLM_", "LITELLM_", "IPYTHON", "JUPYTER")) or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another than ours: IPython warns of it
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
