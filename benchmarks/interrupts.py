@@ -20,6 +20,7 @@ WHEN = {
     "busy": ("in a wait for a retry", "retry 1 of 4", 0.05),
     "silent": ("before a silent server's answer", "asking", 0.05),
     "long": ("in a stream of text", "retry works", 0.1),
+    "page": ("while 90 kB are rendered", "asking", 0.005),
 }
 """For each model: when it is interrupted, the text that tells so, and the steps in seconds in
 which the interrupt comes later and later."""
@@ -30,7 +31,9 @@ def lines(session: Session) -> Iterator[Line]:
     session.kernel.run("import os; os.environ['LLM_MAGIC_DISPLAY'] = 'live'")
     for model, (state, sign, step_s) in WHEN.items():
         took_s = [
-            _stopped_s(session, model, sign, number * step_s) for number in range(1, TIMES + 1)
+            # Each time as another model, so that none is held back for the one before.
+            _stopped_s(session, f"{model}-{number}", sign, number * step_s)
+            for number in range(1, TIMES + 1)
         ]
         measured = f"{median(took_s) * 1000:.0f} ms, the longest {max(took_s) * 1000:.0f} ms"
         limit = f"{LIMIT_S * 1000:.0f} ms"

@@ -50,11 +50,12 @@ def long_answer() -> tuple[str, ...]:
 SHORT = Answer("Hello from the model, which has little to say.")
 STEPS: dict[str, Step] = {
     "short": SHORT,
+    "page": Answer(chunks=("**emphasis** " * 7_000,)),
     "long": Answer(chunks=long_answer(), usage=(7, CHUNKS)),
     "busy": Refuse(429, {"retry-after": "60"}),
     "silent": Hang(),
 }
-"""What each model does."""
+"""What each model does, and those that have its name with a number: "busy-2"."""
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def serve() -> None:
 
     def step(received: Received) -> Step:
         # Of a request that was interrupted while it was sent, nothing but the head may arrive.
-        return STEPS[received.model] if received.body else SHORT
+        return STEPS[received.model.partition("-")[0]] if received.body else SHORT
 
     with ModelServer() as server:
         server.script(step)

@@ -11,7 +11,7 @@ from benchmarks.simulation import Load, Result, ideal_s, simulate
 from openhands_llm_magic.llm.gate import Gate, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.limited_servers import Server
 
@@ -73,6 +73,7 @@ def runs(
     prompts: int,
     limits: Callable[[int], Limits],
     ideal_of: str | None = None,
+    rates: Sequence[int] = PER_MINUTE,
     **options: object,
 ) -> Iterator[Run]:
     """Ask under every rate and latency.
@@ -81,10 +82,11 @@ def runs(
         server: One of `SERVERS`.
         prompts: How many prompts.
         limits: Gives what is known of the limit, by its requests a minute.
+        rates: Requests a minute, of those in `PER_MINUTE`.
         ideal_of: The server that the ideal time is that of, if it is another one.
         options: Further fields of `Load`.
     """
-    for per_minute in PER_MINUTE:
+    for per_minute in rates:
         for *latency_s, seed in SLOW_AND_FAST:
             load = Load(prompts, latency_s=tuple(latency_s), seed=seed, **options)  # type: ignore[arg-type]
             result = simulate(SERVERS[server](per_minute), Gate(limits(per_minute)), load)

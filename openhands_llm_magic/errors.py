@@ -19,6 +19,7 @@
         ├── ContentFilterError  the provider's content filter withheld the answer
         ├── OutputLimitError    the answer's tokens ran out before its text began
         ├── NoTextError         the model finished its answer without any text
+        ├── HeldBackError       its turn would have come after the deadline
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
             ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
@@ -166,6 +167,12 @@ class NoTextError(RequestError):
     """The model finished its answer without any text."""
 
     label = "an answer without text"
+
+
+class HeldBackError(RequestError):
+    """It was held back to keep within a limit, and its turn would have come after the deadline."""
+
+    label = "held back"
 
 
 class TransientError(RequestError):

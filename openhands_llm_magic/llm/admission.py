@@ -6,9 +6,9 @@ import contextlib
 import math
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.errors import RateLimitError, TransientError
+from openhands_llm_magic.errors import HeldBackError, RateLimitError, TransientError
 from openhands_llm_magic.llm.events import Accepted, Held, Usage
-from openhands_llm_magic.llm.gate import Gate, Limits, Turn, gate_for
+from openhands_llm_magic.llm.gate import Limits, Turn, gate_for
 from openhands_llm_magic.llm.retry import TICK_S, Clock, RetryNow
 
 if TYPE_CHECKING:
@@ -21,24 +21,29 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN = 4
 """What a token takes in UTF-8, roughly, in any language; the answer tells how many they were."""
 
-TOLD_FROM_S = 0.5
-"""A shorter hold is not worth a word."""
-
 
 class Admission:
     """Lets the attempts of one prompt through the gate of its model.
 
     Args:
         request: What is sent.
+        key: Tells the accounts at its address apart.
         settings: The limits that are set.
         clock: Measures and makes the waits.
         retry_now: Lets an attempt go before its turn.
     """
 
     def __init__(
-        self, request: Request, settings: Snapshot, clock: Clock, retry_now: RetryNow
+        self,
+        request: Request,
+        key: str,
+        settings: Snapshot,
+        clock: Clock,
+        retry_now: RetryNow,
     ) -> None:
-        self._gate = _gate_of(request, settings)
+        limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+        address = str(request.options.get("base_url", ""))
+        self._gate = gate_for(address, request.model, key, limits)
         self._tokens = _tokens_of(request)
         self._longest_s = settings.retry_after_limit
         self._clock = clock
@@ -58,7 +63,7 @@ class Admission:
             pause_s: The wait of the retry policy, should this attempt fail.
 
         Raises:
-            RequestError: It failed; a `RateLimitError`, too, if its turn would come too late.
+            RequestError: It failed, or its turn would come too late (`HeldBackError`).
         """
         with self._gate.turn(self._tokens) as turn:
             yield from self._held(turn, until_s)
@@ -79,11 +84,11 @@ class Admission:
             if self._retry_now.asked:
                 turn.go(now_s)
                 break
-            if now_s + wait_s > until_s:
-                raise RateLimitError(f"held back by {turn.held_by}", retry_after_s=wait_s)
-            if now_s >= tell_at_s and wait_s >= TOLD_FROM_S:
+            if now_s >= tell_at_s:
                 tell_at_s = now_s + TICK_S
                 yield Held(turn.held_by, now_s - began_s, wait_s)
+            if now_s + wait_s > until_s:
+                raise HeldBackError(f"its turn comes in {wait_s:.0f} s, by {turn.held_by}")
             self._retry_now.sleep(self._clock, min(wait_s, TICK_S))
             now_s = self._clock.now()
         if now_s > began_s:
@@ -110,15 +115,10 @@ class Admission:
             turn.overloaded(self._clock.now(), asked_s)
 
 
-def _gate_of(request: Request, settings: Snapshot) -> Gate:
-    options = request.options
-    limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
-    endpoint, key = str(options.get("base_url", "")), str(options.get("api_key", ""))
-    return gate_for(endpoint, request.model, key, limits)
-
-
 def _tokens_of(request: Request) -> float:
     """Estimate the tokens of the prompt, with those that the answer may take at most, if set."""
-    prompt = sum(len(str(message["content"]).encode()) for message in request.messages)
-    answer = request.options.get("max_completion_tokens") or request.options.get("max_tokens") or 0
-    return prompt / BYTES_PER_TOKEN + float(answer)
+    texts = (str(message["content"]) for message in request.messages)
+    prompt = sum(len(text.encode(errors="replace")) for text in texts)
+    limits = (request.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
+    answer = next((limit for limit in limits if isinstance(limit, int)), 0)
+    return prompt / BYTES_PER_TOKEN + answer

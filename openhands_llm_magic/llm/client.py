@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sys
 import threading
 import warnings
@@ -82,6 +83,9 @@ class _NoRetries(int):
 
 NO_RETRIES = _NoRetries(0)
 
+_LIMITS = re.compile("ratelimit|^date$")
+"""The headers that `headroom.py` reads. No other is passed on: a gateway may echo a key in one."""
+
 _loading = threading.Lock()
 
 IMPORT_ENVIRONMENT = {
@@ -131,7 +135,7 @@ def send(request: Request) -> Generator[Event]:
         try:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
-            yield Accepted(headers)
+            yield Accepted({name: headers[name] for name in headers if _LIMITS.search(name)})
             for chunk in chunks:
                 ending.note(chunk)
                 for choice in chunk.choices:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.errors import RequestError
 
 
-HeldBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pace"]
-"""What holds a request back: a limit that is set, what the server says is left of its own, or what
-its refusals have taught."""
+HeldBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pause", "pace"]
+"""What holds a request back: a limit that is set, what the server says is left of its own, a wait
+that it named to another request, or what its refusals have taught."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,9 @@ TEXTS = {
     errors.NoTextError: (
         "the answer has no text {said}. Ask in other words, or set another model ({model_from})."
     ),
+    errors.HeldBackError: (
+        "not sent within the deadline {said}. Ask later, or raise deadline ({deadline_from})."
+    ),
     errors.RateLimitError: (
         "still rate limited {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
     ),
@@ -128,6 +131,7 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
         "api_key_from": key_from or _origin(settings, "api_key"),
         "base_url_from": _origin(settings, "base_url"),
         "timeout_from": _origin(settings, "timeout"),
+        "deadline_from": _origin(settings, "deadline"),
         "max_output_tokens_from": _origin(settings, "max_output_tokens"),
     }
 

@@ -71,7 +71,8 @@ class Gate:
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.lock = threading.Lock()
+        # The collector may end a turn that was left behind while this very thread has the lock.
+        self.lock = threading.RLock()
         self.line: list[Turn] = []
         self.pace = Pace()
         self.caps: dict[Unit, Cap] = {unit: Cap() for unit in UNITS}
@@ -89,17 +90,10 @@ class Gate:
         """Give a turn to a request that will use about so many tokens."""
         return Turn(self, tokens)
 
-    def closed_s(self, now_s: float) -> float:
-        """Give the seconds for which the server wants no request at all, 0 for none.
-
-        A turn's own wait may be longer, because of those before it.
-        """
-        with self.lock:
-            return self.pace.closed_s(now_s)
-
     def until_free_s(self, turn: Turn, ahead: list[Turn], now_s: float) -> tuple[float, HeldBy]:
         """Give the seconds until a turn may go, after those ahead of it, and what holds it."""
-        waits: list[tuple[float, HeldBy]] = [(self.pace.wait_s(now_s, len(ahead)), "pace")]
+        paced: HeldBy = "pause" if self.pace.closed_s(now_s) else "pace"
+        waits: list[tuple[float, HeldBy]] = [(self.pace.wait_s(now_s, len(ahead)), paced)]
         for unit, amount in turn.amounts.items():
             before = sum(other.amounts[unit] for other in ahead)
             waits += [
@@ -221,7 +215,10 @@ class Turn:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Leave the line; give back the place of a request whose fate is not known."""
+        """Leave the line, or end a request whose fate is not known.
+
+        It counts for a limit of requests, as the server may have counted it, and used no tokens.
+        """
         gate = self._gate
         with gate.lock:
             if self in gate.line:
@@ -229,8 +226,7 @@ class Turn:
             elif self.sent_s is not None and not self._fate_known:
                 gate.pace.withdrawn(self.sent_s)
                 self._end()
-                for unit, amount in self.amounts.items():
-                    gate.caps[unit].take(-amount)
+                gate.caps["tokens"].take(-self.amounts["tokens"])
 
     def _end(self) -> None:
         self._fate_known = True
@@ -239,7 +235,7 @@ class Turn:
                 self._gate.headroom[unit].ended(self.sent_s, amount)
 
 
-_gates: dict[tuple[str, str, str], Gate] = {}
+_gates: dict[tuple[str, str, int], Gate] = {}
 _gates_lock = threading.Lock()
 
 
@@ -247,10 +243,10 @@ def gate_for(endpoint: str, model: str, key: str, limits: Limits | None = None) 
     """Give the gate that all requests share that go to one limit, with the newest limits.
 
     Servers count by endpoint and model, and by key: who changes to another account need not wait
-    for the first one's.
+    for the first one's. The key is not kept.
     """
     with _gates_lock:
-        gate = _gates.setdefault((endpoint, model, key), Gate())
+        gate = _gates.setdefault((endpoint, model, hash(key)), Gate())
     gate.limit(limits or Limits())
     return gate
 

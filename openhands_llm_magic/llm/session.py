@@ -114,7 +114,7 @@ def _explained(
 ) -> Generator[Event]:
     """Run the request under the retry policy; a failure is explained to the person."""
     policy = RetryPolicy.from_settings(settings)
-    admission = Admission(request, settings, clock, retry_now)
+    admission = Admission(request, _key_of(request), settings, clock, retry_now)
     ends_at_s = math.inf if policy.deadline_s is None else clock.now() + policy.deadline_s
     retries = 0
 
@@ -159,6 +159,11 @@ def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
         if text := held.flush():
             yield TextDelta(text)
         raise
+
+
+def _key_of(request: client.Request) -> str:
+    """Return what tells accounts apart: the key, or all that a provider could take for it."""
+    return request.options.get("api_key") or "\n".join(_environment_keys())
 
 
 def _environment_keys() -> list[str]:

@@ -21,6 +21,7 @@ from openhands_llm_magic.llm.events import (
     Done,
     Event,
     Failed,
+    Held,
     Reply,
     ReplyBuilder,
     Retrying,
@@ -200,7 +201,7 @@ class Trial:
         match event:
             case Accepted():
                 yield self._begin("first_token")
-            case Waiting(remaining_s=0):
+            case Waiting(remaining_s=0) | Held(remaining_s=0):
                 yield self._begin("request")
 
     def _told(

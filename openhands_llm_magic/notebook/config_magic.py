@@ -148,6 +148,7 @@ def _test(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.llm.events import Held, Retrying  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.trial import Step, Trial  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook import language, trial_log  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook import words as words_of_waits  # noqa: PLC0415 - see above
 
     if words:
         raise UsageError("write `%llm_config --test`.")
@@ -160,7 +161,7 @@ def _test(session: _Session, words: list[str]) -> None:
                     print(*filter(None, trial_log.step_words(event, say)))  # noqa: T201 - see above
                 case Retrying(wait_s=wait_s):
                     print(trial_log.wait_words(event, wait_s, say))  # noqa: T201 - see above
-                case Held(held_s=0.0):
+                case Held(held_s=0.0, remaining_s=left_s) if left_s >= words_of_waits.TOLD_FROM_S:
                     print(trial_log.held_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None

@@ -17,15 +17,17 @@ from IPython.display import display, publish_display_data
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
-from openhands_llm_magic.notebook import sanitize
+from openhands_llm_magic.notebook import garbage, sanitize
 from openhands_llm_magic.notebook.surface import Surface, surface
 from openhands_llm_magic.notebook.wait import WIDGET_VIEW, Bundle, Waits, note_html, status
 from openhands_llm_magic.notebook.words import (
     AGAIN,
+    TOLD_FROM_S,
     bar,
     countdown_words,
     held_words,
     note_words,
+    said_words,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def view_on(where: Surface, model: str, clock: Clock, waits: Waits) -> View:
             return TerminalView()
 
 
+@garbage.kept()
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     note = note_words(reply)
@@ -194,6 +197,7 @@ def update_interval_s(length: int) -> float:
     return max(0.2, 1e-4 * length) if length <= WHOLE_LIMIT else 0.6
 
 
+@garbage.kept()
 def live_html(text: str) -> str:
     """Render an answer that is still arriving: all of it, or the end of a long one."""
     if len(text) <= WHOLE_LIMIT:
@@ -232,14 +236,15 @@ class TerminalView:
                     self._write(f"({AGAIN})\n")
                     self._answer_began = False
                 if not self._rewrites:
-                    self._write(countdown_words(event, event.wait_s) + "\n")
+                    counted = countdown_words(event, event.wait_s)
+                    self._write(f"{counted} ({said_words(event)})\n")
             case Waiting(retrying, remaining_s) if self._rewrites:
                 words = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
-                self._show_status(f"{words} (Ctrl-C stops it)")
+                self._show_status(f"{words} (Ctrl-C stops it) {said_words(retrying)}")
             case Held() if self._rewrites:
                 self._show_status(held_words(event))
             case Held(remaining_s=remaining_s):
-                if remaining_s and not self._held:
+                if remaining_s >= TOLD_FROM_S and not self._held:
                     self._write(held_words(event) + "\n")
                 self._held = remaining_s > 0
             case _:

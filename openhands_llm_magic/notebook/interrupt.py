@@ -44,8 +44,8 @@ class Interrupts:
     """Raises `KeyboardInterrupt` for the first interrupt and ignores those during the clean-up.
 
     A second interrupt within the clean-up would leave a socket open, a partial answer lost or a
-    half-updated output. Should the first be swallowed on its way (Python does that within a
-    destructor), it is raised again `UNWINDING_S` later.
+    half-updated output. Should the first be swallowed on its way, it is raised again
+    `UNWINDING_S` later.
 
     Signals arrive on the main thread only; elsewhere this does nothing.
 
@@ -62,7 +62,7 @@ class Interrupts:
         self._raised_at_s: float | None = None
         self._left_at_s: float | None = None
         self._looked: _Look | None = None
-        self._held = False
+        self._latest_s = LATEST_S
         self._cleaning = False
         self._lock = threading.Lock()  # for whoever sends the signal
 
@@ -96,12 +96,13 @@ class Interrupts:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Raise an interrupt that comes within a block at the block's end."""
-        self._held = True
-        try:
+        with self._raising_after(HELD_S):
             yield
-        finally:
-            self._held = False
         self.check()
+
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Raise an interrupt anywhere in a block, which computes something and changes nothing."""
+        return self._raising_after(0.0)
 
     def check(self) -> None:
         """Raise an interrupt that has come and has not arrived."""
@@ -112,6 +113,14 @@ class Interrupts:
         """Ignore interrupts from here on."""
         with self._lock:
             self._cleaning = True
+
+    @contextlib.contextmanager
+    def _raising_after(self, latest_s: float) -> Iterator[None]:
+        before, self._latest_s = self._latest_s, latest_s
+        try:
+            yield
+        finally:
+            self._latest_s = before
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         now_s = time.monotonic()
@@ -131,9 +140,9 @@ class Interrupts:
         if self._raised_at_s is not None:
             return time.monotonic() - self._raised_at_s >= UNWINDING_S
         before, self._looked = self._looked, _Look.at(frame)
-        if self._held:
-            return passed_s >= HELD_S
-        return self._looked.waited_since(before) or passed_s >= LATEST_S
+        latest_s = HELD_S if _in_destructor(frame) else self._latest_s
+        waits = latest_s < HELD_S and self._looked.waited_since(before)
+        return waits or passed_s >= latest_s
 
     def _raise(self) -> None:
         self._raised_at_s = time.monotonic()
@@ -141,16 +150,20 @@ class Interrupts:
 
     def _repeat(self) -> None:
         """Send the signal to the main thread again and again, up to the clean-up."""
-        main = threading.main_thread().ident or 0
         while True:
             time.sleep(AGAIN_S)
             with self._lock:
                 if self._cleaning:
                     return
-                if sys.platform == "win32":
-                    _thread.interrupt_main()
-                else:
-                    signal.pthread_kill(main, signal.SIGINT)
+                interrupt_main_thread()
+
+
+def interrupt_main_thread() -> None:
+    """Do what the kernel's interrupt button does."""
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +194,19 @@ class _Look:
         return before.instruction == self.instruction and computed_s < passed_s / 2
 
 
+def _in_destructor(frame: FrameType | None) -> bool:
+    """Tell whether Python would drop what is raised in a frame."""
+    return any(each.f_code.co_name == "__del__" for each in _outwards(frame))
+
+
 def _in_cell(frame: FrameType | None) -> bool:
     """Tell whether a frame belongs to code of a cell, or was called by it."""
     cell_globals = get_ipython().user_global_ns
-    while frame is not None and frame.f_globals is not cell_globals:
+    return any(each.f_globals is cell_globals for each in _outwards(frame))
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    """Give a frame and those that called it."""
+    while frame is not None:
+        yield frame
         frame = frame.f_back
-    return frame is not None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.panel.panel import Panel
 
@@ -75,8 +76,8 @@ class LLMMagics(Magics):
         events = session.stream(
             prompt, settings, system=options.system, clock=clock, retry_now=retry_now
         )
-        waits = Waits(self._clicks, retry_now, clock)
-        reply = self._show(events, settings.model, clock, waits, interrupts)
+        with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
+            reply = self._show(events, settings.model, clock, waits, interrupts)
         if options.out:
             self.shell.user_ns[options.out] = reply
         if reply.error is not None:
@@ -126,8 +127,7 @@ class LLMMagics(Magics):
         interrupts: Interrupts,
     ) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""
-        from openhands_llm_magic.llm import session
-        from openhands_llm_magic.llm.events import Failed, ReplyBuilder
+        from openhands_llm_magic.llm.events import ReplyBuilder
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
 
@@ -139,16 +139,14 @@ class LLMMagics(Magics):
             for event in interrupts.between(events):
                 builder.add(event)
                 view.update(event, builder)
-            view.render(builder.reply)
+            with interrupts.at_once():
+                view.render(builder.reply)
             with interrupts.held():
                 view.finish()
                 view = None  # nothing more is to be shown
         except KeyboardInterrupt:
             interrupts.clean_up()
-            for event in session.stop(events):
-                builder.add(event)
-            if builder.reply.error is None:
-                builder.add(Failed(Stopped(f"stopped; what {model} had answered is in `_`.")))
+            _stop(events, builder)
         interrupts.clean_up()
         self._just_shown = reply = builder.reply
         if reply.error is not None:
@@ -170,3 +168,14 @@ class LLMMagics(Magics):
             display.show(reply)
         elif surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
+
+
+def _stop(events: Generator[Event], builder: ReplyBuilder) -> None:
+    """Stop a request; one that had failed before stays failed."""
+    from openhands_llm_magic.llm import session
+    from openhands_llm_magic.llm.events import Failed
+
+    for event in session.stop(events):
+        builder.add(event)
+    if builder.reply.error is None:
+        builder.add(Failed(Stopped(f"stopped; what {builder.model} had answered is in `_`.")))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.events import Held, Waiting
 from openhands_llm_magic.llm.trial import Step
-from openhands_llm_magic.notebook.words import HELD_BY, SET_BY
+from openhands_llm_magic.notebook.words import HELD_BY, SET_BY, TOLD_FROM_S
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event, Reply, Retrying
@@ -63,7 +63,8 @@ class TrialLog:
             case Waiting(retrying, remaining_s):
                 self._wait = wait_words(retrying, remaining_s, self._say)
             case Held(remaining_s=remaining_s):
-                self._wait = held_words(event, self._say) if remaining_s else ""
+                told = remaining_s >= TOLD_FROM_S
+                self._wait = held_words(event, self._say) if told else ""
             case _:
                 pass
 

@@ -7,7 +7,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.events import Held, Waiting
-from openhands_llm_magic.notebook.words import bar, countdown_words, held_words, said_words
+from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
+from openhands_llm_magic.notebook.words import (
+    TOLD_FROM_S,
+    bar,
+    countdown_words,
+    held_words,
+    said_words,
+)
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.retry import Clock, RetryNow
@@ -20,6 +27,9 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 WORTH_A_CLICK_S = 2.5
 """The shortest wait that buttons are made for, in seconds."""
+
+MOST_IN_VAIN = 2
+"""How often in a row buttons are made that no click reaches."""
 
 PATIENCE_S = 5.0
 """How long a front end may take to load the buttons, in seconds."""
@@ -42,22 +52,26 @@ class Clicks:
 
     They do where the kernel has subshells and the front end uses them for widgets: ipykernel 7 with
     JupyterLab 4.4 or Notebook 7.4. Elsewhere a click arrives when the cell has ended. Where they
-    were tried in vain they are not tried again.
+    were tried in vain twice in a row they are not tried again.
     """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._in_vain = False
+        self._in_vain = 0
+
+    def heard(self) -> None:
+        """Take it that clicks get through."""
+        self._in_vain = 0
 
     def give_up(self) -> None:
-        """Take it that clicks do not get through."""
-        self._in_vain = True
+        """Note that they were tried in vain; once may have been a front end that was busy."""
+        self._in_vain += 1
 
     @property
     def may_get_through(self) -> bool:
         """Whether they are worth a try in the cell that runs."""
         kernel: Any = getattr(self._shell, "kernel", None)
-        if self._in_vain or "kernel subshells" not in _features(kernel):
+        if self._in_vain >= MOST_IN_VAIN or "kernel subshells" not in _features(kernel):
             return False
         # Without a cell, nobody watches whatever the settings say; and a notebook that is run by
         # nbclient would keep the widget's state.
@@ -95,6 +109,8 @@ class Waits:
         """
         words, said = _words(event)
         shown = status(words)
+        if isinstance(event, Held) and event.remaining_s < TOLD_FROM_S:
+            return shown
         buttons = self._buttons_for(event.remaining_s)
         if buttons is None:
             shown["text/html"] += note_html(f"{said} {HOW_TO_STOP}".strip())
@@ -118,6 +134,7 @@ class Waits:
             if remaining_s >= WORTH_A_CLICK_S and self._clicks.may_get_through:
                 self._make_buttons()
         elif self._buttons.heard:
+            self._clicks.heard()
             return self._buttons
         elif self._clock.now() - self._made_at_s >= PATIENCE_S:
             self._clicks.give_up()
@@ -128,8 +145,7 @@ class Waits:
         # Widgets take 0.1 s to import.
         from openhands_llm_magic.notebook import wait_buttons  # noqa: PLC0415
 
-        ask, stop = self._retry_now.ask, wait_buttons.interrupt_main_thread
-        self._buttons = wait_buttons.WaitButtons(ask, stop)
+        self._buttons = wait_buttons.WaitButtons(self._retry_now.ask, interrupt_main_thread)
         self._made_at_s = self._clock.now()
 
 

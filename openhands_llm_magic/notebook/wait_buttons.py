@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,14 +68,6 @@ class WaitButtons(anywidget.AnyWidget):
             case {"type": "stop"}:
                 with self._closing:
                     self._on_stop()
-
-
-def interrupt_main_thread() -> None:
-    """Do what the kernel's interrupt button does."""
-    if sys.platform == "win32":
-        _thread.interrupt_main()
-    else:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _let_through(comm: Any, handle: Callable[[dict[str, Any]], None]) -> None:

@@ -18,6 +18,7 @@ HELD_BY: dict[HeldBy, str] = {
     "requests_per_minute": "to keep within requests_per_minute",
     "tokens_per_minute": "to keep within tokens_per_minute",
     "headroom": "as the server says that its limit is used up",
+    "pause": "as the server told another request to wait",
     "pace": "at the pace that the server has been seen to take",
 }
 
@@ -33,6 +34,9 @@ AGAIN = "the answer broke off; asking again"
 
 BAR_WIDTH = 10
 """Characters of the bar of a wait."""
+
+TOLD_FROM_S = 0.5
+"""Seconds for which a request is held back that are told."""
 
 NOTED_FROM_S = 1.0
 """Seconds for which a request was held back that are worth a note."""
@@ -61,8 +65,8 @@ def countdown_words(retrying: Retrying, remaining_s: float) -> str:
 
 
 def held_words(held: Held) -> str:
-    """Write for how long a request is held back, and why."""
-    if held.remaining_s <= 0:
+    """Write for how long a request is held back, and why; a moment is not worth a word."""
+    if held.remaining_s < TOLD_FROM_S:
         return "asking …"
     return f"Held back for {math.ceil(held.remaining_s)} s, {HELD_BY[held.by]}"
 

@@ -14,7 +14,15 @@ from sending import ask_in_vain
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.events import Event, Failed, Held, ReplyBuilder, Retrying, Waiting
+from openhands_llm_magic.llm.events import (
+    Accepted,
+    Event,
+    Failed,
+    Held,
+    ReplyBuilder,
+    Retrying,
+    Waiting,
+)
 from openhands_llm_magic.llm.retry import RetryNow
 from openhands_llm_magic.llm.session import ask, stream
 
@@ -54,7 +62,7 @@ def test_when_one_is_told_to_wait_the_others_wait_with_it(
     held = next(second)
 
     assert isinstance(held, Held)
-    assert (held.by, held.held_s) == ("pace", 0)
+    assert (held.by, held.held_s) == ("pause", 0)
     assert held.remaining_s >= 7
     assert model_server.count == 1
     builder = ReplyBuilder()
@@ -73,7 +81,7 @@ def test_a_busy_server_that_names_a_wait_is_left_alone_by_all(
 
     until(Retrying, first)
 
-    assert next(second) == Held("pace", 0, 7)
+    assert next(second) == Held("pause", 0, 7)
 
 
 def test_a_busy_server_that_names_none_holds_nobody_up(
@@ -151,23 +159,97 @@ def test_a_hold_is_told_about_once_a_second(model_server: ModelServer, asking: A
 
     held = [event for event in asking(requests_per_minute=20) if isinstance(event, Held)]
 
-    assert [each.held_s for each in held] == pytest.approx([0, 1, 2, 3.06], abs=0.01)
-    assert [each.remaining_s for each in held] == pytest.approx([3.06, 2.06, 1.06, 0], abs=0.01)
+    assert [each.held_s for each in held] == pytest.approx([0, 1, 2, 3, 3.06], abs=0.01)
+    left_s = [each.remaining_s for each in held]
+    assert left_s == pytest.approx([3.06, 2.06, 1.06, 0.06, 0], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"requests_per_minute": 2, "deadline": 10},
+        {"requests_per_minute": 2, "deadline": 10, "num_retries": 0},
+        {"requests_per_minute": 0.1, "deadline": 400},
+    ],
+)
 def test_a_hold_beyond_the_deadline_is_not_begun(
-    model_server: ModelServer, clock: FakeClock
+    model_server: ModelServer, clock: FakeClock, settings: dict[str, Any]
 ) -> None:
-    """Nothing is sent, and the line names the limit and the deadline."""
+    """Nothing is sent, and the line names the limit and the deadline, nobody else."""
     model_server.script(Answer("Hi"))
-    ask("Hello", clock=clock, requests_per_minute=2)
+    ask("Hello", clock=clock, **settings)
 
-    error = ask_in_vain(clock, requests_per_minute=2, deadline=10)
+    error = ask_in_vain(clock, **settings)
 
-    assert type(error) is errors.RateLimitError
-    assert "requests_per_minute" in str(error)
-    assert "deadline (now 10" in str(error)
+    assert type(error) is errors.HeldBackError
+    assert str(error).startswith("not sent within the deadline (its turn comes in ")
+    assert "by requests_per_minute" in str(error)
+    assert "raise deadline (now" in str(error)
+    assert error.reply.attempts == 0
     assert (model_server.count, clock.sleeps_s) == (1, [])
+
+
+def test_a_failed_request_counts_for_the_limit(model_server: ModelServer, clock: FakeClock) -> None:
+    """The server may have counted it, whatever came of it."""
+    model_server.script(Refuse(400), Refuse(500), Answer("Hi"))
+    settings: dict[str, Any] = {"requests_per_minute": 6, "num_retries": 0}
+    ask_in_vain(clock, **settings)
+    ask_in_vain(clock, **settings)
+
+    ask("Hello", clock=clock, **settings)
+
+    assert clock.now() == pytest.approx(20, rel=0.03)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "groq", "litellm_proxy"])
+def test_what_is_left_is_read_from_the_headers_of_each_dialect(
+    model_server: ModelServer, clock: FakeClock, provider: str
+) -> None:
+    names = ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+    if provider == "anthropic":
+        names = ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset")
+    model_server.script(Answer("Hi", headers=dict(zip(names, ["0", "6s"], strict=True))))
+    settings: dict[str, Any] = {
+        "model": f"{provider}/a-model",
+        "base_url": model_server.base_for(provider),
+    }
+
+    replies = [ask("Hello", clock=clock, **settings) for _ in range(2)]
+
+    assert [reply.held_s for reply in replies] == [0, pytest.approx(6)]
+
+
+def test_other_headers_are_not_passed_on(model_server: ModelServer, asking: Any) -> None:
+    """A gateway may echo a key in one."""
+    model_server.script(Answer("Hi", headers={"x-key": "sk-canary-0123456789abcdef", **USED_UP}))
+
+    accepted = until(Accepted, asking())
+
+    assert isinstance(accepted, Accepted)
+    assert set(accepted.headers) <= {*USED_UP, "date"}
+
+
+@pytest.mark.parametrize("prompt", ["a lone surrogate: \udce9", "\0"])
+def test_any_text_can_be_counted(model_server: ModelServer, clock: FakeClock, prompt: str) -> None:
+    """What cannot be sent is told as such, in one line."""
+    model_server.script(Answer("Hi"))
+    try:
+        ask(prompt, clock=clock, num_retries=0)
+    except errors.RequestError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017 - either is right
+
+
+def test_a_key_of_the_providers_own_variable_has_its_own_gate(
+    model_server: ModelServer, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-one-account")
+    model_server.script(RETRY_AFTER_7, Answer("Hi"))
+    until(Retrying, asking())
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
+
+    assert not isinstance(next(asking()), Held)
 
 
 def test_after_a_wait_beyond_the_limit_whoever_asks_again_is_sent(

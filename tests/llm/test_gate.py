@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import threading
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.llm.gate import LATE_S, Gate, Limits, Turn, gate_for
 from openhands_llm_magic.llm.pace import FIRST_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 A_SECOND_IN = 1e-6
 """Sums of floats are as exact as this."""
@@ -106,7 +111,7 @@ def test_when_one_is_told_to_wait_all_wait_with_it() -> None:
     turns = [gate.turn() for _ in range(5)]
 
     assert all(turn.wait_s(0.1) >= 7.4 for turn in turns)
-    assert gate.closed_s(0.1) == pytest.approx(7.4)
+    assert gate.pace.closed_s(0.1) == pytest.approx(7.4)
 
 
 def test_after_the_wait_they_go_one_by_one_until_one_is_accepted() -> None:
@@ -180,15 +185,43 @@ def test_one_that_no_longer_asks_is_overtaken_and_keeps_its_place() -> None:
     assert let_through(asleep, 5.0) < 7
 
 
-@pytest.mark.parametrize("amount", ["requests", "tokens"])
-def test_a_request_whose_fate_is_not_known_gives_its_place_back(amount: str) -> None:
-    """As when it was interrupted, or the server could not be reached."""
-    known = {f"{amount}_per_minute": 60.0}
-    gate = Gate(Limits(**known))
+def test_a_request_whose_fate_is_not_known_counts_but_used_no_tokens() -> None:
+    """As when it was interrupted or failed: the server may have counted it."""
+    gate = Gate(Limits(requests_per_minute=60, tokens_per_minute=6000))
 
-    for _ in range(50):
+    for _ in range(3):
         with gate.turn(tokens=1000) as turn:
-            assert turn.wait_s(0.0) == 0
+            turn.wait_s(0.0)
+            turn.go(0.0)
+
+    with gate.turn(tokens=1000) as turn:
+        assert turn.wait_s(0.0) == pytest.approx(3 / 0.98)
+        assert turn.held_by == "requests_per_minute"
+
+
+def test_turns_that_the_collector_ends_do_no_harm() -> None:
+    """It runs on whatever thread makes objects, also within the gate."""
+    gate = Gate()
+
+    def left_behind() -> Iterator[None]:
+        with gate.turn() as turn:
+            turn.wait_s(0.0)
+            yield
+
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for now_s in range(50):
+            cycle: list[object] = [left_behind()]
+            next(cycle[0])  # type: ignore[call-overload]
+            cycle.append(cycle)
+            del cycle
+            gate.turn().wait_s(float(now_s))
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+
+    assert gate.turn().wait_s(1000.0) == 0
 
 
 @given(st.data())
@@ -215,7 +248,7 @@ def test_whatever_happens_nobody_starves(data: st.DataObject) -> None:
             case "join":
                 turns.append(gate.turn())
 
-    closed_s = gate.closed_s(now_s)
+    closed_s = gate.pace.closed_s(now_s)
     _, went_s = send(gate, now_s)
 
     assert went_s - now_s <= closed_s + 61 * (1 + len(turns))

@@ -73,17 +73,36 @@ def test_it_ends_a_wait(interrupts: Interrupts) -> None:
             threading.Event().wait(HANG_S)
 
 
+def test_it_breaks_off_what_may_be_done_over(interrupts: Interrupts) -> None:
+    """It is raised there at once."""
+    with interrupts, pytest.raises(KeyboardInterrupt), interrupts.at_once():
+        press()
+
+
 def test_one_that_was_swallowed_is_raised_again(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python drops what is raised within a destructor; nobody has to press again for that."""
-    monkeypatch.setattr(interrupt, "LATEST_S", 0.0)
+    """Nobody has to press again."""
     monkeypatch.setattr(interrupt, "UNWINDING_S", 0.01)
     with interrupts:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), interrupts.at_once():
             press()
         with pytest.raises(KeyboardInterrupt):
             threading.Event().wait(HANG_S)
+
+
+def test_it_is_not_raised_in_a_destructor(interrupts: Interrupts) -> None:
+    """Python would drop it there."""
+
+    class Pressed:
+        def __del__(self) -> None:
+            press()
+
+    with interrupts:
+        with interrupts.at_once():
+            Pressed()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
 
 
 def test_it_disturbs_no_clean_up(interrupts: Interrupts) -> None:
