@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(CLEAN_ENV) $(BIN)/python -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n 3 # half of the time the tests wait
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh

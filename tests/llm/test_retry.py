@@ -37,6 +37,7 @@ PERMANENT = [
     errors.MissingKeyError,
     errors.ModelNotFoundError,
     errors.NoTextError,
+    errors.HeldBackError,
     errors.OutputLimitError,
     errors.QuotaError,
     errors.Stopped,
