@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import signal
+import socket
 import sys
 import threading
 import time
@@ -69,6 +70,11 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._on_main_thread = threading.current_thread() is threading.main_thread()
         if self._on_main_thread:
+            heard, self._told = socket.socketpair()
+            self._told.setblocking(False)
+            _thread.start_new_thread(self._watch, (heard,))
+            told = self._told.fileno()
+            self._told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
             self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
@@ -80,6 +86,9 @@ class Interrupts:
     ) -> None:
         self.clean_up()
         self._looked = None
+        if self._on_main_thread:
+            signal.set_wakeup_fd(self._told_before)
+            self._told.close()  # which ends the thread that watches
         if self._raised_at_s is not None and self._in_kernel:
             self._left_at_s = time.monotonic()
         elif self._on_main_thread:
@@ -130,8 +139,6 @@ class Interrupts:
         elif not self._cleaning:
             if self._came_at_s is None:
                 self._came_at_s = now_s
-                # Not `threading`'s, whose locks the main thread may hold.
-                _thread.start_new_thread(self._repeat, ())
             if self._is_time(now_s - self._came_at_s, frame):
                 self._raise()
 
@@ -148,14 +155,23 @@ class Interrupts:
         self._raised_at_s = time.monotonic()
         raise KeyboardInterrupt
 
-    def _repeat(self) -> None:
-        """Send the signal to the main thread again and again, up to the clean-up."""
-        while True:
-            time.sleep(AGAIN_S)
-            with self._lock:
-                if self._cleaning:
+    def _watch(self, heard: socket.socket) -> None:
+        """Wait for an interrupt, then send it to the main thread again and again, up to clean-up.
+
+        A signal that comes just before the main thread begins to wait does not wake it: Python has
+        noted it, and calls the handler only when the wait is over. The socket hears at once.
+        """
+        with heard:  # to the end, as each signal is written to it
+            while signal.SIGINT not in (numbers := heard.recv(100)):
+                if not numbers:
                     return
-                interrupt_main_thread()
+            while not self._cleaning:
+                time.sleep(AGAIN_S)
+                with self._lock:
+                    if not self._cleaning:
+                        interrupt_main_thread()
+            while heard.recv(100):
+                pass
 
 
 def interrupt_main_thread() -> None:
