@@ -1,9 +1,8 @@
-"""A kernel whose cells are interrupted, and a server that takes no connection."""
+"""A kernel whose cells are interrupted."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import PATIENCE_S, Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from kernel import Ran
 
@@ -63,15 +62,3 @@ class PressedKernel(Kernel):
                 descriptors.add(str(descriptor.readlink()))
         rows = map(str.split, (process / "net/tcp").read_text().splitlines()[1:])
         return [int(row[2][-4:], 16) for row in rows if f"socket:[{row[9]}]" in descriptors]
-
-
-@contextlib.contextmanager
-def full_port() -> Iterator[int]:
-    """Give a port where a connection waits for ever to be taken."""
-    with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]

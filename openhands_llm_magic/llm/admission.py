@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import HeldBackError, RateLimitError, TransientError
 from openhands_llm_magic.llm.events import Accepted, Held, Usage
+from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.gate import Limits, Turn, gate_for
 from openhands_llm_magic.llm.retry import TICK_S, Clock, RetryNow
 
@@ -88,7 +89,7 @@ class Admission:
                 tell_at_s = now_s + TICK_S
                 yield Held(turn.held_by, now_s - began_s, wait_s)
             if now_s + wait_s > until_s:
-                raise HeldBackError(f"its turn comes in {wait_s:.0f} s, by {turn.held_by}")
+                raise HeldBackError(f"its turn comes in {wait_s:.0f} s, {HELD_BY[turn.held_by]}")
             self._retry_now.sleep(self._clock, min(wait_s, TICK_S))
             now_s = self._clock.now()
         if now_s > began_s:

@@ -42,7 +42,7 @@ class Accepted:
     """The server has accepted the request; its answer follows.
 
     Attributes:
-        headers: Those of its response, by lower-case name, as far as LiteLLM kept them.
+        headers: Those of its response that tell of limits, by lower-case name.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

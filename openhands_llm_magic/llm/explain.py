@@ -10,9 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import HeldBy
 
 WORDS_LIMIT = 300
 """Characters of the server's own words that are quoted."""
+
+HELD_BY: dict[HeldBy, str] = {
+    "requests_per_minute": "to keep within requests_per_minute",
+    "tokens_per_minute": "to keep within tokens_per_minute",
+    "headroom": "as the server says that its limit is used up",
+    "pause": "as the server told another request to wait",
+    "pace": "at the pace that the server has been seen to take",
+}
+"""Why a request is held back."""
 
 TEXTS = {
     errors.MissingKeyError: (

@@ -240,7 +240,8 @@ def _words(exc: BaseException, body: Mapping[str, Any]) -> str:
     words = body.get("message")
     if not isinstance(words, str) or not words.strip():
         words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
-    return " ".join(words.split())
+    # Some characters would steer a terminal, or turn the line around.
+    return "".join(filter(str.isprintable, " ".join(words.split())))
 
 
 def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""One gate for each endpoint and model: all requests to it, from any thread, pass it in turn.
+"""One gate for each endpoint, model and key: all prompts to it, from any thread, pass it in turn.
 
 Three things hold a request back: a limit that the person set (`Limits`), what the server's answers
 say is left (`headroom.py`), and what its refusals teach (`pace.py`). A gate has no clock and never

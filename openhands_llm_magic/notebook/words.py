@@ -6,20 +6,14 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.llm.explain import HELD_BY
+
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Held, HeldBy, Reply, Retrying
+    from openhands_llm_magic.llm.events import Held, Reply, Retrying
 
 SET_BY = {
     "server": "as the server asks",
     "policy": "by the retry policy",
-}
-
-HELD_BY: dict[HeldBy, str] = {
-    "requests_per_minute": "to keep within requests_per_minute",
-    "tokens_per_minute": "to keep within tokens_per_minute",
-    "headroom": "as the server says that its limit is used up",
-    "pause": "as the server told another request to wait",
-    "pace": "at the pace that the server has been seen to take",
 }
 
 CUT_OFF = {

@@ -183,7 +183,7 @@ def test_a_hold_beyond_the_deadline_is_not_begun(
 
     assert type(error) is errors.HeldBackError
     assert str(error).startswith("not sent within the deadline (its turn comes in ")
-    assert "by requests_per_minute" in str(error)
+    assert "s, to keep within requests_per_minute)" in str(error)
     assert "raise deadline (now" in str(error)
     assert error.reply.attempts == 0
     assert (model_server.count, clock.sleeps_s) == (1, [])

@@ -193,6 +193,7 @@ def test_a_model_without_a_provider(model_server: ModelServer) -> None:
     [
         ("Two\nlines  and a\ttab.", "Two lines and a tab."),
         ("Errors: see {braces} and litellm.", "Errors: see {braces} and litellm."),
+        ("It steers\x1b[2J\x07 a \u202eterminal. 日本語", "It steers[2J a terminal. 日本語"),
     ],
 )
 def test_the_servers_words_are_one_line(

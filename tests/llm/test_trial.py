@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from full_port import full_port
 from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
@@ -483,13 +484,8 @@ def test_a_socket_of_the_one_who_asks_is_let_alone(clock: FakeClock) -> None:
 @pytest.fixture
 def full_server() -> Iterator[int]:
     """The port of a server that takes no more connections: one more is neither made nor refused."""
-    with contextlib.ExitStack() as sockets:
-        server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(3):
-            client = sockets.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(server.getsockname())
-        yield server.getsockname()[1]
+    with full_port() as port:
+        yield port
 
 
 @pytest.mark.usefixtures("warm")

@@ -111,6 +111,7 @@ def test_it_disturbs_no_clean_up(interrupts: Interrupts) -> None:
         interrupts.clean_up()
         press()
         interrupts.check()
+        assert interrupts._came_at_s is None
 
 
 def test_all_is_as_it_was_afterwards(interrupts: Interrupts) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from full_port import full_port
 from model_server import Answer, Hang, ModelServer, Refuse
-from pressed_kernel import PressedKernel, full_port
+from pressed_kernel import PressedKernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

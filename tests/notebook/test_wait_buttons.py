@@ -217,6 +217,7 @@ class Session:
 
 @pytest.fixture(autouse=True)
 def no_widget_left() -> Iterator[None]:
+    ipywidgets.Widget.close_all()  # those of other tests in this process
     yield
     left = ipywidgets.Widget.get_manager_state()["state"]
     ipywidgets.Widget.close_all()

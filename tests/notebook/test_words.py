@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Held, Reply, Retrying
+from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.notebook import words
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_an_answer_that_was_cut_off_says_so(finish_reason: str, note: str) -> No
     assert waited == "; ".join(filter(None, [note, "waited 20 s for a rate limit, 1 retry"]))
 
 
-@pytest.mark.parametrize("by", words.HELD_BY)
+@pytest.mark.parametrize("by", HELD_BY)
 def test_a_hold_says_for_how_long_and_why(by: HeldBy) -> None:
     told = words.held_words(Held(by, 0, 3.2))
     assert told.startswith("Held back for 4 s, ")
