@@ -53,7 +53,7 @@ def _known_to_litellm(provider: Provider) -> Iterator[str]:
     prefix = provider.prefix
     if provider_of(prefix) != provider:  # another one has the prefix, when there is no base_url
         return
-    for listed, facts in _prices().items():
+    for listed, facts in prices().items():
         name = listed.removeprefix(prefix)
         if _maker(facts) + "/" != prefix or not _chats(facts) or name.startswith("ft:"):
             continue
@@ -82,7 +82,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 @cache
-def _prices() -> Mapping[str, Mapping[str, Any]]:
+def prices() -> Mapping[str, Mapping[str, Any]]:
     """Read what LiteLLM knows of each model; nothing, where its file cannot be read."""
     try:
         found = importlib.util.find_spec("litellm")

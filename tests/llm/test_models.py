@@ -36,10 +36,10 @@ def list_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lis
     def write(listed: dict[str, Any]) -> None:
         (tmp_path / models.PRICE_FILE).write_text(json.dumps(listed))
 
-    for cached in (models._prices, models.models_of):
+    for cached in (models.prices, models.models_of):
         cached.cache_clear()
     yield write
-    for cached in (models._prices, models.models_of):
+    for cached in (models.prices, models.models_of):
         cached.cache_clear()
 
 

@@ -1,0 +1,85 @@
+"""What a prompt is made of: text, and files that go with it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+"""The media types of images that models take."""
+
+PDF = "application/pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file in a prompt.
+
+    Attributes:
+        name: What the person calls it: a file's name, an address or a variable.
+        media_type: Its type: one of `IMAGES`, `PDF`, or a type of text.
+        data: Its bytes; UTF-8 for text.
+    """
+
+    name: str
+    media_type: str
+    data: bytes = field(repr=False)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a model has to see to make use of it."""
+        return self.media_type in IMAGES
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it goes in as text, which every model reads."""
+        return not self.is_image and self.media_type != PDF
+
+
+Part = str | Attachment
+Content = str | list[dict[str, Any]]
+
+
+def content_of(parts: Sequence[Part]) -> Content:
+    """Give the content of a message in OpenAI's form: a text alone, or a list of parts."""
+    made: list[dict[str, Any]] = []
+    for part in parts:
+        form = _form(part)
+        if form["type"] == "text" and made and made[-1]["type"] == "text":
+            made[-1]["text"] += form["text"]
+        else:
+            made.append(form)
+    if all(form["type"] == "text" for form in made):
+        return "".join(form["text"] for form in made)
+    return made
+
+
+def _form(part: Part) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if part.is_text:
+        text = part.data.decode("utf-8", errors="replace")
+        return {"type": "text", "text": f"\n\n{part.name}:\n\n{fenced(text)}\n\n"}
+    url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+    if part.is_image:
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": part.name, "file_data": url}}
+
+
+def fenced(text: str) -> str:
+    """Put text into a Markdown code block that nothing in it can end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"
+
+
+def text_of(content: Content) -> str:
+    """Give the text of a message's content, without its files."""
+    if isinstance(content, str):
+        return content
+    return "".join(form["text"] for form in content if form["type"] == "text")

@@ -1,0 +1,140 @@
+"""Answers kept as files, so that a notebook runs again without paying, and in CI without a key.
+
+A file belongs to one exact request: the model, its address, the messages and the parameters, and
+none of the secrets. It is readable JSON, to be committed and compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.llm.events import Done, Reply, TextDelta, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from openhands_llm_magic.llm.client import Request
+    from openhands_llm_magic.llm.events import Event
+
+FOLDER = "llm_answers"
+"""Where the answers are, from the working folder, which is the notebook's."""
+
+NOT_ASKED = frozenset(
+    {
+        "api_key",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "base_url",
+        "client",
+        "extra_headers",
+        "timeout",
+    }
+)
+"""Options that do not belong to what is asked: secrets, and how it is sent."""
+
+LONGEST_TEXT = 200
+"""Characters of a data URL from which on its hash stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of answers.
+
+    Attributes:
+        folder: Where they are; made when the first is kept.
+        secrets: What must not be written, whatever a prompt or an answer holds.
+    """
+
+    folder: Path
+    secrets: tuple[str, ...] = ()
+
+    def path(self, model: str, address: str, request: Request) -> Path:
+        """Give the file of a request.
+
+        Args:
+            model: As the settings name it.
+            address: The base_url of the settings, or "".
+            request: What is sent.
+        """
+        asked = _asked(model, address, request)
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        name = "".join(each if each.isalnum() else "-" for each in model.rsplit("/", 1)[-1])
+        return self.folder / f"{name[:40]}-{digest[:16]}.json"
+
+    def find(self, path: Path) -> Iterator[Event] | None:
+        """Give the events of the answer in a file, or None if there is none that can be read."""
+        try:
+            answer = json.loads(path.read_bytes())["answer"]
+            usage = answer["usage"] and Usage(**answer["usage"])
+            events = [TextDelta(str(answer["text"]))]
+            ended = Done(str(answer["finish_reason"]), answer["cost_usd"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return iter([*events, *([usage] if usage else []), ended])
+
+    def keep(self, path: Path, model: str, address: str, request: Request, reply: Reply) -> None:
+        """Write a complete answer into its file, whole or not at all.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        answer = {
+            "text": reply.text,
+            "finish_reason": reply.finish_reason,
+            "usage": asdict(reply.usage) if reply.usage else None,
+            "cost_usd": reply.cost_usd,
+        }
+        told = {"request": _asked(model, address, request), "answer": answer}
+        text = json.dumps(_masked(told, self.secrets), indent=1, ensure_ascii=False, sort_keys=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text + "\n")
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+def _asked(model: str, address: str, request: Request) -> dict[str, Any]:
+    """Give what tells a request from another, in JSON's terms."""
+    options = {name: value for name, value in request.options.items() if name not in NOT_ASKED}
+    asked = {"model": model, "messages": request.messages, "options": options}
+    if address:
+        asked["address"] = address.partition("?")[0].rpartition("@")[2]
+    return dict(_shortened(json.loads(json.dumps(asked, default=str))))
+
+
+def _shortened(value: Any) -> Any:
+    """Put its hash in the place of a file's bytes."""
+    match value:
+        case dict():
+            return {name: _shortened(each) for name, each in value.items()}
+        case list():
+            return [_shortened(each) for each in value]
+        case str() if value.startswith("data:") and len(value) > LONGEST_TEXT:
+            kind = value.partition(",")[0]
+            return f"{kind},sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+    return value
+
+
+def _masked(value: Any, secrets: Iterable[str]) -> Any:
+    match value:
+        case dict():
+            return {name: _masked(each, secrets) for name, each in value.items()}
+        case list():
+            return [_masked(each, secrets) for each in value]
+        case str():
+            return masked(value, secrets)
+    return value

@@ -1,0 +1,106 @@
+"""Answers in files: the same request finds its answer again, and no file holds a secret."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openhands_llm_magic.llm.client import Request
+from openhands_llm_magic.llm.events import Reply, Usage, fold
+from openhands_llm_magic.llm.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL = "openai/gpt-4o"
+KEY = "sk-canary-0123456789abcdef"
+REQUEST = Request(
+    MODEL,
+    [{"role": "user", "content": "Hello"}],
+    {"temperature": 0.5, "api_key": KEY, "base_url": "http://127.0.0.1:1/v1", "timeout": 9},
+)
+REPLY = Reply("Hi\n日本", MODEL, Usage(3, 2), 0.25, finish_reason="stop")
+
+
+def test_an_answer_is_found_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "answers")
+    path = store.path(MODEL, "", REQUEST)
+    assert store.find(path) is None
+    store.keep(path, MODEL, "", REQUEST, REPLY)
+    events = store.find(path)
+    assert events is not None
+    assert fold(events, MODEL) == REPLY
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert path.name.startswith("gpt-4o-")
+    assert "Hi\\n日本" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(REQUEST, messages=[{"role": "user", "content": "Hello!"}]),
+        replace(REQUEST, messages=[{"role": "system", "content": "Hi"}, *REQUEST.messages]),
+        replace(REQUEST, options={**REQUEST.options, "temperature": 0.6}),
+        replace(REQUEST, options={**REQUEST.options, "seed": 1}),
+    ],
+)
+def test_another_request_has_another_file(tmp_path: Path, other: Request) -> None:
+    store = Store(tmp_path)
+    assert store.path(MODEL, "", other) != store.path(MODEL, "", REQUEST)
+    assert store.path(MODEL, "http://a/v1", REQUEST) != store.path(MODEL, "", REQUEST)
+    assert store.path("openai/other", "", REQUEST) != store.path(MODEL, "", REQUEST)
+
+
+def test_how_it_is_sent_is_no_part_of_what_is_asked(tmp_path: Path) -> None:
+    """CI has no key; a login in an address is none of the file's business."""
+    bare = replace(REQUEST, options={"temperature": 0.5})
+    store = Store(tmp_path)
+    assert store.path(MODEL, "", bare) == store.path(MODEL, "", REQUEST)
+    assert store.path(MODEL, "http://me:pw@a/v1", bare) == store.path(MODEL, "a/v1", bare)
+
+
+def test_no_secret_is_written(tmp_path: Path) -> None:
+    """Not even one that stands in the prompt or in the answer."""
+    store = Store(tmp_path, (KEY,))
+    asked = replace(REQUEST, messages=[{"role": "user", "content": f"my key is {KEY}"}])
+    path = store.path(MODEL, "http://me:password-canary@a/v1", asked)
+    store.keep(path, MODEL, "http://me:password-canary@a/v1", asked, replace(REPLY, text=KEY))
+    assert "canary" not in path.read_text()
+
+
+def test_a_picture_is_there_by_its_hash(tmp_path: Path) -> None:
+    url = "data:image/png;base64," + "A" * 10_000
+    part = {"type": "image_url", "image_url": {"url": url}}
+    asked = replace(REQUEST, messages=[{"role": "user", "content": [part]}])
+    store = Store(tmp_path)
+    path = store.path(MODEL, "", asked)
+    store.keep(path, MODEL, "", asked, REPLY)
+    assert len(path.read_text()) < 1500
+    part["image_url"] = {"url": url + "A"}
+    assert store.path(MODEL, "", asked) != path
+
+
+@given(st.binary(max_size=200) | st.just(b'{"answer": {"text": 1}}'))
+def test_a_file_that_is_no_answer_is_none(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("answers") / "a.json"
+    path.write_bytes(junk)
+    assert Store(path.parent).find(path) is None
+
+
+def test_what_is_written_is_in_a_fixed_order(tmp_path: Path) -> None:
+    """So that a difference is a difference."""
+    store = Store(tmp_path)
+    path = store.path(MODEL, "", REQUEST)
+    store.keep(path, MODEL, "", REQUEST, REPLY)
+    first = path.read_bytes()
+    turned = replace(REQUEST, options=dict(reversed(list(REQUEST.options.items()))))
+    store.keep(path, MODEL, "", turned, REPLY)
+    assert path.read_bytes() == first
+    assert list(json.loads(first)) == ["answer", "request"]
