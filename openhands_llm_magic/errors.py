@@ -4,6 +4,7 @@
 
     LLMMagicError
     ├── UsageError              a magic was called in a way it does not understand
+    ├── FormatError             an answer came, and is not in the format that was asked for
     ├── SettingError            a setting has a value it cannot take, or does not exist
     │   ├── ConfigFileError     a config file cannot be read
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
@@ -47,6 +48,16 @@ class LLMMagicError(Exception):
 
 class UsageError(LLMMagicError):
     """A magic was called in a way it does not understand."""
+
+
+class FormatError(LLMMagicError):
+    """An answer came, and is not in the format that was asked for.
+
+    Attributes:
+        reply: The `Reply` with the answer.
+    """
+
+    reply: Any = None  # a `Reply`, which the ground does not import
 
 
 class SettingError(LLMMagicError):

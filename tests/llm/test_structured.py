@@ -1,0 +1,88 @@
+"""JSON in answers, and schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openhands_llm_magic.errors import FormatError, UsageError
+from openhands_llm_magic.llm.structured import Schema, code_in, json_in
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+class City(pydantic.BaseModel):
+    name: str
+    people: int
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@given(values, st.sampled_from(["{}", "```json\n{}\n```", "~~~\n{}\n~~~", "```\n{}", "  {}\n"]))
+def test_json_is_found_in_and_out_of_a_code_block(value: object, around: str) -> None:
+    assert json_in(around.replace("{}", json.dumps(value))) == value
+
+
+@pytest.mark.parametrize(
+    "text", ['Here you are:\n{"n": [1, 2]}', 'Sure.\n```json\n{"n": [1, 2]}\n```\nAnything else?']
+)
+def test_json_after_a_sentence_is_found(text: str) -> None:
+    assert json_in(text) == {"n": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["I cannot.", "", '{"n": 1', "f(x) = {x}", "[1, 2"])
+def test_prose_is_one_line_that_says_where_the_answer_is(text: str) -> None:
+    with pytest.raises(FormatError, match=r"no JSON: .* in `_`") as caught:
+        json_in(text)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_code_of_an_answer() -> None:
+    assert code_in("Try\n```python\na = 1\n```\nand\n````\nb = '```'\n````\n") == "a = 1\nb = '```'"
+    assert code_in(" a = 1 ") == "a = 1"
+    assert code_in("```py\ncut off\n") == "cut off"
+
+
+def test_an_answer_becomes_an_instance_of_its_class() -> None:
+    schema = Schema.of("City", City)
+    assert schema.read('```json\n{"name": "Kyoto", "people": 1}\n```') == City(
+        name="Kyoto", people=1
+    )
+    with pytest.raises(FormatError, match=r"does not fit City: people: Field required\."):
+        schema.read('{"name": "Kyoto"}')
+
+
+def test_an_answer_is_held_to_a_json_schema() -> None:
+    schema = Schema.of("form", SCHEMA)
+    assert schema.read('{"n": 1}') == {"n": 1}
+    with pytest.raises(FormatError, match=r"does not fit form: \$\.n: 'x' is not of type"):
+        schema.read('{"n": "x"}')
+
+
+def test_how_it_is_asked_for() -> None:
+    asked = Schema.of("City", City).response_format
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["name"] == "City"
+    assert set(asked["json_schema"]["schema"]["properties"]) == {"name", "people"}
+    assert '"people"' in Schema.of("City", City).instruction
+
+
+@pytest.mark.parametrize("value", [1, {}, "City", int, None, City(name="x", people=1)])
+def test_what_is_no_schema_is_refused(value: Any) -> None:
+    with pytest.raises(UsageError, match="--schema it: it takes"):
+        Schema.of("it", value)
+
+
+def test_a_dictionary_that_is_no_schema_is_refused() -> None:
+    with pytest.raises(UsageError, match="is no JSON schema"):
+        Schema.of("it", {"type": "nonsense"}).read("{}")
