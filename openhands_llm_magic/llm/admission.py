@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import HeldBackError, RateLimitError, TransientError
+from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.events import Accepted, Held, Usage
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.gate import Limits, Turn, gate_for
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.events import Event
-
-BYTES_PER_TOKEN = 4
-"""What a token takes in UTF-8, roughly, in any language; the answer tells how many they were."""
 
 
 class Admission:
@@ -118,8 +116,7 @@ class Admission:
 
 def _tokens_of(request: Request) -> float:
     """Estimate the tokens of the prompt, with those that the answer may take at most, if set."""
-    texts = (str(message["content"]) for message in request.messages)
-    prompt = sum(len(text.encode(errors="replace")) for text in texts)
+    prompt = sum(tokens_of(message["content"]) for message in request.messages)
     limits = (request.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
     answer = next((limit for limit in limits if isinstance(limit, int)), 0)
-    return prompt / BYTES_PER_TOKEN + answer
+    return prompt + answer

@@ -89,4 +89,4 @@ def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]
 def tokens_of(content: Content) -> float:
     """Estimate the tokens of a message's content."""
     files = 0 if isinstance(content, str) else sum(form["type"] != "text" for form in content)
-    return len(text_of(content).encode()) / BYTES_PER_TOKEN + IMAGE_TOKENS * files
+    return len(text_of(content).encode(errors="replace")) / BYTES_PER_TOKEN + IMAGE_TOKENS * files

@@ -9,10 +9,10 @@ request only consumes this stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from openhands_llm_magic.errors import RequestError
 
@@ -140,6 +140,8 @@ class Reply:
         finish_reason: Why the model stopped, or None when it did not get that far. An answer that
             was finished without text has one, and an error.
         error: Why there is no complete answer, or None when there is one.
+        messages: What was sent, in OpenAI's form.
+        notes: What a person should know of how the prompt was made, such as what was cut.
     """
 
     text: str = ""
@@ -151,6 +153,8 @@ class Reply:
     held_s: float = 0.0
     finish_reason: str | None = None
     error: RequestError | None = None
+    messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The answer's text."""
@@ -171,6 +175,8 @@ class ReplyBuilder:
     """
 
     model: str = ""
+    messages: Sequence[Mapping[str, Any]] = ()
+    notes: tuple[str, ...] = ()
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
     _longest_partial: str = field(init=False, default="")
@@ -179,7 +185,7 @@ class ReplyBuilder:
     _unsent: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._reply = Reply(model=self.model)
+        self._reply = Reply(model=self.model, messages=self.messages, notes=self.notes)
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
@@ -243,9 +249,11 @@ class ReplyBuilder:
         return replace(self._reply, text=text)
 
 
-def fold(events: Iterable[Event], model: str = "") -> Reply:
+def fold(
+    events: Iterable[Event], model: str = "", messages: Sequence[Mapping[str, Any]] = ()
+) -> Reply:
     """Fold a whole stream of events into its `Reply`."""
-    builder = ReplyBuilder(model)
+    builder = ReplyBuilder(model, messages)
     for event in events:
         builder.add(event)
     return builder.reply

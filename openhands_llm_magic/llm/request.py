@@ -18,9 +18,10 @@ from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm import client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.conversations import Message
 
 NO_KEY = Secret("")
 
@@ -79,7 +80,7 @@ class Draft:
             self.options.pop(keyword, None)
 
 
-def request_from(settings: Snapshot, messages: list[dict[str, str]]) -> client.Request:
+def request_from(settings: Snapshot, messages: Sequence[Message]) -> client.Request:
     """Turn settings into the request that OpenHands would make with them.
 
     Raises:

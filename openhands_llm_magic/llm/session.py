@@ -32,7 +32,10 @@ from openhands_llm_magic.llm.retry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
+
+    from openhands_llm_magic.llm.content import Content
+    from openhands_llm_magic.llm.conversations import Message
 
 _KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 
@@ -60,15 +63,35 @@ def ask(
         UsageError: The prompt is empty.
     """
     settings = (settings or load_settings()).with_overrides(overrides)
-    reply = fold(stream(prompt, settings, system=system, clock=clock), settings.model)
+    messages = conversation(prompt, system=system)
+    reply = fold(stream(messages, settings, clock=clock), settings.model, messages)
     if reply.error is not None:
         reply.error.reply = reply
         raise reply.error
     return reply
 
 
+def conversation(
+    prompt: Content, *, system: str | None = None, before: Sequence[Message] = ()
+) -> list[Message]:
+    """Make the messages of a prompt.
+
+    Args:
+        prompt: Its content: a text, or parts in OpenAI's form.
+        system: Instructions that come before all else.
+        before: What was said before.
+
+    Raises:
+        UsageError: The prompt is empty.
+    """
+    if isinstance(prompt, str) and not prompt.strip():
+        raise errors.UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
+    first = [{"role": "system", "content": system}] if system else []
+    return [*first, *before, {"role": "user", "content": prompt}]
+
+
 def stream(
-    prompt: str,
+    prompt: str | Sequence[Message],
     settings: Snapshot | None = None,
     *,
     system: str | None = None,
@@ -79,15 +102,12 @@ def stream(
     """Ask a model and yield the events of the request as they happen, `Done` or `Failed` last.
 
     Nothing is sent before the first event is asked for. Closing the generator closes the
-    connection. `retry_now` lets another thread end a wait. The other arguments, and what bad ones
-    raise, are those of `ask`.
+    connection. A list of messages, as `conversation` makes them, can stand for the prompt;
+    `retry_now` lets another thread end a wait. The other arguments, and what bad ones raise, are
+    those of `ask`.
     """
-    if not prompt.strip():
-        raise errors.UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
     settings = (settings or load_settings()).with_overrides(overrides)
-    messages = [{"role": "user", "content": prompt}]
-    if system:
-        messages.insert(0, {"role": "system", "content": system})
+    messages = conversation(prompt, system=system) if isinstance(prompt, str) else prompt
     request = request_from(settings, messages)
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
     logins = logins_in(settings.base_url or "")

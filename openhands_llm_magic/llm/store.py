@@ -74,11 +74,12 @@ class Store:
         try:
             answer = json.loads(path.read_bytes())["answer"]
             usage = answer["usage"] and Usage(**answer["usage"])
-            events = [TextDelta(str(answer["text"]))]
-            ended = Done(str(answer["finish_reason"]), answer["cost_usd"])
+            events: list[Event] = [TextDelta(str(answer["text"]))]
+            events += [usage] if usage else []
+            events.append(Done(str(answer["finish_reason"]), answer["cost_usd"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return iter([*events, *([usage] if usage else []), ended])
+        return iter(events)
 
     def keep(self, path: Path, model: str, address: str, request: Request, reply: Reply) -> None:
         """Write a complete answer into its file, whole or not at all.

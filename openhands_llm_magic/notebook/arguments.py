@@ -30,6 +30,9 @@ class PromptOptions:
         prompt: The rest of the line after the options, as it was typed.
         system: Instructions that go before the prompt.
         out: The variable that the reply is stored in.
+        part: What of the reply is stored: all of it, or its "text".
+        attach: The files that go with the prompt.
+        raw: Whether braces stay as they are, whatever they name.
         group: The NAME of the `[llm.NAME]` whose settings apply.
         settings: Settings for this cell alone, by name.
     """
@@ -37,6 +40,9 @@ class PromptOptions:
     prompt: str = ""
     system: str | None = None
     out: str | None = None
+    part: str = ""
+    attach: tuple[str, ...] = ()
+    raw: bool = False
     group: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,7 +64,20 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser: one flag for each setting, and those of the prompt itself."""
     made = Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
     made.add_argument("-s", "--system", metavar="TEXT", help="instructions before the prompt")
-    made.add_argument("-o", "--out", metavar="NAME", help="store the reply in this variable")
+    made.add_argument(
+        "-o",
+        "--out",
+        metavar="NAME",
+        help="store the reply in this variable; NAME:text stores its text alone",
+    )
+    made.add_argument(
+        "-a",
+        "--attach",
+        metavar="FILE",
+        action="append",
+        help="send a file, an http address or a variable with the prompt; can be repeated",
+    )
+    made.add_argument("--raw", action="store_true", help="put in no variables for {names}")
     made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
     groups: dict[str, Any] = {}
     # What nothing in a cell uses comes last, under a title that says so.
@@ -104,11 +123,29 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
             f"there is no option {name}; {hint} (A prompt that starts with - goes after --.)"
         )
     given = {name: value for name, value in vars(known).items() if value is not None}
-    system, out, group = (given.pop(name, None) for name in ("system", "out", "group"))
-    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
-        raise UsageError(f"--out takes a variable's name, not {out!r}.")
-    settings = {name: _value(SETTINGS[name], value, variables) for name, value in given.items()}
-    return PromptOptions(prompt, system, out, group, settings)
+    out, part = _stored(given.pop("out", None))
+    return PromptOptions(
+        prompt,
+        system=given.pop("system", None),
+        out=out,
+        part=part,
+        attach=tuple(given.pop("attach", ())),
+        raw=given.pop("raw"),
+        group=given.pop("group", None),
+        settings={name: _value(SETTINGS[name], value, variables) for name, value in given.items()},
+    )
+
+
+def _stored(out: str | None) -> tuple[str | None, str]:
+    """Read `NAME` or `NAME:text`."""
+    if out is None:
+        return None, ""
+    name, _, part = out.partition(":")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"--out takes a variable's name, not {name!r}.")
+    if part not in ("", "text"):
+        raise UsageError(f"--out stores the reply or, as {name}:text, its text; not {part!r}.")
+    return name, part
 
 
 def _value(setting: Setting, value: object, variables: Mapping[str, object]) -> object:
@@ -179,10 +216,12 @@ def help_text() -> str:
 
     answer = %llm What is a token?
 
+`{{name}}` puts in a variable of the notebook, also as `{{rows[0]}}` or `{{obj.attr}}`; a table goes
+in as Markdown, an image as an attachment. Other braces stay, and `{{{{name}}}}` gives `{{name}}`.
+
 The value is a `Reply`: `print(_)` shows its text, `_.usage` the tokens, `_.waits` the retries.
 Rate limits and other passing faults are waited out under the retry settings, with a countdown;
 the interrupt button ends a wait or an answer at once. `-m practice/echo` needs no account.
-`%llm_config` shows the settings in force. What stands on the line is not expanded: braces and
-dollars go to the model as they are.
+`%llm_config` shows the settings in force. Dollars go to the model as they are.
 
 {parser().format_help()}"""

@@ -63,6 +63,8 @@ class LLMMagics(Magics):
     def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply:
         """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import retry, session
+        from openhands_llm_magic.llm.events import ReplyBuilder
+        from openhands_llm_magic.notebook import prompt
 
         options = arguments.parse(line, self.shell.user_ns)
         if cell is not None and options.prompt:
@@ -71,15 +73,15 @@ class LLMMagics(Magics):
                 " the prompt below it."
             )
         settings = self._settings.snapshot(options.settings, options.group)
-        prompt = options.prompt if cell is None else cell.removesuffix("\n")
+        body = options.prompt if cell is None else cell.removesuffix("\n")
+        made = prompt.made(body, options, self.shell, settings)
         clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
-        events = session.stream(
-            prompt, settings, system=options.system, clock=clock, retry_now=retry_now
-        )
+        events = session.stream(made.messages, settings, clock=clock, retry_now=retry_now)
+        builder = ReplyBuilder(settings.model, made.messages, made.notes)
         with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
-            reply = self._show(events, settings.model, clock, waits, interrupts)
+            reply = self._show(events, builder, clock, waits, interrupts)
         if options.out:
-            self.shell.user_ns[options.out] = reply
+            self.shell.user_ns[options.out] = reply.text if options.part == "text" else reply
         if reply.error is not None:
             # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
             self.shell.displayhook.update_user_ns(reply)
@@ -121,18 +123,17 @@ class LLMMagics(Magics):
     def _show(
         self,
         events: Generator[Event],
-        model: str,
+        builder: ReplyBuilder,
         clock: Clock,
         waits: Waits,
         interrupts: Interrupts,
     ) -> Reply:
         """Show a request to its end, whatever that is, and fold it into its reply."""
-        from openhands_llm_magic.llm.events import ReplyBuilder
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
 
         view: display.View | None = None
-        builder = ReplyBuilder(model)
+        model = builder.model
         try:
             with interrupts.held():
                 view = display.view_on(surface(self.shell), model, clock, waits)

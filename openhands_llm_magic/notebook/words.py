@@ -85,7 +85,7 @@ def note_words(reply: Reply) -> str:
     """
     cut = CUT_OFF.get(reply.finish_reason or "") if reply.error is None else None
     held = f"held back {seconds(reply.held_s)}" if reply.held_s >= NOTED_FROM_S else None
-    return "; ".join(note for note in (cut, held, _waits_words(reply)) if note)
+    return "; ".join(note for note in (*reply.notes, cut, held, _waits_words(reply)) if note)
 
 
 def _waits_words(reply: Reply) -> str:

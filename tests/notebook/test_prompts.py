@@ -1,0 +1,103 @@
+"""What a cell's body becomes on its way to the model: variables, files, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer, ModelServer
+
+if TYPE_CHECKING:
+    from kernel import Kernel
+
+PNG = b"\x89PNG\r\n\x1a\n rest"
+
+
+@pytest.fixture
+def at(kernel: Kernel, model_server: ModelServer) -> str:
+    """The options that send a cell's prompt to the test server."""
+    kernel.run("key, n, rows = 'sk-of-the-test', 7, ['first', '{n}']")
+    return f"--base-url {model_server.openai_base} --api-key $key"
+
+
+def content(server: ModelServer) -> Any:
+    return server.received[-1].body["messages"][-1]["content"]
+
+
+def test_variables_are_put_in_and_other_braces_stay(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    body = 'Sum {n} and {rows[1]}: {{n}} {"json": {}} {unknown} \\frac{1}{2}'
+    ran = kernel.run(f"%%llm -m openai/test {at}\n{body}")
+    assert ran.error is None
+    assert content(model_server) == 'Sum 7 and {n}: {n} {"json": {}} {unknown} \\frac{1}{2}'
+    kernel.run(f"%llm -m openai/test {at} Sum {{n}}")
+    assert content(model_server) == "Sum 7"
+
+
+def test_raw_puts_in_nothing(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    kernel.run(f"%%llm --raw -m openai/test {at}\nSum {{n}} {{{{n}}}}")
+    assert content(model_server) == "Sum {n} {{n}}"
+
+
+def test_the_cells_before_can_be_named(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    number = kernel.run("6 * 7").contents("execute_input")[0]["execution_count"]
+    kernel.run(f"%%llm -m openai/test {at}\n{{In[{number}]}} is {{Out[{number}]}}")
+    assert content(model_server) == "6 * 7 is 42"
+
+
+def test_names_of_ipython_are_no_variables(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    kernel.run(f"%%llm -m openai/test {at}\n{{exit}} {{get_ipython}} {{_}} {{__name__}}")
+    assert content(model_server) == "{exit} {get_ipython} {_} {__name__}"
+
+
+def test_what_was_cut_is_noted_below_the_answer(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("Short."))
+    kernel.run("long = 'x' * 5000")
+    ran = kernel.run(f"%%llm -m openai/test --max-message-chars 1000 {at}\n{{long}}")
+    assert content(model_server).startswith("x" * 1000 + "\n… (cut: 1,000 of 5,000 characters)")
+    assert "{long} was cut to 1,000 of 5,000 chars" in ran.outputs[0]["text/plain"]
+
+
+def test_files_go_with_the_prompt(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    kernel.run(f"import pathlib; pathlib.Path('a b.txt').write_text('the file')\npng = {PNG!r}")
+    ran = kernel.run(f"%%llm -m openai/gpt-4o {at} -a 'a b.txt' -a png\nDescribe.")
+    assert ran.error is None
+    text, image = content(model_server)
+    assert text["text"].startswith("Describe.\n\na b.txt:\n\n```\nthe file\n```")
+    assert image["image_url"]["url"].endswith(base64.b64encode(PNG).decode())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("-m openai/gpt-4o --disable-vision -a png", "png is a picture, and disable_vision is on"),
+        ("-m openai/gpt-3.5-turbo -a png", "openai/gpt-3.5-turbo takes no pictures, such as png"),
+        ("-m openai/gpt-4o -a missing.png", "-a missing.png: No such file or directory"),
+        ("-m openai/gpt-4o -o 1x", "--out takes a variable's name, not '1x'"),
+        ("-m openai/gpt-4o -o x:cost", "its text; not 'cost'"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_line_and_nothing_is_sent(
+    kernel: Kernel, model_server: ModelServer, at: str, options: str, told: str
+) -> None:
+    kernel.run(f"png = {PNG!r}")
+    ran = kernel.run(f"%%llm {at} {options}\nDescribe.")
+    assert ran.error is not None
+    assert ran.error.startswith("UsageError: ")
+    assert told in ran.error
+    assert len(ran.error.splitlines()) == 1
+    assert model_server.count == 0
+
+
+def test_the_text_alone_can_be_stored(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    model_server.script(Answer("Short."))
+    kernel.run(f"%%llm -m openai/test {at} -o said:text\nSay it.")
+    assert kernel.run("print(repr(said))").stdout == "'Short.'\n"
+    sent = kernel.run("print(_.messages)").stdout
+    assert sent == "[{'role': 'user', 'content': 'Say it.'}]\n"
