@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
-from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta
+from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import Ending, FinishTap
 from openhands_llm_magic.llm.import_lock import others_wait
@@ -139,6 +139,8 @@ def send(request: Request) -> Generator[Event]:
             for chunk in chunks:
                 ending.note(chunk)
                 for choice in chunk.choices:
+                    if thought := getattr(choice.delta, "reasoning_content", None):
+                        yield ReasoningDelta(thought)
                     if choice.delta.content:
                         stage = "answering"
                         yield TextDelta(choice.delta.content)

@@ -1,9 +1,9 @@
 """The events of one request, and `Reply`, their fold.
 
-A request yields `Accepted`, `TextDelta`, `Usage` and then `Done`; a transient failure puts a
-`Retrying` in between, followed by `Waiting` events that count down; `Held` comes before an attempt
-that waits for its turn; the last event of a request without an answer is `Failed`. Whoever shows a
-request only consumes this stream.
+A request yields `Accepted`, `ReasoningDelta` from some models, `TextDelta`, `Usage` and then
+`Done`; a transient failure puts a `Retrying` in between, followed by `Waiting` events that count
+down; `Held` comes before an attempt that waits for its turn; the last event of a request without an
+answer is `Failed`. Whoever shows a request only consumes this stream.
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of what the model thinks before it answers, in order."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
     """An attempt failed, and after `wait_s` the prompt is sent again.
 
@@ -91,10 +98,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them.
+
+    Attributes:
+        prompt_tokens: Those of the prompt, cached ones included.
+        completion_tokens: Those of the answer, its reasoning included.
+        cached_tokens: Those of the prompt that the provider had cached.
+        reasoning_tokens: Those of the answer that went into reasoning.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -122,7 +138,7 @@ class Failed:
     error: RequestError
 
 
-Event = Held | Accepted | TextDelta | Retrying | Waiting | Usage | Done | Failed
+Event = Held | Accepted | ReasoningDelta | TextDelta | Retrying | Waiting | Usage | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,7 @@ class Reply:
     Attributes:
         text: The model's answer; on failure the longest partial answer of all attempts.
         model: The model that was asked, as the settings name it.
+        reasoning: What the model thought before it answered, where it says so.
         usage: Tokens of the attempt that answered, or None when the provider counted none.
         cost_usd: What it cost, or None (never 0) when the price is unknown.
         attempts: HTTP requests made.
@@ -155,6 +172,7 @@ class Reply:
     error: RequestError | None = None
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    reasoning: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         """The answer's text."""
@@ -179,6 +197,7 @@ class ReplyBuilder:
     notes: tuple[str, ...] = ()
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
+    _thoughts: list[str] = field(init=False, default_factory=list)
     _longest_partial: str = field(init=False, default="")
     _unwaited_s: float = field(init=False, default=0.0)
     _held_before_s: float = field(init=False, default=0.0)
@@ -197,11 +216,13 @@ class ReplyBuilder:
                 self._unsent = remaining_s > 0
                 if not remaining_s:
                     self._held_before_s = self._reply.held_s
-            case TextDelta(text):
-                self._deltas.append(text)
+            case TextDelta(text) | ReasoningDelta(text):
+                pieces = self._deltas if isinstance(event, TextDelta) else self._thoughts
+                pieces.append(text)
             case Retrying():
                 self._longest_partial = max(self._longest_partial, self.text, key=len)
                 self._deltas.clear()
+                self._thoughts.clear()
                 self._reply = replace(
                     self._reply,
                     attempts=self._reply.attempts + 1,
@@ -241,12 +262,17 @@ class ReplyBuilder:
         return self._deltas[0] if self._deltas else ""
 
     @property
+    def words_thought(self) -> int:
+        """How many words the model has thought, roughly."""
+        return sum(len(piece.split()) for piece in self._thoughts)
+
+    @property
     def reply(self) -> Reply:
         """The reply as far as it is known."""
         text = self.text
         if self._reply.finish_reason is None or (self._reply.error is not None and not text):
             text = max(text, self._longest_partial, key=len)
-        return replace(self._reply, text=text)
+        return replace(self._reply, text=text, reasoning="".join(self._thoughts))
 
 
 def fold(

@@ -91,6 +91,18 @@ class FinishTap:
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
 
 
+def _usage(counted: Any) -> Usage:
+    """Read LiteLLM's count of the tokens."""
+    prompt = getattr(counted, "prompt_tokens_details", None)
+    answer = getattr(counted, "completion_tokens_details", None)
+    return Usage(
+        counted.prompt_tokens,
+        counted.completion_tokens,
+        cached_tokens=getattr(prompt, "cached_tokens", None) or 0,
+        reasoning_tokens=getattr(answer, "reasoning_tokens", None) or 0,
+    )
+
+
 @dataclass(slots=True)
 class Ending:
     """What an answer held, by the chunks that LiteLLM passed on.
@@ -119,9 +131,8 @@ class Ending:
             self.asked_for_tool |= bool(getattr(delta, "tool_calls", None))
         counted = getattr(chunk, "usage", None)
         if counted:
-            self.usage = Usage(counted.prompt_tokens, counted.completion_tokens)
-            details = getattr(counted, "completion_tokens_details", None)
-            self.reasoned |= bool(getattr(details, "reasoning_tokens", None))
+            self.usage = _usage(counted)
+            self.reasoned |= bool(self.usage.reasoning_tokens)
 
     def fault(
         self, tap: FinishTap, usage: Usage | None, cost_usd: float | None

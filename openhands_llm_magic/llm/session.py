@@ -16,6 +16,7 @@ from openhands_llm_magic.llm.admission import Admission
 from openhands_llm_magic.llm.events import (
     Event,
     Failed,
+    ReasoningDelta,
     Reply,
     Retrying,
     TextDelta,
@@ -167,17 +168,21 @@ def _explained(
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
     """Mask known keys in the answer, whatever pieces they come in."""
     held = redactor.stream()
+    kind: type[TextDelta | ReasoningDelta] = TextDelta
     try:
         with contextlib.closing(events):
             for event in events:
-                text = held.feed(event.text) if isinstance(event, TextDelta) else held.flush()
-                if text:
-                    yield TextDelta(text)
-                if not isinstance(event, TextDelta):
+                if not isinstance(event, kind) and (text := held.flush()):
+                    yield kind(text)
+                if isinstance(event, TextDelta | ReasoningDelta):
+                    kind = type(event)
+                    if text := held.feed(event.text):
+                        yield kind(text)
+                else:
                     yield event
     except KeyboardInterrupt:
         if text := held.flush():
-            yield TextDelta(text)
+            yield kind(text)
         raise
 
 

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.display import display, publish_display_data
 
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.events import (
+    Event,
+    Held,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    Waiting,
+)
 from openhands_llm_magic.notebook import garbage, sanitize
 from openhands_llm_magic.notebook.surface import Surface, surface
 from openhands_llm_magic.notebook.wait import WIDGET_VIEW, Bundle, Waits, note_html, status
@@ -39,6 +46,9 @@ WHOLE_LIMIT = 6_000
 
 TAIL = 2_000
 """Characters from the end that a live update of a longer answer shows."""
+
+THINKING_S = 1.0
+"""Seconds between two updates while the model thinks."""
 
 STOPPED_LIMIT = 40_000
 """Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""
@@ -75,7 +85,15 @@ def bundle(reply: Reply) -> Bundle:
     plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
     stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
     rendered = sanitize.plain_to_html(reply.text) if stopped else sanitize.to_html(reply.text)
-    return {"text/html": rendered + note_html(note), "text/plain": plain}
+    shown = _reasoning_html(reply.reasoning) + rendered + note_html(note)
+    return {"text/html": shown, "text/plain": plain}
+
+
+def _reasoning_html(reasoning: str) -> str:
+    """Fold up what the model thought, above its answer."""
+    if not reasoning.strip():
+        return ""
+    return f"<details><summary>Reasoning</summary>{sanitize.to_html(reasoning)}</details>"
 
 
 def show(reply: Reply) -> None:
@@ -127,7 +145,7 @@ class LiveView:
         self._pieces: list[str] = []
         self._timer: threading.Timer | None = None
 
-    def update(self, event: Event, builder: ReplyBuilder) -> None:  # noqa: ARG002 - a View's
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show the text so far, as often as its length allows, and every tick of a wait."""
         match event:
             case TextDelta(text):
@@ -139,6 +157,8 @@ class LiveView:
                     self._show_text()
                 elif self._timer is None:
                     self._arm(left_s)
+            case ReasoningDelta():
+                self._show_thinking(builder)
             case Retrying():
                 self._disarm()
                 self._pieces.clear()
@@ -182,6 +202,12 @@ class LiveView:
         self._pieces[:] = [text]
         self._show({"text/html": live_html(text), "text/plain": ""})
         self._next_update_s = self._clock.now() + update_interval_s(len(text))
+
+    def _show_thinking(self, builder: ReplyBuilder) -> None:
+        """Show that the model thinks, and how much so far."""
+        if self._clock.now() >= self._next_update_s:
+            self._show(status(f"thinking … {builder.words_thought:,} words"))
+            self._next_update_s = self._clock.now() + THINKING_S
 
     def _show(self, shown: Bundle) -> None:
         if not (WIDGET_VIEW in shown and WIDGET_VIEW in self._shown):

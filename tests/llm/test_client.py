@@ -15,7 +15,7 @@ from sending import DIALECTS, failure, request_to, send
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.events import Accepted, Done, Event, TextDelta, Usage
+from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta, Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,18 @@ def test_hidden_reasoning_is_known_by_its_count(model_server: ModelServer) -> No
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
     error = failure(model_server, Raw(body.encode(), "text/event-stream"))
     assert str(error) == "all of its 5 tokens went into reasoning"
+
+
+@each_dialect
+def test_what_the_model_thinks_comes_before_its_answer(
+    model_server: ModelServer, provider: str
+) -> None:
+    events = send(model_server, Answer("So be it.", reasoning="Let me think."), provider)
+    thoughts = [event.text for event in events if isinstance(event, ReasoningDelta)]
+    assert "".join(thoughts) == "Let me think."
+    assert text_of(events) == "So be it."
+    kinds = [type(event) for event in events]
+    assert kinds.index(ReasoningDelta) < kinds.index(TextDelta)
 
 
 @pytest.mark.parametrize("provider", ["openai", "hosted_vllm", "gemini", "ollama_chat"])

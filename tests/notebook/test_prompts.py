@@ -101,3 +101,14 @@ def test_the_text_alone_can_be_stored(kernel: Kernel, model_server: ModelServer,
     assert kernel.run("print(repr(said))").stdout == "'Short.'\n"
     sent = kernel.run("print(_.messages)").stdout
     assert sent == "[{'role': 'user', 'content': 'Say it.'}]\n"
+
+
+def test_reasoning_is_folded_up(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    """Above the answer, and in the reply; it is no part of the text, or of what is in a terminal."""
+    model_server.script(Answer("So be it.", reasoning="Let me *think*. sk-of-the-test"))
+    ran = kernel.run(f"%%llm -m openai/test {at}\nWell?")
+    shown = ran.outputs[0]
+    assert shown["text/plain"] == "So be it."
+    assert shown["text/html"].startswith("<details><summary>Reasoning</summary><p>Let me <em>think")
+    assert "sk-of-the-test" not in ran.everything
+    assert kernel.run("print(_.reasoning)").stdout == "Let me *think*. **********\n"
