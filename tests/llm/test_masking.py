@@ -60,7 +60,7 @@ def test_a_key_never_shows(
     said = everything_said(events, fold(events))
     assert "canary" not in said
     assert CANARY[-8:] not in said
-    assert ("**********" in said) is (echo != "thoughts")
+    assert "**********" in said
 
 
 def test_masking_changes_nothing_else(model_server: ModelServer) -> None:

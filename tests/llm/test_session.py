@@ -49,7 +49,8 @@ def test_stream_gives_the_events_of_the_same_reply(model_server: ModelServer) ->
     events = list(stream("Hello"))
     kinds = [type(event).__name__ for event in events]
     assert kinds == ["Accepted", *["TextDelta"] * 3, "Usage", "Done"]
-    assert fold(events, "openai/gpt-4o") == ask("Hello")
+    messages = [{"role": "user", "content": "Hello"}]
+    assert fold(events, "openai/gpt-4o", messages) == ask("Hello")
 
 
 def test_nothing_is_sent_before_the_first_event_is_asked_for(model_server: ModelServer) -> None:

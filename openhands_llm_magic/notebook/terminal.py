@@ -1,0 +1,95 @@
+"""What a person sees of a request where text can only be added: a terminal, a console, a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
+from openhands_llm_magic.notebook import sanitize
+from openhands_llm_magic.notebook.words import (
+    AGAIN,
+    TOLD_FROM_S,
+    bar,
+    countdown_words,
+    held_words,
+    note_words,
+    said_words,
+)
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+
+
+class TerminalView:
+    """Adds text as it arrives, with one line that rewrites itself during a wait."""
+
+    def __init__(self) -> None:
+        self._status_width = 0
+        self._at_line_start = True
+        self._answer_began = False
+        self._held = False
+        # A pipe or a file cannot go back to a line's start; a kernel's console can.
+        self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:  # noqa: ARG002 - a View's
+        """Write a piece of the answer, or rewrite the status line."""
+        match event:
+            case TextDelta(text):
+                self._erase_status()
+                self._write(sanitize.to_plain(text))
+                self._answer_began = True
+            case Retrying():
+                if not self._at_line_start:
+                    self._write("\n")
+                if self._answer_began:
+                    self._write(f"({AGAIN})\n")
+                    self._answer_began = False
+                if not self._rewrites:
+                    counted = countdown_words(event, event.wait_s)
+                    self._write(f"{counted} ({said_words(event)})\n")
+            case Waiting(retrying, remaining_s) if self._rewrites:
+                words = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
+                self._show_status(f"{words} (Ctrl-C stops it) {said_words(retrying)}")
+            case Held() if self._rewrites:
+                self._show_status(held_words(event))
+            case Held(remaining_s=remaining_s):
+                if remaining_s >= TOLD_FROM_S and not self._held:
+                    self._write(held_words(event) + "\n")
+                self._held = remaining_s > 0
+            case _:
+                pass
+
+    def render(self, reply: Reply) -> None:
+        """Prepare the note."""
+        self._note = note_words(reply)
+
+    def finish(self) -> None:
+        """End the line, and add the note."""
+        self._erase_status()
+        if not self._at_line_start:
+            self._write("\n")
+        if self._note:
+            self._write(f"({self._note})\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out(text)
+            self._at_line_start = text.endswith("\n")
+
+    def _show_status(self, words: str) -> None:
+        # A line that wraps could not be rewritten.
+        words = words[: shutil.get_terminal_size().columns - 1]
+        self._out("\r" + words.ljust(self._status_width))
+        self._status_width = len(words)
+
+    def _erase_status(self) -> None:
+        if self._status_width:
+            self._out("\r" + " " * self._status_width + "\r")
+            self._status_width = 0
+
+    @staticmethod
+    def _out(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
