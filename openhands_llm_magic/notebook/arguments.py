@@ -33,6 +33,8 @@ class PromptOptions:
         part: What of the reply is stored: all of it, or its "text".
         attach: The files that go with the prompt.
         raw: Whether braces stay as they are, whatever they name.
+        chat: The name of the conversation that it belongs to.
+        goes_on: Whether it goes on from the last answer.
         group: The NAME of the `[llm.NAME]` whose settings apply.
         settings: Settings for this cell alone, by name.
     """
@@ -43,6 +45,8 @@ class PromptOptions:
     part: str = ""
     attach: tuple[str, ...] = ()
     raw: bool = False
+    chat: str | None = None
+    goes_on: bool = False
     group: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
         help="send a file, an http address or a variable with the prompt; can be repeated",
     )
     made.add_argument("--raw", action="store_true", help="put in no variables for {names}")
+    made.add_argument(
+        "-c", "--continue", dest="goes_on", action="store_true", help="go on from the last answer"
+    )
+    made.add_argument("--chat", metavar="NAME", help="go on with the conversation of this name")
     made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
     groups: dict[str, Any] = {}
     # What nothing in a cell uses comes last, under a title that says so.
@@ -123,6 +131,8 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
             f"there is no option {name}; {hint} (A prompt that starts with - goes after --.)"
         )
     given = {name: value for name, value in vars(known).items() if value is not None}
+    if given["goes_on"] and "chat" in given:
+        raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
     out, part = _stored(given.pop("out", None))
     return PromptOptions(
         prompt,
@@ -131,6 +141,8 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         part=part,
         attach=tuple(given.pop("attach", ())),
         raw=given.pop("raw"),
+        chat=given.pop("chat", None),
+        goes_on=given.pop("goes_on"),
         group=given.pop("group", None),
         settings={name: _value(SETTINGS[name], value, variables) for name, value in given.items()},
     )

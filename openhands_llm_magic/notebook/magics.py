@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from openhands_llm_magic.errors import Stopped, UsageError
-from openhands_llm_magic.notebook import arguments, config_magic
+from openhands_llm_magic.llm.conversations import Conversations, Turn
+from openhands_llm_magic.notebook import arguments, chat_magic, config_magic
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.wait import Clicks, Waits
 
@@ -41,6 +42,7 @@ class LLMMagics(Magics):
         self._settings = settings
         self._clock = clock
         self._clicks = Clicks(shell)
+        self._chats = Conversations()
         self._just_shown: Reply | None = None
         self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
@@ -74,7 +76,8 @@ class LLMMagics(Magics):
             )
         settings = self._settings.snapshot(options.settings, options.group)
         body = options.prompt if cell is None else cell.removesuffix("\n")
-        made = prompt.made(body, options, self.shell, settings)
+        before = self._chats.before(name=options.chat, goes_on=options.goes_on)
+        made = prompt.made(body, options, self.shell, settings, before)
         clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
         events = session.stream(made.messages, settings, clock=clock, retry_now=retry_now)
         builder = ReplyBuilder(settings.model, made.messages, made.notes)
@@ -86,7 +89,15 @@ class LLMMagics(Magics):
             # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
             self.shell.displayhook.update_user_ns(reply)
             raise reply.error from None
+        self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
         return reply
+
+    @no_var_expand
+    @line_magic
+    def llm_chat(self, line: str) -> None:  # noqa: D102 - generated below
+        chat_magic.run(line, self._chats, self.shell)
+
+    llm_chat.__doc__ = chat_magic.HELP
 
     @no_var_expand
     @line_magic

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.content import PDF, Attachment, Part, content_of
+from openhands_llm_magic.llm.conversations import tokens_of, trimmed
 from openhands_llm_magic.llm.session import conversation
 from openhands_llm_magic.notebook.attachments import attachment
 from openhands_llm_magic.notebook.variables import Filled, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.content import Content
+    from openhands_llm_magic.llm.conversations import Message, Turn
     from openhands_llm_magic.notebook.arguments import PromptOptions
 
 HISTORY = ("In", "Out")
@@ -28,16 +31,24 @@ class Made:
     """A prompt as it is sent.
 
     Attributes:
-        messages: Its messages, in OpenAI's form.
+        content: That of its own message.
+        messages: All that is sent, in OpenAI's form.
         notes: What a person should know of how it was made.
     """
 
+    content: Content
     messages: list[Message]
     notes: tuple[str, ...] = ()
 
 
-def made(body: str, options: PromptOptions, shell: Any, settings: Snapshot) -> Made:
-    """Put in variables and files.
+def made(
+    body: str,
+    options: PromptOptions,
+    shell: Any,
+    settings: Snapshot,
+    before: Sequence[Turn] = (),
+) -> Made:
+    """Put in variables and files, and go on from what was said before, as far as that fits.
 
     Raises:
         UsageError: The prompt is empty, a file cannot be sent, or the model does not take it.
@@ -50,7 +61,17 @@ def made(body: str, options: PromptOptions, shell: Any, settings: Snapshot) -> M
         text = filled(body, own, limit_chars=settings.max_message_chars)
     parts: list[Part] = [*text.parts, *(attachment(word, own) for word in options.attach)]
     _require_taken((part for part in parts if isinstance(part, Attachment)), settings)
-    return Made(conversation(content_of(parts), system=options.system), text.notes)
+    content = content_of(parts)
+    window_tokens = settings.max_input_tokens or abilities_of(settings.model).window_tokens
+    room_tokens = (window_tokens or math.inf) - tokens_of(content) - tokens_of(options.system or "")
+    kept, left_out = trimmed(before, room_tokens)
+    notes = list(text.notes)
+    if left_out:
+        turns = "turn" if left_out == 1 else "turns"
+        notes.append(f"{left_out} older {turns} left out, to fit into {window_tokens:,} tokens")
+    messages = [message for turn in kept for message in turn.messages]
+    sent = conversation(content, system=options.system, before=messages)
+    return Made(content, sent, tuple(notes))
 
 
 def _require_taken(attachments: Iterable[Attachment], settings: Snapshot) -> None:

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import Answer, ModelServer
+from model_server import Answer, ModelServer, Refuse
 
 if TYPE_CHECKING:
     from kernel import Kernel
@@ -113,3 +113,64 @@ def test_reasoning_is_folded_up(kernel: Kernel, model_server: ModelServer, at: s
     assert "<em>think</em>" in shown["text/html"].partition("</details>")[0]
     assert "sk-of-the-test" not in ran.everything
     assert kernel.run("print(_.reasoning)").stdout == "Let me *think*. **********\n"
+
+
+def said(server: ModelServer) -> list[tuple[str, str]]:
+    """Give the role and text of each message that was sent last."""
+    return [(each["role"], each["content"]) for each in server.received[-1].body["messages"]]
+
+
+def test_a_cell_stands_alone_unless_it_goes_on(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("First."), Answer("Second."), Answer("Third."))
+    cell = f"%%llm -m openai/test {at}"
+    kernel.run(f"{cell}\nOne")
+    kernel.run(f"{cell} -c -s 'Be brief.'\nTwo")
+    earlier = [("user", "One"), ("assistant", "First.")]
+    assert said(model_server) == [("system", "Be brief."), *earlier, ("user", "Two")]
+    kernel.run(f"{cell} -c\nThree")
+    assert said(model_server) == [
+        *earlier,
+        ("user", "Two"),
+        ("assistant", "Second."),
+        ("user", "Three"),
+    ]
+    kernel.run(f"{cell}\nFour")
+    assert said(model_server) == [("user", "Four")]
+
+
+def test_chats_with_names_go_on_side_by_side(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    cell = f"%%llm -m openai/test {at}"
+    for name, body in (("a", "A1"), ("b", "B1"), ("a", "A2")):
+        kernel.run(f"{cell} --chat {name}\n{body}")
+    texts = [text for role, text in said(model_server) if role == "user"]
+    assert texts == ["A1", "A2"]
+    assert kernel.run("%llm_chat").stdout == "a  2 turns  A2\nb  1 turn  B1\n"
+    shown = kernel.run("%llm_chat a").outputs[0]["text/plain"]
+    assert shown.count("> A1") == shown.count("> A2") == 1
+    kernel.run("%llm_chat --export a chat.md")
+    assert "> A2\n\nHello" in kernel.run("print(open('chat.md').read())").stdout
+    assert "does not exist" in str(kernel.run("%llm_chat --export a chat.md").error)
+    assert kernel.run("%llm_chat --forget a").stdout == "a is forgotten.\n"
+    assert "there is no conversation 'a'" in str(kernel.run("%llm_chat a").error)
+
+
+def test_a_failed_prompt_is_no_turn(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    model_server.script(Answer("First."), Refuse(400), Answer("Third."))
+    for body in ("One", "Two", "Three"):
+        kernel.run(f"%%llm -m openai/test {at} --chat failing\n{body}")
+    assert said(model_server) == [("user", "One"), ("assistant", "First."), ("user", "Three")]
+
+
+def test_the_oldest_turns_go_when_they_do_not_fit(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("Short."))
+    for body in ("old " * 300, "new", "now"):
+        cell = f"%%llm -m openai/test {at} --chat long --max-input-tokens 200\n{body}"
+        ran = kernel.run(cell)
+    assert [text for role, text in said(model_server) if role == "user"] == ["new", "now"]
+    assert "1 older turn left out, to fit into 200 tokens" in ran.outputs[0]["text/plain"]

@@ -1,0 +1,98 @@
+"""`%llm_chat`: list, show, forget and export the conversations of this session."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.llm.content import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openhands_llm_magic.llm.conversations import Conversations, Turn
+
+HELP = """List, show, forget and export the conversations of this session.
+
+    %llm_chat                       each conversation by its name, with its turns
+    %llm_chat NAME                  what was said in it
+    %llm_chat --forget NAME         forget it
+    %llm_chat --export NAME PATH    write it to a Markdown file that does not exist yet
+
+`%%llm --chat NAME` begins one or goes on with it; `%%llm -c` goes on from the last answer. They are
+kept in memory, and end with the kernel.
+"""
+
+NONE_YET = "There is no conversation yet: `%%llm --chat NAME` begins one."
+
+MOST_SHOWN = 60
+"""Characters of the last prompt that the list shows."""
+
+
+def run(line: str, chats: Conversations, shell: Any) -> None:
+    """Run one `%llm_chat` line.
+
+    Raises:
+        UsageError: The line is not one of those in `HELP`, or there is no such conversation.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{error}: check the quotes.") from None
+    match words:
+        case []:
+            _say("\n".join(map(_listed, chats.named.items())) or NONE_YET)
+        case ["--forget", name]:
+            _turns(name, chats)
+            chats.forget(name)
+            _say(f"{name} is forgotten.")
+        case ["--export", name, path]:
+            _export(_turns(name, chats), Path(path).expanduser())
+            _say(f"{name} is in {path}.")
+        case [name] if not name.startswith("-"):
+            _show(_turns(name, chats), shell)
+        case _:
+            raise UsageError("write `%llm_chat`, with a name, --forget or --export; see its help.")
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - a magic's output
+
+
+def _listed(item: tuple[str, Sequence[Turn]]) -> str:
+    name, turns = item
+    last = " ".join(text_of(turns[-1].prompt).split())
+    last = last if len(last) <= MOST_SHOWN else last[:MOST_SHOWN] + "…"
+    return f"{name}  {len(turns)} {'turn' if len(turns) == 1 else 'turns'}  {last}"
+
+
+def _turns(name: str, chats: Conversations) -> Sequence[Turn]:
+    if name not in chats.named:
+        known = ", ".join(chats.named) or "none"
+        raise UsageError(f"there is no conversation {name!r}; there are: {known}.")
+    return chats.named[name]
+
+
+def _markdown(turns: Sequence[Turn]) -> str:
+    """Write a conversation, each prompt as a quotation above its answer."""
+    return "\n\n---\n\n".join(
+        "\n".join(f"> {line}" for line in text_of(turn.prompt).split("\n")) + f"\n\n{turn.answer}"
+        for turn in turns
+    )
+
+
+def _show(turns: Sequence[Turn], shell: Any) -> None:
+    from openhands_llm_magic.notebook import display, sanitize  # noqa: PLC0415 - rendering is rare here
+
+    text = _markdown(turns)
+    display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.to_html(text))
+
+
+def _export(turns: Sequence[Turn], path: Path) -> None:
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(_markdown(turns) + "\n")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}. Name a file that does not exist.") from None
