@@ -138,12 +138,9 @@ def send(request: Request) -> Generator[Event]:
             yield Accepted({name: headers[name] for name in headers if _LIMITS.search(name)})
             for chunk in chunks:
                 ending.note(chunk)
-                for choice in chunk.choices:
-                    if thought := getattr(choice.delta, "reasoning_content", None):
-                        yield ReasoningDelta(thought)
-                    if choice.delta.content:
-                        stage = "answering"
-                        yield TextDelta(choice.delta.content)
+                for piece in _pieces(chunk):
+                    stage = "answering" if isinstance(piece, TextDelta) else stage
+                    yield piece
         except errors.RequestError:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
@@ -158,6 +155,15 @@ def send(request: Request) -> Generator[Event]:
     if fault is not None:
         raise fault
     yield Done(ending.finish_reason, cost)
+
+
+def _pieces(chunk: Any) -> Iterator[ReasoningDelta | TextDelta]:
+    """Give what the model thinks and says in a chunk."""
+    for choice in chunk.choices:
+        if thought := getattr(choice.delta, "reasoning_content", None):
+            yield ReasoningDelta(thought)
+        if choice.delta.content:
+            yield TextDelta(choice.delta.content)
 
 
 def _open(

@@ -159,6 +159,8 @@ class Reply:
         error: Why there is no complete answer, or None when there is one.
         messages: What was sent, in OpenAI's form.
         notes: What a person should know of how the prompt was made, such as what was cut.
+        format: How it is shown, a key of `notebook.formats.FORMATS`.
+        data: What the answer is in its format: a value of JSON, or code; None for a text.
     """
 
     text: str = ""
@@ -173,6 +175,8 @@ class Reply:
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     reasoning: str = field(default="", repr=False)
+    format: str = "markdown"
+    data: Any = None
 
     def __str__(self) -> str:
         """The answer's text."""
@@ -195,6 +199,7 @@ class ReplyBuilder:
     model: str = ""
     messages: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
+    format: str = "markdown"
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
     _thoughts: list[str] = field(init=False, default_factory=list)
@@ -204,7 +209,8 @@ class ReplyBuilder:
     _unsent: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._reply = Reply(model=self.model, messages=self.messages, notes=self.notes)
+        told = {"messages": self.messages, "notes": self.notes, "format": self.format}
+        self._reply = Reply(model=self.model, **told)  # type: ignore[arg-type]
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
@@ -235,18 +241,21 @@ class ReplyBuilder:
             case Done(finish_reason, cost_usd):
                 self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
             case Failed(error):
-                self._reply = replace(
-                    self._reply,
-                    error=error,
-                    finish_reason=error.finish_reason or self._reply.finish_reason,
-                    cost_usd=error.cost_usd or self._reply.cost_usd,
-                )
+                self._fail(error)
                 self._cut_last_wait(unwaited_s)
                 if unwaited_s or unsent:  # stopped in a wait: the attempt was never made
                     self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
             case Waiting(_, remaining_s, skipped_s):
                 self._unwaited_s = remaining_s
                 self._cut_last_wait(skipped_s)
+
+    def _fail(self, error: RequestError) -> None:
+        self._reply = replace(
+            self._reply,
+            error=error,
+            finish_reason=error.finish_reason or self._reply.finish_reason,
+            cost_usd=error.cost_usd or self._reply.cost_usd,
+        )
 
     def _cut_last_wait(self, unwaited_s: float) -> None:
         if unwaited_s:

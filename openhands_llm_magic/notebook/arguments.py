@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.notebook.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,8 @@ class PromptOptions:
         prompt: The rest of the line after the options, as it was typed.
         system: Instructions that go before the prompt.
         out: The variable that the reply is stored in.
-        part: What of the reply is stored: all of it, or its "text".
+        part: What of the reply is stored: all of it, its "text" or its "data".
+        format: How the answer is shown.
         attach: The files that go with the prompt.
         raw: Whether braces stay as they are, whatever they name.
         chat: The name of the conversation that it belongs to.
@@ -43,6 +45,7 @@ class PromptOptions:
     system: str | None = None
     out: str | None = None
     part: str = ""
+    format: str = "markdown"
     attach: tuple[str, ...] = ()
     raw: bool = False
     chat: str | None = None
@@ -72,7 +75,14 @@ def parser() -> argparse.ArgumentParser:
         "-o",
         "--out",
         metavar="NAME",
-        help="store the reply in this variable; NAME:text stores its text alone",
+        help="store the reply in this variable; NAME:text its text, NAME:data its JSON or code",
+    )
+    made.add_argument(
+        "-f",
+        "--format",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help=f"show the answer as {', '.join(FORMATS)}; code goes into a new cell, too",
     )
     made.add_argument(
         "-a",
@@ -139,6 +149,7 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         system=given.pop("system", None),
         out=out,
         part=part,
+        format=given.pop("format", "markdown"),
         attach=tuple(given.pop("attach", ())),
         raw=given.pop("raw"),
         chat=given.pop("chat", None),
@@ -155,8 +166,8 @@ def _stored(out: str | None) -> tuple[str | None, str]:
     name, _, part = out.partition(":")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"--out takes a variable's name, not {name!r}.")
-    if part not in ("", "text"):
-        raise UsageError(f"--out stores the reply or, as {name}:text, its text; not {part!r}.")
+    if part not in ("", "text", "data"):
+        raise UsageError(f"--out stores the reply, as {name}:text its text, or as {name}:data.")
     return name, part
 
 

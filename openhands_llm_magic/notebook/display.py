@@ -24,6 +24,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.notebook import garbage, sanitize
+from openhands_llm_magic.notebook.formats import FORMATS
 from openhands_llm_magic.notebook.surface import Surface, surface
 from openhands_llm_magic.notebook.terminal import TerminalView
 from openhands_llm_magic.notebook.wait import WIDGET_VIEW, Bundle, Waits, note_html, status
@@ -78,7 +79,8 @@ def bundle(reply: Reply) -> Bundle:
     note = note_words(reply)
     plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
     stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
-    rendered = sanitize.plain_to_html(reply.text) if stopped else sanitize.to_html(reply.text)
+    render = sanitize.plain_to_html if stopped else FORMATS[reply.format]
+    rendered = render(reply.text)
     shown = _reasoning_html(reply.reasoning) + rendered + note_html(note)
     return {"text/html": shown, "text/plain": plain}
 

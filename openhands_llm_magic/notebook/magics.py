@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.errors import FormatError, Stopped, UsageError
 from openhands_llm_magic.llm.conversations import Conversations, Turn
 from openhands_llm_magic.notebook import arguments, chat_magic, config_magic
 from openhands_llm_magic.notebook.interrupt import Interrupts
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.errors import LLMMagicError
     from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.panel.panel import Panel
@@ -80,17 +82,35 @@ class LLMMagics(Magics):
         made = prompt.made(body, options, self.shell, settings, before)
         clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
         events = session.stream(made.messages, settings, clock=clock, retry_now=retry_now)
-        builder = ReplyBuilder(settings.model, made.messages, made.notes)
+        builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
         with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
             reply = self._show(events, builder, clock, waits, interrupts)
+        failure: LLMMagicError | None = reply.error
+        if failure is None:
+            self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
+            reply, failure = self._read(reply)
         if options.out:
-            self.shell.user_ns[options.out] = reply.text if options.part == "text" else reply
-        if reply.error is not None:
+            stored = getattr(reply, options.part) if options.part else reply
+            self.shell.user_ns[options.out] = stored
+        if failure is not None:
             # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
             self.shell.displayhook.update_user_ns(reply)
-            raise reply.error from None
-        self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
+            raise failure from None
         return reply
+
+    def _read(self, reply: Reply) -> tuple[Reply, FormatError | None]:
+        """Read the data out of an answer; code goes into a new cell below, and is not run."""
+        from openhands_llm_magic.notebook import formats
+
+        try:
+            data = formats.data_of(reply.text, reply.format)
+        except FormatError as error:
+            error.reply = reply
+            return reply, error
+        if reply.format == "code":
+            self.shell.set_next_input(data, replace=False)
+        self._just_shown = reply = replace(reply, data=data)
+        return reply, None
 
     @no_var_expand
     @line_magic

@@ -22,6 +22,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.notebook.clean import cleaned, is_web_address
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,10 +42,6 @@ _DEEP_QUOTE = re.compile(r"^(?:[ \t\d*+.)-]*>){10}", re.MULTILINE)
 _MAX_NESTING = 100  # Levels, where markdown-it starts to drop text. (CommonMark's preset: 20.)
 _MAX_FORMULA = 5_000  # Characters; MathJax's own buffer holds no more.
 
-_BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".format, range(1, 7))}
-_INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
-_TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
-_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
 _IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
 _MATH = "llm-math mathjax_process tex2jax_process"
 
@@ -58,8 +56,6 @@ def to_html(markdown: str) -> str:
         One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text that is longer
         than `MAX_RENDERED`, nested too deeply, or of a shape that would take seconds.
     """
-    import nh3
-
     text = to_plain(markdown)
     if len(text) > MAX_RENDERED or text.count("[") > _MAX_BRACKETS or _DEEP_QUOTE.search(text):
         return plain_to_html(text)
@@ -70,19 +66,18 @@ def to_html(markdown: str) -> str:
         return plain_to_html(text)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
         return plain_to_html(text)
-    body = nh3.clean(
-        str(parser.renderer.render(tokens, parser.options, {})),
-        tags=_BLOCKS | _INLINES | _TABLES,
-        attributes=_ATTRIBUTES,
-        attribute_filter=lambda _tag, name, value: (
-            value if name != "href" or _is_web_address(value) else None
-        ),
-        tag_attribute_values=_attribute_values(),
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-        link_rel="noopener noreferrer",
-        url_schemes={"http", "https", "mailto"},
-    )
-    return f'<div class="{_IGNORE_MATH}">{body}</div>'
+    rendered = str(parser.renderer.render(tokens, parser.options, {}))
+    return f'<div class="{_IGNORE_MATH}">{cleaned(rendered, _attribute_values())}</div>'
+
+
+def html_to_html(text: str) -> str:
+    """Clean a model's own HTML: what runs, loads, navigates or has a style is taken out.
+
+    Nothing in it is mathematics, and it has no classes, which could make it look like ours.
+    """
+    if len(text) > MAX_RENDERED:
+        return plain_to_html(text)
+    return f'<div class="{_IGNORE_MATH}">{cleaned(to_plain(text))}</div>'
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -110,7 +105,7 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
-    parser.validateLink = _is_web_address  # type: ignore[method-assign] # its way to set one
+    parser.validateLink = is_web_address  # type: ignore[method-assign] # its way to set one
     # Before "escape", for which \( is a parenthesis.
     parser.inline.ruler.before("escape", "math", _inline_math)
     parser.block.ruler.before(
@@ -131,11 +126,6 @@ def _attribute_values() -> dict[str, dict[str, set[str]]]:
         "div": {"class": {"highlight"}, "align": {"left", "center", "right"}},
         "span": {"class": {_MATH, *filter(None, STANDARD_TYPES.values())}},
     }
-
-
-def _is_web_address(url: str) -> bool:
-    """A relative link counts as none: JupyterLab would open a file or call its own server."""
-    return re.match(r"(?:https?://|mailto:)\S", url, re.IGNORECASE) is not None
 
 
 # Mathematics: found here so that Markdown leaves it alone and MathJax sees nothing else.

@@ -80,7 +80,7 @@ def test_files_go_with_the_prompt(kernel: Kernel, model_server: ModelServer, at:
         ("-m openai/gpt-3.5-turbo -a png", "openai/gpt-3.5-turbo takes no pictures, such as png"),
         ("-m openai/gpt-4o -a missing.png", "-a missing.png: No such file or directory"),
         ("-m openai/gpt-4o -o 1x", "--out takes a variable's name, not '1x'"),
-        ("-m openai/gpt-4o -o x:cost", "its text; not 'cost'"),
+        ("-m openai/gpt-4o -o x:cost", "or as x:data"),
     ],
 )
 def test_what_cannot_be_sent_is_one_line_and_nothing_is_sent(
@@ -174,3 +174,58 @@ def test_the_oldest_turns_go_when_they_do_not_fit(
         ran = kernel.run(cell)
     assert [text for role, text in said(model_server) if role == "user"] == ["new", "now"]
     assert "1 older turn left out, to fit into 200 tokens" in ran.outputs[0]["text/plain"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("json", 'Sure:\n```json\n{"a": [1]}\n```', 'class="mi">1', {"a": [1]}),
+        ("code", "Try:\n```python\nx = 1\n```\nDone.", 'class="highlight"', "x = 1"),
+        ("text", "**not bold**", "**not bold**", None),
+        ("math", "$$\nE = mc^2\n$$", "llm-math", None),
+        (
+            "html",
+            "<h2 onclick='x()' class='llm-math'>Hi</h2><script>1</script>",
+            "<h2>Hi</h2>",
+            None,
+        ),
+        ("markdown", "**bold**", "<strong>bold</strong>", None),
+    ],
+)
+def test_formats(
+    kernel: Kernel,
+    model_server: ModelServer,
+    at: str,
+    case: tuple[str, str, str, object],
+) -> None:
+    form, answer, shown, data = case
+    model_server.script(Answer(answer))
+    ran = kernel.run(f"%%llm -m openai/test {at} -f {form} -o stored:data\nShow it.")
+    assert ran.error is None
+    html = ran.outputs[0]["text/html"]
+    assert shown in html
+    assert "script" not in html
+    assert "onclick" not in html
+    assert kernel.run("print(stored, _.text == _.text)").stdout.startswith(f"{data} ")
+    assert kernel.run("_").outputs[0]["text/html"] == html
+
+
+def test_code_goes_into_a_new_cell_and_is_not_run(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("```python\nran = True\n```"))
+    ran = kernel.run(f"%%llm -m openai/test {at} -f code\nWrite it.")
+    inputs = [each for each in ran.reply["payload"] if each["source"] == "set_next_input"]
+    assert [(each["text"], each["replace"]) for each in inputs] == [("ran = True", False)]
+    assert "NameError" in str(kernel.run("ran").error)
+
+
+def test_prose_in_place_of_json_is_kept(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    """And paid for once; one line says so."""
+    model_server.script(Answer("I would rather not."))
+    ran = kernel.run(f"%%llm -m openai/test {at} -f json\nShow it.")
+    assert ran.error is not None
+    assert ran.error.startswith("FormatError: the answer is no JSON: 'I would rather not.'")
+    assert ran.outputs[0]["text/plain"] == "I would rather not."
+    assert kernel.run("print(_.text)").stdout == "I would rather not.\n"
+    assert model_server.count == 1
