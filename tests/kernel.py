@@ -139,6 +139,14 @@ class Kernel:
         ran.reply = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
         return ran
 
+    def complete(self, code: str) -> list[str]:
+        """Press Tab at the end of a cell; give what stands in place of the last word for each."""
+        self._client.complete(code, len(code))
+        content = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
+        start = content["cursor_start"]
+        last = code[start:].rfind(" ") + 1
+        return [match[last:] for match in content["matches"]]
+
     def click(self, model_id: str) -> Ran:
         """Click a button and give what came of it."""
         return self._collect(self.send_click(model_id))

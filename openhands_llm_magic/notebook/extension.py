@@ -10,6 +10,7 @@ from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _
 
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.llm.background import load_in_background
+from openhands_llm_magic.notebook import completion
 from openhands_llm_magic.notebook.magics import LLMMagics
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def load(shell: Any) -> None:
     shell.configurables.append(settings)
     shell.register_magics(LLMMagics(shell, settings))
     shell.input_transformer_manager.token_transformers.append(_Prompt)
+    shell.Completer.custom_matchers.append(completion.matcher(shell, settings))
     _let_imports_wait(shell, load_in_background())
 
 
@@ -34,6 +36,8 @@ def unload(shell: Any) -> None:
         each for each in shell.configurables if not isinstance(each, LLMSettings | LLMMagics)
     ]
     shell.input_transformer_manager.token_transformers.remove(_Prompt)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.pop("openhands_llm_magic.llm.events.Reply", None)
     for event, callbacks in shell.events.callbacks.items():

@@ -39,7 +39,7 @@ def test_an_answer_is_shown_once(kernel: Kernel, front: Front) -> None:
 
 
 def test_the_prompt_arrives_as_it_was_typed(kernel: Kernel, model_server: ModelServer) -> None:
-    """Braces around no variable, dollars, quotes, backslashes and any script reach the model unchanged."""
+    """Braces around no variable, dollars, quotes and any script reach the model unchanged."""
     kernel.run("key = 'sk-of-the-test'")
     body = 'a {y} {{y}} {"json": [1]} $x \\frac{1}{2} don\'t "q" 日本語 🎌\n\n  indented'
     kernel.run(f"%%llm {at(model_server)}\n{body}")

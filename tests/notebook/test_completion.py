@@ -13,6 +13,8 @@ from openhands_llm_magic.notebook.completion import MOST, candidates
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kernel import Kernel
+
 VARIABLES = {"answer": 1, "key": "sk-x", "_hidden": 2}
 
 
@@ -71,3 +73,12 @@ def test_free_text_and_other_lines_are_left_alone(line: str) -> None:
 def test_a_body_that_looks_like_our_line_is_left_alone() -> None:
     assert offered("%%llm --temp", first_line=False) is None
     assert offered("x = %llm --temp", first_line=False) is not None
+
+
+def test_it_answers_the_kernels_complete_request(kernel: Kernel) -> None:
+    """Nothing of IPython's own is mixed in, and other code is completed as ever."""
+    kernel.run("answer_of_mine = 1")
+    assert kernel.complete("%%llm --temp") == ["--temperature"]
+    assert kernel.complete("%%llm -m practice/rate") == ["practice/rate-limited"]
+    assert kernel.complete("%%llm -o answer_of") == ["answer_of_mine"]
+    assert "answer_of_mine" in kernel.complete("answer_of")
