@@ -20,6 +20,8 @@
         ├── ContentFilterError  the provider's content filter withheld the answer
         ├── OutputLimitError    the answer's tokens ran out before its text began
         ├── NoTextError         the model finished its answer without any text
+        ├── StoreError          the answer came, and cannot be kept as a file
+        ├── NotStoredError      its answer is not stored, and nothing is to be sent
         ├── HeldBackError       its turn would have come after the deadline
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
@@ -178,6 +180,18 @@ class NoTextError(RequestError):
     """The model finished its answer without any text."""
 
     label = "an answer without text"
+
+
+class StoreError(RequestError):
+    """The answer came, and cannot be kept as a file; `reply` holds it."""
+
+    label = "not kept"
+
+
+class NotStoredError(RequestError):
+    """There is no stored answer, and nothing is to be sent (`LLM_MAGIC_CACHE=replay`)."""
+
+    label = "not stored"
 
 
 class HeldBackError(RequestError):

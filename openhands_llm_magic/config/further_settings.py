@@ -123,6 +123,17 @@ FURTHER = (
         minimum=0,
     ),
     Setting(
+        name="cache",
+        title="Stored answers",
+        topic="cost",
+        kind="str",
+        default="off",
+        help="Whether answers are kept as files and taken from them: off, on, or replay alone.",
+        used_for="running a notebook again without paying",
+        choices=("off", "on", "replay"),
+        section=OURS,
+    ),
+    Setting(
         name="max_budget_per_task",
         title="Budget per task ($)",
         topic="cost",

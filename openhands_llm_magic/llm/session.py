@@ -31,6 +31,7 @@ from openhands_llm_magic.llm.retry import (
     RetryPolicy,
     with_retries,
 )
+from openhands_llm_magic.llm.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -113,8 +114,18 @@ def stream(
     keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
     logins = logins_in(settings.base_url or "")
     redactor = Redactor([*keys, *(key.strip() for key in keys), *logins])
-    events = _explained(request, settings, redactor, clock, retry_now or RetryNow())
-    return _redacted(events, redactor)
+    events = _redacted(
+        _explained(request, settings, redactor, clock, retry_now or RetryNow()), redactor
+    )
+    match settings.cache:
+        case "off":
+            return events
+        case "on" | "replay":
+            stored = Stored(request, settings, [*keys, *logins])
+            return stored.events(events, replay=settings.cache == "replay")
+    raise errors.SettingError(
+        f"cache takes off, on or replay, not {settings.cache!r} (from {settings.origin('cache')})"
+    )
 
 
 def stop(events: Generator[Event]) -> Iterator[Event]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.setting import Setting
 
+ALONE = {"cache": "on"}
+"""Settings whose flag takes no value, and what it stands for."""
+
 _WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'])+|\S+)""")
 _VARIABLE = re.compile(r"\$(\w+)")
 
@@ -110,7 +113,11 @@ def parser() -> argparse.ArgumentParser:
 def _add_flag(group: Any, setting: Setting) -> None:
     names = [setting.flag] if setting.short is None else [setting.short, setting.flag]
     text = f"{setting.help} ({setting.takes})".replace("%", "%%")
-    if setting.kind == "bool":
+    if setting.name in ALONE:
+        group.add_argument(
+            *names, dest=setting.name, action="store_const", const=ALONE[setting.name], help=text
+        )
+    elif setting.kind == "bool":
         action = argparse.BooleanOptionalAction
         group.add_argument(*names, action=action, dest=setting.name, help=text)
     else:

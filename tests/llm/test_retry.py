@@ -38,6 +38,8 @@ PERMANENT = [
     errors.ModelNotFoundError,
     errors.NoTextError,
     errors.HeldBackError,
+    errors.NotStoredError,
+    errors.StoreError,
     errors.OutputLimitError,
     errors.QuotaError,
     errors.Stopped,

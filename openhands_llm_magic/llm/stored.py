@@ -1,0 +1,67 @@
+"""A request whose answer is taken from a file, or put into one."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.errors import NotStoredError, StoreError
+from openhands_llm_magic.llm.events import Failed, ReplyBuilder
+from openhands_llm_magic.llm.store import FOLDER, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.client import Request
+    from openhands_llm_magic.llm.events import Event
+
+
+class Stored:
+    """The place of one request's answer.
+
+    Args:
+        request: What would be sent.
+        settings: What it was made with.
+        secrets: What must not be written.
+    """
+
+    def __init__(self, request: Request, settings: Snapshot, secrets: Iterable[str]) -> None:
+        self._store = Store(Path(FOLDER), tuple(filter(None, secrets)))
+        self._request = request
+        self._model, self._address = settings.model, settings.base_url or ""
+        self._path = self._store.path(self._model, self._address, request)
+
+    def events(self, sent: Generator[Event], *, replay: bool) -> Generator[Event]:
+        """Give the events of the stored answer, or else those of the request, and store its answer.
+
+        Args:
+            sent: The request; nothing is sent before its first event is asked for.
+            replay: Whether nothing is to be sent; a request that is not stored fails.
+        """
+        found = self._store.find(self._path)
+        if found is not None:
+            yield from found
+        elif replay:
+            yield Failed(
+                NotStoredError(
+                    f"no answer to this prompt is stored in {FOLDER}, and nothing is sent with"
+                    " LLM_MAGIC_CACHE=replay. Run the cell once with `--cache`."
+                )
+            )
+        else:
+            yield from self._kept(sent)
+
+    def _kept(self, sent: Generator[Event]) -> Generator[Event]:
+        builder = ReplyBuilder(self._model)
+        with contextlib.closing(sent):
+            for event in sent:
+                builder.add(event)
+                yield event
+        reply = builder.reply
+        if reply.error is None and reply.finish_reason is not None:
+            try:
+                self._store.keep(self._path, self._model, self._address, self._request, reply)
+            except OSError as error:
+                yield Failed(StoreError(f"the answer is not stored in {FOLDER}: {error.strerror}."))
