@@ -145,7 +145,7 @@ def send(request: Request) -> Generator[Event]:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
             fault = fault_from(exc, stage, tap.error)
-        usage = ending.usage if tap.usage_seen else None
+        usage = tap.usage(ending.usage)
         cost = cost_usd(litellm, request.model, usage, request.price_usd_per_token)
     if fault is not None:  # raised here, so that it does not hold on to an exception with the key
         raise fault

@@ -104,7 +104,8 @@ class Usage:
         prompt_tokens: Those of the prompt, cached ones included.
         completion_tokens: Those of the answer, its reasoning included.
         cached_tokens: Those of the prompt that the provider had cached.
-        reasoning_tokens: Those of the answer that went into reasoning.
+        reasoning_tokens: Those of the answer that went into reasoning, as far as the provider tells
+            (for Anthropic, which does not, LiteLLM's estimate).
     """
 
     prompt_tokens: int

@@ -7,7 +7,7 @@ making. So its provider's chunks are watched on their way in: what they say is w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
@@ -26,6 +26,7 @@ class FinishTap:
     Attributes:
         finish_reason: The finish reason that the provider sent, or None when it sent none.
         usage_seen: Whether the provider counted the tokens itself.
+        reasoning_tokens: Those that it counted for reasoning, where LiteLLM would estimate them.
         understood: Whether any chunk was of a kind that could tell.
         error: The body of an error that the server sent in place of a chunk, or None.
         blocked: Whether Gemini refused the prompt, which LiteLLM takes for an empty answer.
@@ -35,6 +36,7 @@ class FinishTap:
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.usage_seen = False
+        self.reasoning_tokens = 0
         self.understood = False
         self.error: Mapping[str, Any] | None = None
         self.blocked = False
@@ -81,26 +83,44 @@ class FinishTap:
         # A chunk with nothing but a finish reason is one that LiteLLM made of a bare [DONE].
         if chunk.get("usage") or chunk.get("text"):
             self.understood = True
-            self.usage_seen |= bool(chunk.get("usage"))
+            self._note_usage(chunk.get("usage"))
             self.finish_reason = chunk.get("finish_reason") or self.finish_reason
 
     def _note_choices(self, chunk: Any) -> None:
         self.understood = True
-        self.usage_seen |= bool(getattr(chunk, "usage", None))
+        self._note_usage(getattr(chunk, "usage", None))
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+
+    def _note_usage(self, counted: Any) -> None:
+        if counted:
+            self.usage_seen = True
+            told = _detail(counted, "completion_tokens", "reasoning_tokens")
+            self.reasoning_tokens = max(self.reasoning_tokens, told)
+
+    def usage(self, counted: Usage | None) -> Usage | None:
+        """Give LiteLLM's count of the tokens as far as the provider made it itself."""
+        if counted is None or not self.usage_seen:
+            return None
+        return replace(counted, reasoning_tokens=self.reasoning_tokens)
 
 
 def _usage(counted: Any) -> Usage:
     """Read LiteLLM's count of the tokens."""
-    prompt = getattr(counted, "prompt_tokens_details", None)
-    answer = getattr(counted, "completion_tokens_details", None)
     return Usage(
         counted.prompt_tokens,
         counted.completion_tokens,
-        cached_tokens=getattr(prompt, "cached_tokens", None) or 0,
-        reasoning_tokens=getattr(answer, "reasoning_tokens", None) or 0,
+        cached_tokens=_detail(counted, "prompt_tokens", "cached_tokens"),
+        reasoning_tokens=_detail(counted, "completion_tokens", "reasoning_tokens"),
     )
+
+
+def _detail(counted: Any, of: str, name: str) -> int:
+    """Read one of a count's details; some chunks are dictionaries, others objects."""
+    value = counted
+    for step in (f"{of}_details", name):
+        value = value.get(step) if isinstance(value, dict) else getattr(value, step, None)
+    return value or 0
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ HELP = """List, show, forget and export the conversations of this session.
 
     %llm_chat                       each conversation by its name, with its turns
     %llm_chat NAME                  what was said in it
-    %llm_chat --forget NAME         forget it
+    %llm_chat --forget NAME         forget it; without a name, forget all
     %llm_chat --export NAME PATH    write it to a Markdown file that does not exist yet
 
 `%%llm --chat NAME` begins one or goes on with it; `%%llm -c` goes on from the last answer. They are
@@ -43,21 +43,25 @@ def run(line: str, chats: Conversations, shell: Any) -> None:
         raise UsageError(f"{error}: check the quotes.") from None
     match words:
         case []:
-            _say("\n".join(map(_listed, chats.named.items())) or NONE_YET)
+            _tell("\n".join(map(_listed, chats.named.items())) or NONE_YET)
+        case ["--forget"]:
+            for name in list(chats.named):
+                chats.forget(name)
+            _tell("All conversations are forgotten.")
         case ["--forget", name]:
             _turns(name, chats)
             chats.forget(name)
-            _say(f"{name} is forgotten.")
+            _tell(f"{name} is forgotten.")
         case ["--export", name, path]:
             _export(_turns(name, chats), Path(path).expanduser())
-            _say(f"{name} is in {path}.")
+            _tell(f"{name} is in {path}.")
         case [name] if not name.startswith("-"):
             _show(_turns(name, chats), shell)
         case _:
             raise UsageError("write `%llm_chat`, with a name, --forget or --export; see its help.")
 
 
-def _say(text: str) -> None:
+def _tell(text: str) -> None:
     print(text)  # noqa: T201 - a magic's output
 
 

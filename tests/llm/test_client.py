@@ -52,7 +52,8 @@ def test_an_answer_arrives_as_it_was_sent(model_server: ModelServer, provider: s
     assert text_of(events) == "Grüße \n  from 🐴\n"
     assert len([event for event in events if isinstance(event, TextDelta)]) == 3
     usage, done = events[-2:]
-    assert usage == Usage(11, 3)
+    # Anthropic does not count them apart, and LiteLLM estimates them.
+    assert usage == Usage(11, 3, reasoning_tokens=3 if provider == "anthropic" else 0)
     assert isinstance(done, Done)
     assert done.finish_reason == "stop"
     assert model_server.count == 1

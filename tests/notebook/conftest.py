@@ -25,7 +25,9 @@ def running_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]
 
 @pytest.fixture
 def kernel(running_kernel: Kernel) -> Kernel:
-    """The kernel, with the settings of a fresh session, and nothing learned of any limit."""
+    """The kernel as a fresh session has it: no variables, conversations or learned limits."""
+    running_kernel.run("%reset_selective -f .")
+    running_kernel.run("%llm_chat --forget")
     running_kernel.run("%llm_config --reset")
     running_kernel.run("from openhands_llm_magic.llm import gate\ngate.forget()\ndel gate")
     running_kernel.run("%llm_config model=practice/echo")

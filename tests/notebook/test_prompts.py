@@ -156,6 +156,9 @@ def test_chats_with_names_go_on_side_by_side(
     assert "does not exist" in str(kernel.run("%llm_chat --export a chat.md").error)
     assert kernel.run("%llm_chat --forget a").stdout == "a is forgotten.\n"
     assert "there is no conversation 'a'" in str(kernel.run("%llm_chat a").error)
+    assert kernel.run("%llm_chat --forget\n%llm_chat").stdout.endswith(
+        "There is no conversation yet: `%%llm --chat NAME` begins one.\n"
+    )
 
 
 def test_a_failed_prompt_is_no_turn(kernel: Kernel, model_server: ModelServer, at: str) -> None:
