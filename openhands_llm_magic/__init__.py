@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot, load_settings
     from openhands_llm_magic.config.secret import Secret
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.session import ask, stream
 
 __all__ = [
@@ -33,7 +33,7 @@ _HOMES = {
     "Snapshot": "config.resolve",
     "load_settings": "config.resolve",
     "Secret": "config.secret",
-    "Reply": "llm.events",
+    "Reply": "llm.reply",
     "ask": "llm.session",
     "stream": "llm.session",
 }

@@ -31,7 +31,7 @@ MAY_IMPORT = {
 }
 """What each floor of the package may import of the package, at run time or for types."""
 
-FOR_TYPES_ONLY = {(f"{PACKAGE}.errors", f"{PACKAGE}.llm.events.Reply")}
+FOR_TYPES_ONLY = {(f"{PACKAGE}.errors", f"{PACKAGE}.llm.reply.Reply")}
 """An error carries the reply that came before it, so it names the type; it never imports it."""
 
 HOME_OF = {

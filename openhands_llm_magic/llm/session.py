@@ -13,16 +13,9 @@ from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor, logins_in
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.admission import Admission
-from openhands_llm_magic.llm.events import (
-    Event,
-    Failed,
-    ReasoningDelta,
-    Reply,
-    Retrying,
-    TextDelta,
-    fold,
-)
+from openhands_llm_magic.llm.events import Event, Failed, ReasoningDelta, Retrying, TextDelta
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.retry import (
     SYSTEM_CLOCK,

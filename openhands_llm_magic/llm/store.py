@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.llm.events import Done, Reply, TextDelta, Usage
+from openhands_llm_magic.llm.events import Done, TextDelta, Usage
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.llm.reply import Reply
     from collections.abc import Iterable, Iterator
 
     from openhands_llm_magic.llm.client import Request

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import NotStoredError, StoreError
-from openhands_llm_magic.llm.events import Failed, ReplyBuilder
+from openhands_llm_magic.llm.events import Failed
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.store import FOLDER, Store
 
 if TYPE_CHECKING:

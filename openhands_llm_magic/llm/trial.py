@@ -22,13 +22,12 @@ from openhands_llm_magic.llm.events import (
     Event,
     Failed,
     Held,
-    Reply,
-    ReplyBuilder,
     Retrying,
     TextDelta,
     Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.llm.stopper import Stopper
 

@@ -33,7 +33,7 @@ from openhands_llm_magic.notebook.words import (
 )
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
 
 WHOLE_LIMIT = 6_000

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.errors import LLMMagicError
-    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.panel.panel import Panel
 
@@ -51,7 +52,7 @@ class LLMMagics(Magics):
         shell.events.register("post_execute", self._forget_shown)
         shell.events.register("post_execute", self._refresh_panel)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display_reply)
+        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._display_reply)
 
     @no_var_expand
     @line_cell_magic
@@ -67,7 +68,7 @@ class LLMMagics(Magics):
     def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply:
         """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import retry, session
-        from openhands_llm_magic.llm.events import ReplyBuilder
+        from openhands_llm_magic.llm.reply import ReplyBuilder
         from openhands_llm_magic.notebook import prompt
 
         options = arguments.parse(line, self.shell.user_ns)

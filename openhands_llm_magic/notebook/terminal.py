@@ -19,7 +19,7 @@ from openhands_llm_magic.notebook.words import (
 )
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 
 
 class TerminalView:

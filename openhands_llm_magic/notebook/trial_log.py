@@ -12,7 +12,8 @@ from openhands_llm_magic.llm.trial import Step
 from openhands_llm_magic.notebook.words import SET_BY, TOLD_FROM_S
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Event, Reply, Retrying
+    from openhands_llm_magic.llm.events import Event, Retrying
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.trial import StepName
     from openhands_llm_magic.notebook.language import Language
 

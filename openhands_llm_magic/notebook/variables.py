@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook import images
 
 if TYPE_CHECKING:

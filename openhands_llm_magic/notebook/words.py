@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.llm.explain import HELD_BY
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Held, Reply, Retrying
+    from openhands_llm_magic.llm.events import Held, Retrying
+    from openhands_llm_magic.llm.reply import Reply
 
 SET_BY = {
     "server": "as the server asks",

@@ -14,15 +14,8 @@ from sending import ask_in_vain
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.events import (
-    Accepted,
-    Event,
-    Failed,
-    Held,
-    ReplyBuilder,
-    Retrying,
-    Waiting,
-)
+from openhands_llm_magic.llm.events import Accepted, Event, Failed, Held, Retrying, Waiting
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.retry import RetryNow
 from openhands_llm_magic.llm.session import ask, stream
 

@@ -15,7 +15,7 @@ from sending import request_to
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.events import Reply, fold
+from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.session import stream
 
 if TYPE_CHECKING:

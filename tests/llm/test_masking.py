@@ -9,10 +9,11 @@ import pytest
 from model_server import Answer, Cut, ModelServer, Refuse
 from sending import ask_in_vain
 
-from openhands_llm_magic.llm.events import Event, Reply, fold
+from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.llm.events import Event
     from fake_clock import FakeClock
     from model_server import Step
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Waiting, fold
+from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.retry import (
     SYSTEM_CLOCK,
     TICK_S,

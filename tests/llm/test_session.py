@@ -12,7 +12,8 @@ from sending import ask_in_vain
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import practice
-from openhands_llm_magic.llm.events import Accepted, TextDelta, fold
+from openhands_llm_magic.llm.events import Accepted, TextDelta
+from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:

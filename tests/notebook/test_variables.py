@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.llm.content import Attachment
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.variables import filled
 
 PNG = b"\x89PNG\r\n\x1a\n rest"

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
-from openhands_llm_magic.llm.events import Held, Reply, Retrying
+from openhands_llm_magic.llm.events import Held, Retrying
 from openhands_llm_magic.llm.explain import HELD_BY
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook import words
 
 if TYPE_CHECKING:

@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import ContentFilterError, RateLimitError, ServerError, Stopped
-from openhands_llm_magic.llm.events import (
-    Done,
-    Event,
-    Failed,
-    Reply,
-    ReplyBuilder,
-    Retrying,
-    TextDelta,
-    Usage,
-    Waiting,
-    fold,
-)
+from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Usage, Waiting
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

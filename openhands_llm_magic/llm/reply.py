@@ -1,0 +1,176 @@
+"""`Reply`: what came of one prompt, the fold of its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.llm.events import (
+    Done,
+    Event,
+    Failed,
+    Held,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    Usage,
+    Waiting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from openhands_llm_magic.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one prompt. It prints as the model's text.
+
+    Attributes:
+        text: The model's answer; on failure the longest partial answer of all attempts.
+        model: The model that was asked, as the settings name it.
+        reasoning: What the model thought before it answered, where it says so.
+        usage: Tokens of the attempt that answered, or None when the provider counted none.
+        cost_usd: What it cost, or None (never 0) when the price is unknown.
+        attempts: HTTP requests made.
+        waits: Each retry that was waited for, in order, with the wait as long as it lasted.
+        held_s: Seconds for which requests were held back, so that the server need not refuse them.
+        finish_reason: Why the model stopped, or None when it did not get that far. An answer that
+            was finished without text has one, and an error.
+        error: Why there is no complete answer, or None when there is one.
+        messages: What was sent, in OpenAI's form.
+        notes: What a person should know of how the prompt was made, such as what was cut.
+        format: How it is shown, a key of `notebook.formats.FORMATS`.
+        data: What the answer is in its format: a value of JSON, or code; None for a text.
+    """
+
+    text: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    attempts: int = 1
+    waits: tuple[Retrying, ...] = ()
+    held_s: float = 0.0
+    finish_reason: str | None = None
+    error: RequestError | None = None
+    messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+    reasoning: str = field(default="", repr=False)
+    format: str = "markdown"
+    data: Any = None
+
+    def __str__(self) -> str:
+        """The answer's text."""
+        return self.text
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent waiting for retries."""
+        return sum(wait.wait_s for wait in self.waits)
+
+
+@dataclass(slots=True)
+class ReplyBuilder:
+    """Folds events into a `Reply`, one at a time.
+
+    It starts again at `Retrying`, and keeps the longest partial answer for the case that no
+    attempt succeeds.
+    """
+
+    model: str = ""
+    messages: Sequence[Mapping[str, Any]] = ()
+    notes: tuple[str, ...] = ()
+    format: str = "markdown"
+    _reply: Reply = field(init=False)
+    _deltas: list[str] = field(init=False, default_factory=list)
+    _thoughts: list[str] = field(init=False, default_factory=list)
+    _longest_partial: str = field(init=False, default="")
+    _unwaited_s: float = field(init=False, default=0.0)
+    _held_before_s: float = field(init=False, default=0.0)
+    _unsent: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        told = {"messages": self.messages, "notes": self.notes, "format": self.format}
+        self._reply = Reply(model=self.model, **told)  # type: ignore[arg-type]
+
+    def add(self, event: Event) -> None:
+        """Take in the next event."""
+        unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
+        unsent, self._unsent = self._unsent, False
+        match event:
+            case Held(_, held_s, remaining_s):
+                self._reply = replace(self._reply, held_s=self._held_before_s + held_s)
+                self._unsent = remaining_s > 0
+                if not remaining_s:
+                    self._held_before_s = self._reply.held_s
+            case TextDelta(text) | ReasoningDelta(text):
+                pieces = self._deltas if isinstance(event, TextDelta) else self._thoughts
+                pieces.append(text)
+            case Retrying():
+                self._longest_partial = max(self._longest_partial, self.text, key=len)
+                self._deltas.clear()
+                self._thoughts.clear()
+                self._reply = replace(
+                    self._reply,
+                    attempts=self._reply.attempts + 1,
+                    waits=(*self._reply.waits, event),
+                    usage=None,
+                )
+                self._unwaited_s = event.wait_s
+            case Usage():
+                self._reply = replace(self._reply, usage=event)
+            case Done(finish_reason, cost_usd):
+                self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
+            case Failed(error):
+                self._fail(error)
+                self._cut_last_wait(unwaited_s)
+                if unwaited_s or unsent:  # stopped in a wait: the attempt was never made
+                    self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
+            case Waiting(_, remaining_s, skipped_s):
+                self._unwaited_s = remaining_s
+                self._cut_last_wait(skipped_s)
+
+    def _fail(self, error: RequestError) -> None:
+        self._reply = replace(
+            self._reply,
+            error=error,
+            finish_reason=error.finish_reason or self._reply.finish_reason,
+            cost_usd=error.cost_usd or self._reply.cost_usd,
+        )
+
+    def _cut_last_wait(self, unwaited_s: float) -> None:
+        if unwaited_s:
+            *waits, last = self._reply.waits
+            last = replace(last, wait_s=max(0.0, last.wait_s - unwaited_s))
+            self._reply = replace(self._reply, waits=(*waits, last))
+
+    @property
+    def text(self) -> str:
+        """The current attempt's text so far."""
+        if len(self._deltas) > 1:
+            self._deltas = ["".join(self._deltas)]
+        return self._deltas[0] if self._deltas else ""
+
+    @property
+    def words_thought(self) -> int:
+        """How many words the model has thought, roughly."""
+        return sum(len(piece.split()) for piece in self._thoughts)
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as far as it is known."""
+        text = self.text
+        if self._reply.finish_reason is None or (self._reply.error is not None and not text):
+            text = max(text, self._longest_partial, key=len)
+        return replace(self._reply, text=text, reasoning="".join(self._thoughts))
+
+
+def fold(
+    events: Iterable[Event], model: str = "", messages: Sequence[Mapping[str, Any]] = ()
+) -> Reply:
+    """Fold a whole stream of events into its `Reply`."""
+    builder = ReplyBuilder(model, messages)
+    for event in events:
+        builder.add(event)
+    return builder.reply
