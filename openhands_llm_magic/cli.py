@@ -93,10 +93,13 @@ def practice(args: argparse.Namespace) -> int:
 
 
 def _how_to_use(server: PracticeServer) -> str:
+    from openhands_llm_magic.llm import practice_embeddings  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice import MODELS  # noqa: PLC0415 - as in `practice`
 
-    width = max(map(len, MODELS))
-    models = "\n".join(f"  {name:{width}}  {model.about}" for name, model in MODELS.items())
+    abouts = {name: model.about for name, model in MODELS.items()}
+    abouts[practice_embeddings.MODEL] = practice_embeddings.ABOUT
+    width = max(map(len, abouts))
+    models = "\n".join(f"  {name:{width}}  {about}" for name, about in abouts.items())
     return f"""\
 The practice provider is running. It is not a language model: its answers are fixed.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 MASK = "**********"
 """What is shown in place of a key."""
@@ -65,6 +65,18 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
         secrets: The known keys; see `Redactor`.
     """
     return _LOGIN.sub(MASK, _KEY_SHAPE.sub(MASK, Redactor(secrets).redact(text)))
+
+
+def throughout(value: Any, mask: Callable[[str], str]) -> Any:
+    """Mask every text within a value of JSON."""
+    match value:
+        case dict():
+            return {name: throughout(each, mask) for name, each in value.items()}
+        case list() | tuple():
+            return [throughout(each, mask) for each in value]
+        case str():
+            return mask(value)
+    return value
 
 
 def logins_in(text: str) -> list[str]:

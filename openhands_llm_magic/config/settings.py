@@ -30,6 +30,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "provider": "Single providers",
         "cost": "Cost",
         "embedding": "Embeddings",
+        "prompt": "The prompt",
         "agent": "OpenHands' agent",
     }
 )

@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import HeldBackError, RateLimitError, TransientError
-from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.events import Accepted, Held, Usage
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.gate import Limits, Turn, gate_for
@@ -18,11 +17,12 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.client import Request
+    from openhands_llm_magic.llm.embeddings import EmbeddingRequest
     from openhands_llm_magic.llm.events import Event
 
 
 class Admission:
-    """Lets the attempts of one prompt through the gate of its model.
+    """Lets the attempts of one request through the gate of its model.
 
     Args:
         request: What is sent.
@@ -34,7 +34,7 @@ class Admission:
 
     def __init__(
         self,
-        request: Request,
+        request: Request | EmbeddingRequest,
         key: str,
         settings: Snapshot,
         clock: Clock,
@@ -43,7 +43,7 @@ class Admission:
         limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
         address = str(request.options.get("base_url", ""))
         self._gate = gate_for(address, request.model, key, limits)
-        self._tokens = _tokens_of(request)
+        self._tokens = request.tokens
         self._longest_s = settings.retry_after_limit
         self._clock = clock
         self._retry_now = retry_now
@@ -112,11 +112,3 @@ class Admission:
             turn.refused(self._clock.now(), asked_s, pause_s)
         elif asked_s is not None:
             turn.overloaded(self._clock.now(), asked_s)
-
-
-def _tokens_of(request: Request) -> float:
-    """Estimate the tokens of the prompt, with those that the answer may take at most, if set."""
-    prompt = sum(tokens_of(message["content"]) for message in request.messages)
-    limits = (request.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    answer = next((limit for limit in limits if isinstance(limit, int)), 0)
-    return prompt + answer

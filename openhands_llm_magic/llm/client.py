@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import sys
 import threading
 import warnings
@@ -18,16 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
+from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.cost import cost_usd
 from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta
 from openhands_llm_magic.llm.faults import Stage, fault_from
 from openhands_llm_magic.llm.finish import Ending, FinishTap
+from openhands_llm_magic.llm.headers import limits_in, plain
 from openhands_llm_magic.llm.import_lock import others_wait
 from openhands_llm_magic.llm.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-    from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.conversations import Message
+
 
 # fmt: off
 DROP_MAX_RETRIES = frozenset({
@@ -60,18 +63,30 @@ class Request:
     """
 
     model: str
-    messages: Sequence[Mapping[str, Any]]
+    messages: Sequence[Message]
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     modify_params: bool = True
     price_usd_per_token: tuple[float, float] | None = None
 
+    @property
+    def tokens(self) -> float:
+        """About the tokens of the prompt, with those that the answer may take at most, if set."""
+        prompt = sum(tokens_of(message["content"]) for message in self.messages)
+        limits = (self.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
+        answer = next((limit for limit in limits if isinstance(limit, int)), 0)
+        return prompt + answer
+
     def within(self, limit_s: float) -> Request:
         """Give the request with a timeout of at most some seconds, or as it is for infinity."""
-        if math.isinf(limit_s):
-            return self
-        timeout_s = min(limit_s, self.options.get("timeout") or limit_s)
-        # A timeout of 0 would be none.
-        return replace(self, options={**self.options, "timeout": max(timeout_s, 0.001)})
+        return replace(self, options=timed(self.options, limit_s))
+
+
+def timed(options: Mapping[str, Any], limit_s: float) -> Mapping[str, Any]:
+    """Give a request's options with a timeout of at most some seconds; infinity changes nothing."""
+    if math.isinf(limit_s):
+        return options
+    timeout_s = min(limit_s, options.get("timeout") or limit_s)
+    return {**options, "timeout": max(timeout_s, 0.001)}  # 0 would be none
 
 
 class _NoRetries(int):
@@ -82,9 +97,6 @@ class _NoRetries(int):
 
 
 NO_RETRIES = _NoRetries(0)
-
-_LIMITS = re.compile("ratelimit|^date$")
-"""The headers that `headroom.py` reads. No other is passed on: a gateway may echo a key in one."""
 
 _loading = threading.Lock()
 
@@ -135,7 +147,7 @@ def send(request: Request) -> Generator[Event]:
         try:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
-            yield Accepted({name: headers[name] for name in headers if _LIMITS.search(name)})
+            yield Accepted(limits_in(headers))
             for chunk in chunks:
                 ending.note(chunk)
                 for piece in _pieces(chunk):
@@ -146,7 +158,8 @@ def send(request: Request) -> Generator[Event]:
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
             fault = fault_from(exc, stage, tap.error)
         usage = tap.usage(ending.usage)
-        cost = cost_usd(litellm, request.model, usage, request.price_usd_per_token)
+        counted = ending.counted if usage else None
+        cost = cost_usd(litellm, request.model, counted, request.price_usd_per_token)
     if fault is not None:  # raised here, so that it does not hold on to an exception with the key
         raise fault
     if usage is not None:
@@ -154,7 +167,7 @@ def send(request: Request) -> Generator[Event]:
     fault = ending.fault(tap, usage, cost)
     if fault is not None:
         raise fault
-    yield Done(ending.finish_reason, cost)
+    yield Done(ending.finish_reason, cost, ending.raw(tap))
 
 
 def _pieces(chunk: Any) -> Iterator[ReasoningDelta | TextDelta]:
@@ -245,37 +258,7 @@ def _close(source: Any) -> None:
 def _headers(stream: Any, source: Any) -> dict[str, str]:
     """Return the response's headers by their lower-case names, as far as LiteLLM kept them."""
     kept = getattr(stream, "_response_headers", None) or getattr(source, "response_headers", None)
-    return {
-        name.lower().removeprefix("llm_provider-"): str(value)
-        for name, value in dict(kept or {}).items()
-    }
-
-
-def cost_usd(
-    litellm: Any, model: str, usage: Usage | None, price: tuple[float, float] | None = None
-) -> float | None:
-    """Return what a request cost, or None when nobody named a price for the model.
-
-    Args:
-        litellm: The module.
-        model: The model with its provider prefix.
-        usage: The tokens that it took.
-        price: US dollars for a token of the prompt and one of the answer, or None for LiteLLM's
-            own price list.
-    """
-    if usage is None:
-        return None
-    if price:
-        prompt_price, completion_price = price
-        return prompt_price * usage.prompt_tokens + completion_price * usage.completion_tokens
-    try:
-        prompt_usd, completion_usd = litellm.cost_per_token(
-            model, usage.prompt_tokens, usage.completion_tokens
-        )
-    except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
-        return None
-    # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
-    return float(prompt_usd + completion_usd) or None
+    return plain(kept or {})
 
 
 def missing_key_variables(model: str) -> tuple[str, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.cost import cost_usd
 from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.faults import fault_from, is_unreadable
+from openhands_llm_magic.llm.headers import limits_in
 from openhands_llm_magic.llm.quiet import quiet
+from openhands_llm_magic.llm.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +39,17 @@ class EmbeddingRequest:
     """
 
     model: str
-    texts: Sequence[str]
+    texts: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def tokens(self) -> float:
+        """About the tokens of the texts."""
+        return sum(map(tokens_of, self.texts))
+
+    def within(self, limit_s: float) -> EmbeddingRequest:
+        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
+        return replace(self, options=client.timed(self.options, limit_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +61,29 @@ class Embeddings:
         usage: Tokens as LiteLLM reports them, or None for none. Where Gemini or Ollama count
             none, it counts them itself.
         cost_usd: What they cost, or None when the price is unknown.
+        headers: Those of the response that tell of limits, by lower-case name.
     """
 
-    vectors: tuple[tuple[float, ...], ...]
+    vectors: Vectors
     usage: Usage | None = None
     cost_usd: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """Put those of several requests together; what one does not tell is not known of all.
+
+        Raises:
+            ValueError: Their vectors are not equally long.
+        """
+        vectors = Vectors.joined(part.vectors for part in parts)
+        tokens = [part.usage.prompt_tokens for part in parts if part.usage is not None]
+        costs = [part.cost_usd for part in parts if part.cost_usd is not None]
+        return cls(
+            vectors,
+            Usage(sum(tokens), 0) if len(tokens) == len(parts) else None,
+            sum(costs) if len(costs) == len(parts) else None,
+        )
 
 
 def embed(request: EmbeddingRequest) -> Embeddings:
@@ -70,7 +101,8 @@ def embed(request: EmbeddingRequest) -> Embeddings:
         try:
             response = _asked(litellm, request, cleanup)
             vectors, usage = _vectors(response), _usage(response)
-            cost_usd = client.cost_usd(litellm, request.model, usage)
+            headers = limits_in(response._hidden_params.get("additional_headers") or {})  # noqa: SLF001 - where LiteLLM keeps them
+            cost = cost_usd(litellm, request.model, response.usage if usage else None)
         except errors.RequestError:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
@@ -79,9 +111,9 @@ def embed(request: EmbeddingRequest) -> Embeddings:
                 fault = errors.BrokenAnswerError("the vectors could not be read")
     if fault is not None:  # raised here, so that it does not hold on to an exception with the key
         raise fault
-    if len(vectors) != len(request.texts) or not all(vectors):
+    if len(vectors) != len(request.texts) or 0 in vectors.shape:
         raise errors.BrokenAnswerError("there is not a vector for each text")
-    return Embeddings(vectors, usage, cost_usd)
+    return Embeddings(vectors, usage, cost, headers)
 
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:
@@ -107,10 +139,13 @@ def _client_that_asks_once(key: str | None, address: str | None, timeout_s: floa
     return Once(api_key=key or "", base_url=address, timeout=timeout)
 
 
-def _vectors(response: Any) -> tuple[tuple[float, ...], ...]:
+def _vectors(response: Any) -> Vectors:
     """Return the vectors, in the order of their numbers."""
     rows = sorted(response.data or (), key=lambda row: row["index"])
-    return tuple(tuple(row["embedding"] or ()) for row in rows)
+    try:
+        return Vectors.of(row["embedding"] or () for row in rows)
+    except (TypeError, ValueError) as error:
+        raise errors.BrokenAnswerError(f"the vectors could not be read: {error}") from None
 
 
 def _usage(response: Any) -> Usage | None:

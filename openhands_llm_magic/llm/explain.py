@@ -84,7 +84,7 @@ TEXTS = {
         " ({limit_from})."
     ),
 }
-"""One line for each fault. The names in braces are those of `_facts`."""
+"""One line for each fault. The names in braces are those of `facts`."""
 
 
 def explained(
@@ -107,8 +107,8 @@ def explained(
     refused = kind in (errors.AuthenticationError, errors.BadRequestError)
     if refused and missing_variables:
         kind = errors.MissingKeyError
-    facts = _facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
-    return error.reworded(TEXTS[kind].format_map(facts), kind)
+    known = facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
+    return error.reworded(TEXTS[kind].format_map(known), kind)
 
 
 def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tupl
     return "num_retries", gave_up
 
 
-def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[str, object]:
+def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[str, object]:
     """Collect what the texts may mention."""
     limit_name, gave_up = _limit(error, settings, retries)
     status = "" if error.status is None else f"{error.status}: "
@@ -134,15 +134,15 @@ def _facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict
         "said": f"({status}{_shortened(str(error)).rstrip('.')})",
         "gave_up": gave_up,
         "limit_name": limit_name,
-        "limit_from": _origin(settings, limit_name),
+        "limit_from": origin_of(settings, limit_name),
         "server": settings.base_url or f"the provider of {settings.model}",
         "model": settings.model,
-        "model_from": _origin(settings, "model"),
-        "api_key_from": key_from or _origin(settings, "api_key"),
-        "base_url_from": _origin(settings, "base_url"),
-        "timeout_from": _origin(settings, "timeout"),
-        "deadline_from": _origin(settings, "deadline"),
-        "max_output_tokens_from": _origin(settings, "max_output_tokens"),
+        "model_from": origin_of(settings, "model"),
+        "api_key_from": key_from or origin_of(settings, "api_key"),
+        "base_url_from": origin_of(settings, "base_url"),
+        "timeout_from": origin_of(settings, "timeout"),
+        "deadline_from": origin_of(settings, "deadline"),
+        "max_output_tokens_from": origin_of(settings, "max_output_tokens"),
     }
 
 
@@ -151,7 +151,7 @@ def _shortened(words: str) -> str:
     return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
 
 
-def _origin(settings: Snapshot, name: str) -> str:
+def origin_of(settings: Snapshot, name: str) -> str:
     """Name a setting's value and origin: "4, from config.toml line 3"."""
     value, origin = getattr(settings, name), settings.origin(name)
     shown = "not set" if value is None else f"{value:g}" if isinstance(value, float) else value

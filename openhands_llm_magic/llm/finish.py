@@ -17,6 +17,8 @@ from openhands_llm_magic.llm.lines import whole_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_TOLD = ("id", "model", "created", "system_fingerprint", "service_tier")
+
 _STREAM = re.compile("event-stream|ndjson|eventstream")
 
 
@@ -27,6 +29,7 @@ class FinishTap:
         finish_reason: The finish reason that the provider sent, or None when it sent none.
         usage_seen: Whether the provider counted the tokens itself.
         reasoning_tokens: Those that it counted for reasoning, where LiteLLM would estimate them.
+        model: The model's exact name, where the provider's chunks have it.
         understood: Whether any chunk was of a kind that could tell.
         error: The body of an error that the server sent in place of a chunk, or None.
         blocked: Whether Gemini refused the prompt, which LiteLLM takes for an empty answer.
@@ -37,6 +40,7 @@ class FinishTap:
         self.finish_reason: str | None = None
         self.usage_seen = False
         self.reasoning_tokens = 0
+        self.model: str | None = None
         self.understood = False
         self.error: Mapping[str, Any] | None = None
         self.blocked = False
@@ -89,6 +93,7 @@ class FinishTap:
     def _note_choices(self, chunk: Any) -> None:
         self.understood = True
         self._note_usage(getattr(chunk, "usage", None))
+        self.model = getattr(chunk, "model", None) or self.model
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
 
@@ -133,6 +138,7 @@ class Ending:
         reasoned: Whether there was reasoning in it, seen or only counted.
         asked_for_tool: Whether there was a tool call in it.
         usage: The tokens that LiteLLM reports; it makes them up where the provider counts none.
+        counted: The same in LiteLLM's own terms.
     """
 
     finish_reason: str = "stop"
@@ -140,9 +146,20 @@ class Ending:
     reasoned: bool = False
     asked_for_tool: bool = False
     usage: Usage | None = None
+    counted: Any = None
+    _last: Any = None
+
+    def raw(self, tap: FinishTap) -> dict[str, Any]:
+        """Give what the provider told beside the text, in OpenAI's terms."""
+        told = {name: getattr(self._last, name, None) for name in _TOLD}
+        told["model"] = tap.model or told["model"]
+        if self.counted is not None:
+            told["usage"] = self.counted.model_dump(exclude_none=True)
+        return {name: value for name, value in told.items() if value is not None}
 
     def note(self, chunk: Any) -> None:
         """Take in the next chunk."""
+        self._last = chunk
         for choice in chunk.choices:
             delta = choice.delta
             self.finish_reason = choice.finish_reason or self.finish_reason
@@ -151,7 +168,7 @@ class Ending:
             self.asked_for_tool |= bool(getattr(delta, "tool_calls", None))
         counted = getattr(chunk, "usage", None)
         if counted:
-            self.usage = _usage(counted)
+            self.counted, self.usage = counted, _usage(counted)
             self.reasoned |= bool(self.usage.reasoning_tokens)
 
     def fault(

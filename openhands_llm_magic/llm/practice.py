@@ -2,9 +2,9 @@
 
 It is a real HTTP server on 127.0.0.1 that speaks OpenAI's chat-completions protocol, and it is not
 a language model: each of its `MODELS` shows one thing that happens with real ones, such as a rate
-limit. The same request always gets the same answer. A model that fails does so for each
-conversation (model and messages) anew, and starts again after the answer, so that a cell that is
-run twice behaves the same twice; only `metered` goes by the clock.
+limit. One more, `embed`, makes vectors. The same request always gets the same answer. A model that
+fails does so for each conversation (model and messages) anew, and starts again after the answer, so
+that a cell that is run twice behaves the same twice; only `metered` goes by the clock.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from openhands_llm_magic.llm.practice_answers import (
     unknown_model,
     unknown_path,
 )
+from openhands_llm_magic.llm.practice_embeddings import embedded, read_texts
 from openhands_llm_magic.llm.practice_http import Answer, send_json, send_stream
 from openhands_llm_magic.llm.practice_models import (
     BAD_KEY,
@@ -202,6 +203,9 @@ class PracticeServer:
             case "POST", "/v1/chat/completions":
                 chat = read_chat(request.body)
                 return ("", chat) if isinstance(chat, Refusal) else (chat.model, self._reply(chat))
+            case "POST", "/v1/embeddings":
+                texts = read_texts(request.body)
+                return ("", texts) if isinstance(texts, Refusal) else (texts.model, embedded(texts))
             case method, path:
                 return "", unknown_path(str(method), path)
 

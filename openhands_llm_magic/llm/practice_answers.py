@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.llm import practice_embeddings
 from openhands_llm_magic.llm.practice_models import MODELS, Refusal
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def unknown_path(method: str, path: str) -> Refusal:
     """Refuse a path that does not exist, naming those that do."""
     message = (
         f"Invalid URL ({method} {path}). The practice provider has "
-        "POST /v1/chat/completions and GET /v1/models."
+        "POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models."
     )
     return Refusal(404, message, "invalid_request_error")
 
@@ -103,7 +104,8 @@ def unknown_path(method: str, path: str) -> Refusal:
 def model_list() -> dict[str, Any]:
     """Return the body of GET /v1/models."""
     entry = {"object": "model", "created": CREATED_S, "owned_by": "practice"}
-    return {"object": "list", "data": [{"id": name, **entry} for name in MODELS]}
+    names = (*MODELS, practice_embeddings.MODEL)
+    return {"object": "list", "data": [{"id": name, **entry} for name in names]}
 
 
 def completion(chat: Chat, answer: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm import client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.conversations import Message
@@ -80,8 +80,17 @@ class Draft:
             self.options.pop(keyword, None)
 
 
-def request_from(settings: Snapshot, messages: Sequence[Message]) -> client.Request:
+def request_from(
+    settings: Snapshot,
+    messages: Sequence[Message],
+    response_format: Mapping[str, Any] | None = None,
+) -> client.Request:
     """Turn settings into the request that OpenHands would make with them.
+
+    Args:
+        settings: The settings.
+        messages: What is asked, in OpenAI's form.
+        response_format: The schema that the answer is held to, as OpenAI takes it.
 
     Raises:
         SettingError: completion_kwargs holds what it cannot.
@@ -95,6 +104,8 @@ def request_from(settings: Snapshot, messages: Sequence[Message]) -> client.Requ
     draft = Draft(settings, options.pop("model"), options)
     for rule in RULES:
         rule(draft)
+    if response_format is not None:
+        draft.options["response_format"] = response_format
     price = (settings.input_cost_per_token, settings.output_cost_per_token)
     return client.Request(
         draft.model,
@@ -187,6 +198,14 @@ def _openrouter_site(draft: Draft) -> None:
         told = {name: value for name, value in site.items() if value}
         draft.options["extra_headers"] = told | dict(draft.options.get("extra_headers", {}))
 
+
+RULES_OF_PLACE: tuple[Callable[[Draft], None], ...] = (
+    _openhands_models,
+    _practice_models,
+    _aws_keys,
+    _vertex_place,
+)
+"""Where a request goes and what goes there with it, whatever it asks for."""
 
 RULES: tuple[Callable[[Draft], None], ...] = (
     _openhands_models,

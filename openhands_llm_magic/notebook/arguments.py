@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
-import keyword
-import re
-import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.notebook import flags
 from openhands_llm_magic.notebook.formats import FORMATS
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
-
-    from openhands_llm_magic.config.setting import Setting
-
-ALONE = {"cache": "on"}
-"""Settings whose flag takes no value, and what it stands for."""
-
-_WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'])+|\S+)""")
-_VARIABLE = re.compile(r"\$(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +26,12 @@ class PromptOptions:
         out: The variable that the reply is stored in.
         part: What of the reply is stored: all of it, its "text" or its "data".
         format: How the answer is shown.
+        schema: The variable with the pydantic class or JSON schema that the answer is held to.
         attach: The files that go with the prompt.
         raw: Whether braces stay as they are, whatever they name.
         chat: The name of the conversation that it belongs to.
         goes_on: Whether it goes on from the last answer.
+        dry_run: Whether the request is only shown.
         group: The NAME of the `[llm.NAME]` whose settings apply.
         settings: Settings for this cell alone, by name.
     """
@@ -49,30 +41,34 @@ class PromptOptions:
     out: str | None = None
     part: str = ""
     format: str = "markdown"
+    schema: str | None = None
     attach: tuple[str, ...] = ()
     raw: bool = False
     chat: str | None = None
     goes_on: bool = False
+    dry_run: bool = False
     group: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose error is one line for a person, and ends nothing."""
-
-    def error(self, message: str) -> NoReturn:
-        """Tell what is wrong.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(f"{message}. `{self.prog.split()[0]}?` lists the options.")
-
-
 @functools.cache
 def parser() -> argparse.ArgumentParser:
-    """Make the parser: one flag for each setting, and those of the prompt itself."""
-    made = Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
+    """Make the parser: one flag for each setting of prompts, and those of the prompt itself."""
+    made = flags.Parser(prog="%%llm", usage="%%%%llm [options]", add_help=False, allow_abbrev=False)
+    _add_own(made)
+    groups: dict[str, Any] = {}
+    # What nothing in a cell uses comes last, under a title that says so.
+    of_prompts = [each for each in SETTINGS.values() if each.topic != "embedding"]
+    for setting in sorted(of_prompts, key=lambda each: each.kept):
+        title = setting.use if setting.kept else f"{TOPICS[setting.topic]}, for this cell alone"
+        if title not in groups:
+            groups[title] = made.add_argument_group(title)
+        flags.add_flag(groups[title], setting, setting.short)
+    return made
+
+
+def _add_own(made: argparse.ArgumentParser) -> None:
+    """Add the flags that are no settings."""
     made.add_argument("-s", "--system", metavar="TEXT", help="instructions before the prompt")
     made.add_argument(
         "-o",
@@ -88,6 +84,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"show the answer as {', '.join(FORMATS)}; code goes into a new cell, too",
     )
     made.add_argument(
+        "--schema",
+        metavar="NAME",
+        help="hold the answer to the pydantic class or JSON schema in this variable; what does not"
+        " fit is sent back once",
+    )
+    made.add_argument(
         "-a",
         "--attach",
         metavar="FILE",
@@ -99,30 +101,10 @@ def parser() -> argparse.ArgumentParser:
         "-c", "--continue", dest="goes_on", action="store_true", help="go on from the last answer"
     )
     made.add_argument("--chat", metavar="NAME", help="go on with the conversation of this name")
+    made.add_argument(
+        "--dry-run", action="store_true", help="show the request and its cost, and send nothing"
+    )
     made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
-    groups: dict[str, Any] = {}
-    # What nothing in a cell uses comes last, under a title that says so.
-    for setting in sorted(SETTINGS.values(), key=lambda each: each.kept):
-        title = setting.use if setting.kept else f"{TOPICS[setting.topic]}, for this cell alone"
-        if title not in groups:
-            groups[title] = made.add_argument_group(title)
-        _add_flag(groups[title], setting)
-    return made
-
-
-def _add_flag(group: Any, setting: Setting) -> None:
-    names = [setting.flag] if setting.short is None else [setting.short, setting.flag]
-    text = f"{setting.help} ({setting.takes})".replace("%", "%%")
-    if setting.name in ALONE:
-        group.add_argument(
-            *names, dest=setting.name, action="store_const", const=ALONE[setting.name], help=text
-        )
-    elif setting.kind == "bool":
-        action = argparse.BooleanOptionalAction
-        group.add_argument(*names, action=action, dest=setting.name, help=text)
-    else:
-        metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
-        group.add_argument(*names, dest=setting.name, metavar=metavar, help=text)
 
 
 def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
@@ -136,18 +118,8 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         UsageError: An unknown flag, a flag without its value, or a key typed as plain text.
         SettingError: A setting's value is not one that it takes.
     """
-    words, prompt = _split(line)
-    known, unknown = parser().parse_known_args(words)
-    if unknown:
-        import difflib  # noqa: PLC0415 - for an error alone
-
-        name = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(name, parser()._option_string_actions, n=1)  # noqa: SLF001 - argparse has no public list of its options
-        hint = f"did you mean {near[0]}?" if near else "`%%llm?` lists the options."
-        raise UsageError(
-            f"there is no option {name}; {hint} (A prompt that starts with - goes after --.)"
-        )
-    given = {name: value for name, value in vars(known).items() if value is not None}
+    words, prompt = flags.split(line, parser())
+    given = flags.read(words, parser(), " (A prompt that starts with - goes after --.)")
     if given["goes_on"] and "chat" in given:
         raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
     out, part = _stored(given.pop("out", None))
@@ -156,13 +128,15 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         system=given.pop("system", None),
         out=out,
         part=part,
-        format=given.pop("format", "markdown"),
+        format=given.pop("format", "json" if "schema" in given else "markdown"),
+        schema=given.pop("schema", None),
         attach=tuple(given.pop("attach", ())),
         raw=given.pop("raw"),
         chat=given.pop("chat", None),
         goes_on=given.pop("goes_on"),
+        dry_run=given.pop("dry_run"),
         group=given.pop("group", None),
-        settings={name: _value(SETTINGS[name], value, variables) for name, value in given.items()},
+        settings=flags.settings_in(given, variables),
     )
 
 
@@ -171,70 +145,10 @@ def _stored(out: str | None) -> tuple[str | None, str]:
     if out is None:
         return None, ""
     name, _, part = out.partition(":")
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"--out takes a variable's name, not {name!r}.")
+    flags.require_name(name)
     if part not in ("", "text", "data"):
         raise UsageError(f"--out stores the reply, as {name}:text its text, or as {name}:data.")
     return name, part
-
-
-def _value(setting: Setting, value: object, variables: Mapping[str, object]) -> object:
-    """Turn a flag's text into the setting's value."""
-    if not isinstance(value, str):
-        return value
-    if setting.kind == "secret":
-        return secret_named(setting, value, variables)
-    return setting.from_text(value)
-
-
-def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -> object:
-    """Return the secret in the variable that `$NAME` names.
-
-    A secret typed in a cell would be saved with the notebook and with IPython's history.
-
-    Raises:
-        UsageError: The text is not of the form `$NAME`, or there is no such variable.
-    """
-    match = _VARIABLE.fullmatch(text)
-    if match is None:
-        raise UsageError(
-            f"{setting.name} is not taken as text, which would be saved with the notebook: write"
-            f" $NAME for a variable that holds it, or `%llm_config {setting.name}` to be asked."
-        )
-    if match[1] not in variables:
-        raise UsageError(f"{setting.name}: there is no variable {match[1]}.")
-    return setting.validate(variables[match[1]])
-
-
-def _split(line: str) -> tuple[list[str], str]:
-    """Split the options off a line; what follows them is the prompt and stays as it was typed."""
-    options = parser()._option_string_actions  # noqa: SLF001 - argparse has no public list of its options
-    words: list[str] = []
-    end = 0
-    while match := _WORD.match(line, end):
-        word = match[1]
-        if word == "--":
-            end = match.end()
-            break
-        if not word.startswith("-"):
-            break
-        end = match.end()
-        action = options.get(word)
-        if action is not None and action.nargs != 0 and (value := _WORD.match(line, end)):
-            end = value.end()
-            word = f"{action.option_strings[-1]}={_unquoted(value[1])}"
-            words.append(word)
-        else:
-            words.append(_unquoted(word))
-    return words, line[end:].strip()
-
-
-def _unquoted(word: str) -> str:
-    """Take the quotes off a word as a shell would."""
-    try:
-        return "".join(shlex.split(word))
-    except ValueError:
-        return word
 
 
 def help_text() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -174,7 +174,7 @@ def _save(session: _Session, words: list[str]) -> None:
     """Write the settings to a config file, and print what changed in it."""
     from openhands_llm_magic.config import save  # noqa: PLC0415 - rarely needed
 
-    parser = arguments.Parser(prog="%llm_config --save", add_help=False)
+    parser = flags.Parser(prog="%llm_config --save", add_help=False)
     parser.add_argument("path", nargs="?")
     parser.add_argument("--group")
     parser.add_argument("--with-key", action="store_true")
@@ -240,5 +240,5 @@ def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:
     if not equals:
         raise UsageError(f"{word}: write {word}=VALUE to change it, or --show {word} to see it.")
     if setting.kind == "secret" and value not in ("", "none"):
-        return name, arguments.secret_named(setting, value, variables)
+        return name, flags.secret_named(setting, value, variables)
     return name, value

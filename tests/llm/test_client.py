@@ -128,6 +128,29 @@ def test_what_it_cost(model_server: ModelServer) -> None:
     assert cost_usd("ollama_chat", (1000, 100)) is None
 
 
+def raw_answer(usage: dict[str, Any]) -> Raw:
+    """Make a stream of OpenAI's dialect with a count of its own."""
+    head = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "m-0613"}
+    choice = {"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}
+    chunks = [head | {"choices": [choice]}, head | {"choices": [], "usage": usage}]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return Raw(body.encode(), "text/event-stream")
+
+
+def test_cached_tokens_are_counted_and_cost_less(model_server: ModelServer) -> None:
+    counts = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    [usage, full] = send(model_server, raw_answer(counts))[-2:]
+    cached = counts | {"prompt_tokens_details": {"cached_tokens": 900}}
+    [cached_usage, less] = send(model_server, raw_answer(cached))[-2:]
+    assert usage == Usage(1000, 100)
+    assert cached_usage == Usage(1000, 100, cached_tokens=900)
+    assert isinstance(full, Done)
+    assert isinstance(less, Done)
+    assert full.cost_usd is not None
+    assert less.cost_usd is not None
+    assert 0 < less.cost_usd < full.cost_usd
+
+
 @pytest.mark.parametrize("provider", sorted(client.DROP_MAX_RETRIES))
 @pytest.mark.parametrize("status", [429, 500])
 def test_a_failure_is_one_request(model_server: ModelServer, provider: str, status: int) -> None:

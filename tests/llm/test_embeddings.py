@@ -14,6 +14,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.embeddings import NEED_A_CLIENT, EmbeddingRequest, Embeddings, embed
 from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ def test_a_vector_for_each_text(
     """In the texts' order, whatever order the server has; nothing is printed."""
     request = request_to(model_server, provider)
     embeddings = embed(request)
-    assert embeddings.vectors == ((0.5, -0.5), (1.5, -0.5))[: len(request.texts)]
+    assert embeddings.vectors.tolist() == [[0.5, -0.5], [1.5, -0.5]][: len(request.texts)]
     assert embeddings.usage is not None
     assert embeddings.usage.completion_tokens == 0
     assert model_server.count == 1
@@ -149,8 +150,18 @@ def test_an_answer_that_does_not_arrive_is_worth_another_attempt(
     assert model_server.count == 1
 
 
-@pytest.mark.parametrize("body", [b'{"data": []}', b'{"data": null}', b'{"data": [{"index": 0}]}'])
-def test_too_few_vectors_are_no_success(model_server: ModelServer, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": []}',
+        b'{"data": null}',
+        b'{"data": [{"index": 0}]}',
+        b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1, 2]}]}',
+        b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [null]}]}',
+        b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": []}]}',
+    ],
+)
+def test_a_vector_that_is_missing_is_no_success(model_server: ModelServer, body: bytes) -> None:
     error = failure(model_server, Raw(body, "application/json"))
     assert type(error) is errors.BrokenAnswerError
 
@@ -180,7 +191,8 @@ def test_what_it_cost(model_server: ModelServer) -> None:
     known = request_to(model_server, "openai")
     known = EmbeddingRequest("openai/text-embedding-3-small", known.texts, known.options)
     embeddings = embed(known)
-    assert embeddings == Embeddings(((0.5, -0.5), (1.5, -0.5)), Usage(7, 0), embeddings.cost_usd)
+    vectors = Vectors.of([(0.5, -0.5), (1.5, -0.5)])
+    assert embeddings == Embeddings(vectors, Usage(7, 0), embeddings.cost_usd)
     price, _ = client.load().cost_per_token(known.model, 7, 0)
     assert embeddings.cost_usd == price > 0
     assert embed(request_to(model_server, "hosted_vllm")).cost_usd is None

@@ -1,0 +1,172 @@
+"""From settings to what LiteLLM is asked for vectors: which model, at which server, with which key.
+
+A key never goes to another server than the one it is for.
+
+The server is that of `embedding_base_url`; without it, that of the prompts where both models have
+the same provider in front; else the provider's own.
+
+`api_key` is for the server of the prompts, so it goes along if this is the same one: by both
+addresses the same scheme, host and port; or no address, and the same provider. A key that is given
+for this one request, on the line of `%llm_embed`, goes along in any case. Else the key is that of
+the provider's own variable, such as OPENAI_API_KEY, which goes to the provider's own address; or to
+any where the provider has none of its own, as on Azure. Other servers get no key, or a word that is
+none where LiteLLM would look for one: it would send OPENAI_API_KEY to every server that is
+compatible with OpenAI.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.errors import MissingKeyError, SettingError
+from openhands_llm_magic.llm.embedding_models import model_named
+from openhands_llm_magic.llm.embeddings import EmbeddingRequest
+from openhands_llm_magic.llm.request import RULES_OF_PLACE, Draft
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.resolve import Snapshot
+
+SENT = (
+    "timeout",
+    "api_version",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_region_name",
+    "vertex_project",
+    "vertex_location",
+)
+"""The settings that are sent for vectors, too, under the same keywords."""
+
+NO_KEY = "no-key"
+"""Stands for a key where there is none, so that LiteLLM looks for no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, or None for what LiteLLM finds itself, and where it comes from, in words."""
+
+    value: str | None
+    origin: str
+
+
+NONE = Key(NO_KEY, "no key was sent, as none is known to be for this server")
+FOUND = Key(None, "the key, if any, is that of the provider's own variable")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where texts are sent.
+
+    Attributes:
+        request: What is sent, but for the texts.
+        name: The model as the settings name it, with its provider in front.
+        key_from: Where the key comes from, in words.
+    """
+
+    request: EmbeddingRequest
+    name: str
+    key_from: str
+
+
+def place_from(settings: Snapshot) -> Place:
+    """Find where the settings send texts for vectors, by the rules above.
+
+    Raises:
+        MissingKeyError: There is no key for the provider.
+        SettingError: There is no embedding model, or no address where it needs one.
+    """
+    model = model_named(settings)
+    named = settings.custom_llm_provider
+    shared = _maker(model) == _maker(settings.model, named)
+    base_url = settings.embedding_base_url or (settings.base_url if shared else None)
+    same = _server(base_url) == _server(settings.base_url) if base_url else shared
+    _require_address(model, base_url)
+    key = _key(settings, model, base_url, same=same)
+    options = {name: value for name in SENT if (value := _plain(settings, name))}
+    if not model.startswith("azure"):
+        options.pop("api_version", None)
+    if base_url:
+        options["base_url"] = base_url
+    if key.value:
+        options["api_key"] = key.value
+    draft = Draft(settings, model, options)
+    for rule in RULES_OF_PLACE:
+        rule(draft)
+    return Place(EmbeddingRequest(draft.model, options=draft.options), model, key.origin)
+
+
+def _plain(settings: Snapshot, name: str) -> Any:
+    value = getattr(settings, name)
+    return value.get_secret_value() if isinstance(value, Secret) else value
+
+
+def _maker(model: str, custom_llm_provider: str | None = None) -> str:
+    """Give LiteLLM's name of a model's provider."""
+    if custom_llm_provider:
+        return custom_llm_provider
+    prefix, slash, _ = model.partition("/")
+    if not slash:
+        provider = provider_of(model)
+        prefix = provider.prefix.removesuffix("/") if provider else ""
+    return "ollama" if prefix == "ollama_chat" else prefix
+
+
+def _server(url: str | None) -> tuple[str, str, int | None] | object:
+    """Give the scheme, host and port of an address; of none, something that equals nothing."""
+    try:
+        parts = urlsplit(url or "")
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # a port that is no number
+        return object()
+    return (parts.scheme, parts.hostname, port) if parts.hostname else object()
+
+
+def _require_address(model: str, base_url: str | None) -> None:
+    """Refuse a model of a provider without an address of its own, if there is none."""
+    provider, variable = provider_of(model), f"{_maker(model).upper()}_API_BASE"
+    if provider and "base_url" in provider.asks_for and not (base_url or os.environ.get(variable)):
+        raise SettingError(
+            f"{model} needs embedding_base_url, the address of its server"
+            f" ({provider.title}: {provider.base_url_form})."
+        )
+
+
+def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) -> Key:
+    """Choose the key that goes along."""
+    origin = settings.origin("api_key")
+    if settings.api_key and (same or origin.kind == "flag"):
+        return Key(settings.api_key.get_secret_value(), f"the key is api_key, from {origin}")
+    provider = provider_of(model)  # by its prefix alone: the one whose variables LiteLLM takes
+    if provider is None:
+        return FOUND if same or not base_url else NONE
+    own = not base_url or provider.is_at(base_url) or provider.local or not provider.has_address
+    if (own or same) and (variable := _variable_of(provider)):
+        return Key(os.environ[variable], f"the key is that of {variable}")
+    token = (own or same) and provider.stand_in("", os.environ)  # of Azure, or other credentials
+    if token or "api_key" not in provider.asks_for:
+        return FOUND
+    if provider.has_address and (not base_url or provider.is_at(base_url)):
+        raise MissingKeyError(_missing(settings, model, provider, same=same))
+    return NONE
+
+
+def _variable_of(provider: Provider) -> str:
+    """Name the variable that is set and holds the provider's API key, or give ""."""
+    variables = (name for name in provider.key_variables if name.endswith("API_KEY"))
+    return next((name for name in variables if os.environ.get(name)), "")
+
+
+def _missing(settings: Snapshot, model: str, provider: Provider, *, same: bool) -> str:
+    """Say where a key could come from."""
+    other = f": api_key is for the server of {settings.model}" if settings.api_key else ""
+    variables = " or ".join(provider.key_variables) + " in the environment"
+    return (
+        f"there is no API key for {model}{other}. Set {'api_key, or ' * same}{variables}, give one"
+        " with `--api-key $NAME`, or try `-m practice/embed`, which needs no account."
+    )

@@ -1,0 +1,238 @@
+"""`%llm_embed`: texts of the notebook into vectors for NumPy."""
+# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only this magic needs is imported on use
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.notebook import embed_line
+from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook.wait import Clicks, Waits
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import RequestError
+    from openhands_llm_magic.llm.embeddings import Embeddings
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.notebook.display import View
+
+_OTHERS = textwrap.fill(
+    "Other settings for this line alone: "
+    + ", ".join(setting.flag for setting in embed_line.OWN_SETTINGS[1:])
+    + ".",
+    width=100,
+    break_on_hyphens=False,
+)
+
+HELP = f"""Turn a text, or a list of texts, into vectors for NumPy.
+
+    %llm_embed texts -o vectors                      into a variable
+    vectors = %llm_embed [each.title for each in rows]
+    %llm_embed "a text" -m openai/text-embedding-3-small
+
+What stands there is Python: a text, or a list, a pandas Series or another iterable of texts. The
+value is an array of float64 with a row for each text, or for a single text its one vector. Without
+NumPy it is a sequence of the same shape, which numpy.asarray takes as it is.
+
+    -o, --out NAME               store the vectors in this variable, only when all have come
+    -m, --embedding-model NAME   the model; practice/embed needs no account
+    -g, --group NAME             use the settings of [llm.NAME]
+
+{_OTHERS}
+
+OpenHands' names of embedding models are understood: openai, azureopenai with
+embedding_deployment_name, voyage, and its names of Ollama's models, such as nomic-embed-text.
+api_key goes along only to the server that your prompts go to; elsewhere the key is that of the
+provider's own variable, such as OPENAI_API_KEY, or the one on the line, as `--api-key $NAME`.
+
+Many texts go in several requests, each with the retries and the deadline of a prompt: at most 96
+texts and about 8,000 tokens in one; for OpenAI and Azure 256 and 100,000; for your own server
+behind openai/ 32 and 8,000. If one fails, or you stop it, the vectors that had come are in `_`.
+"""
+
+TOLD_EVERY_S = 0.2
+"""Seconds between two updates of how far it is."""
+
+
+def run(
+    line: str, shell: Any, settings: LLMSettings, clicks: Clicks, clock: Clock | None = None
+) -> Any:
+    """Run one `%llm_embed` line; give the vectors, unless they are stored.
+
+    Raises:
+        RequestError: A request failed; its `reply` is the `Embeddings` of the texts before it.
+        SettingError: No embedding model is set, or it cannot be used as it is.
+        UsageError: The line cannot be read, or it gives no texts.
+    """
+    options = embed_line.parse(line, shell.user_ns)
+    texts, alone = _texts(_value(options.expression, shell))
+    snapshot = settings.snapshot(options.settings, options.group)
+    with Interrupts(in_kernel=hasattr(shell, "kernel")) as interrupts:
+        try:
+            made, reply = _Embedding(texts, snapshot, shell, clicks, clock).run(interrupts)
+        except KeyboardInterrupt:
+            raise Stopped("stopped before anything was sent.") from None
+        vectors = _array(made[0] if alone and made else made)
+        if reply.error is not None:
+            if made:
+                # A line that raises has no value; this keeps what came in `_` and `Out[n]`.
+                shell.displayhook.update_user_ns(vectors)
+            raise reply.error from None
+    if options.out is None:
+        return vectors
+    shell.user_ns[options.out] = vectors
+    return None
+
+
+def _value(expression: str, shell: Any) -> Any:
+    """Compute what stands on the line; it is the person's own code, like that of any cell."""
+    if not embed_line.is_python(expression):
+        raise UsageError(f"{expression!r} is no Python expression; put a text in quotes.")
+    try:
+        value = shell.ev(expression)
+        return list(value) if isinstance(value, Iterator) else value
+    except Exception as error:  # noqa: BLE001 - whatever the person's code raises
+        said = masked(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise UsageError(f"{expression}: {said}") from None
+
+
+def _texts(value: Any) -> tuple[list[str], bool]:
+    """Give the texts in a value, and whether it is a text itself."""
+    if isinstance(value, str):
+        return [str(value)], True
+    many = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | Mapping)
+    if not many or getattr(value, "ndim", 1) != 1:  # a DataFrame would give its columns' names
+        kind = type(value).__name__
+        raise UsageError(f"%llm_embed takes a text or a list of texts, not this {kind}.")
+    texts = list(value)
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise UsageError(f"item {number:,} of {len(texts):,} is no text, but of type {kind}.")
+    return [str(text) for text in texts], False
+
+
+def _array(vectors: Any) -> Any:
+    """Give vectors as an array of NumPy, where it is installed."""
+    try:
+        import numpy as np  # type: ignore[import-not-found,unused-ignore]  # it need not be there
+    except ImportError:
+        return vectors
+    return np.asarray(vectors)
+
+
+class _Embedding:
+    """The requests of one line, and what is shown of them."""
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        settings: Snapshot,
+        shell: Any,
+        clicks: Clicks,
+        clock: Clock | None,
+    ) -> None:
+        from openhands_llm_magic.llm import embedding_session, retry
+        from openhands_llm_magic.llm.reply import ReplyBuilder
+
+        self._shell = shell
+        self._clicks = clicks
+        self._clock = clock or retry.SYSTEM_CLOCK
+        self._retry_now = retry.RetryNow()
+        self._events: Generator[Event | Embeddings] = embedding_session.stream(
+            texts, settings, clock=self._clock, retry_now=self._retry_now
+        )
+        self._count = len(texts)
+        self._builder = ReplyBuilder(settings.embedding_model)
+        self._parts: list[Embeddings] = []
+        self._done = 0
+        self._told_s = self._clock.now()
+
+    def run(self, interrupts: Interrupts) -> tuple[Any, Reply]:
+        """Make the requests; give the vectors that came, and the waits and the failure."""
+        with contextlib.closing(Waits(self._clicks, self._retry_now, self._clock)) as waits:
+            return self._run(interrupts, waits)
+
+    def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
+        from openhands_llm_magic.llm.events import Failed
+        from openhands_llm_magic.notebook import display
+        from openhands_llm_magic.notebook.surface import surface
+
+        view: View | None = None
+        where, model = surface(self._shell), self._builder.model
+        try:
+            with interrupts.held():
+                view = display.view_on(where, model, self._clock, waits)
+            for event in interrupts.between(self._events):
+                self._take(event, view)
+        except KeyboardInterrupt:
+            interrupts.clean_up()
+            self._events.close()
+            self._builder.add(Failed(Stopped("stopped.")))
+        interrupts.clean_up()
+        return self._finished(view)
+
+    def _take(self, event: Event | Embeddings, view: View) -> None:
+        from openhands_llm_magic.llm.embeddings import Embeddings
+
+        if not isinstance(event, Embeddings):
+            self._builder.add(event)
+            view.update(event, self._builder)
+            return
+        self._parts.append(event)
+        self._done += len(event.vectors)
+        now_s = self._clock.now()
+        if self._done < self._count and now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            view.tell(f"{self._done:,} of {self._count:,} vectors …")
+
+    def _finished(self, view: View | None) -> tuple[Any, Reply]:
+        """Show what came of it."""
+        from dataclasses import replace
+
+        from openhands_llm_magic.llm.embeddings import Embeddings
+
+        made = Embeddings.joined(self._parts)
+        reply = self._builder.reply
+        if reply.error is not None:
+            error = _told(reply.error, self._done, self._count)
+            error.reply = made
+            reply = replace(reply, error=error)
+        if self._parts:
+            reply = replace(reply, notes=(words(made),))
+        if view is not None:
+            view.render(reply)
+            view.finish()
+        return made.vectors, reply
+
+
+def _told(error: RequestError, done: int, count: int) -> RequestError:
+    """Add to a failure where the vectors are that came before it."""
+    if count == 1:
+        return error
+    where = f"The first {done:,} of {count:,} vectors are in `_`." if done else "No vectors came."
+    return error.reworded(f"{error} {where}")
+
+
+def words(made: Embeddings) -> str:
+    """Write what came and what it cost, as in "3 vectors of 1,536 numbers, 12 tokens, $0.001"."""
+    from decimal import Decimal
+
+    count, width = made.vectors.shape
+    said = [f"{count:,} {'vector' if count == 1 else 'vectors'} of {width:,} numbers"]
+    if made.usage is not None:
+        tokens = made.usage.total_tokens
+        said.append(f"{tokens:,} {'token' if tokens == 1 else 'tokens'}")
+    if made.cost_usd is not None:
+        said.append(f"${Decimal(f'{made.cost_usd:.2g}'):f}")
+    return ", ".join(said)
