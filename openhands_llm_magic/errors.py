@@ -56,10 +56,14 @@ class FormatError(LLMMagicError):
     """An answer came, and is not in the format that was asked for.
 
     Attributes:
+        problem: What is wrong with it, in a few words that a model can be told.
         reply: The `Reply` with the answer.
     """
 
-    reply: Any = None  # a `Reply`, which the ground does not import
+    def __init__(self, message: str, *, problem: str = "") -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.reply: Any = None  # a `Reply`, which the ground does not import
 
 
 class SettingError(LLMMagicError):

@@ -35,15 +35,18 @@ class Abilities:
     answer_usd: float | None = None
 
 
-MARKED = ("claude",)
-"""Parts of the names of models that cache what is marked with `cache_control`. Others cache by
+MARKED = "claude"
+"""Part of the names of models that cache what is marked with `cache_control`. Others cache by
 themselves, or not at all; a mark would be stripped, or refused."""
+
+UNMARKED = ("openai/", "azure/")
+"""Prefixes under which a mark would reach a server that speaks OpenAI's dialect."""
 
 
 def abilities_of(model: str) -> Abilities:
     """Look a model up by its name with the provider's prefix."""
     facts = _facts(model)
-    marks = any(part in model.lower() for part in MARKED)
+    marks = MARKED in model.lower() and not model.startswith(UNMARKED)
     if facts is None:
         return Abilities(caches_by_marks=marks)
     return Abilities(

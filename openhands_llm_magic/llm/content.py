@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +45,33 @@ Part = str | Attachment
 Content = str | list[dict[str, Any]]
 
 
-def content_of(parts: Sequence[Part]) -> Content:
-    """Give the content of a message in OpenAI's form: a text alone, or a list of parts."""
+CACHED = {"cache_control": {"type": "ephemeral"}}
+"""The mark of a part up to whose end Anthropic's models shall cache a prompt."""
+
+
+def content_of(parts: Sequence[Part], *, cached_from_bytes: float = math.inf) -> Content:
+    """Give the content of a message in OpenAI's form: a text alone, or a list of parts.
+
+    Args:
+        parts: Texts and files.
+        cached_from_bytes: The size from which on a file is marked to be cached.
+    """
+    long = [isinstance(part, Attachment) and len(part.data) >= cached_from_bytes for part in parts]
+    return joined(
+        [_form(part) | (CACHED if cached else {}) for part, cached in zip(parts, long, strict=True)]
+    )
+
+
+def joined(forms: Sequence[dict[str, Any]]) -> Content:
+    """Join texts that follow each other, as some servers take one text alone; marked ones stay."""
     made: list[dict[str, Any]] = []
-    for part in parts:
-        form = _form(part)
-        if form["type"] == "text" and made and made[-1]["type"] == "text":
-            made[-1]["text"] += form["text"]
+    for form in forms:
+        if made and made[-1].keys() == form.keys() == {"type", "text"}:
+            made[-1] = form | {"text": made[-1]["text"] + form["text"]}
         else:
             made.append(form)
-    if all(form["type"] == "text" for form in made):
-        return "".join(form["text"] for form in made)
+    if [form.keys() for form in made] == [{"type", "text"}]:
+        return str(made[0]["text"])
     return made
 
 
@@ -63,7 +80,7 @@ def _form(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": part}
     if part.is_text:
         text = part.data.decode("utf-8", errors="replace")
-        return {"type": "text", "text": f"\n\n{part.name}:\n\n{fenced(text)}\n\n"}
+        return {"type": "text", "text": f"{part.name}:\n\n{fenced(text)}\n\n"}
     url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
     if part.is_image:
         return {"type": "image_url", "image_url": {"url": url}}

@@ -3,13 +3,14 @@
 A request yields `Accepted`, `ReasoningDelta` from some models, `TextDelta`, `Usage` and then
 `Done`; a transient failure puts a `Retrying` in between, followed by `Waiting` events that count
 down; `Held` comes before an attempt that waits for its turn; the last event of a request without an
-answer is `Failed`. Whoever shows a request only consumes this stream.
+answer is `Failed`. `Correcting` stands where an answer did not fit its schema. Whoever shows a
+request only consumes this stream.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,17 @@ class Held:
     by: HeldBy
     held_s: float
     remaining_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The answer that follows was stored before; no request is made.
+
+    Attributes:
+        path: Its file.
+    """
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,25 @@ class Usage:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
 
+    def __add__(self, other: Usage) -> Usage:
+        """Count two requests together."""
+        return Usage(
+            *(getattr(self, each.name) + getattr(other, each.name) for each in fields(self))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Correcting:
+    """The answer is complete and does not fit; the model is told so and asked once more.
+
+    Attributes:
+        problem: Where it does not fit.
+        cost_usd: What it cost, or None when the price is unknown.
+    """
+
+    problem: str
+    cost_usd: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -126,10 +157,12 @@ class Done:
     Attributes:
         finish_reason: As the provider gave it: "stop", "length", "content_filter", ...
         cost_usd: What the answer cost, or None when the price is unknown.
+        raw: What else the provider told: the answer's id, the model's exact name, its own count.
     """
 
     finish_reason: str
     cost_usd: float | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +172,16 @@ class Failed:
     error: RequestError
 
 
-Event = Held | Accepted | ReasoningDelta | TextDelta | Retrying | Waiting | Usage | Done | Failed
+Event = (
+    Held
+    | Recalled
+    | Accepted
+    | ReasoningDelta
+    | TextDelta
+    | Retrying
+    | Waiting
+    | Usage
+    | Correcting
+    | Done
+    | Failed
+)

@@ -44,7 +44,7 @@ def models_of(provider: Provider) -> tuple[str, ...]:
     if provider.prefix == practice_models.PREFIX:
         known = [provider.prefix + name for name in practice_models.MODELS]
     else:
-        known = sorted(_known_to_litellm(provider), key=_by_number)
+        known = sorted(_known_to_litellm(provider), key=by_number)
     return tuple(dict.fromkeys([*provider.verified_models, *example, *known]))
 
 
@@ -55,18 +55,18 @@ def _known_to_litellm(provider: Provider) -> Iterator[str]:
         return
     for listed, facts in prices().items():
         name = listed.removeprefix(prefix)
-        if _maker(facts) + "/" != prefix or not _chats(facts) or name.startswith("ft:"):
+        if maker_of(facts) + "/" != prefix or not is_chat(facts) or name.startswith("ft:"):
             continue
         if not (provider.name in BY_REGION and "/" in name):
             yield prefix + name
 
 
-def _maker(facts: Mapping[str, Any]) -> str:
+def maker_of(facts: Mapping[str, Any]) -> str:
     """Name LiteLLM's provider of a model without its variant: "vertex_ai-language-models"."""
     return str(facts.get("litellm_provider")).partition("-")[0].removesuffix("_converse")
 
 
-def _chats(facts: Mapping[str, Any]) -> bool:
+def is_chat(facts: Mapping[str, Any]) -> bool:
     """Tell whether a model answers on the chat-completions API, in text.
 
     Those of the mode "responses" are reached through another API of the provider.
@@ -75,7 +75,7 @@ def _chats(facts: Mapping[str, Any]) -> bool:
     return facts.get("mode") == "chat" and "text" in writes and not OF_TOKENS.isdisjoint(facts)
 
 
-def _by_number(name: str) -> list[tuple[int, str]]:
+def by_number(name: str) -> list[tuple[int, str]]:
     """Order names so that gpt-9 comes before gpt-10."""
     parts = re.findall(r"(\d+)|(\D+)", name.lower())
     return [(int(number), "") if number else (-1, text) for number, text in parts]

@@ -49,6 +49,7 @@ class Model:
         fault_count: How often that happens before the prompt is answered.
         word_by_word: Whether it sends single words with a pause after each.
         every_s: Seconds after a request in which it refuses all others.
+        verbatim: Whether the prompt itself is the whole answer.
     """
 
     name: str
@@ -58,9 +59,12 @@ class Model:
     fault_count: float = 0
     word_by_word: bool = False
     every_s: float = 0
+    verbatim: bool = False
 
     def answer(self, prompt: str) -> str:
         """Return the whole answer to `prompt`, as Markdown."""
+        if self.verbatim:
+            return prompt
         quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
         return (
             f"{self.reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
@@ -147,6 +151,7 @@ MODELS = {
             reply="One, two, three, four, five, six, seven, eight, nine, ten.",
             word_by_word=True,
         ),
+        Model("verbatim", "gives back your prompt and nothing else", verbatim=True),
         Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
     )
 }

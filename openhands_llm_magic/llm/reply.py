@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.events import (
+    Correcting,
     Done,
     Event,
     Failed,
     Held,
     ReasoningDelta,
+    Recalled,
     Retrying,
     TextDelta,
     Usage,
@@ -32,14 +34,16 @@ class Reply:
         model: The model that was asked, as the settings name it.
         reasoning: What the model thought before it answered, where it says so.
         usage: Tokens of the attempt that answered, or None when the provider counted none.
-        cost_usd: What it cost, or None (never 0) when the price is unknown.
-        attempts: HTTP requests made.
+        cost_usd: What it cost, or None (never 0) when the price is unknown. A stored answer tells
+            what it cost when it was asked for.
+        attempts: HTTP requests made; 0 for a stored answer.
         waits: Each retry that was waited for, in order, with the wait as long as it lasted.
         held_s: Seconds for which requests were held back, so that the server need not refuse them.
         finish_reason: Why the model stopped, or None when it did not get that far. An answer that
             was finished without text has one, and an error.
         error: Why there is no complete answer, or None when there is one.
-        messages: What was sent, in OpenAI's form.
+        messages: What was asked, in OpenAI's form.
+        raw: What else the provider told: the answer's id, the model's exact name, its own count.
         notes: What a person should know of how the prompt was made, such as what was cut.
         format: How it is shown, a key of `notebook.formats.FORMATS`.
         data: What the answer is in its format: a value of JSON, or code; None for a text.
@@ -55,6 +59,7 @@ class Reply:
     finish_reason: str | None = None
     error: RequestError | None = None
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     reasoning: str = field(default="", repr=False)
     format: str = "markdown"
@@ -74,8 +79,8 @@ class Reply:
 class ReplyBuilder:
     """Folds events into a `Reply`, one at a time.
 
-    It starts again at `Retrying`, and keeps the longest partial answer for the case that no
-    attempt succeeds.
+    It starts again at `Retrying` and `Correcting`, and keeps the longest partial answer for the
+    case that no attempt succeeds.
     """
 
     model: str = ""
@@ -89,6 +94,8 @@ class ReplyBuilder:
     _unwaited_s: float = field(init=False, default=0.0)
     _held_before_s: float = field(init=False, default=0.0)
     _unsent: bool = field(init=False, default=False)
+    _corrects: bool = field(init=False, default=False)
+    _corrected_usage: Usage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         told = {"messages": self.messages, "notes": self.notes, "format": self.format}
@@ -99,44 +106,68 @@ class ReplyBuilder:
         unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
         unsent, self._unsent = self._unsent, False
         match event:
-            case Held(_, held_s, remaining_s):
-                self._reply = replace(self._reply, held_s=self._held_before_s + held_s)
-                self._unsent = remaining_s > 0
-                if not remaining_s:
-                    self._held_before_s = self._reply.held_s
+            case Held():
+                self._hold(event)
             case TextDelta(text) | ReasoningDelta(text):
                 pieces = self._deltas if isinstance(event, TextDelta) else self._thoughts
                 pieces.append(text)
             case Retrying():
-                self._longest_partial = max(self._longest_partial, self.text, key=len)
-                self._deltas.clear()
-                self._thoughts.clear()
+                self._start_again()
                 self._reply = replace(
-                    self._reply,
-                    attempts=self._reply.attempts + 1,
-                    waits=(*self._reply.waits, event),
-                    usage=None,
+                    self._reply, waits=(*self._reply.waits, event), usage=self._corrected_usage
                 )
                 self._unwaited_s = event.wait_s
+            case Recalled():
+                self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
             case Usage():
-                self._reply = replace(self._reply, usage=event)
-            case Done(finish_reason, cost_usd):
-                self._reply = replace(self._reply, finish_reason=finish_reason, cost_usd=cost_usd)
+                usage = event if self._corrected_usage is None else self._corrected_usage + event
+                self._reply = replace(self._reply, usage=usage)
+            case Correcting():
+                self._correct(event)
+            case Done():
+                self._finish(event)
             case Failed(error):
-                self._fail(error)
                 self._cut_last_wait(unwaited_s)
-                if unwaited_s or unsent:  # stopped in a wait: the attempt was never made
-                    self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
+                self._fail(error, sent=not (unwaited_s or unsent))
             case Waiting(_, remaining_s, skipped_s):
                 self._unwaited_s = remaining_s
                 self._cut_last_wait(skipped_s)
 
-    def _fail(self, error: RequestError) -> None:
+    def _hold(self, event: Held) -> None:
+        self._reply = replace(self._reply, held_s=self._held_before_s + event.held_s)
+        self._unsent = event.remaining_s > 0
+        if not self._unsent:
+            self._held_before_s = self._reply.held_s
+
+    def _correct(self, event: Correcting) -> None:
+        self._start_again()
+        self._corrects, self._corrected_usage = True, self._reply.usage
+        told = f"asked once more, as the answer did not fit ({event.problem})"
+        notes = (*self._reply.notes, told)
+        self._reply = replace(self._reply, cost_usd=event.cost_usd, notes=notes)
+
+    def _finish(self, event: Done) -> None:
+        cost_usd, before_usd = event.cost_usd, self._reply.cost_usd
+        if self._corrects and cost_usd is not None:
+            cost_usd = None if before_usd is None else before_usd + cost_usd
+        self._reply = replace(
+            self._reply, finish_reason=event.finish_reason, cost_usd=cost_usd, raw=event.raw
+        )
+
+    def _start_again(self) -> None:
+        self._longest_partial = max(self._longest_partial, self.text, key=len)
+        self._deltas.clear()
+        self._thoughts.clear()
+        self._reply = replace(self._reply, attempts=self._reply.attempts + 1)
+
+    def _fail(self, error: RequestError, *, sent: bool) -> None:
         self._reply = replace(
             self._reply,
             error=error,
             finish_reason=error.finish_reason or self._reply.finish_reason,
             cost_usd=error.cost_usd or self._reply.cost_usd,
+            # Stopped in a wait: the last attempt was never made.
+            attempts=self._reply.attempts - (not sent),
         )
 
     def _cut_last_wait(self, unwaited_s: float) -> None:

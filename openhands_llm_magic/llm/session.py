@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor, logins_in
+from openhands_llm_magic.config.secret import Redactor, logins_in, throughout
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.admission import Admission
-from openhands_llm_magic.llm.events import Event, Failed, ReasoningDelta, Retrying, TextDelta
+from openhands_llm_magic.llm.abilities import abilities_of
+from openhands_llm_magic.llm.attempts import Attempts, environment_keys
+from openhands_llm_magic.llm.caching import prepared
+from openhands_llm_magic.llm.correction import corrected
+from openhands_llm_magic.llm.events import (
+    Correcting,
+    Done,
+    Event,
+    ReasoningDelta,
+    TextDelta,
+)
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.request import request_from
@@ -21,10 +28,9 @@ from openhands_llm_magic.llm.retry import (
     SYSTEM_CLOCK,
     Clock,
     RetryNow,
-    RetryPolicy,
-    with_retries,
 )
-from openhands_llm_magic.llm.stored import Stored
+from openhands_llm_magic.llm.stored import stored
+from openhands_llm_magic.llm.structured import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -32,14 +38,13 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.content import Content
     from openhands_llm_magic.llm.conversations import Message
 
-_KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
-
 
 def ask(
     prompt: str,
     settings: Snapshot | None = None,
     *,
     system: str | None = None,
+    schema: Any = None,
     clock: Clock = SYSTEM_CLOCK,
     **overrides: Any,
 ) -> Reply:
@@ -49,21 +54,35 @@ def ask(
         prompt: What to ask.
         settings: What to ask with; by default what `load_settings` finds.
         system: Instructions that come before the prompt.
+        schema: What the answer is held to, a pydantic class or a JSON schema; the reply's `data` is
+            then an instance of the class, or what the JSON says. An answer that does not fit is
+            sent back once, with what is wrong.
         clock: Measures and makes the waits between retries.
         overrides: Settings for this request alone, by name.
 
     Raises:
         RequestError: There is no complete answer; its `reply` holds what came.
+        FormatError: The answer does not fit the schema; its `reply` holds it.
         SettingError: An override is bad.
-        UsageError: The prompt is empty.
+        UsageError: The prompt is empty, or the schema is none.
     """
     settings = (settings or load_settings()).with_overrides(overrides)
+    form = None if schema is None else Schema.of("schema", schema)
     messages = conversation(prompt, system=system)
-    reply = fold(stream(messages, settings, clock=clock), settings.model, messages)
+    events = stream(messages, settings, schema=form, clock=clock)
+    reply = fold(events, settings.model, messages)
     if reply.error is not None:
         reply.error.reply = reply
         raise reply.error
-    return reply
+    return reply if form is None else _read(reply, form)
+
+
+def _read(reply: Reply, schema: Schema) -> Reply:
+    try:
+        return replace(reply, data=schema.read(reply.text))
+    except errors.FormatError as error:
+        error.reply = reply
+        raise
 
 
 def conversation(
@@ -85,11 +104,12 @@ def conversation(
     return [*first, *before, {"role": "user", "content": prompt}]
 
 
-def stream(
+def stream(  # noqa: PLR0913 - all but the first two are named
     prompt: str | Sequence[Message],
     settings: Snapshot | None = None,
     *,
     system: str | None = None,
+    schema: Schema | None = None,
     clock: Clock = SYSTEM_CLOCK,
     retry_now: RetryNow | None = None,
     **overrides: Any,
@@ -103,22 +123,34 @@ def stream(
     """
     settings = (settings or load_settings()).with_overrides(overrides)
     messages = conversation(prompt, system=system) if isinstance(prompt, str) else prompt
-    request = request_from(settings, messages)
-    keys = [*settings.secrets(), *_environment_keys(), request.options.get("api_key", "")]
-    logins = logins_in(settings.base_url or "")
-    redactor = Redactor([*keys, *(key.strip() for key in keys), *logins])
-    events = _redacted(
-        _explained(request, settings, redactor, clock, retry_now or RetryNow()), redactor
-    )
-    match settings.cache:
-        case "off":
-            return events
-        case "on" | "replay":
-            stored = Stored(request, settings, [*keys, *logins])
-            return stored.events(events, replay=settings.cache == "replay")
-    raise errors.SettingError(
-        f"cache takes off, on or replay, not {settings.cache!r} (from {settings.origin('cache')})"
-    )
+    request = request_for(messages, settings, schema)
+    sender = _Sender(request, settings, clock, retry_now or RetryNow())
+    events = sender.events(request.messages)
+    if schema is not None:
+        events = corrected(events, sender.events, request.messages, schema)
+    return _redacted(events, sender.redactor)
+
+
+def request_for(
+    messages: Sequence[Message], settings: Snapshot, schema: Schema | None = None
+) -> client.Request:
+    """Make the request that asks a conversation.
+
+    Raises:
+        SettingError: completion_kwargs holds what it cannot.
+    """
+    response_format = None
+    if schema is not None and abilities_of(settings.model).takes_schema:
+        response_format = schema.response_format
+    elif schema is not None:
+        messages = schema.told(messages)
+    return request_from(settings, prepared(messages, settings), response_format)
+
+
+def secrets_of(request: client.Request, settings: Snapshot) -> list[str]:
+    """Give all that must not show of what a request is sent with."""
+    keys = [*settings.secrets(), *environment_keys(), request.options.get("api_key", "")]
+    return [*keys, *map(str.strip, keys), *logins_in(settings.base_url or "")]
 
 
 def stop(events: Generator[Event]) -> Iterator[Event]:
@@ -130,43 +162,44 @@ def stop(events: Generator[Event]) -> Iterator[Event]:
         yield events.throw(KeyboardInterrupt)
 
 
-def _explained(
-    request: client.Request,
-    settings: Snapshot,
-    redactor: Redactor,
-    clock: Clock,
-    retry_now: RetryNow,
-) -> Generator[Event]:
-    """Run the request under the retry policy; a failure is explained to the person."""
-    policy = RetryPolicy.from_settings(settings)
-    admission = Admission(request, _key_of(request), settings, clock, retry_now)
-    ends_at_s = math.inf if policy.deadline_s is None else clock.now() + policy.deadline_s
-    retries = 0
+class _Sender:
+    """Sends conversations, each a request of its own under the retry policy.
 
-    def send() -> Generator[Event]:
-        return client.send(request.within(ends_at_s - clock.now()))
+    Args:
+        request: What is sent but for its messages.
+        settings: What it was made from.
+        clock: Measures and makes the waits.
+        retry_now: Ends a wait early.
 
-    def attempt() -> Iterator[Event]:
-        client.load()  # ahead of the turn: the server counts the request when it comes
-        try:
-            yield from admission.attempt(send, ends_at_s, policy.wait_before_s(retries + 1))
-        except errors.RequestError as error:
-            fault = error
-        else:
-            return
-        raise fault.reworded(redactor.redact(str(fault)))  # some servers echo the key they refuse
+    Attributes:
+        redactor: Masks the keys that a request may be sent with.
+    """
 
-    for event in with_retries(attempt, policy, clock, retry_now):
-        match event:
-            case Retrying(retry=retries):
-                yield event
-            case Failed(error):
-                keyless = "api_key" not in request.options
-                missing = client.missing_key_variables(request.model) if keyless else ()
-                told = explained(error, settings, retries=retries, missing_variables=missing)
-                yield Failed(told.reworded(redactor.redact(str(told))))
-            case _:
-                yield event
+    def __init__(
+        self, request: client.Request, settings: Snapshot, clock: Clock, retry_now: RetryNow
+    ) -> None:
+        self._request = request
+        self._settings = settings
+        self._clock = clock
+        self._retry_now = retry_now
+        self._secrets = secrets_of(request, settings)
+        self.redactor = Redactor(self._secrets)
+
+    def events(self, messages: Sequence[Message]) -> Generator[Event]:
+        """Give the events of one conversation, or of its stored answer."""
+        request = replace(self._request, messages=prepared(messages, self._settings))
+        return stored(self._explained(request), request, self._settings, self._secrets)
+
+    def _explained(self, request: client.Request) -> Generator[Event]:
+        """Run a request under the retry policy; a failure is explained to the person."""
+
+        def explain(error: errors.RequestError, retries: int) -> errors.RequestError:
+            keyless = "api_key" not in request.options
+            missing = client.missing_key_variables(request.model) if keyless else ()
+            return explained(error, self._settings, retries=retries, missing_variables=missing)
+
+        attempts = Attempts(self._settings, self.redactor, self._clock, self._retry_now)
+        return attempts.events(request, client.send, explain)
 
 
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
@@ -178,23 +211,18 @@ def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:
             for event in events:
                 if not isinstance(event, kind) and (text := held.flush()):
                     yield kind(text)
-                if isinstance(event, TextDelta | ReasoningDelta):
-                    kind = type(event)
-                    if text := held.feed(event.text):
-                        yield kind(text)
-                else:
-                    yield event
+                match event:
+                    case TextDelta(text) | ReasoningDelta(text):
+                        kind = type(event)
+                        if text := held.feed(text):
+                            yield kind(text)
+                    case Correcting(problem):
+                        yield replace(event, problem=redactor.redact(problem))
+                    case Done(raw=raw):
+                        yield replace(event, raw=throughout(raw, redactor.redact))
+                    case _:
+                        yield event
     except KeyboardInterrupt:
         if text := held.flush():
             yield kind(text)
         raise
-
-
-def _key_of(request: client.Request) -> str:
-    """Return what tells accounts apart: the key, or all that a provider could take for it."""
-    return request.options.get("api_key") or "\n".join(_environment_keys())
-
-
-def _environment_keys() -> list[str]:
-    """Return the keys that providers' own variables hold, so that they can be masked."""
-    return [value for name, value in os.environ.items() if _KEY_NAME.search(name)]

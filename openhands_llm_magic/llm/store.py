@@ -12,33 +12,30 @@ import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.llm.events import Done, TextDelta, Usage
+from openhands_llm_magic.config.secret import masked, throughout
+from openhands_llm_magic.llm.events import Done, ReasoningDelta, TextDelta, Usage
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.reply import Reply
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply
 
 FOLDER = "llm_answers"
 """Where the answers are, from the working folder, which is the notebook's."""
 
-NOT_ASKED = frozenset(
-    {
-        "api_key",
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "base_url",
-        "client",
-        "extra_headers",
-        "timeout",
-    }
-)
+# fmt: off
+NOT_ASKED = frozenset({
+    "api_key", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+    "azure_ad_token", "base_url", "client", "extra_headers", "headers", "timeout",
+    "vertex_credentials",
+})
+# fmt: on
 """Options that do not belong to what is asked: secrets, and how it is sent."""
 
 LONGEST_TEXT = 200
@@ -75,7 +72,9 @@ class Store:
         try:
             answer = json.loads(path.read_bytes())["answer"]
             usage = answer["usage"] and Usage(**answer["usage"])
-            events: list[Event] = [TextDelta(str(answer["text"]))]
+            thought = answer.get("reasoning")
+            events: list[Event] = [ReasoningDelta(str(thought))] if thought else []
+            events.append(TextDelta(str(answer["text"])))
             events += [usage] if usage else []
             events.append(Done(str(answer["finish_reason"]), answer["cost_usd"]))
         except (OSError, ValueError, TypeError, KeyError):
@@ -90,12 +89,16 @@ class Store:
         """
         answer = {
             "text": reply.text,
+            "reasoning": reply.reasoning,
             "finish_reason": reply.finish_reason,
             "usage": asdict(reply.usage) if reply.usage else None,
             "cost_usd": reply.cost_usd,
         }
-        told = {"request": _asked(model, address, request), "answer": answer}
-        text = json.dumps(_masked(told, self.secrets), indent=1, ensure_ascii=False, sort_keys=True)
+        asked = _asked(model, address, request)
+        told = throughout(
+            {"request": asked, "answer": answer}, partial(masked, secrets=self.secrets)
+        )
+        text = json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
         try:
@@ -128,15 +131,4 @@ def _shortened(value: Any) -> Any:
         case str() if value.startswith("data:") and len(value) > LONGEST_TEXT:
             kind = value.partition(",")[0]
             return f"{kind},sha256:{hashlib.sha256(value.encode()).hexdigest()}"
-    return value
-
-
-def _masked(value: Any, secrets: Iterable[str]) -> Any:
-    match value:
-        case dict():
-            return {name: _masked(each, secrets) for name, each in value.items()}
-        case list():
-            return [_masked(each, secrets) for each in value]
-        case str():
-            return masked(value, secrets)
     return value

@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.errors import NotStoredError, StoreError
-from openhands_llm_magic.llm.events import Failed
+from openhands_llm_magic.errors import NotStoredError, SettingError, StoreError
+from openhands_llm_magic.llm.events import Failed, Recalled
 from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.store import FOLDER, Store
 
@@ -17,6 +17,31 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.events import Event
+
+
+def stored(
+    sent: Generator[Event], request: Request, settings: Snapshot, secrets: Iterable[str]
+) -> Generator[Event]:
+    """Take an answer from its file, or keep it in one, as the setting `cache` says.
+
+    Args:
+        sent: The events of the request; nothing is sent before the first is asked for.
+        request: What would be sent.
+        settings: What it was made with.
+        secrets: What must not be written.
+
+    Raises:
+        SettingError: `cache` is none of its values.
+    """
+    match settings.cache:
+        case "off":
+            return sent
+        case "on" | "replay":
+            place = Stored(request, settings, secrets)
+            return place.events(sent, replay=settings.cache == "replay")
+    raise SettingError(
+        f"cache takes off, on or replay, not {settings.cache!r} (from {settings.origin('cache')})"
+    )
 
 
 class Stored:
@@ -43,6 +68,7 @@ class Stored:
         """
         found = self._store.find(self._path)
         if found is not None:
+            yield Recalled(str(self._path))
             yield from found
         elif replay:
             yield Failed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
 MOST_QUOTED = 80
@@ -32,11 +32,14 @@ def json_in(text: str) -> Any:
     for candidate in _candidates(text):
         try:
             return json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested too deeply
             continue
     said = " ".join(text.split())
     said = said if len(said) <= MOST_QUOTED else said[:MOST_QUOTED] + "…"
-    raise FormatError(f"the answer is no JSON: {said!r}. Its text is in `_`; ask for JSON alone.")
+    raise FormatError(
+        f"the answer is no JSON: {said!r}. Its text is in `_`; ask for JSON alone.",
+        problem="it is no JSON",
+    )
 
 
 def _candidates(text: str) -> Iterator[str]:
@@ -69,11 +72,16 @@ class Schema:
         Raises:
             UsageError: It is neither a pydantic class nor a JSON schema.
         """
+        if isinstance(value, cls):
+            return value
         if isinstance(value, dict) and value:
-            return cls(str(value.get("title") or name), value)
+            return cls(str(value.get("title") or name), _checked(name, value))
         made = getattr(value, "model_json_schema", None)
         if isinstance(value, type) and callable(made):
-            return cls(value.__name__, made(), value)
+            try:
+                return cls(value.__name__, made(), value)
+            except Exception as error:  # noqa: BLE001 - the class is the user's own
+                raise UsageError(f"--schema {name}: {_first_line(error)}.") from None
         raise UsageError(
             f"--schema {name}: it takes a pydantic class or a JSON schema (a dictionary), not"
             f" {type(value).__name__}."
@@ -85,11 +93,13 @@ class Schema:
         schema = {"name": re.sub(r"\W", "_", self.name)[:64], "schema": dict(self.form)}
         return {"type": "json_schema", "json_schema": schema}
 
-    @property
-    def instruction(self) -> str:
-        """The words that ask for it, for models that take no such keyword."""
+    def told(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Ask for it in words, for models that take no such keyword."""
         form = json.dumps(self.form, ensure_ascii=False)
-        return f"Answer with JSON alone, without a code block, that fits this JSON schema:\n{form}"
+        words = f"Answer with JSON alone, without a code block, that fits this JSON schema:\n{form}"
+        system = [f"{each['content']}\n\n" for each in messages if each["role"] == "system"]
+        others = [dict(each) for each in messages if each["role"] != "system"]
+        return [{"role": "system", "content": "".join([*system, words])}, *others]
 
     def read(self, text: str) -> Any:
         """Give an answer's data: an instance of the class, or what the JSON says.
@@ -98,30 +108,54 @@ class Schema:
             FormatError: The answer is no JSON, or does not fit.
         """
         value = json_in(text)
-        problem = self._misfit(value) if self.model is None else None
-        if problem is None and self.model is not None:
-            import pydantic  # noqa: PLC0415 - it takes 40 ms to import
-
-            try:
-                return self.model.model_validate(value)
-            except pydantic.ValidationError as error:
-                [first, *_] = error.errors()
-                where = ".".join(map(str, first["loc"]))
-                problem = f"{where or 'the answer'}: {first['msg']}"
-        if problem is not None:
+        problem, read = self._held(value)
+        if problem:
             raise FormatError(
-                f"the answer does not fit {self.name}: {problem}. Its text is in `_`."
+                f"the answer does not fit {self.name}: {problem}. Its text is in `_`.",
+                problem=problem,
             )
-        return value
+        return read
 
-    def _misfit(self, value: object) -> str | None:
-        """Say where a value does not fit the JSON schema."""
-        import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
+    def _held(self, value: object) -> tuple[str, Any]:
+        """Hold a value to the schema; give where it does not fit, or "", and what it becomes."""
+        if self.model is None:
+            return _misfit(self.form, value), value
+        import pydantic  # noqa: PLC0415 - it takes 40 ms to import
 
-        kind = jsonschema.validators.validator_for(self.form)
         try:
-            kind.check_schema(self.form)
-        except jsonschema.SchemaError as error:
-            raise UsageError(f"--schema {self.name} is no JSON schema: {error.message}.") from None
-        found = jsonschema.exceptions.best_match(kind(self.form).iter_errors(value))
-        return None if found is None else f"{found.json_path}: {found.message}"
+            return "", self.model.model_validate(value)
+        except pydantic.ValidationError as error:
+            [first, *_] = error.errors()
+            where = ".".join(map(str, first["loc"]))
+            return f"{where or 'the answer'}: {first['msg']}", None
+        except Exception as error:  # noqa: BLE001 - from a validator of the user's own
+            return f"{type(error).__name__}: {_first_line(error)}", None
+
+
+def _checked(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no JSON schema before anything is asked."""
+    import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
+
+    try:
+        jsonschema.validators.validator_for(form).check_schema(form)
+    except jsonschema.SchemaError as error:
+        raise UsageError(f"--schema {name} is no JSON schema: {error.message}.") from None
+    return form
+
+
+def _misfit(form: Mapping[str, Any], value: object) -> str:
+    """Say where a value does not fit a JSON schema, or ""; nothing it refers to is loaded."""
+    import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
+    import referencing  # noqa: PLC0415 - jsonschema has imported it
+
+    kind = jsonschema.validators.validator_for(form)
+    try:
+        errors = kind(form, registry=referencing.Registry()).iter_errors(value)
+        found = jsonschema.exceptions.best_match(errors)
+    except referencing.exceptions.Unresolvable as error:
+        return f"the schema refers to {error.ref}, which is not in it"
+    return "" if found is None else f"{found.json_path}: {found.message}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import FormatError
+from openhands_llm_magic.errors import FormatError, UsageError
 from openhands_llm_magic.llm.content import fenced
-from openhands_llm_magic.llm.structured import code_in, json_in
+from openhands_llm_magic.llm.structured import Schema, code_in, json_in
 from openhands_llm_magic.notebook import sanitize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 MATH_MARKS = (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)"))
@@ -53,12 +53,27 @@ FORMATS: dict[str, Callable[[str], str]] = {
 """For each value of `--format`, what renders an answer's text as HTML that is safe to show."""
 
 
-def data_of(text: str, form: str) -> Any:
+def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | None:
+    """Give the schema in a variable, if one is named.
+
+    Raises:
+        UsageError: There is no such variable, or no schema in it.
+    """
+    if name is None:
+        return None
+    if name not in variables:
+        raise UsageError(f"--schema {name}: there is no variable {name}.")
+    return Schema.of(name, variables[name])
+
+
+def data_of(text: str, form: str, schema: Schema | None = None) -> Any:
     """Give what an answer is in its format: JSON's value, the code, or None.
 
     Raises:
-        FormatError: It was to be JSON, and is not.
+        FormatError: It was to be JSON, or to fit a schema, and does not.
     """
+    if schema is not None:
+        return schema.read(text)
     match form:
         case "json":
             return json_in(text)

@@ -1,29 +1,30 @@
-"""`%llm`, `%%llm` and `%llm_config`: read a line, call the floor below, show the events."""
-# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a prompt needs is imported on use
+"""The magics: each hands its line to the file that does the work."""
+# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a panel needs is imported on use
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from openhands_llm_magic.errors import FormatError, Stopped, UsageError
-from openhands_llm_magic.llm.conversations import Conversations, Turn
-from openhands_llm_magic.notebook import arguments, chat_magic, config_magic
-from openhands_llm_magic.notebook.interrupt import Interrupts
-from openhands_llm_magic.notebook.wait import Clicks, Waits
+from openhands_llm_magic.llm.conversations import Conversations
+from openhands_llm_magic.notebook import (
+    arguments,
+    chat_magic,
+    config_magic,
+    embed_magic,
+    error_magic,
+    models_magic,
+)
+from openhands_llm_magic.notebook.asking import Asking
+from openhands_llm_magic.notebook.last_error import LastError
+from openhands_llm_magic.notebook.wait import Clicks
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.errors import LLMMagicError
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.panel.panel import Panel
 
@@ -36,6 +37,9 @@ class LLMMagics(Magics):
         shell: The session.
         settings: Its settings.
         clock: Measures and makes waits; None means the system's.
+
+    Attributes:
+        chats: Its conversations.
     """
 
     def __init__(
@@ -45,80 +49,52 @@ class LLMMagics(Magics):
         self._settings = settings
         self._clock = clock
         self._clicks = Clicks(shell)
-        self._chats = Conversations()
-        self._just_shown: Reply | None = None
+        self.chats = Conversations()
+        self._asking = Asking(shell, settings, self.chats, self._clicks, clock)
+        self._last_error = LastError(shell)
         self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
-        shell.events.register("post_execute", self._forget_shown)
+        shell.events.register("post_execute", self._asking.forget_shown)
         shell.events.register("post_execute", self._refresh_panel)
+        shell.events.register("post_run_cell", self._last_error.after_cell)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._display_reply)
+        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._asking.display)
 
     @no_var_expand
     @line_cell_magic
-    def llm(self, line: str, cell: str | None = None) -> Reply:  # noqa: D102 - generated below
-        with Interrupts(in_kernel=hasattr(self.shell, "kernel")) as interrupts:
-            try:
-                return self._ask(line, cell, interrupts)
-            except KeyboardInterrupt:
-                raise Stopped("stopped before the prompt was sent.") from None
+    def llm(self, line: str, cell: str | None = None) -> Reply | None:  # noqa: D102 - generated below
+        return self._asking.run(line, cell)
 
     llm.__doc__ = arguments.help_text()
 
-    def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply:
-        """Ask what a line and its cell say, show the answer, and keep it."""
-        from openhands_llm_magic.llm import retry, session
-        from openhands_llm_magic.llm.reply import ReplyBuilder
-        from openhands_llm_magic.notebook import prompt
+    @no_var_expand
+    @line_magic
+    def llm_error(self, line: str) -> Reply | None:  # noqa: D102 - generated below
+        asked = error_magic.asked(line, self._last_error, self.shell, self._settings)
+        return None if asked is None else self.llm(*asked)
 
-        options = arguments.parse(line, self.shell.user_ns)
-        if cell is not None and options.prompt:
-            raise UsageError(
-                f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
-                " the prompt below it."
-            )
-        settings = self._settings.snapshot(options.settings, options.group)
-        body = options.prompt if cell is None else cell.removesuffix("\n")
-        before = self._chats.before(name=options.chat, goes_on=options.goes_on)
-        made = prompt.made(body, options, self.shell, settings, before)
-        clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
-        events = session.stream(made.messages, settings, clock=clock, retry_now=retry_now)
-        builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
-        with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
-            reply = self._show(events, builder, clock, waits, interrupts)
-        failure: LLMMagicError | None = reply.error
-        if failure is None:
-            self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
-            reply, failure = self._read(reply)
-        if options.out:
-            stored = getattr(reply, options.part) if options.part else reply
-            self.shell.user_ns[options.out] = stored
-        if failure is not None:
-            # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
-            self.shell.displayhook.update_user_ns(reply)
-            raise failure from None
-        return reply
+    llm_error.__doc__ = error_magic.HELP
 
-    def _read(self, reply: Reply) -> tuple[Reply, FormatError | None]:
-        """Read the data out of an answer; code goes into a new cell below, and is not run."""
-        from openhands_llm_magic.notebook import formats
+    @no_var_expand
+    @line_magic
+    def llm_models(self, line: str) -> None:  # noqa: D102 - generated below
+        models_magic.run(line, self.shell)
 
-        try:
-            data = formats.data_of(reply.text, reply.format)
-        except FormatError as error:
-            error.reply = reply
-            return reply, error
-        if reply.format == "code":
-            self.shell.set_next_input(data, replace=False)
-        self._just_shown = reply = replace(reply, data=data)
-        return reply, None
+    llm_models.__doc__ = models_magic.HELP
 
     @no_var_expand
     @line_magic
     def llm_chat(self, line: str) -> None:  # noqa: D102 - generated below
-        chat_magic.run(line, self._chats, self.shell)
+        chat_magic.run(line, self.chats, self.shell)
 
     llm_chat.__doc__ = chat_magic.HELP
+
+    @no_var_expand
+    @line_magic
+    def llm_embed(self, line: str) -> Any:  # noqa: D102 - generated below
+        return embed_magic.run(line, self.shell, self._settings, self._clicks, self._clock)
+
+    llm_embed.__doc__ = embed_magic.HELP
 
     @no_var_expand
     @line_magic
@@ -151,64 +127,3 @@ class LLMMagics(Magics):
         """End the panel, and the test that may run in it."""
         if self._panel is not None:
             self._panel.close()
-
-    def _show(
-        self,
-        events: Generator[Event],
-        builder: ReplyBuilder,
-        clock: Clock,
-        waits: Waits,
-        interrupts: Interrupts,
-    ) -> Reply:
-        """Show a request to its end, whatever that is, and fold it into its reply."""
-        from openhands_llm_magic.notebook import display
-        from openhands_llm_magic.notebook.surface import surface
-
-        view: display.View | None = None
-        model = builder.model
-        try:
-            with interrupts.held():
-                view = display.view_on(surface(self.shell), model, clock, waits)
-            for event in interrupts.between(events):
-                builder.add(event)
-                view.update(event, builder)
-            with interrupts.at_once():
-                view.render(builder.reply)
-            with interrupts.held():
-                view.finish()
-                view = None  # nothing more is to be shown
-        except KeyboardInterrupt:
-            interrupts.clean_up()
-            _stop(events, builder)
-        interrupts.clean_up()
-        self._just_shown = reply = builder.reply
-        if reply.error is not None:
-            reply.error.reply = reply
-        if view is not None:
-            view.render(reply)
-            view.finish()
-        return reply
-
-    def _forget_shown(self) -> None:
-        self._just_shown = None
-
-    def _display_reply(self, reply: Reply) -> None:
-        """Show a reply as an output, unless this very cell has just shown it."""
-        from openhands_llm_magic.notebook import display
-        from openhands_llm_magic.notebook.surface import surface
-
-        if self._just_shown is not reply:
-            display.show(reply)
-        elif surface(self.shell) == "terminal" and not hasattr(self.shell, "kernel"):
-            print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
-
-
-def _stop(events: Generator[Event], builder: ReplyBuilder) -> None:
-    """Stop a request; one that had failed before stays failed."""
-    from openhands_llm_magic.llm import session
-    from openhands_llm_magic.llm.events import Failed
-
-    for event in session.stop(events):
-        builder.add(event)
-    if builder.reply.error is None:
-        builder.add(Failed(Stopped(f"stopped; what {builder.model} had answered is in `_`.")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.llm import caching
 from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.content import PDF, Attachment, Part, content_of
 from openhands_llm_magic.llm.conversations import tokens_of, trimmed
@@ -59,9 +60,11 @@ def made(
     text = Filled((body,))
     if not options.raw:
         text = filled(body, own, limit_chars=settings.max_message_chars)
-    parts: list[Part] = [*text.parts, *(attachment(word, own) for word in options.attach)]
+    # Files come first: what is the same from prompt to prompt can be cached.
+    parts: list[Part] = [*(attachment(word, own) for word in options.attach), *text.parts]
     _require_taken((part for part in parts if isinstance(part, Attachment)), settings)
-    content = content_of(parts)
+    cached_from_bytes = caching.LONG_BYTES if caching.is_asked(settings) else math.inf
+    content = content_of(parts, cached_from_bytes=cached_from_bytes)
     window_tokens = settings.max_input_tokens or abilities_of(settings.model).window_tokens
     room_tokens = (window_tokens or math.inf) - tokens_of(content) - tokens_of(options.system or "")
     kept, left_out = trimmed(before, room_tokens)

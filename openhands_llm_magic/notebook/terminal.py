@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.events import Event, Held, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, TextDelta, Waiting
 from openhands_llm_magic.notebook import sanitize
 from openhands_llm_magic.notebook.words import (
     AGAIN,
@@ -40,9 +40,12 @@ class TerminalView:
                 self._erase_status()
                 self._write(sanitize.to_plain(text))
                 self._answer_began = True
+            case Correcting(problem):
+                self._end_line()
+                self._write(f"(the answer did not fit ({problem}); asking once more)\n")
+                self._answer_began = False
             case Retrying():
-                if not self._at_line_start:
-                    self._write("\n")
+                self._end_line()
                 if self._answer_began:
                     self._write(f"({AGAIN})\n")
                     self._answer_began = False
@@ -61,6 +64,11 @@ class TerminalView:
             case _:
                 pass
 
+    def tell(self, words: str) -> None:
+        """Rewrite the status line with how far it is."""
+        if self._rewrites:
+            self._show_status(words)
+
     def render(self, reply: Reply) -> None:
         """Prepare the note."""
         self._note = note_words(reply)
@@ -68,10 +76,13 @@ class TerminalView:
     def finish(self) -> None:
         """End the line, and add the note."""
         self._erase_status()
-        if not self._at_line_start:
-            self._write("\n")
+        self._end_line()
         if self._note:
             self._write(f"({self._note})\n")
+
+    def _end_line(self) -> None:
+        if not self._at_line_start:
+            self._write("\n")
 
     def _write(self, text: str) -> None:
         if text:

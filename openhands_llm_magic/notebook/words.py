@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.explain import HELD_BY
@@ -43,6 +44,13 @@ MOST_SAID = 160
 def seconds(duration_s: float) -> str:
     """Write a duration with its unit, to a tenth of a second."""
     return f"{round(duration_s, 1):g} s"
+
+
+def usd(amount_usd: float) -> str:
+    """Write an amount of US dollars to the cent, and a small one to the two digits that count."""
+    cents = f"{amount_usd:.2f}"
+    digits = f"{Decimal(f'{amount_usd:.2g}'):f}"
+    return f"${digits if len(digits) > len(cents) and amount_usd < 1 else cents}"
 
 
 def countdown_words(retrying: Retrying, remaining_s: float) -> str:

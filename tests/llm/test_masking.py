@@ -13,9 +13,10 @@ from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Event
     from fake_clock import FakeClock
     from model_server import Step
+
+    from openhands_llm_magic.llm.events import Event
 
 pytestmark = pytest.mark.usefixtures("litellm", "set_up")
 

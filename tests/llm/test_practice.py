@@ -60,11 +60,16 @@ def test_echo_quotes_the_last_user_prompt(client: httpx.Client) -> None:
     assert body["usage"]["total_tokens"] == 6 + len(text.split())
 
 
-@pytest.mark.parametrize("model", ANSWERING)
+@pytest.mark.parametrize("model", [name for name in ANSWERING if not MODELS[name].verbatim])
 def test_every_answer_says_what_it_comes_from(client: httpx.Client, model: str) -> None:
     text = answer(client, model).json()["choices"][0]["message"]["content"]
     assert "practice provider, which is not a language model" in text
     assert f"`{model}` {MODELS[model].about}." in text
+
+
+def test_one_model_gives_back_the_prompt_alone(client: httpx.Client) -> None:
+    """So that formats and schemas can be tried."""
+    assert answer(client, "verbatim").json()["choices"][0]["message"]["content"] == "Hello there"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -208,7 +213,7 @@ def test_an_unknown_path_is_refused_with_the_right_ones(
 def test_models_are_listed(client: httpx.Client) -> None:
     body = client.get("/models").json()
     assert body["object"] == "list"
-    assert [entry["id"] for entry in body["data"]] == list(MODELS)
+    assert [entry["id"] for entry in body["data"]] == [*MODELS, "embed"]
 
 
 @pytest.mark.parametrize(

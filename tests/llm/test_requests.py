@@ -15,6 +15,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import practice
+from openhands_llm_magic.llm.preview import preview
 from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.session import ask
 
@@ -178,6 +179,26 @@ def test_a_provider_gets_exactly_this_request(model_server: ModelServer, name: s
     assert received.path == CASES[name].path
     assert telling(received.headers) == CASES[name].headers
     assert without_prompt(received.body) == CASES[name].body
+
+
+STREAMED = {"stream", "stream_options"}
+"""What tells a server to stream; some of LiteLLM's paths add it at the last moment."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_preview_shows_that_request_and_sends_nothing(
+    model_server: ModelServer, name: str
+) -> None:
+    """The address, the body and the headers, with keys masked."""
+    settings = settings_of(model_server, CASES[name], model=PROVIDERS[name].example)
+    messages = [{"role": "user", "content": "Hello"}]
+    shown = preview(request_from(settings, messages), settings)
+    assert (model_server.count, model_server.asides) == (0, [])
+    received = asked(model_server, CASES[name], model=PROVIDERS[name].example)
+    wire = {key: value for key, value in received.body.items() if key not in STREAMED}
+    assert {key: value for key, value in shown.body.items() if key not in STREAMED} == wire
+    assert shown.address.startswith(model_server.base_url)
+    assert "canary" not in repr(shown).lower()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import Answer, Cut, Hang, ModelServer, Refuse
+from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
 from sending import ask_in_vain
 
 from openhands_llm_magic import errors
@@ -251,3 +252,18 @@ def test_a_request_is_not_waited_for_beyond_the_deadline(model_server: ModelServ
     with pytest.raises(errors.NoAnswerInTimeError, match="in time"):
         ask("Hello", deadline=1)
     assert model_server.count == 1
+
+
+def test_what_else_the_provider_told_is_kept(
+    model_server: ModelServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its id, the exact model and its own count; a key that it echoes is masked."""
+    monkeypatch.setenv("LLM_BASE_URL", model_server.openai_base)
+    monkeypatch.setenv("LLM_API_KEY", "sk-of-the-test")
+    head = {"id": "id-of-sk-of-the-test", "object": "chat.completion.chunk", "model": "m-0613"}
+    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
+    chunk = json.dumps(head | {"created": 1, "choices": [choice]})
+    model_server.script(Raw(f"data: {chunk}\n\ndata: [DONE]\n\n".encode(), "text/event-stream"))
+    raw = ask("Hello", model="openai/test", clock=clock).raw
+    assert raw["id"] == "id-of-**********"
+    assert raw["model"] == "m-0613"

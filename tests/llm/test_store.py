@@ -25,7 +25,7 @@ REQUEST = Request(
     [{"role": "user", "content": "Hello"}],
     {"temperature": 0.5, "api_key": KEY, "base_url": "http://127.0.0.1:1/v1", "timeout": 9},
 )
-REPLY = Reply("Hi\n日本", MODEL, Usage(3, 2), 0.25, finish_reason="stop")
+REPLY = Reply("Hi\n日本", MODEL, Usage(3, 2), 0.25, finish_reason="stop", reasoning="Hm.")
 
 
 def test_an_answer_is_found_again(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable  # noqa: TC003 - pydantic reads it
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import FormatError, UsageError
 from openhands_llm_magic.llm.structured import Schema, code_in, json_in
+
+if TYPE_CHECKING:
+    from model_server import ModelServer
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -40,7 +44,7 @@ def test_json_after_a_sentence_is_found(text: str) -> None:
     assert json_in(text) == {"n": [1, 2]}
 
 
-@pytest.mark.parametrize("text", ["I cannot.", "", '{"n": 1', "f(x) = {x}", "[1, 2"])
+@pytest.mark.parametrize("text", ["I cannot.", "[" * 100_000, "", '{"n": 1', "f(x) = {x}", "[1, 2"])
 def test_prose_is_one_line_that_says_where_the_answer_is(text: str) -> None:
     with pytest.raises(FormatError, match=r"no JSON: .* in `_`") as caught:
         json_in(text)
@@ -74,7 +78,9 @@ def test_how_it_is_asked_for() -> None:
     assert asked["type"] == "json_schema"
     assert asked["json_schema"]["name"] == "City"
     assert set(asked["json_schema"]["schema"]["properties"]) == {"name", "people"}
-    assert '"people"' in Schema.of("City", City).instruction
+    told = Schema.of("City", City).told([{"role": "user", "content": "Where?"}])
+    assert [each["role"] for each in told] == ["system", "user"]
+    assert '"people"' in told[0]["content"]
 
 
 @pytest.mark.parametrize("value", [1, {}, "City", int, None, City(name="x", people=1)])
@@ -85,4 +91,33 @@ def test_what_is_no_schema_is_refused(value: Any) -> None:
 
 def test_a_dictionary_that_is_no_schema_is_refused() -> None:
     with pytest.raises(UsageError, match="is no JSON schema"):
-        Schema.of("it", {"type": "nonsense"}).read("{}")
+        Schema.of("it", {"type": "nonsense"})
+
+
+def test_nothing_is_loaded_that_a_schema_refers_to(model_server: ModelServer) -> None:
+    schema = Schema.of("it", {"$ref": f"{model_server.openai_base}/schema.json"})
+    with pytest.raises(FormatError, match="which is not in it"):
+        schema.read("{}")
+    assert model_server.count == 0
+
+
+def test_a_validator_that_breaks_loses_no_answer() -> None:
+    class Picky(pydantic.BaseModel):
+        n: int
+
+        @pydantic.field_validator("n")
+        @classmethod
+        def _look_up(cls, n: int) -> object:
+            known: dict[int, int] = {}
+            return known[n]
+
+    with pytest.raises(FormatError, match="does not fit Picky: KeyError: 1"):
+        Schema.of("Picky", Picky).read('{"n": 1}')
+
+
+def test_a_class_without_a_json_schema_is_refused() -> None:
+    class Odd(pydantic.BaseModel):
+        call: Callable[[], int]
+
+    with pytest.raises(UsageError, match="--schema Odd: Cannot generate a JsonSchema"):
+        Schema.of("Odd", Odd)

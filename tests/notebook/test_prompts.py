@@ -68,9 +68,22 @@ def test_files_go_with_the_prompt(kernel: Kernel, model_server: ModelServer, at:
     kernel.run(f"import pathlib; pathlib.Path('a b.txt').write_text('the file')\npng = {PNG!r}")
     ran = kernel.run(f"%%llm -m openai/gpt-4o {at} -a 'a b.txt' -a png\nDescribe.")
     assert ran.error is None
-    text, image = content(model_server)
-    assert text["text"].startswith("Describe.\n\na b.txt:\n\n```\nthe file\n```")
+    text, image, question = content(model_server)
+    assert text["text"] == "a b.txt:\n\n```\nthe file\n```\n\n"
     assert image["image_url"]["url"].endswith(base64.b64encode(PNG).decode())
+    assert question["text"] == "Describe."
+
+
+def test_a_long_file_is_marked_for_a_model_that_caches_by_marks(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    kernel.run("book = 'Call me Ishmael. ' * 500")
+    cell = f"%%llm -m litellm_proxy/anthropic/claude-sonnet-4-20250514 {at} -s 'Be brief.' -a book"
+    assert kernel.run(f"{cell}\nWho tells it?").error is None
+    book, question = content(model_server)
+    assert book["cache_control"] == {"type": "ephemeral"}
+    assert question == {"type": "text", "text": "Who tells it?"}
+    assert "cache_control" in str(model_server.received[-1].body["messages"][0])
 
 
 @pytest.mark.parametrize(
@@ -231,4 +244,113 @@ def test_prose_in_place_of_json_is_kept(kernel: Kernel, model_server: ModelServe
     assert ran.error.startswith("FormatError: the answer is no JSON: 'I would rather not.'")
     assert ran.outputs[0]["text/plain"] == "I would rather not."
     assert kernel.run("print(_.text)").stdout == "I would rather not.\n"
+    assert model_server.count == 1
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def test_a_schema_holds_the_answer(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    """What does not fit is sent back once; one output stands at the end, and says so."""
+    model_server.script(Answer("Seven."), Answer('{"n": 7}'))
+    kernel.run(f"form = {SCHEMA}")
+    ran = kernel.run(f"%%llm -m openai/test {at} --schema form -o number:data\nHow many?")
+    assert ran.error is None
+    [shown] = ran.outputs
+    assert 'class="mi">7' in shown["text/html"]
+    assert shown["text/plain"].endswith(
+        "asked once more, as the answer did not fit (it is no JSON)"
+    )
+    assert "Seven" not in shown["text/html"]
+    assert kernel.run("print(number)").stdout == "{'n': 7}\n"
+    terminal = model_server.count
+    model_server.script(Answer("Seven."), Answer('{"n": 7}'))
+    written = kernel.run(f"%%llm -m openai/test {at} --schema form\nHow many?", "console").stdout
+    assert written.startswith(
+        "Seven.\n(the answer did not fit (it is no JSON); asking once more)\n"
+    )
+    assert model_server.count == terminal + 2
+
+
+def test_a_schema_as_a_class_gives_an_instance(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    kernel.run("import pydantic\nclass Number(pydantic.BaseModel):\n    n: int")
+    model_server.script(Answer('{"n": "7"}'))
+    kernel.run(f"%%llm -m openai/test {at} --schema Number -o number:data\nHow many?")
+    assert kernel.run("print(repr(number))").stdout == "Number(n=7)\n"
+
+
+def test_a_misfit_is_kept_and_is_one_line(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("Seven."), Answer("I said seven."))
+    kernel.run(f"form = {SCHEMA}")
+    ran = kernel.run(f"%%llm -m openai/test {at} --schema form\nHow many?")
+    assert ran.error is not None
+    assert ran.error.startswith("FormatError: the answer is no JSON: 'I said seven.'")
+    assert len(ran.error.splitlines()) == 1
+    assert kernel.run("print(_.text)").stdout == "I said seven.\n"
+
+
+def test_a_schema_that_is_none_is_refused_and_nothing_is_sent(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    ran = kernel.run(f"%%llm -m openai/test {at} --schema n\nHow many?")
+    assert "--schema n: it takes a pydantic class or a JSON schema" in str(ran.error)
+    ran = kernel.run(f"%%llm -m openai/test {at} --schema missing\nHow many?")
+    assert "there is no variable missing" in str(ran.error)
+    assert model_server.count == 0
+
+
+def test_a_dry_run_shows_the_request_and_sends_nothing(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """With variables put in, the key masked, and what it would cost."""
+    options = f"--dry-run -m openai/gpt-4o {at} -s 'Be brief.' --max-output-tokens 1000"
+    ran = kernel.run(f"%%llm {options}\nSum {{n}} and sk-of-the-test.")
+    assert ran.error is None
+    [shown] = ran.outputs
+    text = shown["text/plain"]
+    assert text.startswith(f"To {model_server.openai_base}/")
+    assert "authorization: **********" in text.lower()
+    assert '"content": "Sum 7 and **********."' in text
+    assert '"max_completion_tokens": 1000' in text
+    assert "1,000 tokens of the answer cost $0.01, and there are no more." in text
+    assert text.endswith("Nothing was sent.")
+    assert "sk-of-the-test" not in str(ran.outputs)
+    assert not ran.contents("execute_result")
+    assert model_server.count == 0
+
+
+def test_a_dry_run_needs_no_key_and_names_no_price_that_is_not_known(kernel: Kernel) -> None:
+    ran = kernel.run("%llm --dry-run -m groq/unheard-of Hello")
+    assert ran.error is None
+    text = ran.outputs[0]["text/plain"]
+    assert "unheard-of" in text
+    assert "the price is not known" in text
+
+
+def test_a_cell_with_cache_is_paid_for_once(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """Its files can be committed: with replay, the notebook runs without a server or a key."""
+    model_server.script(Answer("Forty-two.", usage=(7, 2)))
+    cell = "%%llm -m openai/gpt-4o {} --cache\nWhat is six times seven?"
+    first = kernel.run(cell.format(at))
+    again = kernel.run(cell.format(at))
+    assert model_server.count == 1
+    assert again.outputs == first.outputs
+    assert kernel.run("print(_.attempts, _.usage.prompt_tokens)").stdout == "0 7\n"
+    files = "import pathlib; print([f.read_text() for f in pathlib.Path('llm_answers').iterdir()])"
+    assert "Forty-two." in kernel.run(files).stdout
+    assert "sk-of-the-test" not in kernel.run(files).stdout
+    kernel.run("%llm_config cache=replay")
+    options = f"--base-url {model_server.openai_base}"
+    replayed = kernel.run(f"%%llm -m openai/gpt-4o {options}\nWhat is six times seven?")
+    assert replayed.outputs == first.outputs
+    missed = kernel.run(f"%%llm -m openai/gpt-4o {options}\nWhat is six times eight?")
+    assert missed.error is not None
+    assert missed.error.startswith("NotStoredError: no answer to this prompt is stored")
+    assert len(missed.error.splitlines()) == 1
     assert model_server.count == 1

@@ -70,3 +70,19 @@ def test_a_hold_says_for_how_long_and_why(by: HeldBy) -> None:
 @pytest.mark.parametrize(("held_s", "note"), [(0, ""), (0.9, ""), (4.25, "held back 4.2 s")])
 def test_only_a_hold_that_somebody_noticed_is_noted(held_s: float, note: str) -> None:
     assert words.note_words(Reply("Hi", held_s=held_s)) == note
+
+
+@pytest.mark.parametrize(
+    ("amount_usd", "written"),
+    [
+        (0.0, "$0.00"),
+        (0.0000012, "$0.0000012"),
+        (0.00345, "$0.0034"),
+        (0.1, "$0.10"),
+        (0.994, "$0.99"),
+        (12.346, "$12.35"),
+        (1000, "$1000.00"),
+    ],
+)
+def test_amounts(amount_usd: float, written: str) -> None:
+    assert words.usd(amount_usd) == written

@@ -1,0 +1,144 @@
+"""A request as it would be sent, and what it would cost at most; nothing is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.secret import MASK, Redactor, throughout
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.abilities import abilities_of
+from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.quiet import quiet
+from openhands_llm_magic.llm.session import secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.client import Request
+
+PARTLY_MASKED = "****"
+"""What is in a header of which LiteLLM shows the ends."""
+
+LONGEST_DATA = 200
+"""Characters of a file's data that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be sent.
+
+    Attributes:
+        address: Where to, or "" if only LiteLLM knows.
+        headers: With what headers; keys are masked.
+        body: The JSON, without what tells the server to stream; for a provider that is not in the
+            catalogue, what LiteLLM makes it from.
+        prompt_tokens: Tokens of the prompt, as LiteLLM counts them before; the provider's count may
+            differ.
+        prompt_usd: What they cost, or None when the price is unknown.
+        answer_tokens: The most that the answer may have, or None without such a limit.
+        answer_usd: What so many cost, or without a limit 1,000; None when the price is unknown.
+    """
+
+    address: str
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    prompt_usd: float | None = None
+    answer_tokens: int | None = None
+    answer_usd: float | None = None
+
+
+def preview(request: Request, settings: Snapshot) -> Preview:
+    """Give what a request would send, and to whom.
+
+    Raises:
+        RequestError: LiteLLM would not send it, as there is no key or no such model.
+    """
+    litellm = client.load()
+    options = request.options
+    shown: Mapping[str, Any] | None = None
+    # For others it is not known that LiteLLM shows a request before it sends it.
+    if provider_of(request.model, options.get("base_url"), options.get("custom_llm_provider")):
+        shown = _captured(litellm, request)
+    if shown is None:
+        body = {"model": request.model, "messages": [*request.messages], **options}
+        shown = {"raw_request_body": body}
+    redact = Redactor(secrets_of(request, settings)).redact
+    prompt_price, answer_price = _prices(request, settings)
+    tokens = _tokens(litellm, request)
+    limit = settings.max_output_tokens
+    return Preview(
+        redact(str(shown.get("raw_request_api_base") or "")),
+        throughout(_told(shown["raw_request_body"]), lambda text: _shortened(redact(text))),
+        {
+            name: MASK if PARTLY_MASKED in str(value) else redact(str(value))
+            for name, value in (shown.get("raw_request_headers") or {}).items()
+        },
+        tokens,
+        None if prompt_price is None else tokens * prompt_price,
+        limit,
+        None if answer_price is None else (limit or 1000) * answer_price,
+    )
+
+
+def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
+    """Let LiteLLM make its request, and stop it before it is sent."""
+    log = litellm.litellm_core_utils.litellm_logging.Logging(
+        model=request.model,
+        messages=[dict(message) for message in request.messages],
+        stream=True,
+        call_type="completion",
+        litellm_call_id="preview",
+        function_id="preview",
+        start_time=dt.datetime.now(dt.UTC),
+        log_raw_request_response=True,
+        raw_request_only=True,
+    )
+    with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
+        provider, *_ = client.resolved(litellm, request.model, request.options)
+        with contextlib.suppress(Exception):  # its own, which stops the request
+            litellm.completion(
+                model=request.model,
+                messages=[dict(message) for message in request.messages],
+                stream=True,
+                stream_options={"include_usage": True},
+                litellm_logging_obj=log,
+                **client.asking_once(litellm, provider, request.options, cleanup),
+            )
+    shown: Mapping[str, Any] | None = log.model_call_details.get("raw_request_typed_dict")
+    return shown if shown and not shown.get("error") else None
+
+
+def _told(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty, as the client does that sends it."""
+    return {name: value for name, value in body.items() if name != "extra_body" or value}
+
+
+def _shortened(text: str) -> str:
+    """Cut the data of a file, which nobody reads."""
+    if text.startswith("data:") and len(text) > LONGEST_DATA:
+        return f"{text.partition(',')[0]},… ({len(text):,} characters)"
+    return text
+
+
+def _prices(request: Request, settings: Snapshot) -> tuple[float | None, float | None]:
+    known = abilities_of(settings.model)
+    return request.price_usd_per_token or (known.prompt_usd, known.answer_usd)
+
+
+def _tokens(litellm: Any, request: Request) -> int:
+    """Count the tokens of the prompt, or estimate them where LiteLLM cannot count."""
+    with quiet(litellm):
+        try:
+            return int(
+                litellm.token_counter(
+                    model=request.model, messages=[dict(each) for each in request.messages]
+                )
+            )
+        except Exception:  # noqa: BLE001 - whatever it raises for an image or a tokenizer
+            return round(sum(tokens_of(each["content"]) for each in request.messages))

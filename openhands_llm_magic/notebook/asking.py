@@ -1,0 +1,179 @@
+"""What `%llm` and `%%llm` do: from a line and a body to an answer that is shown and kept."""
+# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a prompt needs is imported on use
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.errors import FormatError, Stopped, UsageError
+from openhands_llm_magic.llm.conversations import Conversations, Turn
+from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook.wait import Clicks, Waits
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.errors import LLMMagicError
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.llm.structured import Schema
+
+
+class Asking:
+    """Asks for the cells of one session.
+
+    Args:
+        shell: The session.
+        settings: Its settings.
+        chats: Its conversations.
+        clicks: The presses of its buttons.
+        clock: Measures and makes waits; None means the system's.
+    """
+
+    def __init__(
+        self,
+        shell: Any,
+        settings: LLMSettings,
+        chats: Conversations,
+        clicks: Clicks,
+        clock: Clock | None,
+    ) -> None:
+        self._shell = shell
+        self._settings = settings
+        self._chats = chats
+        self._clicks = clicks
+        self._clock = clock
+        self._just_shown: Reply | None = None
+
+    def run(self, line: str, cell: str | None) -> Reply | None:
+        """Run a line and its cell; a dry run gives no reply.
+
+        Raises:
+            LLMMagicError: One line about what went wrong; what came of the answer is in `_`.
+        """
+        with Interrupts(in_kernel=hasattr(self._shell, "kernel")) as interrupts:
+            try:
+                return self._ask(line, cell, interrupts)
+            except KeyboardInterrupt:
+                raise Stopped("stopped before the prompt was sent.") from None
+
+    def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply | None:
+        """Ask what a line and its cell say, show the answer, and keep it."""
+        from openhands_llm_magic.llm import retry, session
+        from openhands_llm_magic.llm.reply import ReplyBuilder
+        from openhands_llm_magic.notebook import dry_run, formats, prompt
+
+        options = arguments.parse(line, self._shell.user_ns)
+        if cell is not None and options.prompt:
+            raise UsageError(
+                f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
+                " the prompt below it."
+            )
+        settings = self._settings.snapshot(options.settings, options.group)
+        body = options.prompt if cell is None else cell.removesuffix("\n")
+        before = self._chats.before(name=options.chat, goes_on=options.goes_on)
+        made = prompt.made(body, options, self._shell, settings, before)
+        clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
+        schema = formats.schema_named(options.schema, self._shell.user_ns)
+        if options.dry_run:
+            dry_run.show(self._shell, made, settings, schema)
+            return None
+        events = session.stream(
+            made.messages, settings, schema=schema, clock=clock, retry_now=retry_now
+        )
+        builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
+        with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
+            reply = self._show(events, builder, clock, waits, interrupts)
+        failure: LLMMagicError | None = reply.error
+        if failure is None:
+            self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
+            reply, failure = self._read(reply, schema)
+        if options.out:
+            stored = getattr(reply, options.part) if options.part else reply
+            self._shell.user_ns[options.out] = stored
+        if failure is not None:
+            # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
+            self._shell.displayhook.update_user_ns(reply)
+            raise failure from None
+        return reply
+
+    def _read(self, reply: Reply, schema: Schema | None) -> tuple[Reply, FormatError | None]:
+        """Read the data out of an answer; code goes into a new cell below, and is not run."""
+        from openhands_llm_magic.notebook import formats
+
+        try:
+            data = formats.data_of(reply.text, reply.format, schema)
+        except FormatError as error:
+            error.reply = reply
+            return reply, error
+        if reply.format == "code":
+            self._shell.set_next_input(data, replace=False)
+        self._just_shown = reply = replace(reply, data=data)
+        return reply, None
+
+    def _show(
+        self,
+        events: Generator[Event],
+        builder: ReplyBuilder,
+        clock: Clock,
+        waits: Waits,
+        interrupts: Interrupts,
+    ) -> Reply:
+        """Show a request to its end, whatever that is, and fold it into its reply."""
+        from openhands_llm_magic.notebook import display
+        from openhands_llm_magic.notebook.surface import surface
+
+        view: display.View | None = None
+        model = builder.model
+        try:
+            with interrupts.held():
+                view = display.view_on(surface(self._shell), model, clock, waits)
+            for event in interrupts.between(events):
+                builder.add(event)
+                view.update(event, builder)
+            with interrupts.at_once():
+                view.render(builder.reply)
+            with interrupts.held():
+                view.finish()
+                view = None  # nothing more is to be shown
+        except KeyboardInterrupt:
+            interrupts.clean_up()
+            _stop(events, builder)
+        interrupts.clean_up()
+        self._just_shown = reply = builder.reply
+        if reply.error is not None:
+            reply.error.reply = reply
+        if view is not None:
+            view.render(reply)
+            view.finish()
+        return reply
+
+    def forget_shown(self) -> None:
+        """Show replies again from now on: the cell that showed one is over."""
+        self._just_shown = None
+
+    def display(self, reply: Reply) -> None:
+        """Show a reply as an output, unless this very cell has just shown it."""
+        from openhands_llm_magic.notebook import display
+        from openhands_llm_magic.notebook.surface import surface
+
+        if self._just_shown is not reply:
+            display.show(reply)
+        elif surface(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
+            print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
+
+
+def _stop(events: Generator[Event], builder: ReplyBuilder) -> None:
+    """Stop a request; one that had failed before stays failed."""
+    from openhands_llm_magic.llm import session
+    from openhands_llm_magic.llm.events import Failed
+
+    for event in session.stop(events):
+        builder.add(event)
+    if builder.reply.error is None:
+        builder.add(Failed(Stopped(f"stopped; what {builder.model} had answered is in `_`.")))

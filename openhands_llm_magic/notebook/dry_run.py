@@ -1,0 +1,49 @@
+"""`--dry-run`: what a cell would send, and what it would cost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.llm.preview import preview
+from openhands_llm_magic.llm.session import request_for
+from openhands_llm_magic.notebook import display, sanitize
+from openhands_llm_magic.notebook.words import usd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.preview import Preview
+    from openhands_llm_magic.llm.structured import Schema
+    from openhands_llm_magic.notebook.prompt import Made
+
+
+def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> None:
+    """Show the request of a prompt, and its cost.
+
+    Raises:
+        RequestError: LiteLLM does not know the model's provider.
+        SettingError: completion_kwargs holds what it cannot.
+    """
+    found = preview(request_for(made.messages, settings, schema), settings)
+    text = words(found, made.notes)
+    display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.plain_to_html(text))
+
+
+def words(found: Preview, notes: Sequence[str] = ()) -> str:
+    """Write it as a server would get it, with the cost below."""
+    head = [f"To {found.address}" if found.address else "To LiteLLM, which knows the address"]
+    headers = [f"{name}: {value}" for name, value in sorted(found.headers.items())]
+    body = json.dumps(found.body, indent=2, ensure_ascii=False, default=str)
+    told = [*notes, _cost(found), "Nothing was sent."]
+    return "\n".join([*head, *headers, "", body, "", *told])
+
+
+def _cost(found: Preview) -> str:
+    prompt = f"The prompt has about {found.prompt_tokens:,} tokens"
+    if found.prompt_usd is None or found.answer_usd is None:
+        return f"{prompt}; the price is not known."
+    answer = f"{found.answer_tokens or 1000:,} tokens of the answer cost {usd(found.answer_usd)}"
+    limit = ", and there are no more." if found.answer_tokens else "."
+    return f"{prompt} and costs {usd(found.prompt_usd)}; {answer}{limit}"
