@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
+from openhands_llm_magic.notebook import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,22 +72,12 @@ def _over(snapshot: Snapshot, name: str, keys: Sequence[str]) -> str:
     )
 
 
-def as_text(table: list[Row], problems: Iterable[object] = ()) -> str:
+def as_text(found: list[Row], problems: Iterable[object] = ()) -> str:
     """Write the table as aligned text."""
-    all_rows = [HEADINGS, *table]
-    widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in all_rows
-    )
-    return "\n".join([*lines, *(f"! {problem}" for problem in problems)])
+    return "\n".join([table.as_text(HEADINGS, found), *(f"! {problem}" for problem in problems)])
 
 
-def as_html(table: list[Row], problems: Iterable[object] = ()) -> str:
+def as_html(found: list[Row], problems: Iterable[object] = ()) -> str:
     """Write the table as HTML, which a notebook styles as its own."""
-    head = "".join(f"<th>{cell}</th>" for cell in HEADINGS)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in table
-    )
     notes = "".join(f"<p>{html.escape(f'! {problem}')}</p>" for problem in problems)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    return table.as_html(HEADINGS, found) + notes

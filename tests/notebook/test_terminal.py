@@ -88,3 +88,12 @@ def test_a_model_cannot_steer_the_terminal(terminal: Terminal) -> None:
     shown = terminal.run(r"get_ipython().run_line_magic('llm', '-m practice/echo a\x1b[2J\x07b')")
     assert "\x07" not in shown
     assert "a[2Jb" in shown
+
+
+def test_the_last_exception_is_explained(terminal: Terminal) -> None:
+    """And a question may end in a question mark, which IPython takes for its help elsewhere."""
+    terminal.run("1 / 0")
+    shown = terminal.run("%llm_error -m practice/echo why is that?")
+    assert "> 1 / 0" in shown
+    assert "> ZeroDivisionError: division by zero" in shown
+    assert "> why is that?" in shown

@@ -1,0 +1,133 @@
+"""`%llm_error`: ask the model why a cell failed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, logins_in, masked
+from openhands_llm_magic.errors import LLMMagicError, UsageError
+from openhands_llm_magic.llm.content import fenced
+from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+
+HELP = """Ask the model why the last cell that failed did so, and how to put it right.
+
+    %llm_error                               explain the last exception
+    %llm_error why only on Windows?          with a question of your own
+    %llm_error -m openai/gpt-4o --chat fix   with the options of %llm; `%%llm --chat fix` goes on
+
+It sends the traceback and the cells that it passes through, cut to max_message_chars: of a long
+traceback the end is kept. The values of variables are not sent. Keys that the settings, the
+environment or variables such as api_key hold are masked, and what looks like a key.
+
+Errors of %llm itself are one line that says what to do. They are not sent, and not the last
+exception: after one, `%llm_error` still explains yours. Inside an `except` block it explains the
+exception that is handled there.
+"""
+
+INSTRUCTION = (
+    "A cell of a Jupyter notebook failed. Say briefly why, then how to put it right, with the"
+    " corrected code."
+)
+
+ALL_SAID = "That line says all there is to it, and nothing was sent."
+
+_SECRET_NAME = re.compile(
+    r"(?:api_?key|secret|passw(?:or)?d|(?:access|api|auth|bearer)_?token)s?$", re.IGNORECASE
+)
+"""What variables with secrets are called; a mere `key` or `token` is often something else."""
+
+
+def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tuple[str, str] | None:
+    """Make a line and a body for `%%llm` out of a line for `%llm_error`.
+
+    Returns:
+        The two, or None when nothing is to be sent.
+
+    Raises:
+        UsageError: There is no exception, or an option is wrong.
+        SettingError: A setting has a value that it does not take.
+    """
+    options = arguments.parse(line, shell.user_ns)
+    found = _handled(shell) or last.own
+    if found is None and not last.line:
+        raise UsageError(NONE_YET)
+    if found is None:
+        _tell(f"{last.line}\n{ALL_SAID}")
+        return None
+    snapshot = settings.snapshot(options.settings, options.group)
+    secrets = [*_secrets(snapshot), *_secrets_in(shell.user_ns)]
+    if found is last.own and last.line:  # it is not the error that was shown last
+        _tell(f"Explaining {masked(found.title, secrets)}")
+    body = prompt(found, options.prompt, secrets, limit_chars=snapshot.max_message_chars)
+    return f"--raw {line.strip().removesuffix(options.prompt)}", body
+
+
+def _handled(shell: Any) -> Failure | None:
+    """Give the exception whose `except` block the magic stands in."""
+    error = sys.exception()
+    if error is None or isinstance(error, LLMMagicError):
+        return None
+    return failure(error, "", shell)
+
+
+def _tell(text: str) -> None:
+    print(text)  # noqa: T201 - a magic's output
+
+
+def prompt(found: Failure, question: str, secrets: Iterable[str], *, limit_chars: int) -> str:
+    """Write the prompt, which tells of the exception what fits.
+
+    Args:
+        found: The exception.
+        question: What the person asks beyond why it was raised, or "".
+        secrets: Strings that are masked.
+        limit_chars: Characters that its traceback and its cells may have in all.
+    """
+    secrets = tuple(secrets)
+    share = limit_chars * 3 // 4 if found.cells else limit_chars
+    told = masked(found.traceback, secrets).strip()
+    room = limit_chars - min(len(told), share)
+    blocks = [INSTRUCTION]
+    for name, source in found.cells:
+        text = masked(source, secrets).strip()
+        if room > 0 and text:
+            blocks.append(f"{name}:\n\n{fenced(_beginning(text, room))}")
+            room -= len(text)
+    blocks += [f"The traceback:\n\n{fenced(_end(told, share))}", question]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _end(text: str, limit: int) -> str:
+    """Cut a text from its beginning: the last frames and the message tell most."""
+    left_out = len(text) - limit
+    return text if left_out <= 0 else f"… ({left_out:,} characters before)\n{text[left_out:]}"
+
+
+def _beginning(text: str, limit: int) -> str:
+    left_out = len(text) - limit
+    return text if left_out <= 0 else f"{text[:limit]}\n… ({left_out:,} characters more)"
+
+
+def _secrets(settings: Snapshot) -> list[str]:
+    """List the keys that a request may be sent with."""
+    from openhands_llm_magic.llm.attempts import environment_keys  # noqa: PLC0415 - on use, see `magics`
+
+    keys = [*settings.secrets(), *environment_keys()]
+    return [*keys, *map(str.strip, keys), *logins_in(settings.base_url or "")]
+
+
+def _secrets_in(variables: Mapping[str, object]) -> Iterator[str]:
+    """Give the values of variables that are called as secrets are."""
+    for name, value in variables.items():
+        text = value.get_secret_value() if isinstance(value, Secret) else value
+        if isinstance(text, str) and _SECRET_NAME.search(name) and len(text) >= SHORTEST_REAL_KEY:
+            yield text

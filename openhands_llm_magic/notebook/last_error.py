@@ -1,0 +1,144 @@
+"""The last exception of the person's own code, kept as text so that it keeps no variables alive."""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError as IPythonUsageError
+
+from openhands_llm_magic.errors import LLMMagicError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STANDARD_LIBRARY = str(Path(traceback.__file__).parent) + os.sep
+_CALLERS = re.compile(r"(?:IPython|ipykernel)[/\\]")
+_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+
+NONE_YET = "there is no exception to explain: run `%llm_error` after a cell that failed."
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception, as text.
+
+    Attributes:
+        title: Its class and the first line of its message.
+        traceback: As Python writes it, without the values of variables.
+        cells: The cells that it passed through, each with what the traceback calls it.
+    """
+
+    title: str
+    traceback: str
+    cells: tuple[tuple[str, str], ...]
+
+
+class LastError:
+    """What `%llm_error` explains.
+
+    An error of ours, or of a magic that was called wrongly, is one line that says what to do. It
+    leaves the person's own exception in its place, which so can be asked about again.
+
+    Args:
+        shell: The session. What has failed in it before counts, too.
+
+    Attributes:
+        own: The last exception with a traceback of the person's own, or None.
+        line: That of an error that is one line and came after it, or "".
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._seen: BaseException | None = None  # sys.last_value keeps it anyway
+        self.own: Failure | None = None
+        self.line = ""
+        self._note("")
+
+    def after_cell(self, result: Any) -> None:
+        """Note what a cell has failed with; IPython calls it after each."""
+        self._note(result.info.raw_cell or "")
+
+    def _note(self, cell: str) -> None:
+        # Not the cell's result: `%run` and `%%time` show an exception and end without one.
+        error = getattr(sys, "last_value", None)
+        if error is None or error is self._seen:
+            return
+        self._seen = error
+        if not isinstance(error, LLMMagicError | IPythonUsageError):
+            self.own, self.line = failure(error, cell, self._shell), ""
+        elif str(error) != NONE_YET:
+            self.line = f"{type(error).__name__}: {error}"
+
+
+def failure(error: BaseException, cell: str, shell: Any) -> Failure:
+    """Write an exception as text.
+
+    Args:
+        error: It.
+        cell: The cell that failed, as it was typed, or "" when that is not known.
+        shell: The session, which knows its cells by the names of files in the traceback.
+    """
+    written = traceback.TracebackException.from_exception(error)
+    lines = "".join(written.format_exception_only()).splitlines()
+    title = next(line for line in lines if not line.startswith(" "))
+    files: dict[str, str] = {}
+    for one in _chain(written):
+        for frame in one.stack:
+            if _cell_name(frame.filename, shell) and frame.filename not in files:
+                files[frame.filename] = "".join(linecache.getlines(frame.filename))
+        _tidy(one, shell)
+    as_run = _as_run(cell, shell)
+    failed = next((file for file, source in files.items() if source.strip() == as_run), None)
+    cells = [(_cell_name(file, shell), files[file]) for file in files if file != failed]
+    if cell.strip():
+        cells.insert(0, (_cell_name(failed or "", shell) or "The cell", cell))
+    return Failure(title, "".join(written.format()), tuple(cells))
+
+
+def _tidy(written: Any, shell: Any) -> None:
+    """Name cells as IPython does, leave out its own frames that call them, shorten paths."""
+    first = itertools.takewhile(
+        lambda frame: _CALLERS.match(short_path(frame.filename)), written.stack
+    )
+    del written.stack[: len(list(first))]
+    for each in (*written.stack, written):
+        if getattr(each, "filename", None):  # of an exception, if it is a SyntaxError
+            each.filename = _cell_name(each.filename, shell) or short_path(each.filename)
+    written.stack = written.stack or None  # without frames it has no traceback
+
+
+def _chain(written: Any) -> Iterator[Any]:
+    """Give an exception and all that Python shows with it."""
+    yield written
+    context = None if written.__suppress_context__ else written.__context__
+    for other in (written.__cause__, context, *(written.exceptions or ())):
+        if other is not None:
+            yield from _chain(other)
+
+
+def _cell_name(file: str, shell: Any) -> str:
+    """Name a cell, such as "Cell In[3]", by the file that it is in a traceback; "" for others."""
+    return " ".join(shell.compile.format_code_name(file) or ())
+
+
+def _as_run(cell: str, shell: Any) -> str:
+    """Give a cell as IPython runs it, its magics made into Python."""
+    try:
+        return str(shell.transform_cell(cell)).strip()
+    except SyntaxError:
+        return cell.strip()
+
+
+def short_path(path: str) -> str:
+    """Shorten the path of a library's file to what tells something, and hide the home folder."""
+    short = _PACKAGES.sub("", path).removeprefix(_STANDARD_LIBRARY)
+    home = os.path.expanduser("~") + os.sep  # noqa: PTH111 - Path's fails where there is no home
+    return "~" + os.sep + short.removeprefix(home) if short.startswith(home) else short

@@ -1,0 +1,107 @@
+"""`%llm_models`: find a model, with what it costs and what it can do."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.notebook import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openhands_llm_magic.llm.model_search import Model
+
+HELP = """Find models by words, with their prices, context windows and abilities.
+
+    %llm_models                    the providers, and how many models each has
+    %llm_models claude sonnet      the models in whose name both words occur
+    %llm_models openai/ vision     those of a provider that see pictures; also PDF, schema, verified
+    %llm_models embedding          those that make vectors of texts, for %llm_embed
+
+The names are written as `-m` and the setting `model` take them. It reads the list that comes with
+LiteLLM and asks no server: a provider may have newer models, and those that you run yourself are
+not in it. Prices are US dollars for a million tokens of the prompt and of the answer; long prompts,
+cached ones and batches may cost another price. What the list does not say is "unknown".
+"""
+
+UNKNOWN = "unknown"
+"""Stands for what is not known, which is not the same as nothing."""
+
+NO_ANSWERS = "none"
+"""Stands for the price of answers of a model that gives none."""
+
+MOST_ROWS = 50
+"""Models that are listed at once."""
+
+HEADINGS = ("model", "$/M in", "$/M out", "context", "vision", "also")
+ALIGNED = "lrrrll"
+
+HOW_TO = "Search with words: `%llm_models claude sonnet`, `%llm_models vision`; see its help."
+
+
+def run(line: str, shell: Any) -> None:
+    """Run one `%llm_models` line."""
+    from openhands_llm_magic.llm.model_search import search  # noqa: PLC0415 - reads LiteLLM's list
+
+    if not line.split():
+        _overview(shell)
+        return
+    found = search(line)
+    if not found:
+        print(f"No model has all of: {' '.join(line.split())}. {HOW_TO}")  # noqa: T201 - a magic's output
+        return
+    left = len(found) - MOST_ROWS
+    notes = [f"… {left:,} more; add a word."] if left > 0 else []
+    _show(shell, HEADINGS, [row(model) for model in found[:MOST_ROWS]], ALIGNED, notes)
+
+
+def _show(
+    shell: Any,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    aligned: str,
+    notes: Sequence[str],
+) -> None:
+    """Show a table, and lines below it."""
+    from openhands_llm_magic.notebook import display  # noqa: PLC0415 - rendering is rare here
+
+    below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    display.show_both(
+        shell,
+        text="\n".join([table.as_text(headings, rows, aligned), *notes]),
+        html=table.as_html(headings, rows, aligned) + below,
+    )
+
+
+def row(model: Model) -> tuple[str, ...]:
+    """Describe a model, in words."""
+    known = model.abilities
+    sees = {True: "yes", False: "no", None: UNKNOWN}[known.sees]
+    return (
+        model.name,
+        _price(known.prompt_usd),
+        NO_ANSWERS if model.embeds else _price(known.answer_usd),
+        f"{known.window_tokens:,}" if known.window_tokens else UNKNOWN,
+        sees,
+        ", ".join(trait for trait in model.traits if trait != "vision"),
+    )
+
+
+def _price(token_usd: float | None) -> str:
+    """Write the price of a million tokens, in US dollars."""
+    return UNKNOWN if token_usd is None else f"{token_usd * 1e6:.4g}"
+
+
+def _overview(shell: Any) -> None:
+    """Show the providers, with how many models of each are known."""
+    from openhands_llm_magic.llm.model_search import catalogue, further_prefixes  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.models import models_of  # noqa: PLC0415 - see above
+
+    counts = [(each, len(models_of(each))) for each in catalogue()]
+    rows = [
+        (each.title, each.prefix, f"{count:,}" if count else "your own") for each, count in counts
+    ]
+    further = ", ".join(f"{prefix} {count}" for prefix, count in further_prefixes().items())
+    notes = [f"LiteLLM reaches more: {further}"] if further else []
+    _show(shell, ("provider", "prefix", "models"), rows, "llr", [*notes, HOW_TO])

@@ -1,0 +1,49 @@
+"""Tables, as aligned text and as HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def as_text(headings: Sequence[str], rows: Sequence[Sequence[str]], aligned: str = "") -> str:
+    """Write a table as aligned text.
+
+    Args:
+        headings: The first row.
+        rows: Those below it.
+        aligned: A letter for each column, "l" or "r"; by default all stand left.
+    """
+    all_rows = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
+    sides = aligned or "l" * len(widths)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if side == "r" else cell.ljust(width)
+            for cell, width, side in zip(row, widths, sides, strict=True)
+        ).rstrip()
+        for row in all_rows
+    )
+
+
+def as_html(headings: Sequence[str], rows: Sequence[Sequence[str]], aligned: str = "") -> str:
+    """Write a table as HTML, which a notebook styles as its own.
+
+    The arguments are those of `as_text`; by default the notebook aligns the columns.
+    """
+    head = _row("th", headings, aligned)
+    body = "".join(_row("td", row, aligned) for row in rows)
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _row(tag: str, cells: Sequence[str], aligned: str) -> str:
+    sides = {"l": ' style="text-align:left"', "r": ' style="text-align:right"'}
+    styles = [sides[side] for side in aligned] or [""] * len(cells)
+    written = (
+        f"<{tag}{style}>{html.escape(cell)}</{tag}>"
+        for cell, style in zip(cells, styles, strict=True)
+    )
+    return f"<tr>{''.join(written)}</tr>"

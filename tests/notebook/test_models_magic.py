@@ -1,0 +1,71 @@
+"""`%llm_models` as it is shown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from openhands_llm_magic.llm.abilities import Abilities
+from openhands_llm_magic.llm.model_search import Model
+from openhands_llm_magic.notebook import models_magic
+
+if TYPE_CHECKING:
+    from kernel import Kernel
+
+
+def test_a_notebook_gets_a_table_and_a_console_aligned_text(kernel: Kernel) -> None:
+    shown = kernel.run("%llm_models OPENAI/gpt-4o mini-2024-07").outputs[0]
+    assert shown["text/plain"] == (
+        "model                          $/M in  $/M out  context  vision  also\n"
+        "openai/gpt-4o-mini-2024-07-18    0.15      0.6  128,000  yes     PDF, schema"
+    )
+    assert '<td style="text-align:right">128,000</td>' in shown["text/html"]
+    in_console = kernel.run("%llm_models OPENAI/gpt-4o mini-2024-07", "console").stdout
+    assert in_console == shown["text/plain"] + "\n"
+
+
+def test_without_words_the_providers_are_listed(kernel: Kernel) -> None:
+    text = kernel.run("%llm_models").outputs[0]["text/plain"]
+    assert re.search(r"^OpenAI +openai/ +\d+$", text, re.MULTILINE)
+    assert re.search(r"^vLLM on this machine +hosted_vllm/ +your own$", text, re.MULTILINE)
+    assert re.search(r"^LiteLLM reaches more: .*\bxai/ \d+", text, re.MULTILINE)
+    assert text.endswith(models_magic.HOW_TO)
+
+
+def test_a_long_list_is_cut_and_says_so(kernel: Kernel) -> None:
+    lines = kernel.run("%llm_models claude").outputs[0]["text/plain"].splitlines()
+    assert len(lines) == 1 + models_magic.MOST_ROWS + 1
+    assert re.fullmatch(r"… \d+ more; add a word\.", lines[-1])
+
+
+def test_what_is_not_found_is_said_in_one_line(kernel: Kernel) -> None:
+    ran = kernel.run("%llm_models no-such  model")
+    assert ran.stdout.startswith("No model has all of: no-such model. ")
+    assert ran.stdout.count("\n") == 1
+    assert ran.error is None
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        (Model("a/b", Abilities()), ["unknown"] * 4 + [""]),
+        (
+            Model("a/b", Abilities(prompt_usd=0, answer_usd=0.0)),
+            ["0", "0", "unknown", "unknown", ""],
+        ),
+        (Model("a/b", Abilities(window_tokens=0, sees=False)), ["unknown"] * 3 + ["no", ""]),
+        (
+            Model("a/b", Abilities(prompt_usd=2.99999e-6, answer_usd=1.5e-4, window_tokens=10**6)),
+            ["3", "150", "1,000,000", "unknown", ""],
+        ),
+        (
+            Model("a/b", Abilities(prompt_usd=2e-8, answer_usd=0, window_tokens=8191), embeds=True),
+            ["0.02", "none", "8,191", "unknown", "embedding"],
+        ),
+    ],
+)
+def test_what_is_unknown_is_not_nothing(model: Model, row: list[str]) -> None:
+    """A price of 0 is one that LiteLLM's list has."""
+    assert models_magic.row(model) == ("a/b", *row)
