@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.limited_servers import FixedWindow, SlidingWindow, TokenBucket
 from benchmarks.simulation import Load, Result, ideal_s, simulate
-from openhands_llm_magic.llm.gate import Gate, Limits
+from openhands_llm_magic.llm.limits.gate import Gate, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -21,7 +21,7 @@ from openhands_llm_magic.llm.retry import TICK_S, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from openhands_llm_magic.llm.gate import Gate
+    from openhands_llm_magic.llm.limits.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)

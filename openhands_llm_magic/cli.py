@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from openhands_llm_magic.llm.practice import PracticeServer
+    from openhands_llm_magic.llm.practice.server import PracticeServer
 
 PROGRAM = "openhands-llm-magic"
 HIGHEST_PORT = 65535
@@ -69,7 +69,7 @@ def check(args: argparse.Namespace) -> int:
 
 def practice(args: argparse.Namespace) -> int:
     """Run the practice provider until Ctrl-C."""
-    from openhands_llm_magic.llm.practice import PracticeServer  # noqa: PLC0415 - imports asyncio
+    from openhands_llm_magic.llm.practice.server import PracticeServer  # noqa: PLC0415 - imports asyncio
 
     server = PracticeServer(port=args.port, key=args.key)
     try:
@@ -93,8 +93,8 @@ def practice(args: argparse.Namespace) -> int:
 
 
 def _how_to_use(server: PracticeServer) -> str:
-    from openhands_llm_magic.llm import practice_embeddings  # noqa: PLC0415 - as in `practice`
-    from openhands_llm_magic.llm.practice import MODELS  # noqa: PLC0415 - as in `practice`
+    from openhands_llm_magic.llm.practice import embeddings as practice_embeddings  # noqa: PLC0415 - as in `practice`
+    from openhands_llm_magic.llm.practice.server import MODELS  # noqa: PLC0415 - as in `practice`
 
     abouts = {name: model.about for name, model in MODELS.items()}
     abouts[practice_embeddings.MODEL] = practice_embeddings.ABOUT

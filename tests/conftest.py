@@ -16,7 +16,8 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
-from openhands_llm_magic.llm import client, gate
+from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.limits import gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.practice import PracticeServer
+    from openhands_llm_magic.llm.practice.server import PracticeServer
 
 
 def connect(server: PracticeServer) -> httpx.Client:

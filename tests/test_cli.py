@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from openhands_llm_magic.cli import COMMANDS, main
-from openhands_llm_magic.llm.practice import MODELS
+from openhands_llm_magic.llm.practice.server import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.admission import Admission
 from openhands_llm_magic.llm.events import Event, Failed, Retrying
+from openhands_llm_magic.llm.limits.admission import Admission
 from openhands_llm_magic.llm.retry import RetryPolicy, with_retries
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.secret import Redactor
     from openhands_llm_magic.llm.client import Request
-    from openhands_llm_magic.llm.embeddings import EmbeddingRequest
+    from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
     from openhands_llm_magic.llm.retry import Clock, RetryNow
 
     R = TypeVar("R", Request, EmbeddingRequest)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of
-from openhands_llm_magic.llm import practice_models
+from openhands_llm_magic.llm.practice import models as practice_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -128,7 +128,7 @@ def _practice_models(draft: Draft) -> None:
     """Practice models are answered on this machine, see `llm.practice`."""
     prefix = PROVIDERS["practice"].prefix
     if draft.model.startswith(prefix):
-        from openhands_llm_magic.llm import practice  # noqa: PLC0415 - its server is rarely needed
+        from openhands_llm_magic.llm.practice import server as practice  # noqa: PLC0415 - its server is rarely needed
 
         server = practice.running()
         draft.model = "openai/" + draft.model.removeprefix(prefix)

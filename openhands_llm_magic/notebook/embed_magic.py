@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
-    from openhands_llm_magic.llm.embeddings import Embeddings
+    from openhands_llm_magic.llm.embedding.request import Embeddings
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
@@ -142,14 +142,15 @@ class _Embedding:
         clicks: Clicks,
         clock: Clock | None,
     ) -> None:
-        from openhands_llm_magic.llm import embedding_session, retry
+        from openhands_llm_magic.llm import retry
+        from openhands_llm_magic.llm.embedding import session
         from openhands_llm_magic.llm.reply import ReplyBuilder
 
         self._shell = shell
         self._clicks = clicks
         self._clock = clock or retry.SYSTEM_CLOCK
         self._retry_now = retry.RetryNow()
-        self._events: Generator[Event | Embeddings] = embedding_session.stream(
+        self._events: Generator[Event | Embeddings] = session.stream(
             texts, settings, clock=self._clock, retry_now=self._retry_now
         )
         self._count = len(texts)
@@ -183,7 +184,7 @@ class _Embedding:
         return self._finished(view)
 
     def _take(self, event: Event | Embeddings, view: View) -> None:
-        from openhands_llm_magic.llm.embeddings import Embeddings
+        from openhands_llm_magic.llm.embedding.request import Embeddings
 
         if not isinstance(event, Embeddings):
             self._builder.add(event)
@@ -200,7 +201,7 @@ class _Embedding:
         """Show what came of it."""
         from dataclasses import replace
 
-        from openhands_llm_magic.llm.embeddings import Embeddings
+        from openhands_llm_magic.llm.embedding.request import Embeddings
 
         made = Embeddings.joined(self._parts)
         reply = self._builder.reply

@@ -16,7 +16,7 @@ from openhands_llm_magic.config.providers import (
     provider_of,
 )
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm import practice_models
+from openhands_llm_magic.llm.practice import models as practice_models
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 

@@ -14,7 +14,7 @@ from model_server import Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import practice
+from openhands_llm_magic.llm.practice import server as practice
 from openhands_llm_magic.llm.preview import preview
 from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.session import ask

@@ -12,8 +12,8 @@ from sending import ask_in_vain
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import practice
 from openhands_llm_magic.llm.events import Accepted, TextDelta
+from openhands_llm_magic.llm.practice import server as practice
 from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.session import ask, stream
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import Step
 
-    from openhands_llm_magic.llm.practice import PracticeServer
+    from openhands_llm_magic.llm.practice.server import PracticeServer
 
 pytestmark = pytest.mark.usefixtures("litellm", "set_up")
 

@@ -16,7 +16,7 @@ from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import practice, stopper
+from openhands_llm_magic.llm import stopper
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
@@ -27,6 +27,7 @@ from openhands_llm_magic.llm.events import (
     Usage,
     Waiting,
 )
+from openhands_llm_magic.llm.practice import server as practice
 from openhands_llm_magic.llm.session import ask
 from openhands_llm_magic.llm.trial import PROMPT, Step, Trial
 

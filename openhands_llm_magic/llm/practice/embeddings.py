@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from openhands_llm_magic.llm.practice_models import Refusal
+from openhands_llm_magic.llm.practice.models import Refusal
 
 MODEL = "embed"
 """The name of the one model that makes vectors."""

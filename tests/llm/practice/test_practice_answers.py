@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.practice_answers import pieces, read_chat
-from openhands_llm_magic.llm.practice_models import Refusal
+from openhands_llm_magic.llm.practice.answers import pieces, read_chat
+from openhands_llm_magic.llm.practice.models import Refusal
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.errors import HeldBackError, RateLimitError, TransientError
 from openhands_llm_magic.llm.events import Accepted, Held, Usage
 from openhands_llm_magic.llm.explain import HELD_BY
-from openhands_llm_magic.llm.gate import Limits, Turn, gate_for
+from openhands_llm_magic.llm.limits.gate import Limits, Turn, gate_for
 from openhands_llm_magic.llm.retry import TICK_S, Clock, RetryNow
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.client import Request
-    from openhands_llm_magic.llm.embeddings import EmbeddingRequest
+    from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
     from openhands_llm_magic.llm.events import Event
 
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.limited_servers import TokenBucket
 from benchmarks.scenarios import BURSTS, PER_MINUTE, SERVERS, runs
 from benchmarks.simulation import Load, ideal_s, simulate
-from openhands_llm_magic.llm.gate import Gate, Limits
+from openhands_llm_magic.llm.limits.gate import Gate, Limits
 
 if TYPE_CHECKING:
     from benchmarks.limited_servers import RetryAfter

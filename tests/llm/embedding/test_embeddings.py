@@ -12,9 +12,14 @@ from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.embeddings import NEED_A_CLIENT, EmbeddingRequest, Embeddings, embed
+from openhands_llm_magic.llm.embedding.request import (
+    NEED_A_CLIENT,
+    EmbeddingRequest,
+    Embeddings,
+    embed,
+)
+from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

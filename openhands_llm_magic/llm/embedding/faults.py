@@ -9,7 +9,7 @@ from openhands_llm_magic.llm import explain
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.embedding_request import Place
+    from openhands_llm_magic.llm.embedding.place import Place
 
 TEXTS = explain.TEXTS | {
     errors.MissingKeyError: (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.vectors import Vectors
+from openhands_llm_magic.llm.embedding.vectors import Vectors
 
 NUMBERS = st.floats(allow_nan=False)
 ROWS = st.integers(1, 5).flatmap(

@@ -15,7 +15,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from openhands_llm_magic.llm.reading import (
+from openhands_llm_magic.llm.limits.reading import (
     MINUTE_S,
     Reading,
     Stretch,

@@ -17,9 +17,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.cap import Cap
-from openhands_llm_magic.llm.headroom import UNITS, Headroom, Unit, left_in
-from openhands_llm_magic.llm.pace import Pace
+from openhands_llm_magic.llm.limits.cap import Cap
+from openhands_llm_magic.llm.limits.headroom import UNITS, Headroom, Unit, left_in
+from openhands_llm_magic.llm.limits.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.practice_answers import Chat, chunks
+from openhands_llm_magic.llm.practice.answers import Chat, chunks
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
 
-    from openhands_llm_magic.llm.practice_models import Headers, Model
+    from openhands_llm_magic.llm.practice.models import Headers, Model
 
 
 @dataclass(frozen=True, slots=True)

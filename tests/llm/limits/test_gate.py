@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.gate import LATE_S, Gate, Limits, Turn, gate_for
-from openhands_llm_magic.llm.pace import FIRST_AT_ONCE
+from openhands_llm_magic.llm.limits.gate import LATE_S, Gate, Limits, Turn, gate_for
+from openhands_llm_magic.llm.limits.pace import FIRST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,15 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor, logins_in
-from openhands_llm_magic.llm import client, embeddings, practice_models
+from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.attempts import Attempts, environment_keys
-from openhands_llm_magic.llm.embedding_faults import explained
-from openhands_llm_magic.llm.embedding_models import batches, limit_of
-from openhands_llm_magic.llm.embedding_request import Place, place_from
-from openhands_llm_magic.llm.embeddings import EmbeddingRequest, Embeddings
+from openhands_llm_magic.llm.embedding.faults import explained
+from openhands_llm_magic.llm.embedding.names import batches, limit_of
+from openhands_llm_magic.llm.embedding.place import Place, place_from
+from openhands_llm_magic.llm.embedding.request import EmbeddingRequest, Embeddings
+from openhands_llm_magic.llm.embedding.request import embed as embed_once
 from openhands_llm_magic.llm.events import Accepted, Event, Failed
+from openhands_llm_magic.llm.practice import models as practice_models
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryNow
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def _sent(request: EmbeddingRequest, received: list[Embeddings]) -> Generator[Ev
         if missing:
             variables = " or ".join(missing)
             raise errors.MissingKeyError(f"{variables} is not set")
-    vectors = embeddings.embed(request)
+    vectors = embed_once(request)
     received.append(vectors)
     yield Accepted(vectors.headers)
     if vectors.usage is not None:

@@ -21,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from openhands_llm_magic.llm.practice_answers import (
+from openhands_llm_magic.llm.practice.answers import (
     Chat,
     completion,
     model_list,
@@ -29,9 +29,9 @@ from openhands_llm_magic.llm.practice_answers import (
     unknown_model,
     unknown_path,
 )
-from openhands_llm_magic.llm.practice_embeddings import embedded, read_texts
-from openhands_llm_magic.llm.practice_http import Answer, send_json, send_stream
-from openhands_llm_magic.llm.practice_models import (
+from openhands_llm_magic.llm.practice.embeddings import embedded, read_texts
+from openhands_llm_magic.llm.practice.http import Answer, send_json, send_stream
+from openhands_llm_magic.llm.practice.models import (
     BAD_KEY,
     MODELS,
     PREFIX,

@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import MissingKeyError, SettingError
-from openhands_llm_magic.llm.embedding_models import model_named
-from openhands_llm_magic.llm.embeddings import EmbeddingRequest
+from openhands_llm_magic.llm.embedding.names import model_named
+from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
 from openhands_llm_magic.llm.request import RULES_OF_PLACE, Draft
 
 if TYPE_CHECKING:

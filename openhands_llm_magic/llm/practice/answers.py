@@ -1,6 +1,6 @@
 """What the practice provider reads and says: requests, and the bodies of its answers.
 
-Nothing here opens a socket; `openhands_llm_magic.llm.practice` sends what this module decides.
+Nothing here opens a socket; `server.py` sends what this module decides.
 The bodies follow OpenAI's chat-completions reference, errors included. Every value in them is
 derived from the request, so that the same request gets the same answer, byte for byte.
 A token is counted as one word, that is, as text between white space.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm import practice_embeddings
-from openhands_llm_magic.llm.practice_models import MODELS, Refusal
+from openhands_llm_magic.llm.practice import embeddings as practice_embeddings
+from openhands_llm_magic.llm.practice.models import MODELS, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.cost import cost_usd
+from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.faults import fault_from, is_unreadable
 from openhands_llm_magic.llm.headers import limits_in
 from openhands_llm_magic.llm.quiet import quiet
-from openhands_llm_magic.llm.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

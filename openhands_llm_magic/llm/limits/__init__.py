@@ -1,0 +1,1 @@
+"""The limits of servers: one gate for each endpoint, model and key."""

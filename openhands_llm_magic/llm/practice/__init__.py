@@ -1,0 +1,1 @@
+"""The practice provider: a server on this machine that answers and fails as real ones do."""
