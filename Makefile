@@ -53,7 +53,8 @@ format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-benchmarks: $(VENV)/.installed-dev ## Measure again and write docs/benchmarks.md
+benchmarks: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Measure again and write docs/benchmarks.md
+	@sh tests/browser/chromium.sh
 	$(BIN)/python benchmarks/run.py
 
 # Run it on the oldest Python: some packages are needed only there.

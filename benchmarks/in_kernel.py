@@ -1,15 +1,20 @@
-"""What the benchmarks run inside the kernel: the same question asked in three ways."""
+"""What the benchmarks run inside the kernel: the same question asked in several ways."""
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from itertools import cycle, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import litellm
 from IPython import get_ipython
+from IPython.display import Markdown, display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROMPT = "How does a retry work?"
 SETTLE_S = 0.03
@@ -18,14 +23,27 @@ SETTLE_S = 0.03
 
 def bare(base_url: str, model: str) -> None:
     """Ask as a person would without this package, and put the answer together."""
+    assert "".join(_pieces(base_url, model))
+
+
+def each_chunk(base_url: str, model: str) -> None:
+    """Ask as a person would who wants to see the answer grow."""
+    shown, text = display(Markdown(""), display_id=True), ""
+    for piece in _pieces(base_url, model):
+        text += piece
+        shown.update(Markdown(text))
+
+
+def _pieces(base_url: str, model: str) -> Iterator[str]:
     stream = litellm.completion(
         model=f"openai/{model}",
         messages=[{"role": "user", "content": PROMPT}],
         stream=True,
         base_url=base_url,
     )
-    pieces = [choice.delta.content for chunk in stream for choice in chunk.choices]
-    assert "".join(filter(None, pieces))
+    return (
+        choice.delta.content for chunk in stream for choice in chunk.choices if choice.delta.content
+    )
 
 
 def magic(base_url: str, model: str, display: str) -> None:
@@ -37,9 +55,11 @@ def magic(base_url: str, model: str, display: str) -> None:
 
 
 def ask(way: str, base_url: str, model: str) -> None:
-    """Ask in one of the ways "bare", "final" and "live"."""
+    """Ask in one of the ways "bare", "each chunk", "final" and "live"."""
     if way == "bare":
         bare(base_url, model)
+    elif way == "each chunk":
+        each_chunk(base_url, model)
     else:
         magic(base_url, model, way)
 
@@ -72,3 +92,33 @@ def cpu_seconds_of_stream(way: str, base_url: str) -> tuple[float, float]:
     took_s = time.perf_counter() - began_s
     time.sleep(10 * SETTLE_S)
     return time.process_time() - cpu_s, took_s
+
+
+def cost_of_showing(way: str, base_url: str, model: str) -> str:
+    """Ask, and measure.
+
+    Returns:
+        As JSON: the CPU seconds of this process, the seconds it took, and when each output was
+        published or updated, with the bytes of the message.
+    """
+    published: list[tuple[float, int]] = []
+    session = get_ipython().kernel.session
+    serialize = session.serialize
+
+    def serialize_and_count(message: dict[str, Any], ident: Any = None) -> list[bytes]:
+        parts: list[bytes] = serialize(message, ident)
+        if message["header"]["msg_type"] in {"display_data", "update_display_data"}:
+            published.append((time.perf_counter(), sum(map(len, parts))))
+        return parts
+
+    gc.collect()
+    session.serialize = serialize_and_count
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    try:
+        ask(way, base_url, model)
+        took_s = time.perf_counter() - began_s
+        time.sleep(10 * SETTLE_S)
+        cpu_s = time.process_time() - cpu_s
+    finally:
+        session.serialize = serialize
+    return json.dumps({"cpu_s": cpu_s, "took_s": took_s, "published": published})

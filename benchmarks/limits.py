@@ -22,10 +22,11 @@ from benchmarks import policies
 from benchmarks.limited_servers import TokenBucket
 from benchmarks.scenarios import BURSTS, SERVERS, runs
 from benchmarks.simulation import Load, ideal_s
-from openhands_llm_magic.llm.gate import Limits
+from benchmarks.table import cell, grid
+from openhands_llm_magic.llm.limits.gate import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from model_server import Received, Step
 
@@ -123,7 +124,7 @@ def _unknown(note: Callable[[str], None]) -> str:
                     cells += _worst(tried, goal)
                 yield cells
 
-    return _table(head, [goals, *_noted(rows(), note)])
+    return grid(head, [goals, *_noted(rows(), note)])
 
 
 def _known(note: Callable[[str], None]) -> str:
@@ -142,7 +143,7 @@ def _known(note: Callable[[str], None]) -> str:
             yield cells
 
     goals = ["goal", "", *(f"{goal:g}" for _ in GOALS for goal in GOAL_KNOWN)]
-    return _table(head, [goals, *_noted(rows(), note)])
+    return grid(head, [goals, *_noted(rows(), note)])
 
 
 def _with_burst(server: str, per_minute: int) -> Limits:
@@ -160,13 +161,9 @@ def _worst(tried: Iterable[Run], goal: tuple[float, float]) -> Iterator[str]:
     all_runs = list(tried)
     slowest = max(all_runs, key=lambda run: run.ratio)
     refused = max(all_runs, key=lambda run: run.refused_percent)
-    yield _cell(f"{slowest.ratio:.2f}", slowest.ratio, goal[0], f" at {slowest.per_minute}")
+    yield cell(f"{slowest.ratio:.2f}", slowest.ratio, goal[0], f" at {slowest.per_minute}")
     share = refused.refused_percent
-    yield _cell(f"{share:.1f}", share, goal[1], f" at {refused.per_minute}")
-
-
-def _cell(text: str, value: float, goal: float, where: str = "") -> str:
-    return text if value <= goal else f"**{text}**{where}"
+    yield cell(f"{share:.1f}", share, goal[1], f" at {refused.per_minute}")
 
 
 @dataclass(slots=True)
@@ -210,7 +207,7 @@ def _real(note: Callable[[str], None]) -> Iterator[str]:
             tables[per_minute].append(cells)
     head = ["Policy", "Seconds", "x ideal", "Requests", "% refused", "Given up"]
     for per_minute, rows in tables.items():
-        yield f"At {per_minute} a minute:\n\n{_table(head, rows)}"
+        yield f"At {per_minute} a minute:\n\n{grid(head, rows)}"
 
 
 def _measured(policy: str) -> Iterator[list[str]]:
@@ -242,10 +239,10 @@ def _row(policy: str, per_minute: float, model: Limited, ended: policies.Ended) 
     return [
         policy,
         f"{ended.took_s:.1f}",
-        _cell(f"{ratio:.2f}", ratio, slowest),
+        cell(f"{ratio:.2f}", ratio, slowest),
         f"{model.requests}",
-        _cell(f"{share:.1f}", share, most_refused),
-        _cell(f"{ended.gave_up}", ended.gave_up, 0),
+        cell(f"{share:.1f}", share, most_refused),
+        cell(f"{ended.gave_up}", ended.gave_up, 0),
     ]
 
 
@@ -253,8 +250,3 @@ def _noted(rows: Iterable[list[str]], note: Callable[[str], None]) -> Iterator[l
     for cells in rows:
         note(", ".join(cells))
         yield cells
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -9,6 +9,8 @@ import contextlib
 import re
 import subprocess
 import sys
+import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +18,17 @@ from typing import TYPE_CHECKING
 from model_server import Answer, Hang, ModelServer, Refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from model_server import Received, Step
 
 CHUNKS = 20_000
 """Chunks of the long answer."""
+
+STREAMED = 50_000
+"""Characters, and bytes, of the answers that come at `PER_S` chunks a second."""
+
+PER_S = 100
 
 MARKDOWN = """\
 ## How a retry works
@@ -47,11 +54,29 @@ def long_answer() -> tuple[str, ...]:
     return tuple(islice(cycle(pieces), CHUNKS))
 
 
+def streamed() -> str:
+    """Give the answer that comes at `PER_S` chunks a second."""
+    return "".join(long_answer())[:STREAMED]
+
+
+def _at_pace(characters: int) -> Answer:
+    """Stream `streamed` in chunks of so many characters."""
+    text, began_s = streamed(), time.monotonic()
+
+    def wait(sent: int) -> None:
+        time.sleep(max(0.0, began_s + sent / PER_S - time.monotonic()))
+
+    chunks = tuple(text[at : at + characters] for at in range(0, len(text), characters))
+    return Answer(chunks=chunks, between_chunks=wait)
+
+
 SHORT = Answer("Hello from the model, which has little to say.")
-STEPS: dict[str, Step] = {
+STEPS: dict[str, Step | Callable[[], Step]] = {
     "short": SHORT,
     "page": Answer(chunks=("**emphasis** " * 7_000,)),
     "long": Answer(chunks=long_answer(), usage=(7, CHUNKS)),
+    "fast": partial(_at_pace, 40),
+    "slow": partial(_at_pace, 5),
     "busy": Refuse(429, {"retry-after": "60"}),
     "silent": Hang(),
 }
@@ -79,7 +104,8 @@ def serve() -> None:
 
     def step(received: Received) -> Step:
         # Of a request that was interrupted while it was sent, nothing but the head may arrive.
-        return STEPS[received.model.partition("-")[0]] if received.body else SHORT
+        made = STEPS[received.model.partition("-")[0]] if received.body else SHORT
+        return made() if callable(made) else made
 
     with ModelServer() as server:
         server.script(step)

@@ -1,9 +1,9 @@
 """Measure speed and memory, print the tables and write docs/benchmarks.md: `make benchmarks`.
 
-It takes ten minutes; `python benchmarks/run.py limits` takes six, for the part about rate limits
-alone, and leaves the rest of the file as it is. Everything is asked of a model on this machine, in
-a process of its own. What is compared is measured side by side, in turn, in one run: on a shared
-machine the ratios and differences hold, and the seconds do not.
+It takes a quarter of an hour. `python benchmarks/run.py rendering` or `limits` measures one part
+alone, in six minutes, and leaves the rest of the file as it is. Everything is asked of a model on
+this machine, in a process of its own. What is compared is measured side by side, in turn, in one
+run: on a shared machine the ratios and differences hold, and the seconds do not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -21,11 +25,13 @@ sys.path.insert(0, str(ROOT / "tests"))  # its kernel and its model server
 
 from benchmarks import (  # noqa: E402 - found there
     calls,
+    completing,
     interrupts,
     limits,
     loading,
     model,
     opening,
+    rendering,
     session,
     streams,
 )
@@ -36,7 +42,7 @@ REPORT = ROOT / "docs" / "benchmarks.md"
 TEXT = """\
 # Speed and memory
 
-Written by `make benchmarks`, which measures it again in about ten minutes. What is compared is
+Written by `make benchmarks`, which measures it again in a quarter of an hour. What is compared is
 measured side by side, in turn, in one run. On a machine that others use too the clock measures
 their work as well, so CPU time judges what is work, and the clock what is waited for.
 
@@ -50,9 +56,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
   same server, which is another process.
 - Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
   kernel's process, the messages to the browser included.
-- Live updates are made by the clock, so a slower model gets more of them for the same answer: the
-  ratio grows, the rate does not. So the limit is held to from 1,000 chunks/s upwards. Paces other
-  than the server's own are reckoned on a simulated clock.
+- Live updates have a budget in bytes, so a slower model gets no more of them for the same answer.
+  Paces other than the server's own are reckoned on a simulated clock. Headers are not counted here.
 - Interrupts: from the signal until the kernel is idle, {interrupts} each, sooner and later; the
   longest counts.
 
@@ -61,18 +66,34 @@ Measured with {machine}.
 
 
 def main() -> None:
-    """Run every benchmark, or only that of rate limits."""
-    if sys.argv[1:] == ["limits"]:
-        speed, _, _ = REPORT.read_text(encoding="utf-8").partition(limits.HEADING)
-    else:
-        speed = _speed()
-    text = speed.rstrip() + "\n\n" + limits.section(partial(print, flush=True))
+    """Measure every part of the report, or only the one that is named."""
+    parts: dict[str, Callable[[], str]] = {
+        "speed": _speed,
+        "rendering": partial(rendering.section, _note),
+        "limits": partial(limits.section, _note),
+    }
+    named = sys.argv[1:] or list(parts)
+    written = dict(zip(parts, _split(REPORT.read_text(encoding="utf-8")), strict=True))
+    for name in named:
+        written[name] = parts[name]()
+    text = "\n\n".join(part.strip() for part in written.values() if part) + "\n"
     REPORT.write_text(text, encoding="utf-8")
     print(f"\n{text}\nwritten to {REPORT.relative_to(ROOT)}")
 
 
+def _split(text: str) -> tuple[str, str, str]:
+    """Take the report apart."""
+    rest, limits_heading, of_limits = text.partition(limits.HEADING)
+    speed, rendering_heading, of_rendering = rest.partition(rendering.HEADING)
+    return speed, rendering_heading + of_rendering, limits_heading + of_limits
+
+
+def _note(words: str) -> None:
+    print(words, flush=True)
+
+
 def _speed() -> str:
-    """Measure all but rate limits."""
+    """Measure all but rendering and rate limits."""
     machine = _machine()
     lines: list[Line] = []
 
@@ -84,7 +105,7 @@ def _speed() -> str:
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
-        for question in (calls, streams, interrupts):
+        for question in (calls, streams, interrupts, completing):
             for line in question.lines(kernel_and_model):
                 note(line)
     return TEXT.format(

@@ -41,7 +41,7 @@ def lines(session: Session) -> Iterator[Line]:
     pace = f"at {CHUNKS / took_s:,.0f} chunks/s, {len(live)} messages"
     what = f"{CHUNKS:,} chunks: live updates, the answer's bytes = 1"
     yield at_most(what, _bytes(live) / len(ANSWER), 2.2, "x", note=pace)
-    for chunks_per_s, limit in ((1000, 2.2), (100, None)):
+    for chunks_per_s, limit in ((1000, 2.2), (100, 2.2)):
         size = _bytes(_reckoned(chunks_per_s))
         ratio, rate = size / len(ANSWER), size / (CHUNKS / chunks_per_s) / 1000
         words = f"{ratio:.2g} x ({rate:.0f} kB/s)"
@@ -80,13 +80,14 @@ def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
     from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - IPython is
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not needed before
 
-    from openhands_llm_magic.notebook.display import LiveView  # noqa: PLC0415 - it needs a shell
-    from openhands_llm_magic.notebook.wait import Clicks, Waits  # noqa: PLC0415 - as does this
+    from openhands_llm_magic.notebook.display import bundle  # noqa: PLC0415 - it needs a shell
+    from openhands_llm_magic.notebook.live import LiveView  # noqa: PLC0415 - so does this
+    from openhands_llm_magic.notebook.wait import Clicks, Waits  # noqa: PLC0415 - and this
 
     shell: Any = InteractiveShell.instance()
     shell.display_pub = publisher = CapturingDisplayPublisher()
     clock, builder = _Clock(), ReplyBuilder("a model")
-    view = LiveView("a model", clock, Waits(Clicks(shell), RetryNow(), clock))
+    view = LiveView("a model", clock, Waits(Clicks(shell), RetryNow(), clock), bundle)
     for chunk in long_answer():
         clock.sleep(1 / chunks_per_s)
         builder.add(event := TextDelta(chunk))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,14 @@ def _verdict(line: Line) -> str:
     if not line.limit:
         return ""
     return "met" if line.met else "**not met**"
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table of cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def cell(text: str, value: float, goal: float, where: str = "") -> str:
+    """Write a value, bold if it is above its goal, and then where that is."""
+    return text if value <= goal else f"**{text}**{where}"

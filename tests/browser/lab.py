@@ -140,9 +140,13 @@ class Notebook:
         """Start all cells, one after the other; `wait_for_idle` waits for the last."""
         self.page.evaluate(RUN, "notebook:run-all-cells")
 
+    def select(self, cell: int) -> None:
+        """Make one cell the active one, the first being 0."""
+        self.page.evaluate(SELECT, cell)
+
     def run(self, cell: int) -> None:
         """Start one cell, the first being 0; `wait_for_idle` waits for its end."""
-        self.page.evaluate(SELECT, cell)
+        self.select(cell)
         self.page.evaluate(RUN, "notebook:run-cell")
 
     @property
