@@ -51,6 +51,52 @@ HTML_ATTACKS = {
     "HTML in highlighted code": "```html\n<img src=x onerror=hit=1>\n```",
     "HTML in code": "`<script>hit=1</script>`",
     "indented HTML": "    <script>hit=1</script>",
+    "image set": '<img srcset="https://evil.example/1.png 1x">',
+    "picture": "<picture><source srcset=//evil.example/1.png><img src=x></picture>",
+    "audio": "<audio src=//evil.example/a.mp3 autoplay onerror=hit=1></audio>",
+    "image button": "<input type=image src=//evil.example/b.png>",
+    "table background": "<table background=//evil.example/t.png><tr><td>x</table>",
+    "body background": "<body background=//evil.example/b.png onload=hit=1>x</body>",
+    "SVG image": "<svg><image href=https://evil.example/i.png onerror=hit=1 /></svg>",
+    "SVG of another page": "<svg><use href=//evil.example/s.svg#x></use></svg>",
+    "HTML in SVG": "<svg><foreignObject><img src=x onerror=hit=1></foreignObject></svg>",
+    "SVG style": "<svg><style>@import '//evil.example/x.css';</style></svg>",
+    "frame set": "<frameset><frame src='javascript:parent.hit=1'></frameset>",
+    "preload": "<link rel=preload as=image href=//evil.example/p.png>",
+    "shadow root": "<p><template shadowrootmode=open><img src=x onerror=hit=1></template></p>",
+    "marquee": "<marquee onstart=window.hit=1>x</marquee>",
+    "animation handler": "<p style='animation:x' onanimationstart=window.hit=1>x</p>",
+    "any element in focus": "<x tabindex=1 autofocus onfocus=window.hit=1>x</x>",
+    "ping": '<a href="https://ok.example" ping="https://evil.example/ping">x</a>',
+    "link in this tab": '<a href="https://evil.example" target="_self">x</a>',
+    "clobbering by a link": '<a id="jupyterapp" name="body">x</a>',
+    "clobbering by an image": '<img name="getElementById"><img id="head">',
+    "a class of the notebook's": '<div class="jp-Dialog jp-mod-fixed">x</div>',
+    "a class of MathJax's": r'<p class="mathjax_process">$\href{javascript:hit=1}{x}$</p>',
+    "a renderer's data": '<div data-mime-type="text/html" data-jp-kernel-user>x</div>',
+    "widget state": '<script type="application/vnd.jupyter.widget-view+json">{}</script>',
+    "RequireJS": "<script>require(['//evil.example/x.js'])</script>",
+}
+FENCE_ATTACKS = {
+    "fence that ends in a list": "- ```\n\n<script>hit=1</script>\n```",
+    "fence that ends in a quote": "> ```\n<script>hit=1</script>",
+    "fence with a word at its end": "```\nx\n``` x\n<script>hit=1</script>",
+    "tildes in backticks": "```\n~~~\n<script>hit=1</script>\n~~~",
+    "backticks that open nothing": "``` ` \n<script>hit=1</script>\n```",
+    "fence too far in": "    ```\n<script>hit=1</script>\n    ```",
+    "fence in a formula": "$$\n```\n<script>hit=1</script>\n$$\n```",
+    "code span across blocks": "`<script>\n\nhit=1</script>`",
+    "mermaid": '```mermaid\ngraph LR\nA["<img src=x onerror=window.hit=1>"]\n```',
+    "mermaid link": '```mermaid\ngraph LR\nA-->B\nclick A "javascript:hit=1" _self\n```',
+    "mermaid call": "```mermaid\ngraph LR\nA-->B\nclick A call alert(1)\n```",
+    "mermaid image": "```mermaid\ngraph LR\nA@{img: 'https://evil.example/i.png'}\n```",
+    "mermaid set loose": (
+        "```mermaid\n"
+        "%%{init: {'securityLevel': 'loose', 'themeCSS': '@import url(//evil.example)'}}%%\n"
+        "graph LR\nA[<img src=https://evil.example/i.png onerror=window.hit=1>]\n```"
+    ),
+    "HTML to run": "```{=html}\n<script>hit=1</script>\n```",
+    "JavaScript to run": "```javascript\nwindow.hit = 1\n```",
 }
 LINK_ATTACKS = {
     "javascript link": "[x](javascript:hit=1)",
@@ -116,4 +162,33 @@ MATH_ATTACKS = {
     "formula in a fence": "```\n$\\def\\frac{x}$\n```",
     "formula in highlighted code": "```python\n'$\\def\\frac{x}$'\n```",
     "formula around a link": r"$[x](https://ok.example/$\def\frac{x}$)$",
+    "font with a style": r"$\unicode[x;position:fixed;background:url(//evil.example/)]{65}$",
+    "frame with a style": r"$\fcolorbox{red;position:fixed;inset:0}{red}{x}$",
+    "formulas that crash the page": (
+        "$$" + r"\begin{array}{c}" * 140 + "x" + r"\end{array}" * 140 + "$$"
+    ),
+    "a formula that takes minutes": "$" + r"\xrightarrow{" * 30 + "x" + "}" * 30 + "$",
+    "href in a formula in text": r"$\text{a \(\href{javascript:hit=1}{x}\) b}$",
+    "href in chemistry": r"$\ce{$\href{javascript:hit=1}{x}$}$",
+    "HTML in a formula": "$$\n<img src=x onerror=hit=1>\n$$",
+    "HTML after a formula": "x $$ <script>hit=1</script> $$ <img src=x onerror=hit=1>",
 }
+ATTACKS = HTML_ATTACKS | LINK_ATTACKS | FENCE_ATTACKS | MATH_ATTACKS
+
+BLOCKS = {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre"}
+INLINES = {"a", "br", "code", "em", "s", "span", "strong", "ul"}
+TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
+TAGS = BLOCKS | INLINES | TABLES
+"""All elements that are shown of a model's text."""
+
+ATTRIBUTES = {
+    ("a", "href"): r"(?i:https?://|mailto:)\S+",
+    ("a", "rel"): "noopener noreferrer",
+    ("a", "target"): "_blank",
+    ("div", "align"): "left|center|right",
+    ("div", "class"): "highlight|llm-reply mathjax_ignore tex2jax_ignore",
+    ("div", "style"): "margin: 1em 0",
+    ("ol", "start"): r"\d+",
+    ("span", "class"): "[a-z][a-z0-9]{0,3}|llm-math mathjax_process tex2jax_process",
+}
+"""All attributes that they have, and what each may hold."""

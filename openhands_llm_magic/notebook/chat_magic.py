@@ -81,17 +81,21 @@ def _turns(name: str, chats: Conversations) -> Sequence[Turn]:
 
 def _markdown(turns: Sequence[Turn]) -> str:
     """Write a conversation, each prompt as a quotation above its answer."""
-    return "\n\n---\n\n".join(
-        "\n".join(f"> {line}" for line in text_of(turn.prompt).split("\n")) + f"\n\n{turn.answer}"
-        for turn in turns
-    )
+    return "\n\n---\n\n".join(f"{_quoted(turn)}\n\n{turn.answer}" for turn in turns)
+
+
+def _quoted(turn: Turn) -> str:
+    return "\n".join(f"> {line}" for line in text_of(turn.prompt).split("\n"))
 
 
 def _show(turns: Sequence[Turn], shell: Any) -> None:
     from openhands_llm_magic.notebook import display, sanitize  # noqa: PLC0415 - rendering is rare here
 
-    text = _markdown(turns)
-    display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.to_html(text))
+    # Each by itself: a code block that an answer leaves open ends there.
+    html = "<hr>".join(
+        sanitize.to_html(_quoted(turn)) + sanitize.to_html(turn.answer) for turn in turns
+    )
+    display.show_both(shell, text=sanitize.to_plain(_markdown(turns)), html=html)
 
 
 def _export(turns: Sequence[Turn], path: Path) -> None:

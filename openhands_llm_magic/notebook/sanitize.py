@@ -11,7 +11,8 @@ Three habits of JupyterLab (4.6) decide what the HTML looks like:
   mathematics. (``tex2jax_`` tells MathJax 2 the same, which nbconvert's HTML export loads.)
 - Its style sheet aligns every cell of an HTML table right, over the cell's own ``align``. What is
   in a cell therefore stands in a ``<div align=…>``.
-- It colours Pygments' short classes inside ``<div class="highlight">``.
+- It colours Pygments' short classes inside ``<div class="highlight">``, and leaves no space around
+  that.
 """
 # ruff: noqa: PLC0415 - the renderer takes 25 ms to import, and only an answer needs it
 
@@ -22,15 +23,14 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.notebook import formulas
 from openhands_llm_magic.notebook.clean import cleaned, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from markdown_it import MarkdownIt
-    from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
-    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 MAX_RENDERED = 100_000
@@ -40,17 +40,20 @@ MAX_RENDERED = 100_000
 _MAX_BRACKETS = 20_000
 _DEEP_QUOTE = re.compile(r"^(?:[ \t\d*+.)-]*>){10}", re.MULTILINE)
 _MAX_NESTING = 100  # Levels, where markdown-it starts to drop text. (CommonMark's preset: 20.)
-_MAX_FORMULA = 5_000  # Characters; MathJax's own buffer holds no more.
 
+_CODE_STYLE = "margin: 1em 0"
 _IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
-_MATH = "llm-math mathjax_process tex2jax_process"
 
 
-def to_html(markdown: str) -> str:
+def to_html(markdown: str, *, colours: bool = True) -> str:
     """Render a model's Markdown as HTML that neither runs, nor loads, nor navigates by itself.
 
     CommonMark with tables, strikethrough and mathematics. HTML is shown as text, an image becomes a
     link, a link leads to http, https or mailto only and opens a new tab.
+
+    Args:
+        markdown: What the model wrote.
+        colours: Whether code is coloured, which makes it up to four times as long.
 
     Returns:
         One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text that is longer
@@ -66,6 +69,9 @@ def to_html(markdown: str) -> str:
         return plain_to_html(text)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
         return plain_to_html(text)
+    if not colours:
+        for token in tokens:
+            token.info = ""  # the language of a code block
     rendered = str(parser.renderer.render(tokens, parser.options, {}))
     return f'<div class="{_IGNORE_MATH}">{cleaned(rendered, _attribute_values())}</div>'
 
@@ -107,9 +113,9 @@ def _parser() -> MarkdownIt:
     parser.enable(["table", "strikethrough"])
     parser.validateLink = is_web_address  # type: ignore[method-assign] # its way to set one
     # Before "escape", for which \( is a parenthesis.
-    parser.inline.ruler.before("escape", "math", _inline_math)
+    parser.inline.ruler.before("escape", "math", formulas.inline)
     parser.block.ruler.before(
-        "fence", "math", _block_math, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        "fence", "math", formulas.block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     parser.core.ruler.push("linked_images", _unlink_linked_images)
     for name, render in _RENDERERS.items():
@@ -123,95 +129,13 @@ def _attribute_values() -> dict[str, dict[str, set[str]]]:
     from pygments.token import STANDARD_TYPES
 
     return {
-        "div": {"class": {"highlight"}, "align": {"left", "center", "right"}},
-        "span": {"class": {_MATH, *filter(None, STANDARD_TYPES.values())}},
+        "div": {
+            "class": {"highlight"},
+            "style": {_CODE_STYLE},
+            "align": {"left", "center", "right"},
+        },
+        "span": {"class": {formulas.CLASS, *filter(None, STANDARD_TYPES.values())}},
     }
-
-
-# Mathematics: found here so that Markdown leaves it alone and MathJax sees nothing else.
-
-_ENVIRONMENT = r"(?:align|array|cases|eqnarray|equation|gather|multline|split|[bpvBV]?matrix)"
-_BLOCK_OPENER = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
-_INLINE_OPENER = re.compile(r"(?<![A-Za-z$])\$(?![\s$])|\$\$|\\\(|(?<![0-9A-Za-z])\\\[")
-# Pandoc's rule, by which "$5 or $6" and "$5-$6" are money, and for shell "$HOME/$USER", "${A}${B}".
-_INLINE_DOLLAR_ENDS = re.compile(r"(?<!\s)\$(?![0-9_{]|[A-Z]{2})")
-
-# What would reach beyond the formula, after the sources of MathJax: link, load, set styles, ids or
-# any attribute, react to the mouse, define names or labels for the whole page.
-_REACHES_OUT = re.compile(
-    r"\\(?:href|url|html[A-Za-z]*|class|style|cssId|data|bbox|mmlToken|includegraphics|input"
-    r"|toggle|endtoggle|mathtip|texttip|require|autoload|set[oO]ptions|mathtoolsset|usetagform"
-    r"|[egx]?def|let|futurelet|global|(?:re)?new(?!line)[A-Za-z]+|provide[A-Za-z]+|Newextarrow"
-    r"|Declare[A-Za-z]+|definecolor|minCDarrow[a-z]+|label|ref|eqref|refeq)(?![A-Za-z])"
-)
-_LABEL = re.compile(r"\\label\s*\{[^{}]*\}")
-
-
-@functools.cache
-def _marks(opener: str, closer: str) -> re.Pattern[str]:
-    """What matters between two delimiters; a backslash takes the next character with it."""
-    return re.compile(rf"{re.escape(closer)}|{re.escape(opener)}|\\.|[{{}}`]", re.DOTALL)
-
-
-def _math_end(source: str, opener: re.Match[str], stop: int) -> int:
-    """Find where the formula after `opener` ends, as MathJax's FindTeX does but stricter.
-
-    Any second delimiter or code span decides at once, so that a text full of openers stays linear.
-
-    Returns:
-        The index after the closing delimiter, or -1 if this is not a formula.
-    """
-    closer = opener[0].translate({ord("("): ")", ord("["): "]"}).replace(r"\begin", r"\end")
-    begin, depth = opener.end(), 0
-    for mark in _marks(opener[0], closer).finditer(source, begin, min(stop, begin + _MAX_FORMULA)):
-        if mark[0] == closer and depth == 0 and source[begin : mark.start()].strip():
-            return mark.end()
-        if mark[0] in {closer, opener[0], "`"}:
-            return -1
-        depth += {"{": 1, "}": -1}.get(mark[0], 0)
-    return -1
-
-
-def _inline_math(state: StateInline, silent: bool) -> bool:
-    opener = _INLINE_OPENER.match(state.src, state.pos)
-    end = _math_end(state.src, opener, state.posMax) if opener else -1
-    if not opener or end < 0:
-        return False
-    if opener[0] == "$" and not _INLINE_DOLLAR_ENDS.match(state.src, end - 1):
-        return False
-    if not silent:
-        state.push("math_inline", "span", 0).content = state.src[state.pos : end]
-    state.pos = end
-    return True
-
-
-def _block_math(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    begin = state.bMarks[start_line] + state.tShift[start_line]
-    opener = _BLOCK_OPENER.match(state.src, begin, state.eMarks[start_line])
-    if not opener or state.is_code_block(start_line):
-        return False
-    end = _math_end(state.src, opener, len(state.src))
-    if end < 0:
-        return False
-    last = start_line + state.src.count("\n", begin, end)
-    if last >= end_line or state.src[end : state.eMarks[last]].strip():
-        return False
-    for line in range(start_line + 1, last + 1):
-        if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
-            return False
-    if not silent:
-        token = state.push("math_block", "p", 0)
-        token.content = state.getLines(start_line, last + 1, state.blkIndent, False).strip()
-        token.map = [start_line, last + 1]
-        state.line = last + 1
-    return True
-
-
-def _render_math(token: Token) -> str:
-    formula = _LABEL.sub("", token.content)
-    if _REACHES_OUT.search(formula):
-        return f"<code>{html.escape(formula)}</code>"
-    return f'<span class="{_MATH}">{html.escape(formula)}</span>'
 
 
 # Code, images and table cells, which markdown-it would render differently.
@@ -220,7 +144,7 @@ def _render_math(token: Token) -> str:
 def _render_code(token: Token) -> str:
     language = re.sub(r"[^\w+#.-].*", "", token.info.strip(), flags=re.DOTALL).lower()
     code = _highlight(token.content, language) or html.escape(token.content)
-    return f'<div class="highlight"><pre>{code}</pre></div>\n'
+    return f'<div class="highlight" style="{_CODE_STYLE}"><pre>{code}</pre></div>\n'
 
 
 def _highlight(code: str, language: str) -> str | None:
@@ -274,8 +198,8 @@ _RENDERERS: dict[str, Callable[[Token], str]] = {
     "code_block": _render_code,
     "fence": _render_code,
     "image": _render_image,
-    "math_block": lambda token: f"<p>{_render_math(token)}</p>\n",
-    "math_inline": _render_math,
+    "math_block": lambda token: f"<p>{formulas.render(token)}</p>\n",
+    "math_inline": formulas.render,
     "td_close": lambda _token: "</div></td>\n",
     "td_open": _render_cell_open,
     "th_close": lambda _token: "</div></th>\n",

@@ -34,17 +34,20 @@ MOST_IN_VAIN = 2
 PATIENCE_S = 5.0
 """How long a front end may take to load the buttons, in seconds."""
 
+NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
+"""Keeps MathJax from what a server says between two dollars."""
+
 HOW_TO_STOP = "Stop it with the interrupt button."
 
 
 def status(words: str) -> dict[str, str]:
     """Give a line that stands in an output until there is something better."""
-    return {"text/html": f"<p>{html.escape(words)}</p>", "text/plain": words}
+    return {"text/html": f"<p {NO_MATH}>{html.escape(words)}</p>", "text/plain": words}
 
 
 def note_html(note: str) -> str:
     """Write a note below an answer or a status; none if it is empty."""
-    return f"<p><small>{html.escape(note)}</small></p>" if note else ""
+    return f"<p {NO_MATH}><small>{html.escape(note)}</small></p>" if note else ""
 
 
 class Clicks:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from model_server import Answer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from browser.conftest import OpenNotebook
+    from model_server import ModelServer
     from playwright.sync_api import Page
 
 
@@ -30,4 +33,22 @@ def test_markdown_is_rendered_when_it_runs_and_when_it_is_opened_again(
 
     assert opened.trusted
     assert bold.inner_text() == "bold"
+    assert opened.errors == []
+
+
+def test_code_goes_into_a_new_cell_that_does_not_run(
+    notebook: OpenNotebook, model_server: ModelServer
+) -> None:
+    model_server.script(Answer(chunks=("```python\nopen('ran', 'w').close()\n```",)))
+    load = "%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'"
+    at = f"-m openai/test --base-url {model_server.openai_base} --api-key $key"
+    opened = notebook(load, f"%%llm -f code {at}\nWrite it.", "'the end'")
+    opened.run_all()
+    opened.wait_for_idle()
+    opened.save()
+    cells = opened.saved.cells
+
+    assert [cell.source for cell in cells[2:]] == ["open('ran', 'w').close()", "'the end'"]
+    assert [cell.execution_count for cell in cells] == [1, 2, None, 3]
+    assert not (opened.path.parent / "ran").exists()
     assert opened.errors == []
