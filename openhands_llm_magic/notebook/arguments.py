@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.notebook import flags
-from openhands_llm_magic.notebook.formats import FORMATS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+
+
+FORMATS = ("markdown", "text", "json", "code", "html", "math")
+"""How an answer can be shown; what each is stands in `formats`, which is not loaded before one."""
 
 
 @dataclass(frozen=True, slots=True)

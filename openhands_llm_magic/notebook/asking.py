@@ -30,25 +30,21 @@ class Asking:
     Args:
         shell: The session.
         settings: Its settings.
-        chats: Its conversations.
-        clicks: The presses of its buttons.
         clock: Measures and makes waits; None means the system's.
+
+    Attributes:
+        chats: The session's conversations.
+        clicks: Whether clicks on the buttons of its waits get through.
+        just_shown: The reply that the cell which runs has shown already.
     """
 
-    def __init__(
-        self,
-        shell: Any,
-        settings: LLMSettings,
-        chats: Conversations,
-        clicks: Clicks,
-        clock: Clock | None,
-    ) -> None:
+    def __init__(self, shell: Any, settings: LLMSettings, clock: Clock | None) -> None:
         self._shell = shell
         self._settings = settings
-        self._chats = chats
-        self._clicks = clicks
         self._clock = clock
-        self._just_shown: Reply | None = None
+        self.chats = Conversations()
+        self.clicks = Clicks(shell)
+        self.just_shown: Reply | None = None
 
     def run(self, line: str, cell: str | None) -> Reply | None:
         """Run a line and its cell; a dry run gives no reply.
@@ -76,7 +72,7 @@ class Asking:
             )
         settings = self._settings.snapshot(options.settings, options.group)
         body = options.prompt if cell is None else cell.removesuffix("\n")
-        before = self._chats.before(name=options.chat, goes_on=options.goes_on)
+        before = self.chats.before(name=options.chat, goes_on=options.goes_on)
         made = prompt.made(body, options, self._shell, settings, before)
         clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
         schema = formats.schema_named(options.schema, self._shell.user_ns)
@@ -87,11 +83,11 @@ class Asking:
             made.messages, settings, schema=schema, clock=clock, retry_now=retry_now
         )
         builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
-        with contextlib.closing(Waits(self._clicks, retry_now, clock)) as waits:
+        with contextlib.closing(Waits(self.clicks, retry_now, clock)) as waits:
             reply = self._show(events, builder, clock, waits, interrupts)
         failure: LLMMagicError | None = reply.error
         if failure is None:
-            self._chats.add(before, Turn(made.content, reply.text), name=options.chat)
+            self.chats.add(before, Turn(made.content, reply.text), name=options.chat)
             reply, failure = self._read(reply, schema)
         if options.out:
             stored = getattr(reply, options.part) if options.part else reply
@@ -113,7 +109,7 @@ class Asking:
             return reply, error
         if reply.format == "code":
             self._shell.set_next_input(data, replace=False)
-        self._just_shown = reply = replace(reply, data=data)
+        self.just_shown = reply = replace(reply, data=data)
         return reply, None
 
     def _show(
@@ -145,7 +141,7 @@ class Asking:
             interrupts.clean_up()
             _stop(events, builder)
         interrupts.clean_up()
-        self._just_shown = reply = builder.reply
+        self.just_shown = reply = builder.reply
         if reply.error is not None:
             reply.error.reply = reply
         if view is not None:
@@ -153,16 +149,12 @@ class Asking:
             view.finish()
         return reply
 
-    def forget_shown(self) -> None:
-        """Show replies again from now on: the cell that showed one is over."""
-        self._just_shown = None
-
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
 
-        if self._just_shown is not reply:
+        if self.just_shown is not reply:
             display.show(reply)
         elif surface(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "

@@ -1,102 +1,131 @@
-"""Tab on a `%llm`, `%%llm` or `%llm_config` line: flags, models, groups, variables and choices."""
+"""Tab on a line of ours: its flags, and what can follow them."""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import arguments, config_magic, embed_line, flags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from IPython.core.interactiveshell import InteractiveShell
-
-    from openhands_llm_magic.config.configurable import LLMSettings
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MOST = 200
 """Candidates that are offered at once; further letters make them fewer."""
 
-_PROMPT_LINE = re.compile(r"\s*(?:[^\W\d]\w*\s*=\s*)?%%?llm(\s|$)")
-_CONFIG_LINE = re.compile(r"\s*%llm_config(\s|$)")
+MOST_FILES = 2_000
+"""Files of a folder that are looked at."""
+
+_OUR_LINE = re.compile(r"\s*(?:[^\W\d]\w*\s*=\s*)?(%%?)(llm|llm_[a-z]+)(?=\s)")
 
 
-def matcher(shell: InteractiveShell, settings: LLMSettings) -> Callable[[Any], Any]:
-    """Make the function that IPython asks for completions.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a session knows by name.
 
-    Args:
-        shell: Whose variables are offered.
-        settings: Whose groups are offered.
+    Attributes:
+        variables: The notebook's variables.
+        groups: Gives the names of the groups of settings.
+        chats: The names of its conversations.
     """
-    from IPython.core.completer import SimpleCompletion, context_matcher  # noqa: PLC0415 - IPython's completer is there when it asks
 
-    @context_matcher(identifier="openhands_llm_magic")  # type: ignore[untyped-decorator]
-    def complete(context: Any) -> dict[str, object]:
-        found = candidates(
-            context.text_until_cursor,
-            first_line=context.cursor_line == 0,
-            variables=shell.user_ns,
-            groups=lambda: settings.groups,
-        )
-        if found is None:
-            return {"completions": [], "suppress": False}
-        fragment, words = found
-        completions = [SimpleCompletion(text=word, type="param") for word in words]
-        return {
-            "completions": completions,
-            "matched_fragment": fragment,
-            "suppress": True,
-            "ordered": True,
-        }
+    variables: Mapping[str, object]
+    groups: Callable[[], Iterable[str]]
+    chats: Iterable[str]
 
-    return complete  # type: ignore[no-any-return]
+    @property
+    def own_variables(self) -> list[str]:
+        """The names of the variables that a person made."""
+        return [name for name in self.variables if not name.startswith("_")]
+
+    @property
+    def schemas(self) -> list[str]:
+        """Those that may hold a pydantic class or a JSON schema."""
+        found = self.variables
+        return [name for name in self.own_variables if isinstance(found[name], type | dict)]
 
 
-def candidates(
-    line: str,
-    *,
-    first_line: bool,
-    variables: Mapping[str, object],
-    groups: Callable[[], Iterable[str]],
-) -> tuple[str, list[str]] | None:
-    """Give what is completed and with what, or None where this is no line of ours.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What can stand on the line of a magic.
+
+    Attributes:
+        flags: Each flag, and the kind of what follows it: "" where nothing does.
+        words: The kind of words that stand before any flag: "" where they are free text.
+    """
+
+    flags: Mapping[str, str]
+    words: str = ""
+
+
+def _of_parser(parser: argparse.ArgumentParser, words: str = "") -> Line:
+    actions = flags.flags_of(parser).items()
+    return Line({flag: "" if action.nargs == 0 else action.dest for flag, action in actions}, words)
+
+
+_CONFIG_FLAGS = {
+    **dict.fromkeys(config_magic.ACTIONS, ""),
+    "--show": "setting",
+    "--reset": "setting",
+    "--use": "group",
+    "--group": "group",
+    "--with-key": "",
+    "--export": "form",
+    **dict.fromkeys(("--file", "--check", "--save"), "file"),
+}
+
+LINES: Mapping[str, Callable[[], Line]] = {
+    "llm": lambda: _of_parser(arguments.parser()),
+    "llm_error": lambda: _of_parser(arguments.parser()),
+    "llm_embed": lambda: _of_parser(embed_line.parser(), "expression"),
+    "llm_chat": lambda: Line({"--forget": "chat", "--export": "chat"}, "chat"),
+    "llm_config": lambda: Line(_CONFIG_FLAGS, "assignment"),
+    "llm_models": lambda: Line({}, "model"),
+}
+"""By the name of the magic."""
+
+
+def candidates(line: str, known: Known, *, first_line: bool = True) -> tuple[str, list[str]] | None:
+    """Give what is completed and with what, or None where that is not ours to say.
 
     Args:
         line: The line up to the cursor.
+        known: What is offered beside our own flags and settings.
         first_line: Whether it is the cell's first, as that of a cell magic is.
-        variables: The notebook's variables.
-        groups: Gives the names of the groups of settings.
     """
-    fragment = re.split(r"\s", line)[-1]
-    if _CONFIG_LINE.match(line):
-        return fragment, _starting(fragment, (f"{name}=" for name in SETTINGS))
-    match = _PROMPT_LINE.match(line)
-    if match is None or (line.lstrip().startswith("%%") and not first_line):
+    match = _OUR_LINE.match(line)
+    if match is None or match[2] not in LINES or (match[1] == "%%" and not first_line):
         return None
-    before = line[match.start(1) : len(line) - len(fragment)].split()
-    flag, typed = _flag(fragment, before)
-    if flag:
-        found = _values(flag, typed, variables, groups)
-        return None if found is None else (typed, found)
-    if "--" in before or fragment[:1] not in ("", "-"):
-        return None
-    return fragment, _starting(fragment, (name for name in _flags() if name.startswith("--")))
-
-
-def _flags() -> Mapping[str, Any]:
-    return arguments.parser()._option_string_actions  # noqa: SLF001 - argparse has no public list of its options
-
-
-def _flag(fragment: str, before: Sequence[str]) -> tuple[str, str]:
-    """Give the flag whose value is typed, or "", and what is typed of the value."""
+    described = LINES[match[2]]()
+    *before, fragment = re.split(r"\s+", line[match.end() :].lstrip())
     if "--" in before:
+        return None
+    kind, typed = _asked(described, before, fragment)
+    if not kind and fragment[:1] in ("", "-"):
+        # Not the short ones, which are quicker typed than chosen.
+        return fragment, _starting(fragment, (it for it in described.flags if it[:2] == "--"))
+    found = _values(kind, typed, known)
+    return None if found is None else (typed, _starting(typed, found))
+
+
+def _asked(line: Line, before: list[str], fragment: str) -> tuple[str, str]:
+    """Give the kind of the word at the cursor, "" for a flag or free text, and the word itself."""
+    name, equals, typed = fragment.partition("=")
+    if equals and name in line.flags:
+        return line.flags[name], typed
+    if before and line.flags.get(before[-1]):
+        return line.flags[before[-1]], fragment
+    if fragment.startswith("-") or any(word in line.flags for word in before):
         return "", fragment
-    if fragment.startswith("-") and "=" in fragment:
-        flag, _, typed = fragment.partition("=")
-        return flag, typed
-    action = _flags().get(before[-1]) if before else None
-    return (before[-1] if action is not None and action.nargs != 0 else ""), fragment
+    if equals and name in SETTINGS and line.words == "assignment":
+        return name, typed
+    return line.words, fragment
 
 
 def _starting(fragment: str, words: Iterable[str]) -> list[str]:
@@ -104,27 +133,14 @@ def _starting(fragment: str, words: Iterable[str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word.lower().startswith(lowered)][:MOST]
 
 
-def _values(
-    flag: str,
-    typed: str,
-    variables: Mapping[str, object],
-    groups: Callable[[], Iterable[str]],
-) -> list[str] | None:
-    """Give what can follow a flag, or None where that is free text."""
-    name = _flags()[flag].dest if flag in _flags() else ""
-    setting = SETTINGS.get(name)
-    if typed.startswith("$") or (setting is not None and setting.kind == "secret"):
-        return _starting(typed, (f"${variable}" for variable in _own(variables)))
-    if name == "model":
-        return _starting(typed, _models(typed))
-    choices = groups() if name == "group" else setting.choices if setting is not None else ()
-    choices = _own(variables) if name == "out" else choices
-    return _starting(typed, choices) or None
-
-
-def _own(variables: Mapping[str, object]) -> Iterator[str]:
-    """Name the variables that a person made."""
-    return (name for name in variables if not name.startswith("_"))
+def _values(kind: str, typed: str, known: Known) -> Iterable[str] | None:
+    """List all values of a kind, or None for free text."""
+    if kind in VALUES:
+        return VALUES[kind](known, typed)
+    setting = SETTINGS.get(kind)
+    if setting is not None and setting.kind == "secret":
+        return [f"${name}" for name in known.own_variables]
+    return (setting is not None and setting.choices) or None
 
 
 def _models(typed: str) -> Iterator[str]:
@@ -137,3 +153,42 @@ def _models(typed: str) -> Iterator[str]:
             yield from models_of(provider)
         elif "/" not in typed:
             yield provider.prefix
+
+
+def _files(typed: str) -> list[str]:
+    """Name the files of the folder that is typed; a name with a space in it would need quotes."""
+    folder = typed[: typed.rfind("/") + 1]
+    try:
+        with os.scandir(Path(folder).expanduser()) as entries:
+            found = [folder + it.name + "/" * it.is_dir() for it in islice(entries, MOST_FILES)]
+    except (OSError, ValueError, RuntimeError):  # no such folder, a NUL in its name, no such home
+        return []
+    hidden = f"{folder}."
+    return sorted(
+        name
+        for name in found
+        if not re.search(r"\s", name) and (typed.startswith(hidden) or not name.startswith(hidden))
+    )
+
+
+def _forms() -> Iterable[str]:
+    from openhands_llm_magic.config.export import FORMS  # noqa: PLC0415 - read on use
+
+    return FORMS
+
+
+VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
+    "assignment": lambda _known, _typed: (f"{name}=" for name in SETTINGS),
+    "attach": lambda known, typed: chain(known.own_variables, _files(typed)),
+    "chat": lambda known, _typed: known.chats,
+    "expression": lambda known, typed: known.own_variables if re.fullmatch(r"\w*", typed) else None,
+    "file": lambda _known, typed: _files(typed),
+    "form": lambda _known, _typed: _forms(),
+    "format": lambda _known, _typed: arguments.FORMATS,
+    "group": lambda known, _typed: known.groups(),
+    "model": lambda _known, typed: _models(typed),
+    "out": lambda known, _typed: known.own_variables,
+    "schema": lambda known, _typed: known.schemas,
+    "setting": lambda _known, _typed: SETTINGS,
+}
+"""The values of each kind that has some, beside the settings with choices of their own."""

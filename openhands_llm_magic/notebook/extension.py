@@ -10,23 +10,25 @@ from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _
 
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.llm.background import load_in_background
-from openhands_llm_magic.notebook import completion
 from openhands_llm_magic.notebook.magics import LLMMagics
+from openhands_llm_magic.notebook.matcher import matcher
 
 if TYPE_CHECKING:
     import threading
     from tokenize import TokenInfo
 
-_WITH_PROMPT = re.compile(r"%llm +[^\s?]")
+_WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
 
 
 def load(shell: Any) -> None:
     """Register the settings and the magics, and start to import LiteLLM in the background."""
     settings = LLMSettings(parent=shell)
     shell.configurables.append(settings)
-    shell.register_magics(LLMMagics(shell, settings))
+    magics = LLMMagics(shell, settings)
+    shell.register_magics(magics)
     shell.input_transformer_manager.token_transformers.append(_Prompt)
-    shell.Completer.custom_matchers.append(completion.matcher(shell, settings))
+    complete = matcher(shell, settings, lambda: magics.asking.chats.named)
+    shell.Completer.custom_matchers.append(complete)
     _let_imports_wait(shell, load_in_background())
 
 
@@ -58,8 +60,8 @@ def _is_ours(callback: Any) -> bool:
 class _Prompt(TokenTransformBase):  # type: ignore[misc]  # IPython has no types for it
     """Lets a prompt on a `%llm` line end in "?", which IPython takes for a call of its help.
 
-    It works on tokens, so that such a line within a string stays text, and comes before the
-    help. `%llm?` has no prompt and stays help.
+    So may a question on a `%llm_error` line. It works on tokens, so that such a line within a
+    string stays text, and comes before the help. `%llm?` has no prompt and stays help.
     """
 
     priority = 1

@@ -1,32 +1,37 @@
 """The magics: each hands its line to the file that does the work."""
-# ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a panel needs is imported on use
+# ruff: noqa: PLC0415 - `%load_ext` is instant, so what a magic needs is imported when it is called
 
 from __future__ import annotations
 
+import sys
+from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from openhands_llm_magic.llm.conversations import Conversations
-from openhands_llm_magic.notebook import (
-    arguments,
-    chat_magic,
-    config_magic,
-    embed_magic,
-    error_magic,
-    models_magic,
-)
-from openhands_llm_magic.notebook.asking import Asking
-from openhands_llm_magic.notebook.last_error import LastError
-from openhands_llm_magic.notebook.wait import Clicks
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.notebook.asking import Asking
+    from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
+
+
+def _help(module: str) -> Callable[[], str]:
+    """Make the method that IPython asks for the help of a magic, which is in a module."""
+    return lambda: str(import_module(f"{__package__}.{module}").HELP)
+
+
+def _prompt_help() -> str:
+    from openhands_llm_magic.notebook.arguments import help_text
+
+    return help_text()
 
 
 @magics_class
@@ -37,9 +42,6 @@ class LLMMagics(Magics):
         shell: The session.
         settings: Its settings.
         clock: Measures and makes waits; None means the system's.
-
-    Attributes:
-        chats: Its conversations.
     """
 
     def __init__(
@@ -48,60 +50,85 @@ class LLMMagics(Magics):
         super().__init__(shell)
         self._settings = settings
         self._clock = clock
-        self._clicks = Clicks(shell)
-        self.chats = Conversations()
-        self._asking = Asking(shell, settings, self.chats, self._clicks, clock)
-        self._last_error = LastError(shell)
         self._panel: Panel | None = None
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
-        shell.events.register("post_execute", self._asking.forget_shown)
+        shell.events.register("post_execute", self._forget_shown)
         shell.events.register("post_execute", self._refresh_panel)
-        shell.events.register("post_run_cell", self._last_error.after_cell)
+        shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._asking.display)
+        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._display_reply)
+
+    @cached_property
+    def asking(self) -> Asking:
+        """What asks for the cells of the session, and knows its conversations."""
+        from openhands_llm_magic.notebook.asking import Asking
+
+        return Asking(self.shell, self._settings, self._clock)
+
+    @cached_property
+    def _last_error(self) -> LastError:
+        from openhands_llm_magic.notebook.last_error import LastError
+
+        return LastError(self.shell)
 
     @no_var_expand
     @line_cell_magic
-    def llm(self, line: str, cell: str | None = None) -> Reply | None:  # noqa: D102 - generated below
-        return self._asking.run(line, cell)
+    def llm(self, line: str, cell: str | None = None) -> Reply | None:
+        """Send a prompt to a language model and show the answer as it arrives."""
+        return self.asking.run(line, cell)
 
-    llm.__doc__ = arguments.help_text()
+    llm.getdoc = _prompt_help
 
     @no_var_expand
     @line_magic
-    def llm_error(self, line: str) -> Reply | None:  # noqa: D102 - generated below
+    def llm_error(self, line: str) -> Reply | None:
+        """Ask the model why the last cell that failed did so."""
+        from openhands_llm_magic.notebook import error_magic
+
         asked = error_magic.asked(line, self._last_error, self.shell, self._settings)
         return None if asked is None else self.llm(*asked)
 
-    llm_error.__doc__ = error_magic.HELP
+    llm_error.getdoc = _help("error_magic")
 
     @no_var_expand
     @line_magic
-    def llm_models(self, line: str) -> None:  # noqa: D102 - generated below
+    def llm_models(self, line: str) -> None:
+        """Search models by name, price, context and vision."""
+        from openhands_llm_magic.notebook import models_magic
+
         models_magic.run(line, self.shell)
 
-    llm_models.__doc__ = models_magic.HELP
+    llm_models.getdoc = _help("models_magic")
 
     @no_var_expand
     @line_magic
-    def llm_chat(self, line: str) -> None:  # noqa: D102 - generated below
-        chat_magic.run(line, self.chats, self.shell)
+    def llm_chat(self, line: str) -> None:
+        """List, show, forget and export the conversations of this session."""
+        from openhands_llm_magic.notebook import chat_magic
 
-    llm_chat.__doc__ = chat_magic.HELP
+        chat_magic.run(line, self.asking.chats, self.shell)
 
-    @no_var_expand
-    @line_magic
-    def llm_embed(self, line: str) -> Any:  # noqa: D102 - generated below
-        return embed_magic.run(line, self.shell, self._settings, self._clicks, self._clock)
-
-    llm_embed.__doc__ = embed_magic.HELP
+    llm_chat.getdoc = _help("chat_magic")
 
     @no_var_expand
     @line_magic
-    def llm_config(self, line: str) -> None:  # noqa: D102 - generated below
+    def llm_embed(self, line: str) -> Any:
+        """Turn a text, or a list of texts, into vectors for NumPy."""
+        from openhands_llm_magic.notebook import embed_magic
+
+        return embed_magic.run(line, self.shell, self._settings, self.asking.clicks, self._clock)
+
+    llm_embed.getdoc = _help("embed_magic")
+
+    @no_var_expand
+    @line_magic
+    def llm_config(self, line: str) -> None:
+        """Show, change, check, save and export the settings."""
+        from openhands_llm_magic.notebook import config_magic
+
         config_magic.run(line, self.shell, self._settings, self._open_panel)
 
-    llm_config.__doc__ = config_magic.HELP
+    llm_config.getdoc = _help("config_magic")
 
     def _open_panel(self) -> None:
         """Show the session's one panel; what was edited in it is still there."""
@@ -127,3 +154,16 @@ class LLMMagics(Magics):
         """End the panel, and the test that may run in it."""
         if self._panel is not None:
             self._panel.close()
+
+    def _forget_shown(self) -> None:
+        """Show replies again from now on: the cell that showed one is over."""
+        if "asking" in vars(self):
+            self.asking.just_shown = None
+
+    def _display_reply(self, reply: Reply) -> None:
+        self.asking.display(reply)
+
+    def _note_error(self, result: Any) -> None:
+        """Note what a cell has failed with, for `%llm_error`."""
+        if getattr(sys, "last_value", None) is not None:
+            self._last_error.after_cell(result)

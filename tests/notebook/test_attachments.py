@@ -92,7 +92,7 @@ def test_an_address_that_fails_is_one_line(model_server: ModelServer) -> None:
 def test_the_form_of_a_prompt_with_files() -> None:
     """Text files go in as text, in a block that nothing in them ends."""
     text = Attachment("a.md", "text/plain", b"```\ncode\n```")
-    assert content_of(["Look: ", text]) == "Look: \n\na.md:\n\n````\n```\ncode\n```\n````\n\n"
+    assert content_of(["Look: ", text]) == "Look: a.md:\n\n````\n```\ncode\n```\n````\n\n"
     image = Attachment("a.png", "image/png", b"data")
     assert content_of(["Look", image, "!"]) == [
         {"type": "text", "text": "Look"},

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from openhands_llm_magic.config.export import FORMS
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.notebook.completion import MOST, candidates
+from openhands_llm_magic.notebook.completion import LINES, MOST, Known, candidates
+from openhands_llm_magic.notebook.config_magic import ACTIONS
+from openhands_llm_magic.notebook.formats import FORMATS
+from openhands_llm_magic.notebook.magics import LLMMagics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kernel import Kernel
+    from model_server import ModelServer
 
-VARIABLES = {"answer": 1, "key": "sk-x", "_hidden": 2}
+KNOWN = Known(
+    variables={"answer": 1, "key": "sk-x", "Person": type("Person", (), {}), "_hidden": 2},
+    groups=lambda: ("quick", "deep"),
+    chats=("trip", "taxes"),
+)
 
 
 def offered(line: str, *, first_line: bool = True) -> tuple[str, list[str]] | None:
-    def groups() -> Iterable[str]:
-        return ("quick", "deep")
-
-    return candidates(line, first_line=first_line, variables=VARIABLES, groups=groups)
+    return candidates(line, KNOWN, first_line=first_line)
 
 
-@pytest.mark.parametrize("magic", ["%%llm ", "%llm ", "x = %llm ", "  %llm "])
+def test_every_magic_has_a_line() -> None:
+    assert LINES.keys() == LLMMagics.magics["line"].keys()
+
+
+@pytest.mark.parametrize("magic", ["%%llm ", "%llm ", "x = %llm ", "  %llm ", "%llm_error "])
 def test_flags(magic: str) -> None:
     assert offered(magic + "--temp") == ("--temp", ["--temperature"])
     found = offered(magic)
     assert found is not None
-    assert {setting.flag for setting in SETTINGS.values()} <= set(found[1])
+    of_prompts = {each.flag for each in SETTINGS.values() if each.topic != "embedding"}
+    assert of_prompts | {"--format", "--chat", "--attach"} <= set(found[1])
     assert offered(magic + "-m practice/echo --num") == ("--num", ["--num-retries"])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%llm_embed texts --embedding-b", ["--embedding-base-url"]),
+        ("%llm_chat -", ["--forget", "--export"]),
+        ("%llm_config --", [*ACTIONS, "--group", "--with-key"]),
+    ],
+)
+def test_flags_of_other_magics(line: str, expected: list[str]) -> None:
+    found = offered(line)
+    assert found is not None
+    assert sorted(found[1]) == sorted(expected)
 
 
 def test_models() -> None:
@@ -41,9 +65,11 @@ def test_models() -> None:
     assert offered("%%llm -m prac") == ("prac", ["practice/"])
     found = offered("%%llm --model=practice/rate")
     assert found == ("practice/rate", ["practice/rate-limited"])
+    assert offered("%llm_config model=practice/rate") == found
     many = offered("%%llm -m openai/")
     assert many is not None
     assert 20 < len(many[1]) <= MOST
+    assert offered("%llm_models openai/") == many
 
 
 @pytest.mark.parametrize(
@@ -52,22 +78,61 @@ def test_models() -> None:
         ("%%llm -g ", ("", ["quick", "deep"])),
         ("%%llm --group de", ("de", ["deep"])),
         ("%%llm -o an", ("an", ["answer"])),
-        ("%%llm --api-key ", ("", ["$answer", "$key"])),
+        ("%%llm -f ", ("", [*FORMATS])),
+        ("%%llm -c --format=j", ("j", ["json"])),
+        ("%%llm --cache --chat t", ("t", ["trip", "taxes"])),
+        ("%%llm --schema ", ("", ["Person"])),
+        ("%%llm --api-key ", ("", ["$answer", "$key", "$Person"])),
         ("%%llm --api-key $k", ("$k", ["$key"])),
         ("%%llm --reasoning-effort h", ("h", ["high"])),
+        ("%llm_embed an", ("an", ["answer"])),
+        ("%llm_embed texts -o an", ("an", ["answer"])),
+        ("%llm_embed texts --embedding-model l", ("l", ["local"])),
+        ("%llm_chat ta", ("ta", ["taxes"])),
+        ("%llm_chat --forget tr", ("tr", ["trip"])),
         ("%llm_config num_r", ("num_r", ["num_retries="])),
+        ("%llm_config num_retries=3 num_r", ("num_r", ["num_retries="])),
+        ("%llm_config cache=re", ("re", ["replay"])),
+        ("%llm_config --show num_r", ("num_r", ["num_retries"])),
+        ("%llm_config --export ", ("", [*FORMS])),
+        ("%llm_config --use q", ("q", ["quick"])),
     ],
 )
 def test_values(line: str, expected: tuple[str, list[str]]) -> None:
     assert offered(line) == expected
 
 
+def test_files_and_variables_can_be_attached() -> None:
+    for name in ("answer.png", "notes.txt", ".hidden", "with space.txt", "plots/a.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    everything = ["answer", "key", "Person", "answer.png", "notes.txt", "plots/"]
+
+    assert offered("%%llm -a ") == ("", everything)
+    assert offered("%%llm -a answer.png -a plots/") == ("plots/", ["plots/a.png"])
+    assert offered("%%llm --attach .h") == (".h", [".hidden"])
+    assert offered("%%llm -a nowhere/") == ("nowhere/", [])
+    assert offered("%llm_config --file no") == ("no", ["notes.txt"])
+
+
 @pytest.mark.parametrize(
-    "line", ["%%llm -s ", "%llm Hello wor", "%llm -- --temp", "%%llmx -", "llm -", "%%llm --nope "]
+    "line",
+    [
+        "%%llm",
+        "%%llm -s ",
+        "%llm_embed texts[0]",
+        "%llm Hello wor",
+        "%llm -- --temp",
+        "%%llmx -",
+        "%llm_nothing -",
+        "llm -",
+        "%llm_config --show num_retries num",
+        "%llm_chat --export trip fi",
+        "%llm_config timeout=",
+    ],
 )
 def test_free_text_and_other_lines_are_left_alone(line: str) -> None:
-    found = offered(line)
-    assert found is None or line.endswith("--nope ")
+    assert offered(line) is None
 
 
 def test_a_body_that_looks_like_our_line_is_left_alone() -> None:
@@ -75,10 +140,18 @@ def test_a_body_that_looks_like_our_line_is_left_alone() -> None:
     assert offered("x = %llm --temp", first_line=False) is not None
 
 
-def test_it_answers_the_kernels_complete_request(kernel: Kernel) -> None:
+def test_it_answers_the_kernels_complete_request(kernel: Kernel, model_server: ModelServer) -> None:
     """Nothing of IPython's own is mixed in, and other code is completed as ever."""
-    kernel.run("answer_of_mine = 1")
+    at = f"-m openai/test --base-url {model_server.openai_base} --api-key $answer_of_mine"
+    kernel.run("answer_of_mine = 'sk-x'")
+    kernel.run(f"%llm --chat my-chat {at} Hello")
+
     assert kernel.complete("%%llm --temp") == ["--temperature"]
     assert kernel.complete("%%llm -m practice/rate") == ["practice/rate-limited"]
     assert kernel.complete("%%llm -o answer_of") == ["answer_of_mine"]
+    assert kernel.complete("%%llm -f ma") == ["markdown", "math"]
+    assert kernel.complete("%%llm --chat my") == ["my-chat"]
+    assert kernel.complete("%llm_chat my") == ["my-chat"]
+    assert "In" not in kernel.complete("%%llm -o ")
+    assert "answer_of_mine" in kernel.complete("%llm_embed answer_of")
     assert "answer_of_mine" in kernel.complete("answer_of")

@@ -174,6 +174,15 @@ def test_chats_with_names_go_on_side_by_side(
     )
 
 
+def test_a_code_block_that_an_answer_leaves_open_ends_there(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    model_server.script(Answer("```\nleft open"), Answer("After"))
+    for body in ("One", "Two"):
+        kernel.run(f"%%llm -m openai/test {at} --chat a\n{body}")
+    assert kernel.run("%llm_chat a").outputs[0]["text/html"].count("<blockquote>") == 2
+
+
 def test_a_failed_prompt_is_no_turn(kernel: Kernel, model_server: ModelServer, at: str) -> None:
     model_server.script(Answer("First."), Refuse(400), Answer("Third."))
     for body in ("One", "Two", "Three"):

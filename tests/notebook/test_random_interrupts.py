@@ -186,7 +186,7 @@ def wrong_ending(ran: Ran, reply: dict[str, Any], state: str) -> Iterator[str]:
             one_line = len(errors) == 1 and re.fullmatch("Stopped: .*", errors[0])
             right = bool(one_line) and reply["error"] == "Stopped"
         case "elsewhere":
-            right = "LLMMagics._ask" not in ran.everything
+            right = "Asking._ask" not in ran.everything
         case _:
             right = False
     if not right:

@@ -80,7 +80,7 @@ class FrontEnd:
 @pytest.fixture
 def cell(kernel: Kernel, model_server: ModelServer) -> str:
     """A cell whose server asks for a wait of a minute, then answers."""
-    kernel.run("get_ipython().magics_manager.registry['LLMMagics']._clicks.heard()")
+    kernel.run("get_ipython().magics_manager.registry['LLMMagics'].asking.clicks.heard()")
     kernel.run("key = 'sk-of-the-test'")
     model_server.script(Refuse(429, {"retry-after": "60"}, message="Slow down."), Answer())
     return f"%%llm -m openai/test --base-url {model_server.openai_base} --api-key $key\nHi"
