@@ -22,7 +22,9 @@ LONG_BYTES = 4_096
 
 def is_asked(settings: Snapshot) -> bool:
     """Whether a prompt is marked: `caching_prompt` is on, and the model caches by marks."""
-    return bool(settings.caching_prompt) and abilities_of(settings.model).caches_by_marks
+    named = settings.custom_llm_provider
+    model = f"{named}/{settings.model}" if named else settings.model
+    return bool(settings.caching_prompt) and abilities_of(model).caches_by_marks
 
 
 def prepared(messages: Sequence[Message], settings: Snapshot) -> list[Message]:

@@ -68,11 +68,16 @@ class Conversations:
             self.named[name] = self.last
 
     def forget(self, name: str) -> bool:
-        """Forget a conversation; tell whether there was one."""
+        """Forget a conversation, and what went on from it; tell whether there was one."""
         found = self.named.pop(name, None)
-        if found is self.last:
+        if found and self.last and self.last[0] is found[0]:
             self.last = []
         return found is not None
+
+    def forget_all(self) -> None:
+        """Forget all that was said."""
+        self.named.clear()
+        self.last = []
 
 
 def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]:

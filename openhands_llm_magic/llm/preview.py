@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
+from openhands_llm_magic.errors import ModelNotFoundError
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.quiet import quiet
 from openhands_llm_magic.llm.session import secrets_of
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 PARTLY_MASKED = "****"
 """What is in a header of which LiteLLM shows the ends."""
+
+_QUERY = re.compile(r"([?&](?!api-version=)[^=&]+=)[^&]+")
+"""What an address may hold of secrets."""
 
 LONGEST_DATA = 200
 """Characters of a file's data that are shown."""
@@ -42,6 +48,7 @@ class Preview:
         prompt_usd: What they cost, or None when the price is unknown.
         answer_tokens: The most that the answer may have, or None without such a limit.
         answer_usd: What so many cost, or without a limit 1,000; None when the price is unknown.
+        missing_keys: The variables of which one would have to hold a key, where there is none.
     """
 
     address: str
@@ -51,20 +58,18 @@ class Preview:
     prompt_usd: float | None = None
     answer_tokens: int | None = None
     answer_usd: float | None = None
+    missing_keys: tuple[str, ...] = ()
 
 
 def preview(request: Request, settings: Snapshot) -> Preview:
     """Give what a request would send, and to whom.
 
     Raises:
-        RequestError: LiteLLM would not send it, as there is no key or no such model.
+        ModelNotFoundError: LiteLLM knows no provider for the model.
     """
     litellm = client.load()
     options = request.options
-    shown: Mapping[str, Any] | None = None
-    # For others it is not known that LiteLLM shows a request before it sends it.
-    if provider_of(request.model, options.get("base_url"), options.get("custom_llm_provider")):
-        shown = _captured(litellm, request)
+    shown = _captured(litellm, request, settings)
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
@@ -73,7 +78,7 @@ def preview(request: Request, settings: Snapshot) -> Preview:
     tokens = _tokens(litellm, request)
     limit = settings.max_output_tokens
     return Preview(
-        redact(str(shown.get("raw_request_api_base") or "")),
+        _QUERY.sub(rf"\1{MASK}", redact(str(shown.get("raw_request_api_base") or ""))),
         throughout(_told(shown["raw_request_body"]), lambda text: _shortened(redact(text))),
         {
             name: MASK if PARTLY_MASKED in str(value) else redact(str(value))
@@ -83,11 +88,20 @@ def preview(request: Request, settings: Snapshot) -> Preview:
         None if prompt_price is None else tokens * prompt_price,
         limit,
         None if answer_price is None else (limit or 1000) * answer_price,
+        () if "api_key" in options else client.missing_key_variables(request.model),
     )
 
 
-def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
-    """Let LiteLLM make its request, and stop it before it is sent."""
+def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str, Any] | None:
+    """Let LiteLLM make its request, and stop it before it is sent; None where that is not known."""
+    with quiet(litellm):
+        try:
+            provider, *_ = client.resolved(litellm, request.model, request.options)
+        except ModelNotFoundError as error:
+            raise explained(error, settings).alone() from None
+    own = (request.options.get("base_url"), request.options.get("custom_llm_provider"))
+    if provider_of(request.model, *own) is None:
+        return None
     log = litellm.litellm_core_utils.litellm_logging.Logging(
         model=request.model,
         messages=[dict(message) for message in request.messages],
@@ -99,17 +113,19 @@ def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
         log_raw_request_response=True,
         raw_request_only=True,
     )
-    with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
-        provider, *_ = client.resolved(litellm, request.model, request.options)
-        with contextlib.suppress(Exception):  # its own, which stops the request
-            litellm.completion(
-                model=request.model,
-                messages=[dict(message) for message in request.messages],
-                stream=True,
-                stream_options={"include_usage": True},
-                litellm_logging_obj=log,
-                **client.asking_once(litellm, provider, request.options, cleanup),
-            )
+    with (
+        quiet(litellm, modify_params=request.modify_params),
+        contextlib.ExitStack() as cleanup,
+        contextlib.suppress(Exception),  # its own, which stops the request
+    ):
+        litellm.completion(
+            model=request.model,
+            messages=[dict(message) for message in request.messages],
+            stream=True,
+            stream_options={"include_usage": True},
+            litellm_logging_obj=log,
+            **client.asking_once(litellm, provider, request.options, cleanup),
+        )
     shown: Mapping[str, Any] | None = log.model_call_details.get("raw_request_typed_dict")
     return shown if shown and not shown.get("error") else None
 

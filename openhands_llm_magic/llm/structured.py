@@ -1,4 +1,4 @@
-"""Answers that are data: JSON in a model's text, and the schema that it is held to."""
+"""The schema that an answer is held to."""
 
 from __future__ import annotations
 
@@ -8,47 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, UsageError
+from openhands_llm_magic.llm.extract import json_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
-MOST_QUOTED = 80
-"""Characters of an answer that an error quotes."""
-
-
-def code_in(text: str) -> str:
-    """Give the code of an answer: what stands in its code blocks, or all of it if it has none."""
-    blocks = [match[2] for match in _FENCE.finditer(text)]
-    return "\n".join(block.rstrip("\n") for block in blocks) if blocks else text.strip()
-
-
-def json_in(text: str) -> Any:
-    """Give the JSON of an answer, also when it stands in a code block, or after a sentence.
-
-    Raises:
-        FormatError: There is none.
-    """
-    for candidate in _candidates(text):
-        try:
-            return json.loads(candidate)
-        except (ValueError, RecursionError):  # nested too deeply
-            continue
-    said = " ".join(text.split())
-    said = said if len(said) <= MOST_QUOTED else said[:MOST_QUOTED] + "…"
-    raise FormatError(
-        f"the answer is no JSON: {said!r}. Its text is in `_`; ask for JSON alone.",
-        problem="it is no JSON",
-    )
-
-
-def _candidates(text: str) -> Iterator[str]:
-    yield text
-    yield from (match[2] for match in _FENCE.finditer(text))
-    begins = [text.find(mark) for mark in "{[" if mark in text]
-    ends = [text.rfind(mark) for mark in "}]"]
-    if begins and max(ends) > min(begins):
-        yield text[min(begins) : max(ends) + 1]
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)

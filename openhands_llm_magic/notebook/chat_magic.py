@@ -45,8 +45,7 @@ def run(line: str, chats: Conversations, shell: Any) -> None:
         case []:
             _tell("\n".join(map(_listed, chats.named.items())) or NONE_YET)
         case ["--forget"]:
-            for name in list(chats.named):
-                chats.forget(name)
+            chats.forget_all()
             _tell("All conversations are forgotten.")
         case ["--forget", name]:
             _turns(name, chats)

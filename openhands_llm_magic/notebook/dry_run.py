@@ -23,7 +23,7 @@ def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> N
     """Show the request of a prompt, and its cost.
 
     Raises:
-        RequestError: LiteLLM does not know the model's provider.
+        ModelNotFoundError: LiteLLM knows no provider for the model.
         SettingError: completion_kwargs holds what it cannot.
     """
     found = preview(request_for(made.messages, settings, schema), settings)
@@ -36,7 +36,9 @@ def words(found: Preview, notes: Sequence[str] = ()) -> str:
     head = [f"To {found.address}" if found.address else "To LiteLLM, which knows the address"]
     headers = [f"{name}: {value}" for name, value in sorted(found.headers.items())]
     body = json.dumps(found.body, indent=2, ensure_ascii=False, default=str)
-    told = [*notes, _cost(found), "Nothing was sent."]
+    keys = " or ".join(found.missing_keys)
+    refused = [f"It would be refused: there is no key, as in {keys}."] if keys else []
+    told = [*notes, _cost(found), *refused, "Nothing was sent."]
     return "\n".join([*head, *headers, "", body, "", *told])
 
 

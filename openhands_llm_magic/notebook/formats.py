@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, UsageError
 from openhands_llm_magic.llm.content import fenced
-from openhands_llm_magic.llm.structured import Schema, code_in, json_in
+from openhands_llm_magic.llm.extract import code_in, json_in, unfenced
+from openhands_llm_magic.llm.structured import Schema
 from openhands_llm_magic.notebook import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-MATH_MARKS = (("$$", "$$"), ("\\[", "\\]"), ("$", "$"), ("\\(", "\\)"))
-"""What models put around a formula."""
+FORMULA = re.compile(r"\$\$(.*)\$\$|\\\[(.*)\\\]|\$(.*)\$|\\\((.*)\\\)", re.DOTALL)
+"""A formula with what models put around it."""
+
+MARK = re.compile(r"(?<!\\)(?:\$|\\[\[(])")
+"""What tells that there is a formula within a text; a line of an array may end in \\\\[4pt]."""
 
 
 def _json(text: str) -> str:
@@ -29,17 +34,18 @@ def _json(text: str) -> str:
 
 
 def _math(text: str) -> str:
-    """Show an answer that is a formula, with or without the marks around it."""
-    formula = code_in(text).strip()
-    for opening, closing in MATH_MARKS:
-        if formula.startswith(opening):
-            formula = formula.removeprefix(opening).removesuffix(closing).strip()
-            break
+    """Show an answer that is a formula, with or without marks around it, or a text with some."""
+    formula = unfenced(text)
+    marked = FORMULA.fullmatch(formula)
+    if marked is not None:
+        formula = "".join(marked.groups("")).strip()
+    if MARK.search(formula):
+        return sanitize.to_html(text)
     return sanitize.to_html(f"$$\n{formula}\n$$")
 
 
 def _html(text: str) -> str:
-    return sanitize.html_to_html(code_in(text))
+    return sanitize.html_to_html(unfenced(text))
 
 
 FORMATS: dict[str, Callable[[str], str]] = {

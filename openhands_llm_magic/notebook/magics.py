@@ -51,9 +51,11 @@ class LLMMagics(Magics):
         self._settings = settings
         self._clock = clock
         self._panel: Panel | None = None
+        self._raw_cell = ""
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
         shell.events.register("post_execute", self._forget_shown)
         shell.events.register("post_execute", self._refresh_panel)
+        shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._display_reply)
@@ -75,7 +77,7 @@ class LLMMagics(Magics):
     @line_cell_magic
     def llm(self, line: str, cell: str | None = None) -> Reply | None:
         """Send a prompt to a language model and show the answer as it arrives."""
-        return self.asking.run(line, cell)
+        return self.asking.run(line, cell and self._as_typed(cell))
 
     llm.getdoc = _prompt_help
 
@@ -162,6 +164,20 @@ class LLMMagics(Magics):
 
     def _display_reply(self, reply: Reply) -> None:
         self.asking.display(reply)
+
+    def _note_cell(self, info: Any) -> None:
+        self._raw_cell = info.raw_cell or ""
+
+    def _as_typed(self, cell: str) -> str:
+        """Give the body of a `%%llm` cell as it was typed.
+
+        IPython takes prompts (">>> ", "In [1]: ") and blank lines at the end out of every cell, for
+        which it adds a newline.
+        """
+        head, newline, body = self._raw_cell.partition("\n")
+        if head.startswith("%%llm") and newline:
+            return body if hasattr(self.shell, "kernel") else body.removesuffix("\n")
+        return cell.removesuffix("\n")
 
     def _note_error(self, result: Any) -> None:
         """Note what a cell has failed with, for `%llm_error`."""

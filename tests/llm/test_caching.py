@@ -45,7 +45,8 @@ def body_of(
         {"role": "user", "content": content},
     ]
     settings = {"model": model, "api_key": "sk-of-the-test"} | more
-    address = {"base_url": server.base_for(model.partition("/")[0])}
+    provider = more.get("custom_llm_provider") or model.partition("/")[0]
+    address = {"base_url": server.base_for(provider)}
     for _ in stream(messages, load_settings(env={}), clock=clock, **settings | address):
         pass
     [received] = server.received
@@ -73,6 +74,7 @@ def test_a_model_that_uses_marks_gets_them(model_server: ModelServer, clock: Fak
         ("gemini/gemini-2.5-flash", {}),
         ("ollama_chat/llama3", {}),
         (CLAUDE, {"caching_prompt": False}),
+        ("claude-3-7-sonnet", {"custom_llm_provider": "openai"}),
     ],
 )
 def test_others_get_none(

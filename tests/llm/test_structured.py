@@ -1,27 +1,18 @@
-"""JSON in answers, and schemas."""
+"""Schemas that answers are held to."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING, Any
 
 import pydantic
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import FormatError, UsageError
-from openhands_llm_magic.llm.structured import Schema, code_in, json_in
+from openhands_llm_magic.llm.structured import Schema
 
 if TYPE_CHECKING:
     from model_server import ModelServer
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 class City(pydantic.BaseModel):
@@ -30,31 +21,6 @@ class City(pydantic.BaseModel):
 
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-
-
-@given(values, st.sampled_from(["{}", "```json\n{}\n```", "~~~\n{}\n~~~", "```\n{}", "  {}\n"]))
-def test_json_is_found_in_and_out_of_a_code_block(value: object, around: str) -> None:
-    assert json_in(around.replace("{}", json.dumps(value))) == value
-
-
-@pytest.mark.parametrize(
-    "text", ['Here you are:\n{"n": [1, 2]}', 'Sure.\n```json\n{"n": [1, 2]}\n```\nAnything else?']
-)
-def test_json_after_a_sentence_is_found(text: str) -> None:
-    assert json_in(text) == {"n": [1, 2]}
-
-
-@pytest.mark.parametrize("text", ["I cannot.", "[" * 100_000, "", '{"n": 1', "f(x) = {x}", "[1, 2"])
-def test_prose_is_one_line_that_says_where_the_answer_is(text: str) -> None:
-    with pytest.raises(FormatError, match=r"no JSON: .* in `_`") as caught:
-        json_in(text)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_the_code_of_an_answer() -> None:
-    assert code_in("Try\n```python\na = 1\n```\nand\n````\nb = '```'\n````\n") == "a = 1\nb = '```'"
-    assert code_in(" a = 1 ") == "a = 1"
-    assert code_in("```py\ncut off\n") == "cut off"
 
 
 def test_an_answer_becomes_an_instance_of_its_class() -> None:

@@ -44,6 +44,9 @@ def test_the_prompt_arrives_as_it_was_typed(kernel: Kernel, model_server: ModelS
     body = 'a {y} {{y}} {"json": [1]} $x \\frac{1}{2} don\'t "q" 日本語 🎌\n\n  indented'
     kernel.run(f"%%llm {at(model_server)}\n{body}")
     assert model_server.received[-1].body["messages"] == [{"role": "user", "content": body}]
+    for typed in (">>> x = 1\n>>> y", "In [1]: x\nOut[1]: 2", "\ta\r\nb\n\n\n", "!ls\nx?\n%time"):
+        kernel.run(f"%%llm {at(model_server)}\n{typed}")
+        assert model_server.received[-1].body["messages"][0]["content"] == typed
     kernel.run(f"%llm {at(model_server)} {body.splitlines()[0]}")
     assert model_server.received[-1].body["messages"][0]["content"] == body.splitlines()[0]
 

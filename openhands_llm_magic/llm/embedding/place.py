@@ -8,10 +8,11 @@ the same provider in front; else the provider's own.
 `api_key` is for the server of the prompts, so it goes along if this is the same one: by both
 addresses the same scheme, host and port; or no address, and the same provider. A key that is given
 for this one request, on the line of `%llm_embed`, goes along in any case. Else the key is that of
-the provider's own variable, such as OPENAI_API_KEY, which goes to the provider's own address; or to
-any where the provider has none of its own, as on Azure. Other servers get no key, or a word that is
-none where LiteLLM would look for one: it would send OPENAI_API_KEY to every server that is
-compatible with OpenAI.
+the provider's own variable, such as OPENAI_API_KEY. It goes to the provider's own address; to the
+server of the prompts, as prompts send it there; or to any where the provider has no address of its
+own, as on Azure, or is a program of the person's, such as Ollama. Other servers get no key, or a
+word that is none where LiteLLM would look for one: it would send OPENAI_API_KEY to every server
+that is compatible with OpenAI.
 """
 
 from __future__ import annotations
@@ -145,15 +146,22 @@ def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) ->
     provider = provider_of(model)  # by its prefix alone: the one whose variables LiteLLM takes
     if provider is None:
         return FOUND if same or not base_url else NONE
-    own = not base_url or provider.is_at(base_url) or provider.local or not provider.has_address
+    home = not base_url or _is_home(provider, base_url)
+    own = home or provider.local or not provider.has_address
     if (own or same) and (variable := _variable_of(provider)):
         return Key(os.environ[variable], f"the key is that of {variable}")
     token = (own or same) and provider.stand_in("", os.environ)  # of Azure, or other credentials
     if token or "api_key" not in provider.asks_for:
         return FOUND
-    if provider.has_address and (not base_url or provider.is_at(base_url)):
+    if provider.has_address and home:
         raise MissingKeyError(_missing(settings, model, provider, same=same))
     return NONE
+
+
+def _is_home(provider: Provider, base_url: str) -> bool:
+    """Tell whether an address is the provider's own, and encrypted if that is."""
+    schemes = {urlsplit(url).scheme for url in (base_url, provider.base_url_form)}
+    return provider.is_at(base_url) and len(schemes) == 1
 
 
 def _variable_of(provider: Provider) -> str:
