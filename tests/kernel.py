@@ -98,6 +98,7 @@ class Kernel:
         self._client = self._manager.blocking_client()
         self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)
+        self._replies: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -130,19 +131,36 @@ class Kernel:
             front: The front end to be.
             on_message: Called with each iopub message of the cell as it arrives.
         """
+        request_id = self._begin(code, front)
+        ran = self._collect(request_id, on_message)
+        ran.reply = self._reply_to(request_id)
+        return ran
+
+    def _begin(self, code: str, front: Front = "lab") -> str:
+        """Send a cell; give the id of the request."""
         metadata, allow_stdin = REQUESTS[front]
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
         content |= {"allow_stdin": allow_stdin, "stop_on_error": False}
         request = self._client.session.msg("execute_request", content, metadata=metadata)
         self._client.shell_channel.send(request)
-        ran = self._collect(request["header"]["msg_id"], on_message)
-        ran.reply = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
-        return ran
+        return str(request["header"]["msg_id"])
+
+    def _reply_to(self, request_id: str, within_s: float | None = None) -> dict[str, Any]:
+        """Wait for the reply to a request, and keep others for whoever asks for them.
+
+        Raises:
+            queue.Empty: There was none.
+        """
+        until_s = time.monotonic() + (PATIENCE_S if within_s is None else within_s)
+        while request_id not in self._replies:
+            left_s = max(0.01, until_s - time.monotonic())
+            message = self._client.get_shell_msg(timeout=left_s)
+            self._replies[message["parent_header"].get("msg_id")] = message["content"]
+        return self._replies.pop(request_id)
 
     def complete(self, code: str) -> list[str]:
         """Press Tab at the end of a cell; give what stands in place of the last word for each."""
-        self._client.complete(code, len(code))
-        content = self._client.get_shell_msg(timeout=PATIENCE_S)["content"]
+        content = self._reply_to(self._client.complete(code, len(code)))
         start = content["cursor_start"]
         last = code[start:].rfind(" ") + 1
         return [match[last:] for match in content["matches"]]

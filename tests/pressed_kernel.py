@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from pathlib import Path
@@ -39,18 +40,28 @@ class PressedKernel(Kernel):
         def note(message: dict[str, Any]) -> None:
             if BEGUN in message["content"].get("text", ""):
                 begun.set()
-            elif message["content"].get("execution_state") == "idle":
-                pressing.join()
-                self._client.kernel_info()  # its reply comes after the cell's, if there is one
 
         pressing = threading.Thread(target=press)
         pressing.start()
-        ran = self.run(code, on_message=note)
-        if "protocol_version" in ran.reply:
-            ran.reply = {}
-        else:
-            self._client.get_shell_msg(timeout=PATIENCE_S)
+        request_id = self._begin(code)
+        ran = self._collect(request_id, note)
+        pressing.join()
+        self._come_to_rest()
+        with contextlib.suppress(queue.Empty):
+            ran.reply = self._reply_to(request_id, within_s=0.0)
         return ran
+
+    def _come_to_rest(self) -> None:
+        """Wait until the kernel has dealt with a message that was sent after all interrupts.
+
+        One that comes between two cells ends ipykernel's event loop, which begins anew: a message
+        that it had just taken may be lost.
+        """
+        for _ in range(int(PATIENCE_S)):
+            with contextlib.suppress(queue.Empty):
+                self._reply_to(self._client.kernel_info(), within_s=1.0)
+                return
+        raise AssertionError(f"the kernel answered nothing for {PATIENCE_S} s")
 
     def connected_to(self) -> list[int]:
         """Give the port at the other end of each TCP connection of its process (on Linux)."""
