@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of
@@ -69,7 +69,10 @@ def preview(request: Request, settings: Snapshot) -> Preview:
     """
     litellm = client.load()
     options = request.options
-    shown = _captured(litellm, request, settings)
+    missing = () if "api_key" in options else client.missing_key_variables(request.model)
+    # Without any key LiteLLM would make no request.
+    keyed = replace(request, options={**options, "api_key": MASK}) if missing else request
+    shown = _captured(litellm, keyed, settings)
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
@@ -88,7 +91,7 @@ def preview(request: Request, settings: Snapshot) -> Preview:
         None if prompt_price is None else tokens * prompt_price,
         limit,
         None if answer_price is None else (limit or 1000) * answer_price,
-        () if "api_key" in options else client.missing_key_variables(request.model),
+        missing,
     )
 
 
