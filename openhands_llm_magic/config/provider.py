@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
 
+OTHER_ADDRESSES = {
+    "BEDROCK": "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "MISTRAL": "MISTRAL_AZURE_API_BASE",
+    "VERTEX_AI": "VERTEXAI_API_BASE",
+}
+"""Variables with an address that are not named as those of other providers are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -76,6 +83,16 @@ class Provider:
     def is_at(self, base_url: str) -> bool:
         """Whether an address is this provider's: the same host, on this machine the same port."""
         return _server(base_url) == _server(self.base_url_form)
+
+
+def addresses_in(env: Mapping[str, str], prefix: str) -> list[str]:
+    """Give the addresses that LiteLLM finds in variables for the models of a prefix.
+
+    Example: OPENAI_API_BASE for "openai/".
+    """
+    stem = prefix.removesuffix("/").upper()
+    names = (stem + "_API_BASE", stem + "_BASE_URL", OTHER_ADDRESSES.get(stem, ""))
+    return [env[name] for name in names if env.get(name)]
 
 
 def _server(url: str) -> tuple[str, int | None] | None:

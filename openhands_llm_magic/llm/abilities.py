@@ -39,6 +39,27 @@ MARKED = "claude"
 """Part of the names of models that cache what is marked with `cache_control`. Others cache by
 themselves, or not at all; a mark would be stripped, or refused."""
 
+SEEING = (
+    "-vl",
+    "claude-3",
+    "claude-4",
+    "claude-haiku",
+    "claude-opus",
+    "claude-sonnet",
+    "gemini",
+    "gemma-3",
+    "gpt-4.1",
+    "gpt-4o",
+    "gpt-5",
+    "internvl",
+    "llama-4",
+    "llama4",
+    "llava",
+    "pixtral",
+    "vision",
+)
+"""Parts of the names of models that may see where LiteLLM's list is silent, as it is for half."""
+
 UNMARKED = ("openai/", "azure/")
 """Prefixes under which a mark would reach a server that speaks OpenAI's dialect."""
 
@@ -49,15 +70,23 @@ def abilities_of(model: str) -> Abilities:
     marks = MARKED in model.lower() and not model.startswith(UNMARKED)
     if facts is None:
         return Abilities(caches_by_marks=marks)
+    may_see = any(part in model.lower() for part in SEEING)
+    sees = _flag(facts.get("supports_vision"), likely=may_see)
     return Abilities(
-        sees=bool(facts.get("supports_vision")),
-        reads_pdf=bool(facts.get("supports_pdf_input")),
+        sees=sees,
+        # The list has no "no" here, and is silent for azure/gpt-4o as for gpt-3.5-turbo.
+        reads_pdf=_flag(facts.get("supports_pdf_input"), likely=sees is not False),
         takes_schema=bool(facts.get("supports_response_schema")),
         caches_by_marks=marks and bool(facts.get("supports_prompt_caching")),
         window_tokens=facts.get("max_input_tokens") or facts.get("max_tokens"),
         prompt_usd=facts.get("input_cost_per_token"),
         answer_usd=facts.get("output_cost_per_token"),
     )
+
+
+def _flag(listed: bool | None, *, likely: bool) -> bool | None:
+    """Read a flag of the list, whose silence means no, or nothing where a yes is likely."""
+    return (None if likely else False) if listed is None else listed
 
 
 def _facts(model: str) -> Mapping[str, Any] | None:

@@ -7,13 +7,18 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.errors import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 """The media types of images that models take."""
 
 PDF = "application/pdf"
+
+MOST_BYTES = 20_000_000
+"""What no provider takes more of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,17 @@ class Attachment:
         """Whether it goes in as text, which every model reads."""
         return not self.is_image and self.media_type != PDF
 
+    @property
+    def type(self) -> str:
+        """The type of its part of a message, in OpenAI's form."""
+        return "text" if self.is_text else "image_url" if self.is_image else "file"
+
 
 Part = str | Attachment
 Content = str | list[dict[str, Any]]
 
+IN_PLACE_OF = {"image_url": "(a picture was here)\n\n", "file": "(a PDF was here)\n\n"}
+"""What stands for a file that a model does not take, by the type of its part."""
 
 CACHED = {"cache_control": {"type": "ephemeral"}}
 """The mark of a part up to whose end Anthropic's models shall cache a prompt."""
@@ -85,6 +97,38 @@ def _form(part: Part) -> dict[str, Any]:
     if part.is_image:
         return {"type": "image_url", "image_url": {"url": url}}
     return {"type": "file", "file": {"filename": part.name, "file_data": url}}
+
+
+def sendable(found: Attachment) -> Attachment:
+    """Give back a file of a size that can be sent.
+
+    Raises:
+        UsageError: It is too large, or empty.
+    """
+    if len(found.data) > MOST_BYTES:
+        raise UsageError(
+            f"{found.name} has more than {MOST_BYTES // 1_000_000} MB, which no provider takes."
+        )
+    if not found.data:
+        raise UsageError(f"there is nothing in {found.name}.")
+    return found
+
+
+def without_files(content: Content, types: Collection[str]) -> Content:
+    """Put words in the place of files.
+
+    Args:
+        content: That of a message.
+        types: The types of the parts to replace: "image_url", "file".
+    """
+    if isinstance(content, str) or not any(form["type"] in types for form in content):
+        return content
+    return joined(
+        [
+            {"type": "text", "text": IN_PLACE_OF[form["type"]]} if form["type"] in types else form
+            for form in content
+        ]
+    )
 
 
 def fenced(text: str) -> str:

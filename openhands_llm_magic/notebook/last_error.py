@@ -87,8 +87,6 @@ def failure(error: BaseException, cell: str, shell: Any) -> Failure:
         shell: The session, which knows its cells by the names of files in the traceback.
     """
     written = traceback.TracebackException.from_exception(error)
-    lines = "".join(written.format_exception_only()).splitlines()
-    title = next(line for line in lines if not line.startswith(" "))
     files: dict[str, str] = {}
     for one in _chain(written):
         for frame in one.stack:
@@ -100,7 +98,26 @@ def failure(error: BaseException, cell: str, shell: Any) -> Failure:
     cells = [(_cell_name(file, shell), files[file]) for file in files if file != failed]
     if cell.strip():
         cells.insert(0, (_cell_name(failed or "", shell) or "The cell", cell))
-    return Failure(title, "".join(written.format()), tuple(cells))
+    return Failure(title_of(error), "".join(written.format()), tuple(cells))
+
+
+def title_of(error: BaseException) -> str:
+    """Give an exception's class and the first line of its message."""
+    lines = "".join(traceback.format_exception_only(error)).splitlines()
+    return next(line for line in lines if not line.startswith(" "))
+
+
+def traceback_of(error: BaseException, shell: Any) -> str:
+    """Write an exception with its traceback, cells by their names, the same from run to run.
+
+    Args:
+        error: It.
+        shell: The session, or None where there is none.
+    """
+    written = traceback.TracebackException.from_exception(error)
+    for one in _chain(written):
+        _tidy(one, shell)
+    return "".join(written.format())
 
 
 def _tidy(written: Any, shell: Any) -> None:
@@ -126,7 +143,7 @@ def _chain(written: Any) -> Iterator[Any]:
 
 def _cell_name(file: str, shell: Any) -> str:
     """Name a cell, such as "Cell In[3]", by the file that it is in a traceback; "" for others."""
-    return " ".join(shell.compile.format_code_name(file) or ())
+    return " ".join(shell.compile.format_code_name(file) or ()) if shell else ""
 
 
 def _as_run(cell: str, shell: Any) -> str:

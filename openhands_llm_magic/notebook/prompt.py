@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import caching
 from openhands_llm_magic.llm.abilities import abilities_of
-from openhands_llm_magic.llm.content import PDF, Attachment, Part, content_of
+from openhands_llm_magic.llm.content import Attachment, Part, content_of, without_files
 from openhands_llm_magic.llm.conversations import tokens_of, trimmed
 from openhands_llm_magic.llm.session import conversation
 from openhands_llm_magic.notebook.attachments import attachment
 from openhands_llm_magic.notebook.variables import Filled, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.content import Content
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 HISTORY = ("In", "Out")
 """Names of IPython's that a prompt may use beside the person's own."""
+
+KINDS = {"image_url": "picture", "file": "PDF"}
+"""What a person calls a file, by the type of its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +57,73 @@ def made(
     Raises:
         UsageError: The prompt is empty, a file cannot be sent, or the model does not take it.
     """
-    hidden = shell.user_ns_hidden.keys() - HISTORY
-    own = {name: value for name, value in shell.user_ns.items() if name not in hidden}
+    own = _own_variables(shell)
     conversation(body)  # an empty one is refused before anything is read
     text = Filled((body,))
     if not options.raw:
         text = filled(body, own, limit_chars=settings.max_message_chars)
+        if not any(isinstance(part, Attachment) or part.strip() for part in text.parts):
+            raise UsageError("the prompt is empty once its variables are put in.")
     # Files come first: what is the same from prompt to prompt can be cached.
     parts: list[Part] = [*(attachment(word, own) for word in options.attach), *text.parts]
-    _require_taken((part for part in parts if isinstance(part, Attachment)), settings)
+    not_taken = _not_taken(settings)
+    _require_taken(parts, not_taken)
     cached_from_bytes = caching.LONG_BYTES if caching.is_asked(settings) else math.inf
     content = content_of(parts, cached_from_bytes=cached_from_bytes)
     window_tokens = settings.max_input_tokens or abilities_of(settings.model).window_tokens
     room_tokens = (window_tokens or math.inf) - tokens_of(content) - tokens_of(options.system or "")
-    kept, left_out = trimmed(before, room_tokens)
+    taken = [replace(turn, prompt=without_files(turn.prompt, not_taken)) for turn in before]
+    kept, left_out = trimmed(taken, room_tokens)
     notes = list(text.notes)
     if left_out:
         turns = "turn" if left_out == 1 else "turns"
         notes.append(f"{left_out} older {turns} left out, to fit into {window_tokens:,} tokens")
+    notes += _notes_of_files(before[left_out:], not_taken)
     messages = [message for turn in kept for message in turn.messages]
     sent = conversation(content, system=options.system, before=messages)
     return Made(content, sent, tuple(notes))
 
 
-def _require_taken(attachments: Iterable[Attachment], settings: Snapshot) -> None:
-    """Refuse what the model, or the settings, do not take; nothing is sent then."""
-    known = abilities_of(settings.model)
-    for each in attachments:
-        if each.is_image and settings.disable_vision:
-            origin = settings.origin("disable_vision")
-            raise UsageError(f"{each.name} is a picture, and disable_vision is on (from {origin}).")
-        if each.is_image and known.sees is False:
-            raise UsageError(f"{settings.model} takes no pictures, such as {each.name}.")
-        if each.media_type == PDF and known.reads_pdf is False:
-            raise UsageError(
-                f"{settings.model} takes no PDFs, such as {each.name}: send its text, or pictures."
-            )
+def _own_variables(shell: Any) -> dict[str, object]:
+    """Give the person's variables; one that a startup file defined counts once it is redefined."""
+    hidden = shell.user_ns_hidden
+    return {
+        name: value
+        for name, value in shell.user_ns.items()
+        if name in HISTORY or name not in hidden or hidden[name] is not value
+    }
+
+
+def _not_taken(settings: Snapshot) -> dict[str, str]:
+    """Tell which types of parts are not sent, each with the reason."""
+    known, vision_is_off = abilities_of(settings.model), settings.disable_vision
+    anyway = "as far as is known: `--no-disable-vision` sends them all the same"
+    reasons: dict[str, str] = {}
+    if vision_is_off:
+        reasons["image_url"] = f"disable_vision is on (from {settings.origin('disable_vision')})"
+    elif known.sees is False and vision_is_off is None:
+        reasons["image_url"] = f"{settings.model} takes none, {anyway}"
+    if known.reads_pdf is False and vision_is_off is not False:
+        reasons["file"] = f"{settings.model} takes none, {anyway}"
+    return reasons
+
+
+def _notes_of_files(turns: Iterable[Turn], not_taken: Mapping[str, str]) -> list[str]:
+    """Tell which files of earlier turns are not sent again."""
+    lost = {
+        form["type"] for turn in turns if not isinstance(turn.prompt, str) for form in turn.prompt
+    }
+    return [
+        f"the {KINDS[kind]}s of earlier turns are left out ({reason})"
+        for kind, reason in not_taken.items()
+        if kind in lost
+    ]
+
+
+def _require_taken(parts: Iterable[Part], not_taken: Mapping[str, str]) -> None:
+    """Refuse a prompt with a file that is not sent; nothing is sent then."""
+    for part in parts:
+        if isinstance(part, Attachment):
+            kind = part.type
+            if kind in not_taken:
+                raise UsageError(f"{part.name} is a {KINDS[kind]}, and {not_taken[kind]}.")

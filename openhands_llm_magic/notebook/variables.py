@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import ast
 import re
-import traceback
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
+
+from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.reply import Reply
-from openhands_llm_magic.notebook import images
+from openhands_llm_magic.notebook import frames, images
+from openhands_llm_magic.notebook.last_error import title_of, traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.llm.content import Part
 
-_STEP = r"\.[^\W_]\w*|\[(?:-?\d+|'[^'\\\n]*'|\"[^\"\\\n]*\")\]"
-_PATH = rf"(?P<name>[^\W\d_]\w*)(?P<steps>(?:{_STEP})*)"
+# Python's names may hold more than letters: the vowel signs of Indian scripts are none.
+_NAME = r"[A-Za-z\x80-\U0010ffff][\w\x80-\U0010ffff]*"
+_STEP = rf"\.{_NAME}|\[(?:-?\d+|'[^'\\\n]*'|\"[^\"\\\n]*\")\]"
+_PATH = rf"(?P<name>{_NAME})(?P<steps>(?:{_STEP})*)"
 _FIELD = re.compile(rf"\{{(?P<escape>\{{)?{_PATH}\}}(?(escape)\}})")
 _ONE_STEP = re.compile(_STEP)
-
-MOST_ROWS = 20
-MOST_COLUMNS = 20
-"""Of a table, so much is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,20 @@ def filled(text: str, namespace: Mapping[str, object], *, limit_chars: int) -> F
         text: The prompt as it was typed. `{{name}}` becomes `{name}`.
         namespace: The notebook's variables.
         limit_chars: What a longer value is cut to.
+
+    Raises:
+        UsageError: An image is too large, cannot be saved, or is of a kind that models do not take.
     """
     parts: list[Part] = []
     notes: list[str] = []
     end = 0
     for match in _FIELD.finditer(text):
-        if match["name"] not in namespace:
+        steps = _ONE_STEP.findall(match["steps"])
+        name = _normalized(match["name"])
+        named = all(_normalized(step[1:]) for step in steps if step[0] == ".")
+        if name not in namespace or not named:
             continue
-        part, note = _part(match, namespace, limit_chars)
+        part, note = _part(match, namespace[name], steps, limit_chars)
         parts += [text[end : match.start()], part]
         notes += [note] if note else []
         end = match.end()
@@ -66,19 +74,27 @@ def filled(text: str, namespace: Mapping[str, object], *, limit_chars: int) -> F
     return Filled(tuple(part for part in parts if part != ""), tuple(notes))
 
 
+def _normalized(name: str) -> str:
+    """Give a name as Python knows it, or "" if it is none, or begins with an underscore."""
+    name = unicodedata.normalize("NFKC", name)
+    return name if name.isidentifier() and not name.startswith("_") else ""
+
+
 def _part(
-    match: re.Match[str], namespace: Mapping[str, object], limit_chars: int
+    match: re.Match[str], value: object, steps: Sequence[str], limit_chars: int
 ) -> tuple[Part, str]:
     """Give what stands in for a field, and a note about it."""
     path = match["name"] + match["steps"]
     if match["escape"]:
         return f"{{{path}}}", ""
     try:
-        value = _value(namespace[match["name"]], match["steps"])
+        value = _value(value, steps)
         image = images.image_of(path, value)
         text = "" if image else as_text(value)
+    except UsageError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever the user's own objects raise
-        return match[0], f"{match[0]} was left as it is ({type(error).__name__}: {error})"
+        return match[0], f"{match[0]} was left as it is ({title_of(error)})"
     if image:
         return image, ""
     if len(text) <= limit_chars:
@@ -87,10 +103,13 @@ def _part(
     return text[:limit_chars] + cut, f"{match[0]} was cut to {limit_chars:,} of {len(text):,} chars"
 
 
-def _value(value: Any, steps: str) -> object:
+def _value(value: Any, steps: Sequence[str]) -> object:
     """Follow a path of attributes and items."""
-    for step in _ONE_STEP.findall(steps):
-        value = getattr(value, step[1:]) if step[0] == "." else value[ast.literal_eval(step[1:-1])]
+    for step in steps:
+        if step[0] == ".":
+            value = getattr(value, _normalized(step[1:]))
+        else:
+            value = value[ast.literal_eval(step[1:-1])]
     return value
 
 
@@ -99,33 +118,6 @@ def as_text(value: object) -> str:
     if isinstance(value, Reply):
         return value.text
     if isinstance(value, BaseException):
-        return "".join(traceback.format_exception(value))
-    if _is_table(value):
-        return _table(value)
-    return str(value)
-
-
-def _is_table(value: Any) -> bool:
-    """Tell whether a value is a DataFrame, of pandas or polars; neither is imported for that."""
-    kind = type(value)
-    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] in {
-        "pandas",
-        "polars",
-    }
-
-
-def _table(table: Any) -> str:
-    """Write the beginning of a DataFrame as a Markdown table, with its shape."""
-    rows, columns = table.shape
-    names = [str(name) for name in table.columns][:MOST_COLUMNS]
-    shown = table.head(MOST_ROWS)
-    found = shown.itertuples(index=False) if hasattr(shown, "itertuples") else shown.iter_rows()
-    lines = [names, ["---"] * len(names), *(list(row)[:MOST_COLUMNS] for row in found)]
-    body = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
-    whole = rows <= MOST_ROWS and columns <= MOST_COLUMNS
-    part = "" if whole else f"; the first {min(rows, MOST_ROWS)} and {len(names)} of them above"
-    return f"{body}\n\n({rows:,} rows and {columns:,} columns{part})"
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+        return traceback_of(value, get_ipython())
+    table = frames.as_markdown(value)
+    return str(value) if table is None else table

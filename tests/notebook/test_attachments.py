@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import PIL.Image
 import pytest
 from model_server import ModelServer, Raw
 
 from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.llm import content
 from openhands_llm_magic.llm.content import PDF, Attachment, content_of
-from openhands_llm_magic.notebook import attachments
 from openhands_llm_magic.notebook.attachments import attachment
+from openhands_llm_magic.notebook.variables import filled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
@@ -24,7 +28,15 @@ FILES = {
     "a.webp": (b"RIFF\x00\x00\x00\x00WEBP rest", "image/webp"),
     "a.pdf": (b"%PDF-1.7 rest", PDF),
     "a.csv": ("name;語\n".encode(), "text/plain"),
+    "a.py": (b"# it draws '<svg>'\n", "text/plain"),
+    "a.html": (b"<!DOCTYPE html>\n<!-- a --><html><svg></svg></html>", "text/plain"),
 }
+ROOTS_OF_SVG = [
+    b"<svg>",
+    b'<?xml version="1.0"?>\n<svg onload="x">',
+    b"\xef\xbb\xbf <!-- a -->\n<!-- b --><svg\nwidth='1'>",
+    b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" [<!ENTITY a "b">]>\n<svg:svg/>',
+]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -39,10 +51,10 @@ def test_a_file_is_what_its_first_bytes_say(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b'<?xml version="1.0"?>\n<svg onload="x">', "SVG"),
+        *((root, "no model takes SVG") for root in ROOTS_OF_SVG),
         (b"\x00\x01\x02binary", "none of them"),
-        (b"\xff\xfe not UTF-8", "none of them"),
-        (b"", "nothing in it"),
+        ("café".encode("latin-1"), "save it as UTF-8"),
+        (b"", "there is nothing in file"),
     ],
 )
 def test_what_models_do_not_take_is_refused_with_a_reason(
@@ -53,20 +65,74 @@ def test_what_models_do_not_take_is_refused_with_a_reason(
         attachment("file", {})
 
 
-@pytest.mark.parametrize("word", ["missing.png", ".", "bad\0name", "~nobody/x"])
-def test_what_cannot_be_read_is_one_line(word: str) -> None:
-    with pytest.raises(UsageError) as caught:
+def test_what_stands_before_a_root_is_read_once() -> None:
+    """A comment that could be read in many ways would take for ever."""
+    data = b"<!---->" * 5_000 + b"<html>"
+    assert attachment("page", {"page": data}).data == data
+
+
+def test_the_mark_of_utf_8_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("語", "utf-8-sig")
+    assert attachment("a.txt", {}).data == "語".encode()
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("missing.png", "No such file"),
+        (".", "no regular file"),
+        ("pipe", "no regular file"),
+        ("bad\0name", "null byte"),
+        ("~nobody/x", "No such file"),
+        ("~no-such-user/x", "home directory"),
+        ("ftp://someone:s3cret@host/x?y", "-a ftp://host/x: only http and https"),
+        ("File:///etc/hosts", "only http and https"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, word: str, why: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=why) as caught:
         attachment(word, {})
     assert len(str(caught.value).splitlines()) == 1
 
 
+class Broken:
+    def __str__(self) -> str:
+        raise ValueError("no text\nin two lines")
+
+
+class Pretender:
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise KeyError(self)
+
+
+class Unspeakable(Exception):  # noqa: N818 - it is only raised
+    def __str__(self) -> str:
+        raise self
+
+
+class Worse:
+    def __str__(self) -> str:
+        raise Unspeakable
+
+
+@pytest.mark.parametrize("make", [Broken, Pretender, Worse, lambda: "lone \ud800"])
+def test_a_value_that_cannot_be_written_is_one_line(make: Callable[[], object]) -> None:
+    with pytest.raises(UsageError, match="-a value: ") as caught:
+        attachment("value", {"value": make()})
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attachments, "MOST_BYTES", 100)
+    monkeypatch.setattr(content, "MOST_BYTES", 100)
     (tmp_path / "large.txt").write_bytes(b"x" * 101)
     with pytest.raises(UsageError, match="more than"):
         attachment("large.txt", {})
     with pytest.raises(UsageError, match="more than"):
         attachment("text", {"text": "x" * 101})
+    with pytest.raises(UsageError, match="more than"):
+        filled("{picture}", {"picture": PIL.Image.effect_noise((20, 20), 9)}, limit_chars=9)
 
 
 def test_a_variable_comes_before_a_file_of_its_name(tmp_path: Path) -> None:
@@ -79,14 +145,36 @@ def test_an_address_is_downloaded(model_server: ModelServer) -> None:
     model_server.script(Raw(PNG, "text/html"))
     address = model_server.base_url + "/v1/chat/completions"
     assert attachment(address, {}) == Attachment(address, "image/png", PNG)
+    assert attachment(address.replace("http", "HTTP", 1), {}).data == PNG
 
 
-def test_an_address_that_fails_is_one_line(model_server: ModelServer) -> None:
+def test_the_login_and_the_query_of_an_address_stay_here(model_server: ModelServer) -> None:
+    """The server gets them; the model gets the host and the path."""
+    model_server.script(Raw(b"the text", "text/plain"))
+    host = model_server.base_url.removeprefix("http://")
+    address = f"http://someone:s3cret@{host}/v1/chat/completions?signature=s3cret#s3cret"
+    found = attachment(address, {})
+    assert found.name == f"http://{host}/v1/chat/completions"
+    assert model_server.received[-1].path.endswith("?signature=s3cret")
+    assert "s3cret" not in str(content_of([found]))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "{server}/x?signature=s3cret",
+        "http://someone:s3cret@127.0.0.1:1/x?signature=s3cret",
+        "http://someone:s3cret@127.0.0.1:s3cret/x",
+        "http://",
+        "https://127.0.0.1:1/sk-s3cret-0123456789abc",
+    ],
+)
+def test_an_address_that_fails_is_one_line(model_server: ModelServer, address: str) -> None:
     model_server.script(Raw(b"no", "text/plain", status=404))
-    for address in (model_server.base_url + "/x", "http://127.0.0.1:1/x", "http://"):
-        with pytest.raises(UsageError) as caught:
-            attachment(address, {})
-        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UsageError, match="-a") as caught:
+        attachment(address.format(server=model_server.base_url), {})
+    assert len(str(caught.value).splitlines()) == 1
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_form_of_a_prompt_with_files() -> None:

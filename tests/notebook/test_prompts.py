@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import Answer, ModelServer, Refuse
 
+from openhands_llm_magic.llm.content import text_of
+
 if TYPE_CHECKING:
     from kernel import Kernel
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
+PDF = b"%PDF-1.7 rest"
+FILES = {"picture": base64.b64encode(PNG).decode(), "PDF": base64.b64encode(PDF).decode()}
 
 
 @pytest.fixture
@@ -19,6 +24,14 @@ def at(kernel: Kernel, model_server: ModelServer) -> str:
     """The options that send a cell's prompt to the test server."""
     kernel.run("key, n, rows = 'sk-of-the-test', 7, ['first', '{n}']")
     return f"--base-url {model_server.openai_base} --api-key $key"
+
+
+@pytest.fixture
+def server(kernel: Kernel, model_server: ModelServer) -> ModelServer:
+    """The test server, which the session's settings name."""
+    kernel.run(f"%llm_config base_url={model_server.openai_base}\nkey = 'sk-of-the-test'")
+    kernel.run("%llm_config api_key=$key")
+    return model_server
 
 
 def content(server: ModelServer) -> Any:
@@ -90,7 +103,9 @@ def test_a_long_file_is_marked_for_a_model_that_caches_by_marks(
     ("options", "told"),
     [
         ("-m openai/gpt-4o --disable-vision -a png", "png is a picture, and disable_vision is on"),
-        ("-m openai/gpt-3.5-turbo -a png", "openai/gpt-3.5-turbo takes no pictures, such as png"),
+        ("-m openai/gpt-3.5-turbo -a png", "png is a picture, and openai/gpt-3.5-turbo takes none"),
+        ("-m openai/gpt-3.5-turbo -a png", "`--no-disable-vision` sends them all the same"),
+        ("-m openai/gpt-3.5-turbo -a pdf", "pdf is a PDF, and openai/gpt-3.5-turbo takes none"),
         ("-m openai/gpt-4o -a missing.png", "-a missing.png: No such file or directory"),
         ("-m openai/gpt-4o -o 1x", "--out takes a variable's name, not '1x'"),
         ("-m openai/gpt-4o -o x:cost", "or as x:data"),
@@ -99,13 +114,89 @@ def test_a_long_file_is_marked_for_a_model_that_caches_by_marks(
 def test_what_cannot_be_sent_is_one_line_and_nothing_is_sent(
     kernel: Kernel, model_server: ModelServer, at: str, options: str, told: str
 ) -> None:
-    kernel.run(f"png = {PNG!r}")
+    kernel.run(f"png, pdf = {PNG!r}, {PDF!r}")
     ran = kernel.run(f"%%llm {at} {options}\nDescribe.")
     assert ran.error is not None
     assert ran.error.startswith("UsageError: ")
     assert told in ran.error
     assert len(ran.error.splitlines()) == 1
     assert model_server.count == 0
+
+
+def test_pictures_go_to_a_model_that_is_said_to_see(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    kernel.run(f"png, pdf = {PNG!r}, {PDF!r}")
+    sees = f"%%llm {at} --no-disable-vision -m openai/gpt-3.5-turbo"
+    assert kernel.run(f"{sees} -a png -a pdf\nDescribe.").error is None
+    assert [form["type"] for form in content(model_server)] == ["image_url", "file", "text"]
+    kernel.run("%llm_config disable_vision=false")
+    assert kernel.run(f"%%llm {at} -m openai/gpt-3.5-turbo -a png\nDescribe.").error is None
+
+
+@pytest.mark.parametrize(
+    ("options", "left_out", "text"),
+    [
+        (
+            "openai/gpt-3.5-turbo",
+            ["picture", "PDF"],
+            "(a picture was here)\n\n(a PDF was here)\n\n",
+        ),
+        ("openai/gpt-4o --disable-vision", ["picture"], "(a picture was here)\n\n"),
+        ("openai/gpt-4o", [], ""),
+    ],
+)
+def test_files_of_earlier_turns_go_to_models_that_take_them(
+    kernel: Kernel, server: ModelServer, options: str, left_out: list[str], text: str
+) -> None:
+    """Others get words in their place, and the person is told; nothing is lost for good."""
+    kernel.run(f"png, pdf = {PNG!r}, {PDF!r}")
+    kernel.run("%%llm -m openai/gpt-4o --chat files -a png -a pdf\nDescribe.")
+    ran = kernel.run(f"%%llm -m {options} --chat files\nGo on.")
+    earlier = server.received[-1].body["messages"][0]["content"]
+    taken = [kind for kind, data in FILES.items() if data in str(earlier)]
+    assert taken == [kind for kind in FILES if kind not in left_out]
+    assert text in (earlier if isinstance(earlier, str) else text_of(earlier))
+    told = [kind for kind in FILES if f"the {kind}s of earlier turns" in str(ran.outputs)]
+    assert told == left_out
+    again = kernel.run("%%llm -m openai/gpt-4o --chat files\nAgain.")
+    assert "earlier turns" not in str(again.outputs)
+    assert FILES["picture"] in str(server.received[-1].body["messages"][0])
+
+
+def test_a_prompt_of_empty_variables_is_empty(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    ran = kernel.run(f"empty = ''\nget_ipython().run_cell_magic('llm', '{at}', '{{empty}} ')")
+    assert "UsageError: the prompt is empty once its variables are put in." in str(ran.error)
+    assert model_server.count == 0
+
+
+def test_a_name_of_a_startup_file_counts_once_it_is_redefined(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """As `%who` has it, which lists it then."""
+    kernel.run("rate = 1.5\nget_ipython().user_ns_hidden['rate'] = rate")
+    kernel.run(f"%%llm -m openai/test {at}\n{{rate}}")
+    assert content(model_server) == "{rate}"
+    kernel.run("rate = 2.5")
+    kernel.run(f"%%llm -m openai/test {at}\n{{rate}}")
+    assert content(model_server) == "2.5"
+    kernel.run("del get_ipython().user_ns_hidden['rate']")
+
+
+def test_an_exception_is_the_same_from_run_to_run(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """Cells have their names in it, and not those of files that hold the kernel's process."""
+    failing = kernel.run("try:\n    {}['key']\nexcept KeyError as error:\n    caught = error")
+    number = failing.contents("execute_input")[0]["execution_count"]
+    told = (
+        f'Traceback (most recent call last):\n  File "Cell In[{number}]", line 2, in <module>\n'
+        "    {}['key']\n    ~~^^^^^^^\nKeyError: 'key'\n"
+    )
+    kernel.run(f"%%llm -m openai/test {at} -a caught\nWhy? {{caught}}")
+    assert content(model_server) == f"caught:\n\n```\n{told}\n```\n\nWhy? {told}"
 
 
 def test_the_text_alone_can_be_stored(kernel: Kernel, model_server: ModelServer, at: str) -> None:
@@ -183,6 +274,18 @@ def test_a_code_block_that_an_answer_leaves_open_ends_there(
     assert kernel.run("%llm_chat a").outputs[0]["text/html"].count("<blockquote>") == 2
 
 
+@pytest.mark.parametrize("forget", ["--forget", "--forget c"])
+def test_what_is_forgotten_is_not_gone_on_from(
+    kernel: Kernel, model_server: ModelServer, at: str, forget: str
+) -> None:
+    """Nor is what had gone on from it."""
+    kernel.run(f"%%llm -m openai/test {at} --chat c\nOne")
+    kernel.run(f"%%llm -m openai/test {at} -c\nTwo")
+    kernel.run(f"%llm_chat {forget}")
+    kernel.run(f"%%llm -m openai/test {at} -c\nThree")
+    assert said(model_server) == [("user", "Three")]
+
+
 def test_a_failed_prompt_is_no_turn(kernel: Kernel, model_server: ModelServer, at: str) -> None:
     model_server.script(Answer("First."), Refuse(400), Answer("Third."))
     for body in ("One", "Two", "Three"):
@@ -208,6 +311,8 @@ def test_the_oldest_turns_go_when_they_do_not_fit(
         ("code", "Try:\n```python\nx = 1\n```\nDone.", 'class="highlight"', "x = 1"),
         ("text", "**not bold**", "**not bold**", None),
         ("math", "$$\nE = mc^2\n$$", "llm-math", None),
+        ("math", "E = mc^2", "llm-math", None),
+        ("math", "The formula is $x$.", "<p>The formula is <span", None),
         (
             "html",
             "<h2 onclick='x()' class='llm-math'>Hi</h2><script>1</script>",
@@ -231,7 +336,7 @@ def test_formats(
     assert shown in html
     assert "script" not in html
     assert "onclick" not in html
-    assert kernel.run("print(stored, _.text == _.text)").stdout.startswith(f"{data} ")
+    assert kernel.run(f"print(stored, _.text == {answer!r})").stdout == f"{data} True\n"
     assert kernel.run("_").outputs[0]["text/html"] == html
 
 
@@ -338,6 +443,24 @@ def test_a_dry_run_needs_no_key_and_names_no_price_that_is_not_known(kernel: Ker
     text = ran.outputs[0]["text/plain"]
     assert "unheard-of" in text
     assert "the price is not known" in text
+    assert text.startswith("To https://api.groq.com/openai/v1")
+    assert "It would be refused: there is no key, as in GROQ_API_KEY." in text
+
+
+def test_a_dry_run_shows_no_secret_of_an_address(kernel: Kernel) -> None:
+    kernel.run("key = 'sk-of-the-test'")
+    address = "http://someone:s3cret-pass@127.0.0.1:1/v1?token=abcdef"
+    ran = kernel.run(f"%llm --dry-run -m openai/test --base-url {address} --api-key $key Hello")
+    [shown] = ran.outputs
+    assert "127.0.0.1:1" in shown["text/plain"]
+    assert not {"s3cret", "abcdef", "sk-of"} & set(re.findall("s3cret|abcdef|sk-of", str(shown)))
+
+
+def test_a_dry_run_of_a_model_of_nobody_is_one_line(kernel: Kernel) -> None:
+    ran = kernel.run("%llm --dry-run -m nosuch/model Hello")
+    assert ran.error is not None
+    assert ran.error.startswith("ModelNotFoundError: the model nosuch/model is not known")
+    assert len(ran.error.splitlines()) == 1
 
 
 def test_a_cell_with_cache_is_paid_for_once(

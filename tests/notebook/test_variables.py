@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import re
+import time
 from types import SimpleNamespace
 
+import IPython.display
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.content import Attachment
 from openhands_llm_magic.llm.reply import Reply
+from openhands_llm_magic.notebook.attachments import attachment
 from openhands_llm_magic.notebook.variables import filled
 
-PNG = b"\x89PNG\r\n\x1a\n rest"
 NAMES = {
     "name": "Ada",
     "n": 7,
@@ -23,6 +29,8 @@ NAMES = {
     "Out": {1: 2},
     "語": "word",
     "braces": "{name} {{n}}",
+    "मूल्य": "price",
+    "fi": "ligature",
     "__private": "no",
 }
 
@@ -42,6 +50,7 @@ def text(prompt: str, limit_chars: int = 30_000) -> str:
         ("{rows[0]} {rows[-1]} {rows[0]['id']} {rows[0][\"id\"]}", "{'id': 1} second 1 1"),
         ("{In[1]} = {Out[1]}", "1 + 1 = 2"),
         ("{語}", "word"),
+        ("{मूल्य} {ﬁ} {obj.\uff41ttr}", "price ligature deep"),
         ("{{name}} {{rows[0]}}", "{name} {rows[0]}"),
         ("{{{name}}}", "{{name}}"),
     ],
@@ -61,6 +70,7 @@ def test_a_variable_is_replaced_by_its_value(prompt: str, expected: str) -> None
         "{obj._hidden} {__private} {name.__class__} {obj.nested._x}",
         "{'a': 1} {name: 1} { } }{ {name {",
         "${name.x",
+        "{obj.\uff3fhidden} {obj.\uff3f\uff3fclass__} {name\u200b} {“name”} {٣}",
     ],
 )
 def test_all_other_braces_reach_the_model_as_they_are(prompt: str) -> None:
@@ -76,14 +86,38 @@ def test_a_prompt_without_variables_arrives_byte_for_byte(prompt: str) -> None:
     assert "".join(map(str, filled(prompt, {}, limit_chars=1).parts)) == prompt
 
 
-@given(st.text(alphabet="{}a.[]0'\"_é🎌\n", max_size=60), st.text(max_size=8))
+PIECES = ["{a}", "{{a}}", "{", "}", "a", "{b}", "{a.", "{a[", "{a!r}", "0", " ", "\n", "é", "🎌"]
+
+
+def filled_by_hand(prompt: str, value: str) -> str:
+    """The rule for one variable: from left to right, what is longest at each place."""
+    done = ""
+    while prompt:
+        for written, becomes in (("{{a}}", "{a}"), ("{a}", value), (prompt[0], prompt[0])):
+            if prompt.startswith(written):
+                done += becomes
+                prompt = prompt.removeprefix(written)
+                break
+    return done
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=20).map("".join),
+    st.lists(st.sampled_from(PIECES), max_size=4).map("".join),
+)
 def test_nothing_but_the_fields_changes(prompt: str, value: str) -> None:
-    """What is left when the values are taken out again is what stood there before."""
-    marked = "\x00" + value + "\x00"
-    done = "".join(map(str, filled(prompt, {"a": marked}, limit_chars=100).parts))
-    assert done.replace(marked, "{a}").count("{a}") >= prompt.count("{a}") - prompt.count("{{a}}")
-    if "{a}" not in prompt:
-        assert marked not in done
+    done = "".join(map(str, filled(prompt, {"a": value}, limit_chars=100).parts))
+    assert done == filled_by_hand(prompt, value)
+
+
+@pytest.mark.parametrize(
+    "piece", ["{", "{a", "{a.", "{a[0]", "{a['", '{a["', "{é", "{a.a", "a\u0301"]
+)
+def test_a_long_prompt_takes_no_longer_than_it_is(piece: str) -> None:
+    """A second for a megabyte is a hundred times what it takes."""
+    begun = time.perf_counter()
+    filled(piece * (1_000_000 // len(piece)), {"a": "x"}, limit_chars=100)
+    assert time.perf_counter() - begun < 1
 
 
 def test_what_cannot_be_looked_up_stays_and_is_told() -> None:
@@ -107,24 +141,38 @@ def test_some_values_are_written_as_a_model_reads_them_best() -> None:
     except ValueError as error:
         caught = error
     names = {"reply": Reply("the answer"), "error": caught, "key": Secret("sk-canary-0123456789")}
-    done = str(filled("{reply}|{error}|{key}", names, limit_chars=10_000).parts[0])
     done = "".join(map(str, filled("{reply}|{error}|{key}", names, limit_chars=10_000).parts))
     assert done.startswith("the answer|Traceback (most recent call last):")
     assert "ValueError: no luck" in done
     assert "canary" not in done
 
 
-class Image:
-    """Stands for Pillow's class of that name."""
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "I;16", "CMYK", "F", "HSV", "PA"])
+def test_an_image_becomes_an_attachment_in_its_place(mode: str) -> None:
+    """In colours that PNG has, the size and the transparency kept."""
+    picture = PIL.Image.new(mode, (3, 2))
+    before, sent, after = filled("What is {it}?", {"it": picture}, limit_chars=10).parts
+    assert (before, after) == ("What is ", "?")
+    assert isinstance(sent, Attachment)
+    assert (sent.name, sent.media_type) == ("it", "image/png")
+    seen = PIL.Image.open(io.BytesIO(sent.data))
+    assert seen.size == (3, 2)
+    assert seen.mode == {"CMYK": "RGB", "F": "RGB", "HSV": "RGB", "PA": "RGBA"}.get(mode, mode)
 
-    def save(self, where: object, format: str) -> None:  # noqa: A002 - as Pillow has it
-        assert format == "png"
-        where.write(PNG)  # type: ignore[attr-defined]
 
-
-Image.__module__ = "PIL.Image"
-
-
-def test_an_image_becomes_an_attachment_in_its_place() -> None:
-    done = filled("What is {picture}?", {"picture": Image()}, limit_chars=10)
-    assert done.parts == ("What is ", Attachment("picture", "image/png", PNG), "?")
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (PIL.Image.new("La", (1, 1)), "it cannot be saved as a PNG (ValueError: "),
+        (IPython.display.SVG("<svg/>"), "it: no model takes SVG"),
+        (IPython.display.Image(data=b"none", format="png"), "it is no image that models take"),
+    ],
+)
+def test_an_image_that_cannot_be_sent_is_refused(value: object, told: str) -> None:
+    """Its name in braces, sent in its place, would be answered and paid for."""
+    with pytest.raises(UsageError) as caught:
+        filled("{it}", {"it": value}, limit_chars=9)
+    assert str(caught.value).startswith(told)
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UsageError, match=re.escape(str(caught.value))):
+        attachment("it", {"it": value})
