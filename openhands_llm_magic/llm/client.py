@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import lean
+from openhands_llm_magic.llm.characters import Characters
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.cost import cost_usd
 from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta
@@ -148,11 +149,9 @@ def send(request: Request) -> Generator[Event]:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
             yield Accepted(limits_in(headers))
-            for chunk in chunks:
-                ending.note(chunk)
-                for piece in _pieces(chunk):
-                    stage = "answering" if isinstance(piece, TextDelta) else stage
-                    yield piece
+            for piece in _pieces(chunks, ending):
+                stage = "answering" if isinstance(piece, TextDelta) else stage
+                yield piece
         except errors.RequestError:
             raise
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
@@ -170,13 +169,18 @@ def send(request: Request) -> Generator[Event]:
     yield Done(ending.finish_reason, cost, ending.raw(tap))
 
 
-def _pieces(chunk: Any) -> Iterator[ReasoningDelta | TextDelta]:
-    """Give what the model thinks and says in a chunk."""
-    for choice in chunk.choices:
-        if thought := getattr(choice.delta, "reasoning_content", None):
-            yield ReasoningDelta(thought)
-        if choice.delta.content:
-            yield TextDelta(choice.delta.content)
+def _pieces(chunks: Iterator[Any], ending: Ending) -> Iterator[ReasoningDelta | TextDelta]:
+    """Give what the model thinks and says, and note how it ends."""
+    thoughts, words = Characters(), Characters()
+    for chunk in chunks:
+        ending.note(chunk)
+        for choice in chunk.choices:
+            if thought := thoughts.feed(getattr(choice.delta, "reasoning_content", None) or ""):
+                yield ReasoningDelta(thought)
+            if text := words.feed(choice.delta.content or ""):
+                yield TextDelta(text)
+    if text := words.flush():
+        yield TextDelta(text)
 
 
 def _open(

@@ -20,16 +20,19 @@ def corrected(
     ask: Callable[[Sequence[Message]], Generator[Event]],
     messages: Sequence[Message],
     schema: Schema,
+    mask: Callable[[str], str],
 ) -> Generator[Event]:
     """Pass on the events of a request, and of a second one where its answer does not fit.
 
-    The second answer is passed on as it is: whoever reads it finds out what it is.
+    The second answer is passed on as it is: whoever reads it finds out what it is. An answer that
+    was cut off is not sent back, as it would be cut off again.
 
     Args:
         first: The events of the request.
         ask: Makes the second request, with a policy and a deadline of its own.
         messages: What the first asked.
         schema: What the answer is held to.
+        mask: Masks keys, so that the second request is the same when the first answer was stored.
     """
     pieces: list[str] = []
     with contextlib.closing(first):
@@ -39,8 +42,8 @@ def corrected(
                     pieces.append(text)
                 case Retrying():
                     pieces.clear()
-                case Done():
-                    answer = "".join(pieces)
+                case Done("stop"):
+                    answer = mask("".join(pieces))
                     problem = _problem(schema, answer)
                     if problem:
                         yield Correcting(problem, event.cost_usd)

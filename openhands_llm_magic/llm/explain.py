@@ -111,6 +111,26 @@ def explained(
     return error.reworded(TEXTS[kind].format_map(known), kind)
 
 
+def misfit_explained(
+    error: errors.FormatError, finish_reason: str | None, settings: Snapshot
+) -> errors.FormatError:
+    """Return a misfit in other words where the answer was cut off, which is why it does not fit."""
+    if finish_reason == "stop" or not error.problem:
+        return error
+    cut, cure = f"with {finish_reason!r}", ""
+    match finish_reason:
+        case "length":
+            cut = "at the limit of its tokens"
+            cure = f"; raise max_output_tokens ({origin_of(settings, 'max_output_tokens')})"
+        case "content_filter":
+            cut = "by the provider's content filter"
+            cure = f"; ask in other words, or set another model ({origin_of(settings, 'model')})"
+    return errors.FormatError(
+        f"the answer was cut off {cut} ({error.problem}). Its text is in `_`{cure}.",
+        problem=error.problem,
+    )
+
+
 def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, str]:
     """Name the setting that ended the retries, and say what happened."""
     limit_s, asked_s = settings.retry_after_limit, error.retry_after_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.errors import StoreError
 from openhands_llm_magic.llm.events import (
     Correcting,
     Done,
@@ -70,6 +71,11 @@ class Reply:
         return self.text
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the answer is complete, though it may be one that could not be stored."""
+        return self.error is None or isinstance(self.error, StoreError)
+
+    @property
     def waited_s(self) -> float:
         """Seconds spent waiting for retries."""
         return sum(wait.wait_s for wait in self.waits)
@@ -80,13 +86,14 @@ class ReplyBuilder:
     """Folds events into a `Reply`, one at a time.
 
     It starts again at `Retrying` and `Correcting`, and keeps the longest partial answer for the
-    case that no attempt succeeds.
+    case that no attempt succeeds. `data` is for whoever reads the answer.
     """
 
     model: str = ""
     messages: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
     format: str = "markdown"
+    data: Any = None
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
     _thoughts: list[str] = field(init=False, default_factory=list)
@@ -194,7 +201,8 @@ class ReplyBuilder:
         text = self.text
         if self._reply.finish_reason is None or (self._reply.error is not None and not text):
             text = max(text, self._longest_partial, key=len)
-        return replace(self._reply, text=text, reasoning="".join(self._thoughts))
+        thoughts = "".join(self._thoughts)
+        return replace(self._reply, text=text, reasoning=thoughts, data=self.data)
 
 
 def fold(

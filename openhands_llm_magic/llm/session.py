@@ -13,6 +13,7 @@ from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.attempts import Attempts, environment_keys
 from openhands_llm_magic.llm.caching import prepared
+from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.correction import corrected
 from openhands_llm_magic.llm.events import (
     Correcting,
@@ -21,7 +22,7 @@ from openhands_llm_magic.llm.events import (
     ReasoningDelta,
     TextDelta,
 )
-from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.explain import explained, misfit_explained
 from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.retry import (
@@ -71,18 +72,21 @@ def ask(
     messages = conversation(prompt, system=system)
     events = stream(messages, settings, schema=form, clock=clock)
     reply = fold(events, settings.model, messages)
+    if form is not None and reply.is_whole:
+        reply = _read(reply, form, settings)
     if reply.error is not None:
         reply.error.reply = reply
         raise reply.error
-    return reply if form is None else _read(reply, form)
+    return reply
 
 
-def _read(reply: Reply, schema: Schema) -> Reply:
+def _read(reply: Reply, schema: Schema, settings: Snapshot) -> Reply:
     try:
         return replace(reply, data=schema.read(reply.text))
     except errors.FormatError as error:
-        error.reply = reply
-        raise
+        misfit = misfit_explained(error, reply.finish_reason, settings)
+        misfit.reply = reply
+        raise misfit from None
 
 
 def conversation(
@@ -127,7 +131,8 @@ def stream(  # noqa: PLR0913 - all but the first two are named
     sender = _Sender(request, settings, clock, retry_now or RetryNow())
     events = sender.events(request.messages)
     if schema is not None:
-        events = corrected(events, sender.events, request.messages, schema)
+        mask = sender.redactor.redact
+        events = corrected(events, sender.events, request.messages, schema, mask)
     return _redacted(events, sender.redactor)
 
 
@@ -144,6 +149,7 @@ def request_for(
         response_format = schema.response_format
     elif schema is not None:
         messages = schema.told(messages)
+    messages = throughout(list(messages), whole)
     return request_from(settings, prepared(messages, settings), response_format)
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import masked, throughout
+from openhands_llm_magic.config.secret import Redactor, masked, throughout
 from openhands_llm_magic.llm.events import Done, ReasoningDelta, TextDelta, Usage
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Store:
 
         Args:
             model: As the settings name it.
-            address: The base_url of the settings, or "".
+            address: That of the server, or "" for the provider's own.
             request: What is sent.
         """
         asked = _asked(model, address, request)
@@ -70,19 +71,16 @@ class Store:
     def find(self, path: Path) -> Iterator[Event] | None:
         """Give the events of the answer in a file, or None if there is none that can be read."""
         try:
-            answer = json.loads(path.read_bytes())["answer"]
-            usage = answer["usage"] and Usage(**answer["usage"])
-            thought = answer.get("reasoning")
-            events: list[Event] = [ReasoningDelta(str(thought))] if thought else []
-            events.append(TextDelta(str(answer["text"])))
-            events += [usage] if usage else []
-            events.append(Done(str(answer["finish_reason"]), answer["cost_usd"]))
-        except (OSError, ValueError, TypeError, KeyError):
+            events = _events(json.loads(path.read_bytes())["answer"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
         return iter(events)
 
     def keep(self, path: Path, model: str, address: str, request: Request, reply: Reply) -> None:
         """Write a complete answer into its file, whole or not at all.
+
+        Of the answer the known keys are masked, as they were when it came; of what was asked also
+        what only looks like a key.
 
         Raises:
             OSError: It cannot be written.
@@ -95,9 +93,10 @@ class Store:
             "cost_usd": reply.cost_usd,
         }
         asked = _asked(model, address, request)
-        told = throughout(
-            {"request": asked, "answer": answer}, partial(masked, secrets=self.secrets)
-        )
+        told = {
+            "request": throughout(asked, partial(masked, secrets=self.secrets)),
+            "answer": throughout(answer, Redactor(self.secrets).redact),
+        }
         text = json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
@@ -110,6 +109,29 @@ class Store:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+def _events(answer: dict[str, Any]) -> list[Event]:
+    """Give the events of a stored answer.
+
+    Raises:
+        ValueError: It is none; also TypeError and KeyError.
+    """
+    text, reason, cost_usd = answer["text"], answer["finish_reason"], answer["cost_usd"]
+    thought = answer.get("reasoning") or ""
+    usage = None if answer["usage"] is None else Usage(**answer["usage"])
+    counts = () if usage is None else astuple(usage)
+    known = cost_usd is None or (type(cost_usd) in (int, float) and 0 <= cost_usd < math.inf)
+    if (
+        not all(isinstance(each, str) for each in (text, thought, reason))
+        or not all(type(each) is int and each >= 0 for each in counts)
+        or not known
+    ):
+        raise ValueError
+    events: list[Event] = [ReasoningDelta(thought)] if thought else []
+    events.append(TextDelta(text))
+    events += [usage] if usage else []
+    return [*events, Done(reason, cost_usd)]
 
 
 def _asked(model: str, address: str, request: Request) -> dict[str, Any]:

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, UsageError
+from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.extract import json_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_NO_NAME = re.compile(r"\W", re.ASCII)
+"""What OpenAI takes in no name of a schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,10 @@ class Schema:
         made = getattr(value, "model_json_schema", None)
         if isinstance(value, type) and callable(made):
             try:
-                return cls(value.__name__, made(), value)
+                form = made()
             except Exception as error:  # noqa: BLE001 - the class is the user's own
                 raise UsageError(f"--schema {name}: {_first_line(error)}.") from None
+            return cls(value.__name__, _writable(name, form), value)
         raise UsageError(
             f"--schema {name}: it takes a pydantic class or a JSON schema (a dictionary), not"
             f" {type(value).__name__}."
@@ -53,7 +58,7 @@ class Schema:
     @property
     def response_format(self) -> dict[str, Any]:
         """The keyword of a request that asks for it."""
-        schema = {"name": re.sub(r"\W", "_", self.name)[:64], "schema": dict(self.form)}
+        schema = {"name": _NO_NAME.sub("_", self.name)[:64], "schema": dict(self.form)}
         return {"type": "json_schema", "json_schema": schema}
 
     def told(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -68,10 +73,12 @@ class Schema:
         """Give an answer's data: an instance of the class, or what the JSON says.
 
         Raises:
-            FormatError: The answer is no JSON, or does not fit.
+            FormatError: The answer is no JSON, or does not fit. Without a `problem` it is the
+                schema that is at fault, and no other answer would fit.
         """
         value = json_in(text)
         problem, read = self._held(value)
+        problem = whole(problem)
         if problem:
             raise FormatError(
                 f"the answer does not fit {self.name}: {problem}. Its text is in `_`.",
@@ -101,13 +108,28 @@ def _checked(name: str, form: dict[str, Any]) -> dict[str, Any]:
 
     try:
         jsonschema.validators.validator_for(form).check_schema(form)
-    except jsonschema.SchemaError as error:
-        raise UsageError(f"--schema {name} is no JSON schema: {error.message}.") from None
+    except Exception as error:  # noqa: BLE001 - a dictionary can hold anything
+        raise UsageError(f"--schema {name} is no JSON schema: {_first_line(error)}.") from None
+    return _writable(name, form)
+
+
+def _writable(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a schema that cannot be sent."""
+    try:
+        json.dumps(form, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"--schema {name} cannot be written as JSON: {_first_line(error)}."
+        ) from None
     return form
 
 
 def _misfit(form: Mapping[str, Any], value: object) -> str:
-    """Say where a value does not fit a JSON schema, or ""; nothing it refers to is loaded."""
+    """Say where a value does not fit a JSON schema, or ""; nothing it refers to is loaded.
+
+    Raises:
+        FormatError: The schema is at fault.
+    """
     import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
     import referencing  # noqa: PLC0415 - jsonschema has imported it
 
@@ -115,8 +137,13 @@ def _misfit(form: Mapping[str, Any], value: object) -> str:
     try:
         errors = kind(form, registry=referencing.Registry()).iter_errors(value)
         found = jsonschema.exceptions.best_match(errors)
-    except referencing.exceptions.Unresolvable as error:
-        return f"the schema refers to {error.ref}, which is not in it"
+    except Exception as error:  # noqa: BLE001 - such as RecursionError, of a schema that is its own
+        problem = f"{type(error).__name__}: {_first_line(error)}"
+        if isinstance(error, referencing.exceptions.Unresolvable):
+            problem = f"it refers to {error.ref}, which is not in it"
+        raise FormatError(
+            f"no answer can be held to the schema: {problem}. What came is in `_`."
+        ) from None
     return "" if found is None else f"{found.json_path}: {found.message}"
 
 

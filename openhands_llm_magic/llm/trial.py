@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.provider import addresses_in
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
@@ -248,9 +249,7 @@ def _own_address(provider: Provider | None) -> str:
     """Give the address at which LiteLLM finds a provider by itself, or "" if it is not known."""
     if provider is None or provider.name in REGIONAL or "base_url" in provider.asks_for:
         return ""
-    stem = provider.prefix.removesuffix("/").upper()
-    elsewhere = any(os.environ.get(stem + end) for end in ("_API_BASE", "_BASE_URL"))
-    return "" if elsewhere else provider.base_url_form
+    return "" if addresses_in(os.environ, provider.prefix) else provider.base_url_form
 
 
 def _goes_by_proxy(scheme: str, host: str) -> bool:

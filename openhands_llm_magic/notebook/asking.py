@@ -4,24 +4,24 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import FormatError, Stopped, UsageError
+from openhands_llm_magic.errors import FormatError, RequestError, Stopped, UsageError
 from openhands_llm_magic.llm.conversations import Conversations, Turn
+from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, RetryNow
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.wait import Clicks, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.errors import LLMMagicError
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
-    from openhands_llm_magic.llm.structured import Schema
+    from openhands_llm_magic.notebook.arguments import PromptOptions
 
 
 class Asking:
@@ -41,7 +41,7 @@ class Asking:
     def __init__(self, shell: Any, settings: LLMSettings, clock: Clock | None) -> None:
         self._shell = shell
         self._settings = settings
-        self._clock = clock
+        self._clock = clock or SYSTEM_CLOCK
         self.chats = Conversations()
         self.clicks = Clicks(shell)
         self.just_shown: Reply | None = None
@@ -60,7 +60,7 @@ class Asking:
 
     def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
-        from openhands_llm_magic.llm import retry, session
+        from openhands_llm_magic.llm import explain, session
         from openhands_llm_magic.llm.reply import ReplyBuilder
         from openhands_llm_magic.notebook import dry_run, formats, prompt
 
@@ -71,64 +71,69 @@ class Asking:
                 " the prompt below it."
             )
         settings = self._settings.snapshot(options.settings, options.group)
-        body = options.prompt if cell is None else cell.removesuffix("\n")
+        body = options.prompt if cell is None else cell
         before = self.chats.before(name=options.chat, goes_on=options.goes_on)
         made = prompt.made(body, options, self._shell, settings, before)
-        clock, retry_now = self._clock or retry.SYSTEM_CLOCK, retry.RetryNow()
         schema = formats.schema_named(options.schema, self._shell.user_ns)
         if options.dry_run:
             dry_run.show(self._shell, made, settings, schema)
             return None
+        retry_now = RetryNow()
         events = session.stream(
-            made.messages, settings, schema=schema, clock=clock, retry_now=retry_now
+            made.messages, settings, schema=schema, clock=self._clock, retry_now=retry_now
         )
         builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
-        with contextlib.closing(Waits(self.clicks, retry_now, clock)) as waits:
-            reply = self._show(events, builder, clock, waits, interrupts)
-        failure: LLMMagicError | None = reply.error
-        if failure is None:
-            self.chats.add(before, Turn(made.content, reply.text), name=options.chat)
-            reply, failure = self._read(reply, schema)
-        if options.out:
-            stored = getattr(reply, options.part) if options.part else reply
-            self._shell.user_ns[options.out] = stored
-        if failure is not None:
+        with self._keeping(builder, options), contextlib.closing(events):
+            read = partial(formats.data_of, form=options.format, schema=schema)
+            with contextlib.closing(Waits(self.clicks, retry_now, self._clock)) as waits:
+                misfit = self._show(events, builder, read, waits, interrupts)
+            reply = builder.reply
+            if reply.is_whole:
+                self.chats.add(before, Turn(made.content, reply.text), name=options.chat)
+            if misfit is not None:
+                raise explain.misfit_explained(misfit, reply.finish_reason, settings) from None
+            if reply.error is not None:
+                raise reply.error from None
+        return self.just_shown
+
+    @contextlib.contextmanager
+    def _keeping(self, builder: ReplyBuilder, options: PromptOptions) -> Iterator[None]:
+        """Keep what comes of a prompt, also when that fails; code goes into a cell below."""
+        variables = self._shell.user_ns
+        try:
+            yield
+        except BaseException as error:
+            self.just_shown = reply = builder.reply
+            if isinstance(error, RequestError | FormatError):
+                error.reply = reply
+            if options.out and not options.part:
+                variables[options.out] = reply
             # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
             self._shell.displayhook.update_user_ns(reply)
-            raise failure from None
-        return reply
-
-    def _read(self, reply: Reply, schema: Schema | None) -> tuple[Reply, FormatError | None]:
-        """Read the data out of an answer; code goes into a new cell below, and is not run."""
-        from openhands_llm_magic.notebook import formats
-
-        try:
-            data = formats.data_of(reply.text, reply.format, schema)
-        except FormatError as error:
-            error.reply = reply
-            return reply, error
+            raise
+        self.just_shown = reply = builder.reply
         if reply.format == "code":
-            self._shell.set_next_input(data, replace=False)
-        self.just_shown = reply = replace(reply, data=data)
-        return reply, None
+            self._shell.set_next_input(reply.data, replace=False)
+        if options.out:
+            variables[options.out] = getattr(reply, options.part) if options.part else reply
 
     def _show(
         self,
         events: Generator[Event],
         builder: ReplyBuilder,
-        clock: Clock,
+        read: Callable[[str], Any],
         waits: Waits,
         interrupts: Interrupts,
-    ) -> Reply:
-        """Show a request to its end, whatever that is, and fold it into its reply."""
+    ) -> FormatError | None:
+        """Show a request to its end, whatever that is, and read the data out of its answer."""
         from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
 
         view: display.View | None = None
-        model = builder.model
+        misfit: FormatError | None = None
         try:
             with interrupts.held():
-                view = display.view_on(surface(self._shell), model, clock, waits)
+                view = display.view_on(surface(self._shell), builder.model, self._clock, waits)
             for event in interrupts.between(events):
                 builder.add(event)
                 view.update(event, builder)
@@ -137,17 +142,19 @@ class Asking:
             with interrupts.held():
                 view.finish()
                 view = None  # nothing more is to be shown
+            if builder.reply.is_whole:
+                with interrupts.at_once():
+                    builder.data = read(builder.text)
+        except FormatError as error:
+            misfit = error
         except KeyboardInterrupt:
             interrupts.clean_up()
             _stop(events, builder)
         interrupts.clean_up()
-        self.just_shown = reply = builder.reply
-        if reply.error is not None:
-            reply.error.reply = reply
         if view is not None:
-            view.render(reply)
+            view.render(builder.reply)
             view.finish()
-        return reply
+        return misfit
 
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""

@@ -110,6 +110,38 @@ def test_a_refused_correction_keeps_the_first_answer(
     assert caught.value.reply.usage == Usage(10, 5)
 
 
+@pytest.mark.parametrize(
+    ("finish_reason", "told"),
+    [
+        ("length", "tokens (it is no JSON). Its text is in `_`; raise max_output_tokens (now 16,"),
+        ("content_filter", "by the provider's content filter (it is no JSON). Its text is in `_`;"),
+        ("tool_calls", "with 'tool_calls' (it is no JSON). Its text is in `_`."),
+    ],
+)
+def test_a_cut_answer_is_not_sent_back(
+    model_server: ModelServer, clock: FakeClock, finish_reason: str, told: str
+) -> None:
+    """It would be cut off again; the line says that it was, and not that it is no JSON."""
+    model_server.script(Answer('{"name": "Ky', finish_reason=finish_reason), GOOD)
+    with pytest.raises(FormatError) as caught:
+        city(model_server, clock, max_output_tokens=16)
+    assert str(caught.value).startswith("the answer was cut off ")
+    assert told in str(caught.value)
+    assert caught.value.reply.text == '{"name": "Ky'
+    assert model_server.count == 1
+
+
+def test_a_schema_that_is_at_fault_is_not_asked_for_again(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    model_server.script(BAD)
+    settings: Any = {"model": "openai/test", "api_key": "-", "base_url": model_server.openai_base}
+    with pytest.raises(FormatError, match="no answer can be held to the schema") as caught:
+        ask("A city.", schema={"$ref": "#"}, clock=clock, **settings)
+    assert caught.value.reply.text == BAD.text
+    assert model_server.count == 1
+
+
 def test_a_key_in_a_misfit_is_masked(model_server: ModelServer, clock: FakeClock) -> None:
     model_server.script(Answer('{"people": "sk-of-the-test"}'), GOOD)
     schema = {"type": "object", "properties": {"people": {"type": "integer"}}}

@@ -95,6 +95,36 @@ def test_a_file_that_is_no_answer_is_none(
     assert Store(path.parent).find(path) is None
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cost_usd": "z"},
+        {"cost_usd": -1},
+        {"cost_usd": True},
+        {"cost_usd": float("nan")},
+        {"usage": {"prompt_tokens": -1, "completion_tokens": 2}},
+        {"usage": {"prompt_tokens": "3", "completion_tokens": 2}},
+        {"usage": {"prompt_tokens": 3}},
+        {"usage": [3, 2]},
+        {"text": 1},
+        {"finish_reason": None},
+        {"reasoning": {"a": 1}},
+    ],
+)
+def test_a_file_with_another_type_in_it_is_none(tmp_path: Path, changed: dict[str, object]) -> None:
+    path = tmp_path / "a.json"
+    Store(tmp_path).keep(path, MODEL, "", REQUEST, REPLY)
+    held = json.loads(path.read_bytes())
+    path.write_text(json.dumps({"answer": held["answer"] | changed}))
+    assert Store(tmp_path).find(path) is None
+
+
+def test_a_file_that_is_nested_too_deeply_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"answer":' * 100_000)
+    assert Store(tmp_path).find(path) is None
+
+
 def test_what_is_written_is_in_a_fixed_order(tmp_path: Path) -> None:
     """So that a difference is a difference."""
     store = Store(tmp_path)

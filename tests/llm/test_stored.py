@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,13 @@ import pytest
 from model_server import Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.client import Request
+from openhands_llm_magic.llm.events import Done, TextDelta
+from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.session import ask, stream
 from openhands_llm_magic.llm.store import FOLDER
+from openhands_llm_magic.llm.stored import stored
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -84,3 +91,119 @@ def test_a_bad_value_is_refused(model_server: ModelServer) -> None:
     with pytest.raises(errors.SettingError, match="cache takes off, on or replay, not 'maybe'"):
         ask("Hello", cache="maybe")
     assert model_server.count == 0
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+def test_a_corrected_answer_is_paid_for_once(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both its requests are stored, also when the answer that did not fit has a key in it."""
+    model_server.script(Answer(f'{{"n": "{KEY}"}}'), Answer('{"n": 7}'))
+    first = ask("How many?", schema=SCHEMA, cache="on")
+    assert (first.data, model_server.count, len(files())) == ({"n": 7}, 2, 2)
+
+    monkeypatch.setenv("LLM_API_KEY", "sk-another-key")
+    again = ask("How many?", schema=SCHEMA, cache="replay")
+    assert (again.data, again.notes, again.usage) == (first.data, first.notes, first.usage)
+    assert (again.attempts, model_server.count) == (0, 2)
+
+
+def test_an_answer_is_stored_though_its_reader_stops_at_its_end(model_server: ModelServer) -> None:
+    """As the test of the settings does."""
+    with closing(stream("Hello", cache="on")) as events:
+        list(takewhile(lambda event: not isinstance(event, Done), events))
+    assert len(files()) == 1
+    assert ask("Hello", cache="replay").text
+    assert model_server.count == 1
+
+
+def test_an_address_of_the_environment_is_part_of_what_is_asked(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_server.script(Answer("One."), Answer("Two."))
+    monkeypatch.delenv("LLM_BASE_URL")
+    texts = []
+    for place in ("a", "b", "a"):
+        monkeypatch.setenv("OPENAI_API_BASE", f"{model_server.base_url}/{place}/v1")
+        texts.append(ask("Hello", cache="on").text)
+    assert texts == ["One.", "Two.", "One."]
+    assert model_server.count == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "variable", "address"),
+    [
+        ("openai/gpt-4o", "OPENAI_BASE_URL", "https://api.openai.com/v1/"),
+        ("gpt-4o", "ANTHROPIC_API_BASE", "http://a/v1"),
+        ("practice/echo", "OPENAI_API_BASE", "http://a/v1"),
+    ],
+)
+def test_other_addresses_are_none(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str, address: str
+) -> None:
+    """The provider's own, that of another provider, and one that is not used."""
+    monkeypatch.delenv("LLM_BASE_URL")
+    missed = [missing(model)]
+    monkeypatch.setenv(variable, address)
+    missed.append(missing(model))
+    assert missed[0] == missed[1]
+
+
+def missing(model: str) -> list[Path]:
+    """Give the files of an answer that is stored now."""
+    options = {"base_url": "http://127.0.0.1:1/v1"} if model.startswith("practice") else {}
+    request = Request(model, [{"role": "user", "content": "Hello"}], options)
+    settings = load_settings().with_overrides({"model": model, "cache": "on"})
+    for path in files():
+        path.unlink()
+    list(stored((each for each in (TextDelta("Hi"), Done("stop"))), request, settings, ()))
+    return files()
+
+
+def test_the_answers_beside_the_notebooks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the practice provider listens."""
+    monkeypatch.delenv("LLM_BASE_URL")
+    monkeypatch.chdir(Path(__file__).parents[2] / "notebooks")
+    prompt = "This answer is stored beside the notebook."
+    assert "stored beside" in ask(prompt, model="practice/echo", cache="replay").text
+
+
+def test_an_answer_comes_back_as_it_came(model_server: ModelServer) -> None:
+    """What only looks like a key stays: it was shown, too."""
+    model_server.script(Answer("Such as sk-abcdefghijklmnopqrst or https://me:word@host/."))
+    first = ask("What does a key look like?", cache="on")
+    assert "sk-abcdef" in first.text
+    assert ask("What does a key look like?", cache="replay").text == first.text
+
+
+def test_a_file_that_cannot_be_read_says_so(model_server: ModelServer) -> None:
+    """With nothing sent; `--cache` writes it anew."""
+    ask("Hello", cache="on")
+    [path] = files()
+    path.write_text("<<<<<<< ours")
+    with pytest.raises(errors.NotStoredError, match=f"{path.name} cannot be read"):
+        ask("Hello", cache="replay")
+    assert model_server.count == 1
+    assert ask("Hello", cache="on").text == ask("Hello", cache="replay").text
+    assert model_server.count == 2
+
+
+def test_an_answer_that_cannot_be_stored_is_read_all_the_same(model_server: ModelServer) -> None:
+    model_server.script(Answer('{"n": 7}'))
+    Path(FOLDER).write_text("a file")
+    with pytest.raises(errors.StoreError) as caught:
+        ask("How many?", schema=SCHEMA, cache="on")
+    assert caught.value.reply.data == {"n": 7}
+
+
+def test_whatever_hinders_the_storing_the_answer_is_there() -> None:
+    """Such as a text that no UTF-8 can be made of."""
+    request = Request("openai/gpt-4o", [{"role": "user", "content": "\ud83d"}])
+    settings = load_settings().with_overrides({"cache": "on"})
+    events = (each for each in (TextDelta("Hi"), Done("stop")))
+    reply = fold(stored(events, request, settings, ()))
+    assert isinstance(reply.error, errors.StoreError)
+    assert "UnicodeEncodeError" in str(reply.error)
+    assert (reply.text, reply.is_whole, files()) == ("Hi", True, [])

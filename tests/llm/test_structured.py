@@ -60,6 +60,33 @@ def test_a_dictionary_that_is_no_schema_is_refused() -> None:
         Schema.of("it", {"type": "nonsense"})
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"default": {1, 2}},
+        {"default": float("nan")},
+        {"title": "\ud83d"},
+        {("a", "b"): 1},
+    ],
+)
+def test_a_schema_that_json_cannot_write_is_refused(form: Any) -> None:
+    with pytest.raises(UsageError, match=r"--schema it (cannot be written as|is no) JSON"):
+        Schema.of("it", form)
+
+
+def test_a_schema_of_itself_loses_no_answer() -> None:
+    """It is the schema that is at fault: there is no problem that a model could be told."""
+    with pytest.raises(FormatError, match="no answer can be held to the schema: Recursion") as told:
+        Schema.of("it", {"$ref": "#"}).read("{}")
+    assert told.value.problem == ""
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_the_name_that_is_sent_is_ascii() -> None:
+    asked = Schema.of("都市", SCHEMA | {"title": "Città 1"}).response_format
+    assert asked["json_schema"]["name"] == "Citt__1"
+
+
 def test_nothing_is_loaded_that_a_schema_refers_to(model_server: ModelServer) -> None:
     schema = Schema.of("it", {"$ref": f"{model_server.openai_base}/schema.json"})
     with pytest.raises(FormatError, match="which is not in it"):
