@@ -89,7 +89,7 @@ WAYS = (
 
 def section(note: Callable[[str], None]) -> str:
     """Measure all; `note` is told each figure as it is known."""
-    from openhands_llm_magic.notebook import pace  # noqa: PLC0415 - it is under `ROOT` of run.py
+    from openhands_llm_magic.notebook.view import pace  # noqa: PLC0415 - it is under `ROOT` of run.py
 
     measured: dict[Way, list[tuple[float, ...]]] = {way: [] for way in WAYS}
     with _browser() as (lab, browser), model.running() as base_url:

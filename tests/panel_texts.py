@@ -14,7 +14,7 @@ from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.notebook.panel.words import _TAKES
-from openhands_llm_magic.notebook.words import SET_BY
+from openhands_llm_magic.notebook.view.words import SET_BY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -210,7 +210,7 @@ FURTHER = (
         topic="prompt",
         kind="bool",
         default=None,
-        help="Whether no pictures are sent, also to models that see.",
+        help="Whether no pictures are sent; false sends them also to models not known to see.",
         used_for="the pictures of a prompt",
     ),
     Setting(

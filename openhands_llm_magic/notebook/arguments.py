@@ -125,6 +125,8 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
     given = flags.read(words, parser(), " (A prompt that starts with - goes after --.)")
     if given["goes_on"] and "chat" in given:
         raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
+    if "schema" in given and given.get("format") == "code":
+        raise UsageError("--schema and -f code exclude each other: code is no JSON.")
     out, part = _stored(given.pop("out", None))
     return PromptOptions(
         prompt,

@@ -12,7 +12,7 @@ from openhands_llm_magic.llm.conversations import Conversations, Turn
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, RetryNow
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.interrupt import Interrupts
-from openhands_llm_magic.notebook.wait import Clicks, Waits
+from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -62,7 +62,9 @@ class Asking:
         """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import explain, session
         from openhands_llm_magic.llm.reply import ReplyBuilder
-        from openhands_llm_magic.notebook import dry_run, formats, prompt
+        from openhands_llm_magic.notebook import dry_run
+        from openhands_llm_magic.notebook.prompt import messages as prompt
+        from openhands_llm_magic.notebook.view import formats
 
         options = arguments.parse(line, self._shell.user_ns)
         if cell is not None and options.prompt:
@@ -126,8 +128,8 @@ class Asking:
         interrupts: Interrupts,
     ) -> FormatError | None:
         """Show a request to its end, whatever that is, and read the data out of its answer."""
-        from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.view import display
 
         view: display.View | None = None
         misfit: FormatError | None = None
@@ -158,8 +160,8 @@ class Asking:
 
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
-        from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.view import display
 
         if self.just_shown is not reply:
             display.show(reply)

@@ -88,7 +88,7 @@ def _quoted(turn: Turn) -> str:
 
 
 def _show(turns: Sequence[Turn], shell: Any) -> None:
-    from openhands_llm_magic.notebook import display, sanitize  # noqa: PLC0415 - rendering is rare here
+    from openhands_llm_magic.notebook.view import display, sanitize  # noqa: PLC0415 - rendering is rare here
 
     # Each by itself: a code block that an answer leaves open ends there.
     html = "<hr>".join(

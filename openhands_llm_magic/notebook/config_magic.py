@@ -96,7 +96,8 @@ def _is_terminal(shell: Any) -> bool:
 def _show(session: _Session, names: list[str]) -> None:
     """Show settings as a table."""
     # They bring the renderer of answers along, and `%load_ext` is instant.
-    from openhands_llm_magic.notebook import display, settings_table  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook import settings_table  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - see above
 
     snapshot = session.settings.snapshot()
     table = settings_table.rows(snapshot, names)
@@ -148,7 +149,7 @@ def _test(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.llm.events import Held, Retrying  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.trial import Step, Trial  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook import language, trial_log  # noqa: PLC0415 - see above
-    from openhands_llm_magic.notebook import words as words_of_waits  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook.view import words as words_of_waits  # noqa: PLC0415 - see above
 
     if words:
         raise UsageError("write `%llm_config --test`.")

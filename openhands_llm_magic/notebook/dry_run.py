@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.preview import preview
 from openhands_llm_magic.llm.session import request_for
-from openhands_llm_magic.notebook import display, sanitize
-from openhands_llm_magic.notebook.words import usd
+from openhands_llm_magic.notebook.view import display, sanitize
+from openhands_llm_magic.notebook.view.words import usd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.preview import Preview
     from openhands_llm_magic.llm.structured import Schema
-    from openhands_llm_magic.notebook.prompt import Made
+    from openhands_llm_magic.notebook.prompt.messages import Made
 
 
 def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> None:

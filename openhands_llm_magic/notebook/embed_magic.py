@@ -12,7 +12,7 @@ from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.errors import Stopped, UsageError
 from openhands_llm_magic.notebook import embed_line
 from openhands_llm_magic.notebook.interrupt import Interrupts
-from openhands_llm_magic.notebook.wait import Clicks, Waits
+from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
-    from openhands_llm_magic.notebook.display import View
+    from openhands_llm_magic.notebook.view.display import View
 
 _OTHERS = textwrap.fill(
     "Other settings for this line alone: "
@@ -166,8 +166,8 @@ class _Embedding:
 
     def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
         from openhands_llm_magic.llm.events import Failed
-        from openhands_llm_magic.notebook import display
         from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.view import display
 
         view: View | None = None
         where, model = surface(self._shell), self._builder.model

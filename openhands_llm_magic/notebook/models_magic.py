@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.notebook import table
+from openhands_llm_magic.notebook.view import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def _show(
     notes: Sequence[str],
 ) -> None:
     """Show a table, and lines below it."""
-    from openhands_llm_magic.notebook import display  # noqa: PLC0415 - rendering is rare here
+    from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - rendering is rare here
 
     below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     display.show_both(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.notebook import table
+from openhands_llm_magic.notebook.view import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.llm.events import Held, Waiting
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.trial import Step
-from openhands_llm_magic.notebook.words import SET_BY, TOLD_FROM_S
+from openhands_llm_magic.notebook.view.words import SET_BY, TOLD_FROM_S
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event, Retrying

@@ -12,8 +12,8 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.notebook.completion import LINES, MOST, Known, candidates
 from openhands_llm_magic.notebook.config_magic import ACTIONS
-from openhands_llm_magic.notebook.formats import FORMATS
 from openhands_llm_magic.notebook.magics import LLMMagics
+from openhands_llm_magic.notebook.view.formats import FORMATS
 
 if TYPE_CHECKING:
     from kernel import Kernel

@@ -50,7 +50,7 @@ def broken(kernel: Kernel, request: pytest.FixtureRequest) -> Iterator[None]:
     """Something in the notebook floor breaks."""
     place = request.param
     kernel.run(
-        "from openhands_llm_magic.notebook import display, formats\n"
+        "from openhands_llm_magic.notebook.view import display, formats\n"
         f"before = {place}\n"
         f"def broken(*_, **__):\n    raise RuntimeError('broken')\n{place} = broken"
     )

@@ -107,6 +107,7 @@ def test_a_long_file_is_marked_for_a_model_that_caches_by_marks(
         ("-m openai/gpt-3.5-turbo -a png", "`--no-disable-vision` sends them all the same"),
         ("-m openai/gpt-3.5-turbo -a pdf", "pdf is a PDF, and openai/gpt-3.5-turbo takes none"),
         ("-m openai/gpt-4o -a missing.png", "-a missing.png: No such file or directory"),
+        ("-m openai/gpt-4o --schema n -f code", "--schema and -f code exclude each other"),
         ("-m openai/gpt-4o -o 1x", "--out takes a variable's name, not '1x'"),
         ("-m openai/gpt-4o -o x:cost", "or as x:data"),
     ],

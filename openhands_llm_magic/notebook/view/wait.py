@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.events import Held, Waiting
 from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
-from openhands_llm_magic.notebook.words import (
+from openhands_llm_magic.notebook.view.words import (
     TOLD_FROM_S,
     bar,
     countdown_words,
@@ -18,7 +18,7 @@ from openhands_llm_magic.notebook.words import (
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.retry import Clock, RetryNow
-    from openhands_llm_magic.notebook.wait_buttons import WaitButtons
+    from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 Bundle = dict[str, Any]
 """What an output shows, by MIME type."""
@@ -146,7 +146,7 @@ class Waits:
 
     def _make_buttons(self) -> None:
         # Widgets take 0.1 s to import.
-        from openhands_llm_magic.notebook import wait_buttons  # noqa: PLC0415
+        from openhands_llm_magic.notebook.view import wait_buttons  # noqa: PLC0415
 
         self._buttons = wait_buttons.WaitButtons(self._retry_now.ask, interrupt_main_thread)
         self._made_at_s = self._clock.now()

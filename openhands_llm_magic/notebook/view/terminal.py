@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, TextDelta, Waiting
-from openhands_llm_magic.notebook import sanitize
-from openhands_llm_magic.notebook.words import (
+from openhands_llm_magic.notebook.view import sanitize
+from openhands_llm_magic.notebook.view.words import (
     AGAIN,
     TOLD_FROM_S,
     bar,

@@ -15,8 +15,8 @@ from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Held, Retrying, Waiting
 from openhands_llm_magic.llm.retry import RetryNow
 from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
-from openhands_llm_magic.notebook.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
-from openhands_llm_magic.notebook.wait_buttons import (
+from openhands_llm_magic.notebook.view.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
+from openhands_llm_magic.notebook.view.wait_buttons import (
     WaitButtons,
     _let_through,
 )

@@ -19,9 +19,9 @@ from openhands_llm_magic.llm.events import (
     TextDelta,
     Waiting,
 )
-from openhands_llm_magic.notebook import garbage, sanitize
-from openhands_llm_magic.notebook.pace import Pace
-from openhands_llm_magic.notebook.wait import WIDGET_VIEW, Bundle, Waits, status
+from openhands_llm_magic.notebook.view import garbage, sanitize
+from openhands_llm_magic.notebook.view.pace import Pace
+from openhands_llm_magic.notebook.view.wait import WIDGET_VIEW, Bundle, Waits, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.notebook import formulas
-from openhands_llm_magic.notebook.clean import cleaned, is_web_address
+from openhands_llm_magic.notebook.view import formulas
+from openhands_llm_magic.notebook.view.clean import cleaned, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from openhands_llm_magic.errors import FormatError, UsageError
 from openhands_llm_magic.llm.content import fenced
 from openhands_llm_magic.llm.extract import code_in, json_in, unfenced
 from openhands_llm_magic.llm.structured import Schema
-from openhands_llm_magic.notebook import sanitize
+from openhands_llm_magic.notebook.view import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

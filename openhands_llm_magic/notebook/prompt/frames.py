@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.notebook.images import kinds_of
+from openhands_llm_magic.notebook.prompt.images import kinds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from openhands_llm_magic.notebook import frames
-from openhands_llm_magic.notebook.frames import as_markdown
-from openhands_llm_magic.notebook.variables import filled
+from openhands_llm_magic.notebook.prompt import frames
+from openhands_llm_magic.notebook.prompt.frames import as_markdown
+from openhands_llm_magic.notebook.prompt.variables import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import content
 from openhands_llm_magic.llm.content import PDF, Attachment, sendable
-from openhands_llm_magic.notebook import images
 from openhands_llm_magic.notebook.last_error import title_of
-from openhands_llm_magic.notebook.variables import as_text
+from openhands_llm_magic.notebook.prompt import images
+from openhands_llm_magic.notebook.prompt.variables import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

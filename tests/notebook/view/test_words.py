@@ -12,7 +12,7 @@ from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Held, Retrying
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.reply import Reply
-from openhands_llm_magic.notebook import words
+from openhands_llm_magic.notebook.view import words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import HeldBy

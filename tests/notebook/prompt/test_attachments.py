@@ -12,8 +12,8 @@ from model_server import ModelServer, Raw
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import content
 from openhands_llm_magic.llm.content import PDF, Attachment, content_of
-from openhands_llm_magic.notebook.attachments import attachment
-from openhands_llm_magic.notebook.variables import filled
+from openhands_llm_magic.notebook.prompt.attachments import attachment
+from openhands_llm_magic.notebook.prompt.variables import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.content import Attachment, Part, content_of, without_files
 from openhands_llm_magic.llm.conversations import tokens_of, trimmed
 from openhands_llm_magic.llm.session import conversation
-from openhands_llm_magic.notebook.attachments import attachment
-from openhands_llm_magic.notebook.variables import Filled, filled
+from openhands_llm_magic.notebook.prompt.attachments import attachment
+from openhands_llm_magic.notebook.prompt.variables import Filled, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

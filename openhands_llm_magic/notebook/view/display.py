@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.notebook import garbage, sanitize
-from openhands_llm_magic.notebook.formats import FORMATS
-from openhands_llm_magic.notebook.live import LiveView
 from openhands_llm_magic.notebook.surface import Surface, surface
-from openhands_llm_magic.notebook.terminal import TerminalView
-from openhands_llm_magic.notebook.wait import Bundle, Waits, note_html
-from openhands_llm_magic.notebook.words import note_words
+from openhands_llm_magic.notebook.view import garbage, sanitize
+from openhands_llm_magic.notebook.view.formats import FORMATS
+from openhands_llm_magic.notebook.view.live import LiveView
+from openhands_llm_magic.notebook.view.terminal import TerminalView
+from openhands_llm_magic.notebook.view.wait import Bundle, Waits, note_html
+from openhands_llm_magic.notebook.view.words import note_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event

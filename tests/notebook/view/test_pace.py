@@ -11,8 +11,8 @@ from fake_clock import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.notebook.live import live_html
-from openhands_llm_magic.notebook.pace import (
+from openhands_llm_magic.notebook.view.live import live_html
+from openhands_llm_magic.notebook.view.pace import (
     ENVELOPE,
     GIVEN,
     LEAST,

@@ -13,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_attacks import ATTACKS, ATTRIBUTES, HTML_ATTACKS, MATH_ATTACKS, TAGS
 
-from openhands_llm_magic.notebook.sanitize import MAX_RENDERED, plain_to_html, to_html, to_plain
+from openhands_llm_magic.notebook.view.sanitize import (
+    MAX_RENDERED,
+    plain_to_html,
+    to_html,
+    to_plain,
+)
 
 BRACKETS = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 OPENER = re.compile(r"\$\$|\\\(|\\\[|\$|\\begin\s*\{([^}]*)\}|\\[\\$]|\\(?:eq)?ref\s*\{[^}]*\}")
@@ -266,7 +271,7 @@ def test_any_text_is_rendered_and_only_with_allowed_elements(text: str) -> None:
 
 def test_importing_the_module_imports_no_renderer() -> None:
     code = (
-        "import sys, openhands_llm_magic.notebook.sanitize;"
+        "import sys, openhands_llm_magic.notebook.view.sanitize;"
         "print({'nh3', 'markdown_it', 'pygments'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code

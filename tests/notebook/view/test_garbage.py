@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openhands_llm_magic.notebook import garbage
+from openhands_llm_magic.notebook.view import garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from IPython.core.getipython import get_ipython
 
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.reply import Reply
-from openhands_llm_magic.notebook import frames, images
 from openhands_llm_magic.notebook.last_error import title_of, traceback_of
+from openhands_llm_magic.notebook.prompt import frames, images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

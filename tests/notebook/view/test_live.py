@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from model_server import Answer, ModelServer
 
-from openhands_llm_magic.notebook.live import live_html
+from openhands_llm_magic.notebook.view.live import live_html
 
 if TYPE_CHECKING:
     from kernel import Kernel, Ran
