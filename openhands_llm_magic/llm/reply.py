@@ -60,7 +60,7 @@ class Reply:
     finish_reason: str | None = None
     error: RequestError | None = None
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     notes: tuple[str, ...] = ()
     reasoning: str = field(default="", repr=False)
     format: str = "markdown"

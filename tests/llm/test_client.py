@@ -254,6 +254,7 @@ assert found == [litellm.completion] * 3
 """
 
 
+@pytest.mark.slow
 def test_threads_can_load_it_at_once() -> None:
     """They all get the whole of it, nothing is printed, and the environment is as before."""
     done = subprocess.run(  # noqa: S603 - fixed text
@@ -294,6 +295,7 @@ assert "LLM_MODEL" not in os.environ
 """
 
 
+@pytest.mark.slow
 def test_an_import_elsewhere_waits_for_the_one_in_the_background() -> None:
     """A module of the user's that imports a part of LiteLLM works; no .env is loaded meanwhile."""
     done = subprocess.run(  # noqa: S603 - fixed text
@@ -337,6 +339,7 @@ assert builtins.__import__ is before
 """
 
 
+@pytest.mark.slow
 def test_loading_at_once_and_again_does_not_hang() -> None:
     """As when `%load_ext`, `%reload_ext` and a prompt follow each other."""
     done = subprocess.run(  # noqa: S603 - fixed text

@@ -353,6 +353,7 @@ for stops in (True, False):
 """
 
 
+@pytest.mark.slow
 def test_the_import_of_litellm_is_a_step(model_server: ModelServer) -> None:
     """It is stopped by leaving it behind; another trial waits for the rest of it."""
     model_server.script(Answer())

@@ -22,6 +22,7 @@ def fresh_kernel(tmp_path: Path) -> Iterator[Kernel]:
         yield kernel
 
 
+@pytest.mark.slow
 def test_litellm_is_imported_behind_the_users_back(fresh_kernel: Kernel) -> None:
     """`%load_ext` comes back before LiteLLM is imported; a cell that imports waits for it."""
     fresh_kernel.run("def there(): return 'litellm.main' in __import__('sys').modules")
@@ -32,6 +33,7 @@ def test_litellm_is_imported_behind_the_users_back(fresh_kernel: Kernel) -> None
     assert first.outputs[0]["text/plain"] == "True"
 
 
+@pytest.mark.slow
 def test_litellm_makes_no_noise(fresh_kernel: Kernel) -> None:
     """Neither its import nor a failed request prints a warning or a banner."""
     fresh_kernel.run("%load_ext openhands_llm_magic")
@@ -87,6 +89,7 @@ print(
 """
 
 
+@pytest.mark.slow
 def test_unloading_leaves_nothing(fresh_kernel: Kernel) -> None:
     """After `%unload_ext` the session is as before; `%reload_ext` twice adds nothing."""
     before = fresh_kernel.run(REGISTERED).stdout

@@ -80,6 +80,7 @@ def test_no_look_at_the_settings_shows_the_key(keyed_kernel: Kernel, code: str) 
     assert CANARY not in ran.everything
 
 
+@pytest.mark.slow
 def test_no_saved_notebook_holds_the_key(model_server: ModelServer, tmp_path: Path) -> None:
     """A notebook that nbclient ran and saved, with failures in it, is free of the key."""
     model_server.script(*STEPS.values())

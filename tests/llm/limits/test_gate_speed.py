@@ -18,6 +18,8 @@ from openhands_llm_magic.llm.limits.gate import Gate, Limits
 if TYPE_CHECKING:
     from benchmarks.limited_servers import RetryAfter
 
+pytestmark = pytest.mark.slow
+
 RATES = (37, 120, 600)
 """`make benchmarks` tries more of them."""
 
