@@ -44,7 +44,8 @@ def stored(
             place = Stored(request, settings, secrets)
             return place.events(sent, replay=settings.cache == "replay")
     raise SettingError(
-        f"cache takes off, on or replay, not {settings.cache!r} (from {settings.origin('cache')})"
+        f"cache takes off, on or replay, not {settings.cache!r} (from {settings.origin('cache')}):"
+        " set it with `%llm_config cache=off`."
     )
 
 
@@ -78,6 +79,11 @@ class Stored:
             yield Failed(NotStoredError(self._why_not()))
         else:
             yield from self._kept(sent)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the answer is stored, and can be read."""
+        return self._store.find(self._path) is not None
 
     def _why_not(self) -> str:
         """Say why there is no stored answer, and what to do."""

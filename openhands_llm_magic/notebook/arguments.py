@@ -123,6 +123,7 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
     """
     words, prompt = flags.split(line, parser())
     given = flags.read(words, parser(), " (A prompt that starts with - goes after --.)")
+    _require_first(line, prompt)
     if given["goes_on"] and "chat" in given:
         raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
     if "schema" in given and given.get("format") == "code":
@@ -143,6 +144,21 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         group=given.pop("group", None),
         settings=flags.settings_in(given, variables),
     )
+
+
+def _require_first(line: str, prompt: str) -> None:
+    """Refuse a long flag of ours within a prompt: it would be sent, and have no effect."""
+    before = line[: len(line) - len(prompt)] if prompt else line
+    late = [word for word in prompt.split() if word.startswith("--") and word in _own_flags()]
+    if late and not before.rstrip().endswith("--"):
+        raise UsageError(
+            f"{late[0]} stands within the prompt: options come before it. `--` before a prompt"
+            " sends it as it is."
+        )
+
+
+def _own_flags() -> Mapping[str, Any]:
+    return flags.flags_of(parser())
 
 
 def _stored(out: str | None) -> tuple[str | None, str]:

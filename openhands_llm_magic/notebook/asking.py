@@ -15,9 +15,10 @@ from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
@@ -46,19 +47,28 @@ class Asking:
         self.clicks = Clicks(shell)
         self.just_shown: Reply | None = None
 
-    def run(self, line: str, cell: str | None) -> Reply | None:
+    def run(
+        self, line: str, cell: str | None, own: Mapping[str, object] | None = None
+    ) -> Reply | None:
         """Run a line and its cell; a dry run gives no reply.
+
+        Args:
+            line: What stands after the magic's name.
+            cell: What stands below it, or None for `%llm`.
+            own: The variables of the function that the line stands in.
 
         Raises:
             LLMMagicError: One line about what went wrong; what came of the answer is in `_`.
         """
         with Interrupts(in_kernel=hasattr(self._shell, "kernel")) as interrupts:
             try:
-                return self._ask(line, cell, interrupts)
+                return self._ask(line, cell, own or {}, interrupts)
             except KeyboardInterrupt:
                 raise Stopped("stopped before the prompt was sent.") from None
 
-    def _ask(self, line: str, cell: str | None, interrupts: Interrupts) -> Reply | None:
+    def _ask(
+        self, line: str, cell: str | None, own: Mapping[str, object], interrupts: Interrupts
+    ) -> Reply | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import explain, session
         from openhands_llm_magic.llm.reply import ReplyBuilder
@@ -66,16 +76,12 @@ class Asking:
         from openhands_llm_magic.notebook.prompt import messages as prompt
         from openhands_llm_magic.notebook.view import formats
 
-        options = arguments.parse(line, self._shell.user_ns)
-        if cell is not None and options.prompt:
-            raise UsageError(
-                f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
-                " the prompt below it."
-            )
-        settings = self._settings.snapshot(options.settings, options.group)
-        body = options.prompt if cell is None else cell
+        options = arguments.parse(line, {**self._shell.user_ns, **own})
+        settings = self._snapshot(options)
+        body = _body(options, cell)
         before = self.chats.before(name=options.chat, goes_on=options.goes_on)
-        made = prompt.made(body, options, self._shell, settings, before)
+        variables = prompt.own_variables(self._shell, own)
+        made = prompt.made(body, options, variables, settings, before)
         schema = formats.schema_named(options.schema, self._shell.user_ns)
         if options.dry_run:
             dry_run.show(self._shell, made, settings, schema)
@@ -97,6 +103,15 @@ class Asking:
             if reply.error is not None:
                 raise reply.error from None
         return self.just_shown
+
+    def _snapshot(self, options: PromptOptions) -> Snapshot:
+        """Give the settings of a cell; `--cache` does not lift a replay."""
+        settings = self._settings.snapshot(options.settings, options.group)
+        if "cache" not in options.settings:
+            return settings
+        others = {name: value for name, value in options.settings.items() if name != "cache"}
+        without = self._settings.snapshot(others, options.group)
+        return without if without.cache == "replay" else settings
 
     @contextlib.contextmanager
     def _keeping(self, builder: ReplyBuilder, options: PromptOptions) -> Iterator[None]:
@@ -167,6 +182,18 @@ class Asking:
             display.show(reply)
         elif surface(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
+
+
+def _body(options: PromptOptions, cell: str | None) -> str:
+    """Give the prompt, of which nothing stands on the line of a cell."""
+    if cell is None:
+        return options.prompt
+    if options.prompt:
+        raise UsageError(
+            f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
+            " the prompt below it."
+        )
+    return cell
 
 
 def _stop(events: Generator[Event], builder: ReplyBuilder) -> None:

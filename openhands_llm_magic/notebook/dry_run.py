@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.preview import preview
 from openhands_llm_magic.llm.session import request_for
+from openhands_llm_magic.llm.stored import Stored
 from openhands_llm_magic.notebook.view import display, sanitize
 from openhands_llm_magic.notebook.view.words import usd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.preview import Preview
     from openhands_llm_magic.llm.structured import Schema
     from openhands_llm_magic.notebook.prompt.messages import Made
@@ -26,9 +28,20 @@ def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> N
         ModelNotFoundError: LiteLLM knows no provider for the model.
         SettingError: completion_kwargs holds what it cannot.
     """
-    found = preview(request_for(made.messages, settings, schema), settings)
-    text = words(found, made.notes)
+    request = request_for(made.messages, settings, schema)
+    notes = [*made.notes, *_of_store(request, settings)]
+    text = words(preview(request, settings), notes)
     display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.plain_to_html(text))
+
+
+def _of_store(request: Request, settings: Snapshot) -> Iterator[str]:
+    """Tell what `--cache` or replay would do."""
+    if settings.cache == "off":
+        return
+    if Stored(request, settings, ()).is_there:
+        yield "Its answer is stored: the cell would show that, at no cost."
+    elif settings.cache == "replay":
+        yield "Its answer is not stored: with cache=replay the cell would fail."
 
 
 def words(found: Preview, notes: Sequence[str] = ()) -> str:

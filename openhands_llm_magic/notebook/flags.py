@@ -41,7 +41,11 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
     text = f"{setting.help} ({setting.takes})".replace("%", "%%")
     if setting.name in ALONE:
         group.add_argument(
-            *names, dest=setting.name, action="store_const", const=ALONE[setting.name], help=text
+            *names,
+            dest=setting.name,
+            action="store_const",
+            const=ALONE[setting.name],
+            help=f"{setting.help} The flag means {ALONE[setting.name]}.",
         )
     elif setting.kind == "bool":
         action = argparse.BooleanOptionalAction

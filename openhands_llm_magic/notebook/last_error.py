@@ -60,13 +60,13 @@ class LastError:
         self._seen: BaseException | None = None  # sys.last_value keeps it anyway
         self.own: Failure | None = None
         self.line = ""
-        self._note("")
 
-    def after_cell(self, result: Any) -> None:
-        """Note what a cell has failed with; IPython calls it after each."""
-        self._note(result.info.raw_cell or "")
+    def note(self, cell: str) -> None:
+        """Note what was raised last, if that is new.
 
-    def _note(self, cell: str) -> None:
+        Args:
+            cell: The cell that has just run, as it was typed, or "" when that is not known.
+        """
         # Not the cell's result: `%run` and `%%time` show an exception and end without one.
         error = getattr(sys, "last_value", None)
         if error is None or error is self._seen:

@@ -8,7 +8,14 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +59,7 @@ class LLMMagics(Magics):
         self._clock = clock
         self._panel: Panel | None = None
         self._raw_cell = ""
+        self._note_last_value("")  # what has failed before counts, too
         # Not post_run_cell and not the execution count: nbval runs cells that are in no history.
         shell.events.register("post_execute", self._forget_shown)
         shell.events.register("post_execute", self._refresh_panel)
@@ -75,9 +83,14 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_cell_magic
-    def llm(self, line: str, cell: str | None = None) -> Reply | None:
+    @needs_local_scope
+    def llm(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Reply | None:
         """Send a prompt to a language model and show the answer as it arrives."""
-        return self.asking.run(line, cell and self._as_typed(cell))
+        # In a function these are its own; else they are the notebook's, some of them IPython's.
+        own = None if local_ns is self.shell.user_ns else local_ns
+        return self.asking.run(line, cell and self._as_typed(cell), own)
 
     llm.getdoc = _prompt_help
 
@@ -181,5 +194,8 @@ class LLMMagics(Magics):
 
     def _note_error(self, result: Any) -> None:
         """Note what a cell has failed with, for `%llm_error`."""
+        self._note_last_value(result.info.raw_cell or "")
+
+    def _note_last_value(self, cell: str) -> None:
         if getattr(sys, "last_value", None) is not None:
-            self._last_error.after_cell(result)
+            self._last_error.note(cell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.notebook.view import table
 
 if TYPE_CHECKING:
@@ -41,9 +42,16 @@ HOW_TO = "Search with words: `%llm_models claude sonnet`, `%llm_models vision`; 
 
 
 def run(line: str, shell: Any) -> None:
-    """Run one `%llm_models` line."""
+    """Run one `%llm_models` line.
+
+    Raises:
+        UsageError: There is an option on it.
+    """
     from openhands_llm_magic.llm.model_search import search  # noqa: PLC0415 - reads LiteLLM's list
 
+    flags = [word for word in line.split() if word.startswith("-")]
+    if flags:
+        raise UsageError(f"%llm_models takes words, and no option {flags[0]}. {HOW_TO}")
     if not line.split():
         _overview(shell)
         return

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from IPython.core.compilerop import CachingCompiler
 from kernel import Kernel
 from model_server import Answer, ModelServer, Refuse
 
 from openhands_llm_magic.notebook.error_magic import INSTRUCTION, prompt
-from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, short_path
+from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, short_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,14 +147,15 @@ def test_where_there_is_nothing_to_explain(fresh_kernel: Kernel, model_server: M
 
 
 def test_what_failed_before_the_extension_was_loaded_counts(
-    monkeypatch: pytest.MonkeyPatch,
+    fresh_kernel: Kernel, model_server: ModelServer
 ) -> None:
     """Not with the cell that loads it, of course."""
-    shell = SimpleNamespace(compile=CachingCompiler(), transform_cell=str)
-    monkeypatch.setattr(sys, "last_value", KeyError("early"), raising=False)
-    last = LastError(shell)
-    last.after_cell(SimpleNamespace(info=SimpleNamespace(raw_cell="%load_ext …")))
-    assert last.own == Failure("KeyError: 'early'", "KeyError: 'early'\n", ())
+    fresh_kernel.run("{}['early']")
+    fresh_kernel.run("%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'")
+    options = f"-m openai/x --base-url {model_server.openai_base} --api-key $key"
+    assert fresh_kernel.run(f"%llm_error {options}").error is None
+    assert "KeyError: 'early'" in sent(model_server)
+    assert "%load_ext" not in sent(model_server)
 
 
 def test_a_long_traceback_loses_its_beginning() -> None:

@@ -69,3 +69,7 @@ def test_what_is_not_found_is_said_in_one_line(kernel: Kernel) -> None:
 def test_what_is_unknown_is_not_nothing(model: Model, row: list[str]) -> None:
     """A price of 0 is one that LiteLLM's list has."""
     assert models_magic.row(model) == ("a/b", *row)
+
+
+def test_an_option_is_refused(kernel: Kernel) -> None:
+    assert "no option --vision" in str(kernel.run("%llm_models --vision claude").error)

@@ -487,3 +487,37 @@ def test_a_cell_with_cache_is_paid_for_once(
     assert missed.error.startswith("NotStoredError: no answer to this prompt is stored")
     assert len(missed.error.splitlines()) == 1
     assert model_server.count == 1
+
+
+def test_a_flag_within_a_prompt_is_refused(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """A dry run that sends would be the worst; `--` before a prompt sends it as it is."""
+    ran = kernel.run(f"%llm -m openai/test {at} What is it? --dry-run")
+    assert "--dry-run stands within the prompt: options come before it" in str(ran.error)
+    assert model_server.count == 0
+    kernel.run(f"%llm -m openai/test {at} -- What does --dry-run do?")
+    assert content(model_server) == "What does --dry-run do?"
+
+
+def test_a_functions_own_variables_are_put_in(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    line = f"%llm -m openai/test {at} Tell {{n}} {{word}} {{rows[0]}}"
+    kernel.run(f"def ask(n, word):\n    reply = {line}\n    return reply")
+    assert kernel.run("ask('inner', 'this')").error is None
+    assert content(model_server) == "Tell inner this first"
+
+
+def test_a_flag_does_not_lift_a_replay(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    """In CI nothing is sent, though cells were written with it; a dry run says what would be."""
+    kernel.run("%llm_config cache=replay")
+    cell = f"%%llm -m openai/test {at} --cache"
+    assert "NotStoredError" in str(kernel.run(f"{cell}\nNever asked.").error)
+    assert model_server.count == 0
+    [shown] = kernel.run(f"{cell} --dry-run\nNever asked.").outputs
+    assert "not stored: with cache=replay the cell would fail" in shown["text/plain"]
+    kernel.run("%llm_config cache=on")
+    kernel.run(f"{cell}\nAsked once.")
+    [shown] = kernel.run(f"{cell} --dry-run\nAsked once.").outputs
+    assert "Its answer is stored: the cell would show that, at no cost." in shown["text/plain"]

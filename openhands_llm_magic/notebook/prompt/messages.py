@@ -48,22 +48,23 @@ class Made:
 def made(
     body: str,
     options: PromptOptions,
-    shell: Any,
+    own: Mapping[str, object],
     settings: Snapshot,
     before: Sequence[Turn] = (),
 ) -> Made:
     """Put in variables and files, and go on from what was said before, as far as that fits.
 
+    Args:
+        body: The prompt as it was typed.
+        options: What stands on its line.
+        own: The person's variables.
+        settings: What the prompt is sent with.
+        before: What it goes on from.
+
     Raises:
         UsageError: The prompt is empty, a file cannot be sent, or the model does not take it.
     """
-    own = _own_variables(shell)
-    conversation(body)  # an empty one is refused before anything is read
-    text = Filled((body,))
-    if not options.raw:
-        text = filled(body, own, limit_chars=settings.max_message_chars)
-        if not any(isinstance(part, Attachment) or part.strip() for part in text.parts):
-            raise UsageError("the prompt is empty once its variables are put in.")
+    text = _filled(body, options, own, settings)
     # Files come first: what is the same from prompt to prompt can be cached.
     parts: list[Part] = [*(attachment(word, own) for word in options.attach), *text.parts]
     not_taken = _not_taken(settings)
@@ -84,14 +85,32 @@ def made(
     return Made(content, sent, tuple(notes))
 
 
-def _own_variables(shell: Any) -> dict[str, object]:
-    """Give the person's variables; one that a startup file defined counts once it is redefined."""
+def _filled(
+    body: str, options: PromptOptions, own: Mapping[str, object], settings: Snapshot
+) -> Filled:
+    conversation(body)  # an empty one is refused before anything is read
+    if options.raw:
+        return Filled((body,))
+    text = filled(body, own, limit_chars=settings.max_message_chars)
+    if not any(isinstance(part, Attachment) or part.strip() for part in text.parts):
+        raise UsageError("the prompt is empty once its variables are put in.")
+    return text
+
+
+def own_variables(shell: Any, local: Mapping[str, object]) -> dict[str, object]:
+    """Give the person's variables; one that a startup file defined counts once it is redefined.
+
+    Args:
+        shell: The session.
+        local: The variables of the function that the prompt stands in.
+    """
     hidden = shell.user_ns_hidden
-    return {
+    found = {
         name: value
         for name, value in shell.user_ns.items()
         if name in HISTORY or name not in hidden or hidden[name] is not value
     }
+    return {**found, **local}
 
 
 def _not_taken(settings: Snapshot) -> dict[str, str]:
