@@ -183,9 +183,12 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     page.keyboard.type("Practice")
     model = panel(made).get_by_label("Model", exact=True)
     expect(model).to_have_value("practice/echo")
+    made.wait_for_idle()  # what else the choice changes is sent after the model
     tab_to(page, "Model")
     page.keyboard.press("Control+A")
     page.keyboard.type("practice/busy")
+    made.wait_for_idle()
+    expect(model).to_have_value("practice/busy")
     tab_to(page, "Test")
     page.keyboard.press("Enter")
     panel(made).get_by_text("a server error (503)").wait_for()
