@@ -48,7 +48,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
             inside = FLAT | inner | st.lists(IN_A_LIST, max_size=2)
             return st.dictionaries(NAMES, inside, max_size=3)
         case _:
-            return TEXT
+            return st.sampled_from(setting.choices) if setting.closed else TEXT
 
 
 def some(*kinds_left_out: str) -> st.SearchStrategy[dict[str, Any]]:

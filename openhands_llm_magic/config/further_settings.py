@@ -131,6 +131,7 @@ FURTHER = (
         help="Whether answers are kept as files and taken from them: off, on, or replay alone.",
         used_for="running a notebook again without paying",
         choices=("off", "on", "replay"),
+        closed=True,
         section=OURS,
     ),
     Setting(

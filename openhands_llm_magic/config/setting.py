@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
-from openhands_llm_magic.config import nested
+from openhands_llm_magic.config import lax, nested
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import SettingError
 
@@ -24,13 +23,6 @@ OUR_PREFIX: Final = "LLM_MAGIC_"
 
 _PREFIXES = {"llm": "LLM_", "core": "", OURS: OUR_PREFIX}
 
-# The words and the forms of numbers are pydantic's, which reads OpenHands' config files.
-_WORDS = {
-    **dict.fromkeys(("true", "yes", "on", "t", "y", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "f", "n", "0"), False),
-}
-_WHOLE_NUMBER = re.compile(r"([+-]?\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
-_LARGEST_WHOLE_FLOAT = 2.0**63
 _LONGEST_QUOTE = 60
 _LONGEST_HARMLESS = 12
 
@@ -54,7 +46,8 @@ class Setting:
         kept: It is read and saved for OpenHands and nothing here uses it.
         minimum: The smallest number it takes.
         maximum: The largest number it takes.
-        choices: Usual values, for a person to choose from; others are taken, too.
+        choices: Usual values, for a person to choose from.
+        closed: It takes no others.
         may_be_empty: An empty text, which then stands for none, is a value of it.
         short: A one-letter flag, like "-m".
         section: The table of config.toml that holds it.
@@ -75,6 +68,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    closed: bool = False
     may_be_empty: bool = False
     short: str | None = None
     section: Literal["llm", "core", "openhands_llm_magic"] = "llm"
@@ -114,6 +108,8 @@ class Setting:
     @property
     def takes(self) -> str:
         """What values it takes, for help and error texts."""
+        if self.closed:
+            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         words = {
             "bool": "true or false",
             "int": "a whole number",
@@ -162,7 +158,7 @@ class Setting:
         elif self.kind in ("list", "dict"):
             result = self._nested(value)
         elif isinstance(value, str | int | float):
-            result = {"bool": _lax_bool, "int": _lax_int, "float": _lax_float}[self.kind](value)
+            result = {"bool": lax.boolean, "int": lax.whole, "float": lax.number}[self.kind](value)
         if result is None:
             self._refuse(value)
         return Secret(str(result)) if self.kind == "secret" else result
@@ -214,7 +210,7 @@ class Setting:
             # Real covers NumPy's numbers; a boolean is a number only to Python.
             case "int" | "float" if isinstance(value, numbers.Real) and not isinstance(value, bool):
                 number = value if isinstance(value, int) else float(value)
-                result = _lax_int(number) if self.kind == "int" else _lax_float(number)
+                result = lax.whole(number) if self.kind == "int" else lax.number(number)
         if result is None or not self._fits(result):
             self._refuse(value)
         return result
@@ -235,6 +231,8 @@ class Setting:
                 return self.optional
             case "":
                 return self.optional or self.may_be_empty
+            case str() if self.closed:
+                return value in self.choices
             case int() | float():
                 low = -math.inf if self.minimum is None else self.minimum
                 high = math.inf if self.maximum is None else self.maximum
@@ -273,28 +271,3 @@ def described(value: object) -> str:
     if isinstance(value, str):
         return repr(value) if len(value) <= _LONGEST_HARMLESS else "this text"
     return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
-
-
-def _lax_bool(value: str | float) -> bool | None:
-    if isinstance(value, str):
-        return _WORDS.get(value.lower())
-    return bool(value) if value in (0, 1) else None
-
-
-def _lax_int(value: str | float) -> int | None:
-    if isinstance(value, str):
-        match = _WHOLE_NUMBER.fullmatch(value.strip())
-        value = match[1] if match else math.nan
-    if isinstance(value, float) and not (value.is_integer() and abs(value) < _LARGEST_WHOLE_FLOAT):
-        return None
-    try:
-        return int(value)
-    except ValueError:  # thousands of digits
-        return None
-
-
-def _lax_float(value: str | float) -> float | None:
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import Event, Failed, Retrying
@@ -97,9 +98,21 @@ class Attempts:
 
 def account_of(options: Mapping[str, Any]) -> str:
     """Return what tells accounts apart: the key, or all that a provider could take for it."""
-    return options.get("api_key") or "\n".join(environment_keys())
+    return options.get("api_key") or "\n".join(_environment_keys())
 
 
-def environment_keys() -> list[str]:
-    """Return the keys that providers' own variables hold, so that they can be masked."""
+def secrets_of(settings: Snapshot, options: Mapping[str, Any] | None = None) -> list[str]:
+    """Return all that must not show of what a request is sent with.
+
+    Args:
+        settings: What it is made from.
+        options: Those of the request, which may hold a key that the settings do not.
+    """
+    keys = [*settings.secrets(), *_environment_keys(), (options or {}).get("api_key", "")]
+    logins = logins_in(f"{settings.base_url} {settings.embedding_base_url}")
+    return [*keys, *map(str.strip, keys), *logins]
+
+
+def _environment_keys() -> list[str]:
+    """Return the keys that providers' own variables hold."""
     return [value for name, value in os.environ.items() if _KEY_NAME.search(name)]

@@ -13,10 +13,10 @@ from openhands_llm_magic.config.secret import MASK, Redactor, throughout
 from openhands_llm_magic.errors import ModelNotFoundError
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.abilities import abilities_of
+from openhands_llm_magic.llm.attempts import secrets_of
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.quiet import quiet
-from openhands_llm_magic.llm.session import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,16 +76,17 @@ def preview(request: Request, settings: Snapshot) -> Preview:
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
-    redact = Redactor(secrets_of(request, settings)).redact
+    body, headers = _as_sent(shown)
+    redact = Redactor(secrets_of(settings, options)).redact
     prompt_price, answer_price = _prices(request, settings)
     tokens = _tokens(litellm, request)
     limit = settings.max_output_tokens
     return Preview(
         _QUERY.sub(rf"\1{MASK}", redact(str(shown.get("raw_request_api_base") or ""))),
-        throughout(_told(shown["raw_request_body"]), lambda text: _shortened(redact(text))),
+        throughout(body, lambda text: _shortened(redact(text))),
         {
             name: MASK if PARTLY_MASKED in str(value) else redact(str(value))
-            for name, value in (shown.get("raw_request_headers") or {}).items()
+            for name, value in headers.items()
         },
         tokens,
         None if prompt_price is None else tokens * prompt_price,
@@ -133,9 +134,13 @@ def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str
     return shown if shown and not shown.get("error") else None
 
 
-def _told(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty, as the client does that sends it."""
-    return {name: value for name, value in body.items() if name != "extra_body" or value}
+def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the body and the headers, with what OpenAI's client adds to each from the former."""
+    body, headers = dict(shown["raw_request_body"]), dict(shown.get("raw_request_headers") or {})
+    if "raw_request_api_base" in shown:
+        headers |= body.pop("extra_headers", None) or {}
+        body |= body.pop("extra_body", None) or {}
+    return body, headers
 
 
 def _shortened(text: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor, logins_in, throughout
+from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.abilities import abilities_of
-from openhands_llm_magic.llm.attempts import Attempts, environment_keys
+from openhands_llm_magic.llm.attempts import Attempts, secrets_of
 from openhands_llm_magic.llm.caching import prepared
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.correction import corrected
@@ -153,12 +153,6 @@ def request_for(
     return request_from(settings, prepared(messages, settings), response_format)
 
 
-def secrets_of(request: client.Request, settings: Snapshot) -> list[str]:
-    """Give all that must not show of what a request is sent with."""
-    keys = [*settings.secrets(), *environment_keys(), request.options.get("api_key", "")]
-    return [*keys, *map(str.strip, keys), *logins_in(settings.base_url or "")]
-
-
 def stop(events: Generator[Event]) -> Iterator[Event]:
     """Stop a request between two of its events and yield the text that it still held back.
 
@@ -188,7 +182,7 @@ class _Sender:
         self._settings = settings
         self._clock = clock
         self._retry_now = retry_now
-        self._secrets = secrets_of(request, settings)
+        self._secrets = secrets_of(settings, request.options)
         self.redactor = Redactor(self._secrets)
 
     def events(self, messages: Sequence[Message]) -> Generator[Event]:

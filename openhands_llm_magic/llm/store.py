@@ -140,17 +140,11 @@ def _asked(model: str, address: str, request: Request) -> dict[str, Any]:
     asked = {"model": model, "messages": request.messages, "options": options}
     if address:
         asked["address"] = address.partition("?")[0].rpartition("@")[2]
-    return dict(_shortened(json.loads(json.dumps(asked, default=str))))
+    return dict(throughout(json.loads(json.dumps(asked, default=str)), _hashed))
 
 
-def _shortened(value: Any) -> Any:
+def _hashed(text: str) -> str:
     """Put its hash in the place of a file's bytes."""
-    match value:
-        case dict():
-            return {name: _shortened(each) for name, each in value.items()}
-        case list():
-            return [_shortened(each) for each in value]
-        case str() if value.startswith("data:") and len(value) > LONGEST_TEXT:
-            kind = value.partition(",")[0]
-            return f"{kind},sha256:{hashlib.sha256(value.encode()).hexdigest()}"
-    return value
+    if not text.startswith("data:") or len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text.partition(',')[0]},sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -76,13 +76,14 @@ class Asking:
         from openhands_llm_magic.notebook.prompt import messages as prompt
         from openhands_llm_magic.notebook.view import formats
 
-        options = arguments.parse(line, {**self._shell.user_ns, **own})
+        known = {**self._shell.user_ns, **own}
+        options = arguments.parse(line, known)
         settings = self._snapshot(options)
         body = _body(options, cell)
         before = self.chats.before(name=options.chat, goes_on=options.goes_on)
         variables = prompt.own_variables(self._shell, own)
         made = prompt.made(body, options, variables, settings, before)
-        schema = formats.schema_named(options.schema, self._shell.user_ns)
+        schema = formats.schema_named(options.schema, known)
         if options.dry_run:
             dry_run.show(self._shell, made, settings, schema)
             return None
@@ -102,7 +103,7 @@ class Asking:
                 raise explain.misfit_explained(misfit, reply.finish_reason, settings) from None
             if reply.error is not None:
                 raise reply.error from None
-        return self.just_shown
+        return self.just_shown  # as `_keeping` has left it
 
     def _snapshot(self, options: PromptOptions) -> Snapshot:
         """Give the settings of a cell; `--cache` does not lift a replay."""

@@ -52,7 +52,7 @@ def run(line: str, chats: Conversations, shell: Any) -> None:
             chats.forget(name)
             _tell(f"{name} is forgotten.")
         case ["--export", name, path]:
-            _export(_turns(name, chats), Path(path).expanduser())
+            _export(_turns(name, chats), path)
             _tell(f"{name} is in {path}.")
         case [name] if not name.startswith("-"):
             _show(_turns(name, chats), shell)
@@ -97,9 +97,10 @@ def _show(turns: Sequence[Turn], shell: Any) -> None:
     display.show_both(shell, text=sanitize.to_plain(_markdown(turns)), html=html)
 
 
-def _export(turns: Sequence[Turn], path: Path) -> None:
+def _export(turns: Sequence[Turn], path: str) -> None:
     try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
+        with Path(path).expanduser().open("x", encoding="utf-8", newline="\n") as file:
             file.write(_markdown(turns) + "\n")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}. Name a file that does not exist.") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; nobody's home folder
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: {reason}. Name a file that does not exist.") from None

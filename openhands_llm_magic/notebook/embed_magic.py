@@ -13,6 +13,7 @@ from openhands_llm_magic.errors import Stopped, UsageError
 from openhands_llm_magic.notebook import embed_line
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
+from openhands_llm_magic.notebook.view.words import usd
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -227,13 +228,11 @@ def _told(error: RequestError, done: int, count: int) -> RequestError:
 
 def words(made: Embeddings) -> str:
     """Write what came and what it cost, as in "3 vectors of 1,536 numbers, 12 tokens, $0.001"."""
-    from decimal import Decimal
-
     count, width = made.vectors.shape
     said = [f"{count:,} {'vector' if count == 1 else 'vectors'} of {width:,} numbers"]
     if made.usage is not None:
         tokens = made.usage.total_tokens
         said.append(f"{tokens:,} {'token' if tokens == 1 else 'tokens'}")
     if made.cost_usd is not None:
-        said.append(f"${Decimal(f'{made.cost_usd:.2g}'):f}")
+        said.append(usd(made.cost_usd))
     return ", ".join(said)

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, logins_in, masked
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, masked
 from openhands_llm_magic.errors import LLMMagicError, UsageError
 from openhands_llm_magic.llm.content import fenced
 from openhands_llm_magic.notebook import arguments
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.config.resolve import Snapshot
 
 HELP = """Ask the model why the last cell that failed did so, and how to put it right.
 
@@ -63,8 +62,10 @@ def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tupl
     if found is None:
         _tell(f"{last.line}\n{ALL_SAID}")
         return None
+    from openhands_llm_magic.llm.attempts import secrets_of  # noqa: PLC0415 - on use, see `magics`
+
     snapshot = settings.snapshot(options.settings, options.group)
-    secrets = [*_secrets(snapshot), *_secrets_in(shell.user_ns)]
+    secrets = [*secrets_of(snapshot), *_secrets_in(shell.user_ns)]
     if found is last.own and last.line:  # it is not the error that was shown last
         _tell(f"Explaining {masked(found.title, secrets)}")
     body = prompt(found, options.prompt, secrets, limit_chars=snapshot.max_message_chars)
@@ -115,14 +116,6 @@ def _end(text: str, limit: int) -> str:
 def _beginning(text: str, limit: int) -> str:
     left_out = len(text) - limit
     return text if left_out <= 0 else f"{text[:limit]}\n… ({left_out:,} characters more)"
-
-
-def _secrets(settings: Snapshot) -> list[str]:
-    """List the keys that a request may be sent with."""
-    from openhands_llm_magic.llm.attempts import environment_keys  # noqa: PLC0415 - on use, see `magics`
-
-    keys = [*settings.secrets(), *environment_keys()]
-    return [*keys, *map(str.strip, keys), *logins_in(settings.base_url or "")]
 
 
 def _secrets_in(variables: Mapping[str, object]) -> Iterator[str]:

@@ -90,7 +90,7 @@ class LLMMagics(Magics):
         """Send a prompt to a language model and show the answer as it arrives."""
         # In a function these are its own; else they are the notebook's, some of them IPython's.
         own = None if local_ns is self.shell.user_ns else local_ns
-        return self.asking.run(line, cell and self._as_typed(cell), own)
+        return self.asking.run(line, cell and self._as_typed(line, cell), own)
 
     llm.getdoc = _prompt_help
 
@@ -181,14 +181,20 @@ class LLMMagics(Magics):
     def _note_cell(self, info: Any) -> None:
         self._raw_cell = info.raw_cell or ""
 
-    def _as_typed(self, cell: str) -> str:
+    def _as_typed(self, line: str, cell: str) -> str:
         """Give the body of a `%%llm` cell as it was typed.
 
         IPython takes prompts (">>> ", "In [1]: ") and blank lines at the end out of every cell, for
-        which it adds a newline.
+        which it adds a newline. The cell that was typed last need not be the one that runs: a
+        silent one is told to nobody, and code can call the magic.
         """
         head, newline, body = self._raw_cell.partition("\n")
-        if head.startswith("%%llm") and newline:
+        runs = f"get_ipython().run_cell_magic('llm', {line!r}, {cell!r})\n"
+        if (
+            head.startswith("%%llm")
+            and newline
+            and self.shell.transform_cell(self._raw_cell) == runs
+        ):
             return body if hasattr(self.shell, "kernel") else body.removesuffix("\n")
         return cell.removesuffix("\n")
 

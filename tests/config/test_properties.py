@@ -34,7 +34,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         case "dict":
             return st.dictionaries(TEXT, st.integers() | TEXT, max_size=2)
         case _:
-            return TEXT
+            return st.sampled_from(setting.choices) if setting.closed else TEXT
 
 
 def toml(value: object) -> str:

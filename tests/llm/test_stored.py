@@ -88,6 +88,7 @@ def test_a_folder_that_cannot_be_written_does_not_lose_the_answer(
 
 
 def test_a_bad_value_is_refused(model_server: ModelServer) -> None:
+    """Where it is set, and so before anything is asked."""
     with pytest.raises(errors.SettingError, match="cache takes off, on or replay, not 'maybe'"):
         ask("Hello", cache="maybe")
     assert model_server.count == 0

@@ -173,10 +173,10 @@ def test_a_key_is_masked_before_the_text_is_cut() -> None:
 
 
 def test_paths_tell_the_library_and_not_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert short_path("/home/me/v/lib/python3.11/site-packages/pandas/core/frame.py") == (
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert short_path("/home/of/somebody/v/lib/python3.11/site-packages/pandas/core/frame.py") == (
         "pandas/core/frame.py"
     )
     assert short_path(Path(os.__file__).as_posix()) == "os.py"
-    assert short_path("/home/me/work/script.py") == "~/work/script.py"
+    assert short_path("/home/of/somebody/work/script.py") == "~/work/script.py"
     assert short_path("/srv/script.py") == "/srv/script.py"

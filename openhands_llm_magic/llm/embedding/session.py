@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor, logins_in
+from openhands_llm_magic.config.secret import Redactor
 from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.attempts import Attempts, environment_keys
+from openhands_llm_magic.llm.attempts import Attempts, secrets_of
 from openhands_llm_magic.llm.embedding.faults import explained
 from openhands_llm_magic.llm.embedding.names import batches, limit_of
 from openhands_llm_magic.llm.embedding.place import Place, place_from
@@ -97,9 +97,7 @@ def _events(
 ) -> Generator[Event | Embeddings]:
     """Make one request after the other, up to the first that fails."""
     options = place.request.options
-    keys = [*settings.secrets(), *environment_keys(), options.get("api_key", "")]
-    logins = logins_in(f"{settings.base_url} {settings.embedding_base_url}")
-    redactor = Redactor([*keys, *map(str.strip, keys), *logins])
+    redactor = Redactor(secrets_of(settings, options))
     attempts = Attempts(settings, redactor, clock, retry_now)
     done = 0
     for batch in batches(texts, limit_of(place.name, options.get("base_url"))):

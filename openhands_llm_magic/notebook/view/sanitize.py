@@ -23,6 +23,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.notebook.view import formulas
 from openhands_llm_magic.notebook.view.clean import cleaned, is_web_address
 
@@ -96,8 +97,7 @@ def to_plain(text: str) -> str:
     (those of CVE-2021-42574). Newline and tab stay; a carriage return becomes a newline, half a
     surrogate pair, which no terminal can encode, the replacement character.
     """
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _CONTROLS.sub("", whole(text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def plain_to_html(text: str) -> str:
