@@ -169,12 +169,25 @@ class Kernel:
         """Click a button and give what came of it."""
         return self._collect(self.send_click(model_id))
 
-    def send_click(self, model_id: str) -> str:
+    def send_click(self, model_id: str, subshell_id: str | None = None) -> str:
         """Click a button, as its JavaScript does; give the message's id."""
         data = {"method": "custom", "content": {"event": "click"}}
+        return self.send_to_widget(model_id, data, subshell_id)
+
+    def send_to_widget(
+        self, model_id: str, data: dict[str, Any], subshell_id: str | None = None
+    ) -> str:
+        """Send what the front end of a widget sends, past a running cell if a subshell is named."""
         message = self._client.session.msg("comm_msg", {"comm_id": model_id, "data": data})
+        message["header"]["subshell_id"] = subshell_id
         self._client.shell_channel.send(message)
         return str(message["header"]["msg_id"])
+
+    def new_subshell(self) -> str:
+        """Ask for a thread that takes messages while a cell runs, as JupyterLab does."""
+        self._client.control_channel.send(self._client.session.msg("create_subshell_request"))
+        reply = self._client.get_control_msg(timeout=PATIENCE_S)
+        return str(reply["content"]["subshell_id"])
 
     def _collect(
         self, request_id: str, on_message: Callable[[dict[str, Any]], None] | None = None

@@ -154,6 +154,30 @@ def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel, buttons: dict[st
     assert in_force.outputs[0]["text/plain"] == "3"
 
 
+def test_a_click_does_not_overtake_what_was_typed_before_it(
+    kernel: Kernel, buttons: dict[str, str]
+) -> None:
+    """Both are taken in order and past a running cell, whatever thread last used which widget."""
+    field = kernel.run("print(panel.field('num_retries').control.model_id)").stdout.strip()
+    subshell = kernel.new_subshell()
+    sent: list[str] = []
+
+    def type_and_click(message: dict[str, Any]) -> None:
+        if message["header"]["msg_type"] == "stream" and not sent:
+            typed = {"method": "update", "state": {"value": "3"}, "buffer_paths": []}
+            sent.append(kernel.send_to_widget(field, typed, subshell))
+            sent.append(kernel.send_click(buttons["Apply to this session"], subshell))
+
+    ran = kernel.run(
+        "settings = get_ipython().magics_manager.registry['LLMMagics']._settings\n"
+        "print('begun', flush=True)\n"
+        "while settings.num_retries != 3 and time.monotonic() < until_s: time.sleep(0.01)\n"
+        "print(settings.num_retries)",
+        on_message=type_and_click,
+    )
+    assert (ran.stdout, ran.error) == ("begun\n3\n", None)
+
+
 def test_a_panel_that_was_closed_opens_anew(kernel: Kernel) -> None:
     """The user's own `close_all` takes every widget away."""
     kernel.run("%llm_config")

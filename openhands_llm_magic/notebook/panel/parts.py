@@ -11,6 +11,7 @@ import ipywidgets
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.notebook.panel.choice import Choice
+from openhands_llm_magic.notebook.route import route_as_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,6 +90,7 @@ class Workbench:
 
     def keep(self, widget: Any) -> Any:
         """Remember a widget, to take it away in the end, and give it back."""
+        route_as_sent(widget)
         self._made.append(widget)
         return widget
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 from traitlets import Bool, Unicode
 
+from openhands_llm_magic.notebook.route import route_as_sent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,7 +47,7 @@ class WaitButtons(anywidget.AnyWidget):
         self._closing = threading.Lock()
         super().__init__()
         self.on_msg(self._receive)
-        _let_through(self.comm, self._handle_msg)
+        route_as_sent(self)
 
     @property
     def view(self) -> dict[str, Any]:
@@ -68,16 +70,6 @@ class WaitButtons(anywidget.AnyWidget):
             case {"type": "stop"}:
                 with self._closing:
                     self._on_stop()
-
-
-def _let_through(comm: Any, handle: Callable[[dict[str, Any]], None]) -> None:
-    """Let the messages of a comm through while a cell runs, as they are."""
-    # Not as `comm` does it, with the session's `post_execute` hooks before and after, on this
-    # thread: they would show the figures of a cell that has not finished drawing them.
-    comm.handle_msg = handle
-    # ipykernel 7.4 sends messages to the thread that the comm was last used on: the busy one.
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, subshell_id: subshell_id  # noqa: SLF001 - guarded
 
 
 def _nothing() -> None:

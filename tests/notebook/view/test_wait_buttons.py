@@ -16,10 +16,7 @@ from openhands_llm_magic.llm.events import Held, Retrying, Waiting
 from openhands_llm_magic.llm.retry import RetryNow
 from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
 from openhands_llm_magic.notebook.view.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
-from openhands_llm_magic.notebook.view.wait_buttons import (
-    WaitButtons,
-    _let_through,
-)
+from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,16 +37,11 @@ class FrontEnd:
     """
 
     def __init__(self, kernel: Kernel, *, passes: bool = True, click: str | None = None) -> None:
-        self._client = kernel._client
-        self._subshell_id = self._new_subshell() if passes else None
+        self._kernel = kernel
+        self._subshell_id = kernel.new_subshell() if passes else None
         self._click = click
         self.clicked_at_s: float | None = None
         self.models: dict[str, dict[str, Any]] = {}
-
-    def _new_subshell(self) -> str:
-        self._client.control_channel.send(self._client.session.msg("create_subshell_request"))
-        subshell_id: str = self._client.get_control_msg(timeout=30)["content"]["subshell_id"]
-        return subshell_id
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Take in a message of the cell."""
@@ -72,9 +64,7 @@ class FrontEnd:
     def send(self, model_id: str, kind: str) -> None:
         """Send what a button, or the script itself, sends."""
         data = {"method": "custom", "content": {"type": kind}}
-        message = self._client.session.msg("comm_msg", {"comm_id": model_id, "data": data})
-        message["header"]["subshell_id"] = self._subshell_id
-        self._client.shell_channel.send(message)
+        self._kernel.send_to_widget(model_id, data, self._subshell_id)
 
 
 @pytest.fixture
@@ -378,18 +368,3 @@ def test_an_interrupt_reaches_the_main_thread_at_once() -> None:
     thread.join()
 
     assert time.monotonic() - began_s < AT_ONCE_S
-
-
-def test_the_messages_are_taken_where_they_arrive() -> None:
-    """Ipykernel 7.4 would hand them to the thread that the widget was last used on."""
-    buttons = WaitButtons(lambda: None, lambda: None)
-    buttons.close()
-
-    class Comm:
-        def _reply_subshell_for(self, _data: object, _default: object) -> object:
-            return None
-
-    comm: Any = Comm()
-    _let_through(comm, lambda _message: None)
-
-    assert comm._reply_subshell_for({}, "subshell-1") == "subshell-1"
