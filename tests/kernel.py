@@ -123,6 +123,8 @@ class Kernel:
         code: str,
         front: Front = "lab",
         on_message: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        silent: bool = False,
     ) -> Ran:
         """Run a cell to its end.
 
@@ -130,17 +132,18 @@ class Kernel:
             code: The cell.
             front: The front end to be.
             on_message: Called with each iopub message of the cell as it arrives.
+            silent: Whether it is to leave no trace in the history, as front ends' own code does.
         """
-        request_id = self._begin(code, front)
+        request_id = self._begin(code, front, silent=silent)
         ran = self._collect(request_id, on_message)
         ran.reply = self._reply_to(request_id)
         return ran
 
-    def _begin(self, code: str, front: Front = "lab") -> str:
+    def _begin(self, code: str, front: Front = "lab", *, silent: bool = False) -> str:
         """Send a cell; give the id of the request."""
         metadata, allow_stdin = REQUESTS[front]
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        content |= {"allow_stdin": allow_stdin, "stop_on_error": False}
+        content = {"code": code, "silent": silent, "store_history": not silent}
+        content |= {"user_expressions": {}, "allow_stdin": allow_stdin, "stop_on_error": False}
         request = self._client.session.msg("execute_request", content, metadata=metadata)
         self._client.shell_channel.send(request)
         return str(request["header"]["msg_id"])

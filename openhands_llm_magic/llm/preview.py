@@ -135,9 +135,12 @@ def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str
 
 
 def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the body and the headers, with what OpenAI's client adds to each from the former."""
+    """Give the body and the headers, with what OpenAI's client adds to each from the former.
+
+    Its requests are those whose headers are complete but for the content type, which it adds, too.
+    """
     body, headers = dict(shown["raw_request_body"]), dict(shown.get("raw_request_headers") or {})
-    if "raw_request_api_base" in shown:
+    if headers and "content-type" not in map(str.lower, headers):
         headers |= body.pop("extra_headers", None) or {}
         body |= body.pop("extra_body", None) or {}
     return body, headers

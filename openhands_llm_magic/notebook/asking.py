@@ -106,7 +106,7 @@ class Asking:
         return self.just_shown  # as `_keeping` has left it
 
     def _snapshot(self, options: PromptOptions) -> Snapshot:
-        """Give the settings of a cell; `--cache` does not lift a replay."""
+        """Give the settings of a cell; no flag of its own lifts a replay."""
         settings = self._settings.snapshot(options.settings, options.group)
         if "cache" not in options.settings:
             return settings

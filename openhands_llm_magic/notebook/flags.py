@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.setting import Setting
 
-ALONE = {"cache": "on"}
-"""Settings whose flag takes no value, and what it stands for."""
+ALONE = {"cache": {"--cache": "on", "--no-cache": "off"}}
+"""Settings whose flags take no value, and what each stands for."""
 
 _WORD = re.compile(r"""\s*((?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'])+|\S+)""")
 _VARIABLE = re.compile(r"\$(\w+)")
@@ -40,13 +40,11 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
     names = [setting.flag] if short is None else [short, setting.flag]
     text = f"{setting.help} ({setting.takes})".replace("%", "%%")
     if setting.name in ALONE:
-        group.add_argument(
-            *names,
-            dest=setting.name,
-            action="store_const",
-            const=ALONE[setting.name],
-            help=f"{setting.help} The flag means {ALONE[setting.name]}.",
-        )
+        for name, value in ALONE[setting.name].items():
+            about = f"{setting.help} The flag means {value}."
+            group.add_argument(
+                name, dest=setting.name, action="store_const", const=value, help=about
+            )
     elif setting.kind == "bool":
         action = argparse.BooleanOptionalAction
         group.add_argument(*names, action=action, dest=setting.name, help=text)

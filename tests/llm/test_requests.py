@@ -202,6 +202,22 @@ def test_a_preview_shows_that_request_and_sends_nothing(
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_a_preview_shows_extra_headers_and_fields_where_they_go(
+    model_server: ModelServer, name: str
+) -> None:
+    """OpenAI's client takes them out of the body, others do not."""
+    extra = {"extra_headers": {"X-Team": "blue"}, "extra_body": {"guided_choice": ["a", "b"]}}
+    chosen = {"model": PROVIDERS[name].example, "completion_kwargs": extra}
+    settings = settings_of(model_server, CASES[name], **chosen)
+    shown = preview(request_from(settings, [{"role": "user", "content": "Hello"}]), settings)
+    received = asked(model_server, CASES[name], **chosen)
+    wire = {key: value for key, value in received.body.items() if key not in STREAMED}
+    assert {key: value for key, value in shown.body.items() if key not in STREAMED} == wire
+    assert received.headers["x-team"] == "blue"
+    assert {key.lower(): value for key, value in shown.headers.items()}["x-team"] == "blue"
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_refused_request_is_not_repeated(model_server: ModelServer, name: str) -> None:
     """LiteLLM adds no retries of its own, whatever the provider."""
     model_server.script(Refuse(429))

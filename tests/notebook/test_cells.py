@@ -52,6 +52,17 @@ def test_the_prompt_arrives_as_it_was_typed(kernel: Kernel, model_server: ModelS
 
 
 @pytest.mark.usefixtures("key")
+def test_a_silent_cell_sends_its_own_prompt(kernel: Kernel, model_server: ModelServer) -> None:
+    """IPython tells nobody of a cell that leaves no trace in the history."""
+    kernel.run(f"%%llm {at(model_server)}\nThe first")
+    kernel.run(f"%%llm {at(model_server)}\nThe second", silent=True)
+    kernel.run(f"%%llm {at(model_server)}\nThe first")
+    kernel.run(f"get_ipython().run_cell_magic('llm', '{at(model_server)}', 'The third')")
+    sent = [each.body["messages"][0]["content"] for each in model_server.received]
+    assert sent == ["The first", "The second", "The first", "The third"]
+
+
+@pytest.mark.usefixtures("key")
 def test_options_reach_the_model(kernel: Kernel, model_server: ModelServer) -> None:
     """System text and settings on the line are sent, for this cell alone."""
     line = f"{at(model_server)} -s 'Be brief, please.' --temperature 0.25 --max-output-tokens=9"

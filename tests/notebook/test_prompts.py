@@ -489,6 +489,18 @@ def test_a_cell_with_cache_is_paid_for_once(
     assert model_server.count == 1
 
 
+def test_one_cell_is_asked_anew(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    """`--no-cache` neither takes a stored answer nor keeps one."""
+    model_server.script(Answer("One."), Answer("Two."))
+    cell = f"%%llm -m openai/test {at} {{}} -o r:text\nWhich one?"
+    said = "print(r)"
+    kernel.run("%llm_config cache=on")
+    for option, text in (("", "One."), ("--no-cache", "Two."), ("", "One.")):
+        assert kernel.run(cell.format(option)).error is None
+        assert kernel.run(said).stdout == f"{text}\n"
+    assert model_server.count == 2
+
+
 def test_a_flag_within_a_prompt_is_refused(
     kernel: Kernel, model_server: ModelServer, at: str
 ) -> None:
@@ -509,12 +521,20 @@ def test_a_functions_own_variables_are_put_in(
     assert content(model_server) == "Tell inner this first"
 
 
-def test_a_flag_does_not_lift_a_replay(kernel: Kernel, model_server: ModelServer, at: str) -> None:
-    """In CI nothing is sent, though cells were written with it; a dry run says what would be."""
+@pytest.mark.parametrize("flag", ["--cache", "--no-cache"])
+def test_a_flag_does_not_lift_a_replay(
+    kernel: Kernel, model_server: ModelServer, at: str, flag: str
+) -> None:
+    """In CI nothing is sent, whatever cells were written with."""
+    kernel.run("%llm_config cache=replay")
+    ran = kernel.run(f"%%llm -m openai/test {at} {flag}\nNever asked.")
+    assert "NotStoredError" in str(ran.error)
+    assert model_server.count == 0
+
+
+def test_a_dry_run_says_whether_the_answer_is_stored(kernel: Kernel, at: str) -> None:
     kernel.run("%llm_config cache=replay")
     cell = f"%%llm -m openai/test {at} --cache"
-    assert "NotStoredError" in str(kernel.run(f"{cell}\nNever asked.").error)
-    assert model_server.count == 0
     [shown] = kernel.run(f"{cell} --dry-run\nNever asked.").outputs
     assert "not stored: with cache=replay the cell would fail" in shown["text/plain"]
     kernel.run("%llm_config cache=on")
