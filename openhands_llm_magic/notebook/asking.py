@@ -151,7 +151,8 @@ class Asking:
         misfit: FormatError | None = None
         try:
             with interrupts.held():
-                view = display.view_on(surface(self._shell), builder.model, self._clock, waits)
+                where = surface(self._shell)
+                view = display.view_on(where, builder.model, self._clock, waits, builder.format)
             for event in interrupts.between(events):
                 builder.add(event)
                 view.update(event, builder)

@@ -46,11 +46,11 @@ class View(Protocol):
         """Show what came of it, in place of all that was shown before."""
 
 
-def view_on(where: Surface, model: str, clock: Clock, waits: Waits) -> View:
-    """Make the view for a surface."""
+def view_on(where: Surface, model: str, clock: Clock, waits: Waits, form: str = "markdown") -> View:
+    """Make the view for a surface, of an answer in one of the formats."""
     match where:
         case "live":
-            return LiveView(model, clock, waits, bundle)
+            return LiveView(model, clock, waits, bundle, form)
         case "final":
             return FinalView()
         case "terminal":

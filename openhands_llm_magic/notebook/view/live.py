@@ -20,6 +20,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.notebook.view import garbage, sanitize
+from openhands_llm_magic.notebook.view.formats import NO_MARKDOWN
 from openhands_llm_magic.notebook.view.pace import Pace
 from openhands_llm_magic.notebook.view.wait import WIDGET_VIEW, Bundle, Waits, status
 
@@ -43,14 +44,21 @@ class LiveView:
         clock: Tells when the next update may come.
         waits: Shows the waits.
         render: Makes the output that stays in the end.
+        form: The format of the answer.
     """
 
     def __init__(
-        self, model: str, clock: Clock, waits: Waits, render: Callable[[Reply], Bundle]
+        self,
+        model: str,
+        clock: Clock,
+        waits: Waits,
+        render: Callable[[Reply], Bundle],
+        form: str = "markdown",
     ) -> None:
         self._clock = clock
         self._waits = waits
         self._render = render
+        self._is_markdown = form not in NO_MARKDOWN
         self._pace = Pace(clock)
         self._shown: Bundle = status(f"asking {model} …")
         self._handle = display(self._shown, raw=True, display_id=True)
@@ -120,7 +128,8 @@ class LiveView:
         self._pieces[:] = [text]
         size = len(text.encode(errors="surrogatepass"))
         room = self._pace.room(len(text), size)
-        shown = {"text/html": live_html(text, room), "text/plain": ""}
+        html = live_html(text, room, is_markdown=self._is_markdown)
+        shown = {"text/html": html, "text/plain": ""}
         self._show(shown)
         self._pace.spend(len(json.dumps(shown, ensure_ascii=False).encode()), room, size)
 
@@ -137,20 +146,24 @@ class LiveView:
 
 
 @garbage.kept()
-def live_html(text: str, room: int) -> str:
+def live_html(text: str, room: int, *, is_markdown: bool = True) -> str:
     """Render an answer that is still arriving: the last `room` characters, about.
 
     Code has no colours yet, which would make it four times as long.
     """
-    if len(text) <= room:
-        return sanitize.to_html(text, colours=False)
-    start = _start(text, room)
+    start = 0 if len(text) <= room else _start(text, room)
     above, tail = text[:start], text[start:]
+    told = _told_of(above) if above else ""
+    if not is_markdown:
+        return told + sanitize.plain_to_html(tail)
     if fence := _open_fence(above):  # the cut fell into a code block, which goes on below it
         tail = f"{fence}\n{tail}"
-    kilobytes = len(above.encode(errors="surrogatepass")) / 1000
-    told = status(f"… {kilobytes:.1f} kB above …")["text/html"]
     return told + sanitize.to_html(tail, colours=False)
+
+
+def _told_of(above: str) -> str:
+    kilobytes = len(above.encode(errors="surrogatepass")) / 1000
+    return status(f"… {kilobytes:.1f} kB above …")["text/html"]
 
 
 _BEGINNINGS = [re.compile(gap) for gap in (r"\n\n(?=\S)", r"\n(?=\S)", r"\n", " ")]

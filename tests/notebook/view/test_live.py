@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import threading
@@ -27,11 +28,13 @@ def part(number: int) -> str:
     return f"{text[:9_900]}\n\nThis ends part {number}.\n\n"
 
 
-def text_of(html: str) -> str:
-    return re.sub("<[^>]*>", "", html)
+def text_of(shown: str) -> str:
+    return re.sub("<[^>]*>", "", shown)
 
 
-def ask(kernel: Kernel, server: ModelServer, chunks: list[str]) -> tuple[Ran, list[str]]:
+def ask(
+    kernel: Kernel, server: ModelServer, chunks: list[str], options: str = ""
+) -> tuple[Ran, list[str]]:
     """Stream an answer, each chunk when the one before is shown; give those that never were."""
     seen = [threading.Event() for _ in chunks]
     late: list[str] = []
@@ -49,7 +52,7 @@ def ask(kernel: Kernel, server: ModelServer, chunks: list[str]) -> tuple[Ran, li
 
     server.script(Answer(chunks=tuple(chunks), between_chunks=wait_until_shown))
     kernel.run("key = 'sk-of-the-test'")
-    line = f"%%llm -m openai/test --base-url {server.openai_base} --api-key $key"
+    line = f"%%llm -m openai/test --base-url {server.openai_base} --api-key $key {options}"
     return kernel.run(f"{line}\nHello", on_message=look), late
 
 
@@ -120,13 +123,31 @@ CODE = "\n".join(f"line_{number} = [{number}]" for number in range(100))
 )
 def test_a_cut_in_a_code_block_leaves_code(before: str, *, in_code: bool) -> None:
     """What is code in the whole answer is code in its end, and nothing else is."""
-    html = live_html(f"{before}{CODE}", 500)
-    assert ("<pre>" in html) is in_code
+    shown = live_html(f"{before}{CODE}", 500)
+    assert ("<pre>" in shown) is in_code
 
 
 def test_code_has_no_colours_yet() -> None:
     """They would make the updates four times as long."""
     assert "<span" not in live_html(f"```python\n{CODE}\n```", 10_000)
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_what_is_no_markdown_is_shown_as_it_stands(
+    kernel: Kernel, model_server: ModelServer, form: str
+) -> None:
+    """Its lines keep their ends and its stars their places."""
+    chunks = ["# A *starred* word\n    <b> and more", "\n- of text", " and its end."]
+    ran, late = ask(kernel, model_server, chunks, f"-f {form}")
+
+    assert late == []
+    arriving = [each for each in ran.updates if "*starred*" in each]
+    assert html.escape(f"{chunks[0]}{chunks[1]}") in arriving[-2]
+
+
+def test_the_end_of_a_text_is_shown_as_it_stands() -> None:
+    shown = live_html(f"```\n{CODE}", 500, is_markdown=False)
+    assert re.search(r"kB above .*<pre>line_\d", shown, re.DOTALL)
 
 
 def test_half_a_character_is_no_harm() -> None:
