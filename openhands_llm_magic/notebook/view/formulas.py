@@ -8,16 +8,20 @@ from __future__ import annotations
 import functools
 import html
 import re
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 CLASS = "llm-math mathjax_process tex2jax_process"
 """The classes of an element that holds a formula."""
+
+MAX_FORMULAS = 1_000
+"""Formulas of an answer that are typeset: so many fractions take the browser 2 s, 4,000 some 10."""
 
 _MAX_LENGTH = 5_000  # Characters; MathJax's own buffer holds no more.
 _MAX_DEPTH = 10  # An \xrightarrow in another doubles the time; 140 arrays crash the browser's page.
@@ -102,6 +106,15 @@ def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
         token.map = [start_line, last + 1]
         state.line = last + 1
     return True
+
+
+def limit(state: StateCore) -> None:
+    """Leave formulas beyond `MAX_FORMULAS` as code: a core rule of markdown-it."""
+    tokens = (each for block in state.tokens for each in (block, *(block.children or ())))
+    found = (each for each in tokens if each.type in ("math_block", "math_inline"))
+    for token in islice(found, MAX_FORMULAS, None):
+        token.type = "fence" if token.type == "math_block" else "code_inline"
+        token.tag = "code"
 
 
 def render(token: Token) -> str:

@@ -118,6 +118,7 @@ def _parser() -> MarkdownIt:
         "fence", "math", formulas.block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     parser.core.ruler.push("linked_images", _unlink_linked_images)
+    parser.core.ruler.push("formulas", formulas.limit)
     for name, render in _RENDERERS.items():
         parser.add_render_rule(name, _one_token(render))
     return parser

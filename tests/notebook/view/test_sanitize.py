@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_attacks import ATTACKS, ATTRIBUTES, HTML_ATTACKS, MATH_ATTACKS, TAGS
 
+from openhands_llm_magic.notebook.view.formulas import MAX_FORMULAS
 from openhands_llm_magic.notebook.view.sanitize import (
     MAX_RENDERED,
     plain_to_html,
@@ -145,6 +146,14 @@ def test_an_image_is_a_link() -> None:
     assert f'<a href="http://a.example" {link}>badge</a>' in to_html(
         "[![badge](http://a.example/b.svg)](http://a.example)"
     )
+
+
+@pytest.mark.parametrize("formula", ["$x<y$", "$$\nx<y\n$$\n\n", "- $x<y$\n"])
+def test_no_more_formulas_are_typeset_than_a_browser_can(formula: str) -> None:
+    """What is more is shown as code, so that a notebook opens in some seconds."""
+    shown = to_html("".join([f"{formula} "] * (MAX_FORMULAS + 2)))
+    assert shown.count("mathjax_process") == MAX_FORMULAS
+    assert len(re.findall(r"<(?:code|pre)>\$*\s*x&lt;y\s*\$*\s*</(?:code|pre)>", shown)) == 2
 
 
 @pytest.mark.parametrize(
