@@ -39,12 +39,15 @@ class Attempts:
         redactor: Masks the keys in what servers say.
         clock: Measures and makes the waits.
         retry_now: Ends a wait early.
+        began_s: When the prompt began that the deadline is counted from; None means with the
+            request.
     """
 
     settings: Snapshot
     redactor: Redactor
     clock: Clock
     retry_now: RetryNow
+    began_s: float | None = None
 
     def events(
         self,
@@ -62,7 +65,8 @@ class Attempts:
         policy, clock = RetryPolicy.from_settings(self.settings), self.clock
         account = account_of(request.options)
         admission = Admission(request, account, self.settings, clock, self.retry_now)
-        ends_at_s = math.inf if policy.deadline_s is None else clock.now() + policy.deadline_s
+        began_s = clock.now() if self.began_s is None else self.began_s
+        ends_at_s = math.inf if policy.deadline_s is None else began_s + policy.deadline_s
         retries = 0
 
         def send_once() -> Generator[Event]:
@@ -73,7 +77,7 @@ class Attempts:
             pause_s = policy.wait_before_s(retries + 1)
             yield from self._keyless(admission.attempt(send_once, ends_at_s, pause_s))
 
-        for event in with_retries(attempt, policy, clock, self.retry_now):
+        for event in with_retries(attempt, policy, clock, self.retry_now, began_s):
             match event:
                 case Retrying(retry=retries):
                     yield event

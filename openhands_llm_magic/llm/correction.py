@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def corrected(
     first: Generator[Event],
-    ask: Callable[[Sequence[Message]], Generator[Event]],
+    ask: Callable[[Sequence[Message]], Generator[Event] | None],
     messages: Sequence[Message],
     schema: Schema,
     mask: Callable[[str], str],
@@ -29,7 +29,7 @@ def corrected(
 
     Args:
         first: The events of the request.
-        ask: Makes the second request, with a policy and a deadline of its own.
+        ask: Makes the second request, unless it is too late for one.
         messages: What the first asked.
         schema: What the answer is held to.
         mask: Masks keys, so that the second request is the same when the first answer was stored.
@@ -45,9 +45,9 @@ def corrected(
                 case Done("stop"):
                     answer = mask("".join(pieces))
                     problem = _problem(schema, answer)
-                    if problem:
+                    if problem and (second := ask([*messages, *_sent_back(answer, problem)])):
                         yield Correcting(problem, event.cost_usd)
-                        yield from ask([*messages, *_sent_back(answer, problem)])
+                        yield from second
                         return
             yield event
 

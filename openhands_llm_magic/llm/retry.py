@@ -168,6 +168,7 @@ def with_retries(
     policy: RetryPolicy,
     clock: Clock = SYSTEM_CLOCK,
     retry_now: RetryNow | None = None,
+    began_s: float | None = None,
 ) -> Generator[Event]:
     """Run `attempt` until it succeeds, fails for good, or the policy gives up.
 
@@ -176,19 +177,20 @@ def with_retries(
         policy: How often and how long to wait.
         clock: Measures and makes the waits.
         retry_now: Ends a wait early.
+        began_s: When the prompt began that the deadline is counted from; None means now.
 
     Yields:
         The attempts' events, `Retrying` and `Waiting` between them, and `Failed` at the end when
         there is no answer.
     """
     retry = 0
-    began_at_s = clock.now()
+    began_s = clock.now() if began_s is None else began_s
     while True:
         try:
             yield from attempt()
         except TransientError as error:
             retry += 1
-            retrying = policy.retrying(retry, error, clock.now() - began_at_s)
+            retrying = policy.retrying(retry, error, clock.now() - began_s)
             failed: RequestError = error.alone()
         except RequestError as error:
             retrying = None

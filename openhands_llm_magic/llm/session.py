@@ -132,7 +132,7 @@ def stream(  # noqa: PLR0913 - all but the first two are named
     events = sender.events(request.messages)
     if schema is not None:
         mask = sender.redactor.redact
-        events = corrected(events, sender.events, request.messages, schema, mask)
+        events = corrected(events, sender.again, request.messages, schema, mask)
     return _redacted(events, sender.redactor)
 
 
@@ -163,7 +163,7 @@ def stop(events: Generator[Event]) -> Iterator[Event]:
 
 
 class _Sender:
-    """Sends conversations, each a request of its own under the retry policy.
+    """Sends conversations, each a request of its own under the retry policy and one deadline.
 
     Args:
         request: What is sent but for its messages.
@@ -183,12 +183,21 @@ class _Sender:
         self._clock = clock
         self._retry_now = retry_now
         self._secrets = secrets_of(settings, request.options)
+        self._began_s: float | None = None
         self.redactor = Redactor(self._secrets)
 
     def events(self, messages: Sequence[Message]) -> Generator[Event]:
         """Give the events of one conversation, or of its stored answer."""
         request = replace(self._request, messages=prepared(messages, self._settings))
         return stored(self._explained(request), request, self._settings, self._secrets)
+
+    def again(self, messages: Sequence[Message]) -> Generator[Event] | None:
+        """Give the events of a further conversation, unless the deadline has passed by now."""
+        deadline_s = self._settings.deadline
+        if deadline_s is None or self._began_s is None:  # a stored answer takes no time
+            return self.events(messages)
+        in_time = self._clock.now() < self._began_s + deadline_s
+        return self.events(messages) if in_time else None
 
     def _explained(self, request: client.Request) -> Generator[Event]:
         """Run a request under the retry policy; a failure is explained to the person."""
@@ -198,8 +207,12 @@ class _Sender:
             missing = client.missing_key_variables(request.model) if keyless else ()
             return explained(error, self._settings, retries=retries, missing_variables=missing)
 
-        attempts = Attempts(self._settings, self.redactor, self._clock, self._retry_now)
-        return attempts.events(request, client.send, explain)
+        if self._began_s is None:
+            self._began_s = self._clock.now()
+        attempts = Attempts(
+            self._settings, self.redactor, self._clock, self._retry_now, self._began_s
+        )
+        yield from attempts.events(request, client.send, explain)
 
 
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 from model_server import Answer, Cut, Refuse
 
-from openhands_llm_magic.errors import BadRequestError, FormatError, UsageError
+from openhands_llm_magic.errors import BadRequestError, FormatError, RateLimitError, UsageError
 from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.session import ask
 
@@ -98,6 +98,27 @@ def test_passing_faults_are_retried_before_and_after(
     assert reply.attempts == 4
     assert reply.usage == Usage(40, 12)
     assert len(reply.waits) == 2
+
+
+def test_one_deadline_is_for_both_requests(model_server: ModelServer, clock: FakeClock) -> None:
+    """The wait before the second retry would end after it."""
+    model_server.script(Refuse(429), BAD, Refuse(429), GOOD)
+    with pytest.raises(RateLimitError) as caught:
+        city(model_server, clock, deadline=9)
+    assert caught.value.reply.text == BAD.text
+    assert len(caught.value.reply.waits) == 1
+    assert model_server.count == 3
+
+
+def test_nothing_is_sent_back_after_the_deadline(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    late = Answer(chunks=('{"name": ', '"Kyoto"}'), between_chunks=lambda _: clock.sleep(9))
+    model_server.script(late, GOOD)
+    with pytest.raises(FormatError, match="does not fit City") as caught:
+        city(model_server, clock, deadline=9)
+    assert caught.value.reply.text == BAD.text
+    assert model_server.count == 1
 
 
 def test_a_refused_correction_keeps_the_first_answer(
