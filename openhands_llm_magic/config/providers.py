@@ -6,6 +6,7 @@ add an entry; the tests then ask for the exact request that it makes.
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -256,6 +257,7 @@ VERIFIED_MODELS = tuple(model for each in _ENTRIES for model in each.verified_mo
 """The models of OpenHands' page "LLMs", the recommended one first."""
 
 
+@functools.lru_cache  # each prompt asks several times, and it parses every entry's address
 def provider_of(
     model: str, base_url: str | None = None, custom_llm_provider: str | None = None
 ) -> Provider | None:

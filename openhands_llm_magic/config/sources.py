@@ -146,8 +146,9 @@ def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
         group: Whether the layer is for a named group, which takes no variable of `[llm]`.
     """
     builder = LayerBuilder("environment")
-    for setting in SETTINGS.values():
-        text = env.get(setting.variable)
+    # Few are set, and `os.environ` takes long to give None: every prompt asks for all.
+    for setting in [each for each in SETTINGS.values() if each.variable in env]:
+        text = env[setting.variable]
         if text and not (group and setting.section == "llm"):
             origin = Origin("environment", setting.variable)
             builder.take(setting, setting.from_env, text, origin, _if_bad(setting))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".format, range(1, 7))}
 _INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
@@ -14,17 +14,15 @@ _TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
 
 
-def cleaned(html: str, values: Mapping[str, Mapping[str, set[str]]] | None = None) -> str:
-    """Take out of HTML what could run, load, navigate by itself or change how a page looks.
+def cleaner(values: Mapping[str, Mapping[str, set[str]]] | None = None) -> Callable[[str], str]:
+    """Make what takes out of HTML all that could run, load, navigate or change how a page looks.
 
     Args:
-        html: Whatever it is.
         values: The classes and alignments that are allowed, by tag and attribute.
     """
     import nh3  # noqa: PLC0415 - with its friends it takes 25 ms to import
 
-    return nh3.clean(
-        html,
+    return nh3.Cleaner(
         tags=_BLOCKS | _INLINES | _TABLES,
         attributes=_ATTRIBUTES,
         attribute_filter=lambda _tag, name, value: (
@@ -34,7 +32,7 @@ def cleaned(html: str, values: Mapping[str, Mapping[str, set[str]]] | None = Non
         set_tag_attribute_values={"a": {"target": "_blank"}},
         link_rel="noopener noreferrer",
         url_schemes={"http", "https", "mailto"},
-    )
+    ).clean
 
 
 def is_web_address(url: str) -> bool:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.notebook.view import formulas
-from openhands_llm_magic.notebook.view.clean import cleaned, is_web_address
+from openhands_llm_magic.notebook.view.clean import cleaner, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def to_html(markdown: str, *, colours: bool = True) -> str:
         for token in tokens:
             token.info = ""  # the language of a code block
     rendered = str(parser.renderer.render(tokens, parser.options, {}))
-    return f'<div class="{_IGNORE_MATH}">{cleaned(rendered, _attribute_values())}</div>'
+    return f'<div class="{_IGNORE_MATH}">{_clean_ours()(rendered)}</div>'
 
 
 def html_to_html(text: str) -> str:
@@ -84,7 +84,7 @@ def html_to_html(text: str) -> str:
     """
     if len(text) > MAX_RENDERED:
         return plain_to_html(text)
-    return f'<div class="{_IGNORE_MATH}">{cleaned(to_plain(text))}</div>'
+    return f'<div class="{_IGNORE_MATH}">{_clean_theirs()(to_plain(text))}</div>'
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -124,19 +124,30 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+# Made once: it takes longer than to clean a short answer.
+
+
 @functools.cache
-def _attribute_values() -> dict[str, dict[str, set[str]]]:
-    """Attributes of which only these values are allowed."""
+def _clean_ours() -> Callable[[str], str]:
+    """What cleans HTML that was rendered here: some attributes may have some values."""
     from pygments.token import STANDARD_TYPES
 
-    return {
-        "div": {
-            "class": {"highlight"},
-            "style": {_CODE_STYLE},
-            "align": {"left", "center", "right"},
-        },
-        "span": {"class": {formulas.CLASS, *filter(None, STANDARD_TYPES.values())}},
-    }
+    return cleaner(
+        {
+            "div": {
+                "class": {"highlight"},
+                "style": {_CODE_STYLE},
+                "align": {"left", "center", "right"},
+            },
+            "span": {"class": {formulas.CLASS, *filter(None, STANDARD_TYPES.values())}},
+        }
+    )
+
+
+@functools.cache
+def _clean_theirs() -> Callable[[str], str]:
+    """What cleans a model's own HTML."""
+    return cleaner()
 
 
 # Code, images and table cells, which markdown-it would render differently.
