@@ -33,7 +33,7 @@ test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests
 	$(BIN)/python -m pytest tests/browser
 
 test-interrupts: $(VENV)/.installed-dev ## Interrupt 200 cells at random moments, three times
-	@for round in 1 2 3; do $(BIN)/python -m pytest tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
+	@for round in 1 2 3; do $(BIN)/python -m pytest -m slow tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
 
 # Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
 test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)

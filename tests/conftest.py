@@ -32,7 +32,7 @@ settings.load_profile("shared machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make test-interrupts` interrupt more cells than the fast tests do."""
+    """Let `make test-interrupts` interrupt more cells than `make test-slow` does."""
     parser.addoption("--interrupts", type=int, default=40, help="cells to interrupt at random")
 
 

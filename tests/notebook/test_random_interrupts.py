@@ -237,6 +237,7 @@ def torture(
         yield Torture(kernel, server, full, random.Random(seed))  # noqa: S311 - no secret
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # it takes half a minute where nothing else runs
 def test_nothing_is_lost_or_left_behind(torture: Torture, pytestconfig: pytest.Config) -> None:
     """Many cells, each interrupted at a random moment, a third of them twice.
