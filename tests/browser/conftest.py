@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser.lab import LIGHT, Notebook, chromium
-from browser.server import Lab, jupyterlab
-from playwright.sync_api import sync_playwright
+from browser.server import PATIENCE_S, Lab, jupyterlab
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +48,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The browser of all browser tests."""
+    expect.set_options(timeout=PATIENCE_S * 1000)  # as pages wait; its own is 5 s
     with sync_playwright() as playwright, chromium(playwright) as browser:
         yield browser
 

@@ -520,6 +520,7 @@ def test_stopping_as_the_request_begins() -> None:
         running = Running(base_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
         running.wait_for(lambda item: item == Step("request", "running"))
         running.stop()
+        assert told(running.items)[-2:] == ["request: failed", "Failed"]
 
 
 def test_stopping_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
