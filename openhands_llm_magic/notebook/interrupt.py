@@ -70,13 +70,20 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._on_main_thread = threading.current_thread() is threading.main_thread()
         if self._on_main_thread:
-            heard, self._told = socket.socketpair()
-            self._told.setblocking(False)
-            _thread.start_new_thread(self._watch, (heard,))
-            told = self._told.fileno()
-            self._told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+            # First of all: one that were raised below would leave the thread behind.
             self._previous = signal.signal(signal.SIGINT, self._interrupt)
+            with self._raising_after(HELD_S):
+                self._begin_to_watch()
         return self
+
+    def _begin_to_watch(self) -> None:
+        heard, self._told = socket.socketpair()
+        self._told.setblocking(False)
+        _thread.start_new_thread(self._watch, (heard,))
+        told = self._told.fileno()
+        self._told_before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        if self._came_at_s is not None:  # before that, so that nobody has heard it
+            self._told.send(bytes([signal.SIGINT]))
 
     def __exit__(
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
+import time
 
 import pytest
 
@@ -112,6 +114,26 @@ def test_it_disturbs_no_clean_up(interrupts: Interrupts) -> None:
         press()
         interrupts.check()
         assert interrupts._came_at_s is None
+
+
+def test_one_that_comes_as_it_begins_is_kept(
+    interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves no thread behind: it is raised within the block, which ends as ever."""
+    set_wakeup_fd = signal.set_wakeup_fd
+
+    def interrupted(number: int, **options: bool) -> int:
+        monkeypatch.undo()
+        press()
+        return set_wakeup_fd(number, **options)
+
+    threads = _thread._count()
+    monkeypatch.setattr(signal, "set_wakeup_fd", interrupted)
+    with interrupts, pytest.raises(KeyboardInterrupt):
+        threading.Event().wait(HANG_S)
+    until_s = time.monotonic() + HANG_S
+    while _thread._count() > threads:
+        assert time.monotonic() < until_s
 
 
 def test_all_is_as_it_was_afterwards(interrupts: Interrupts) -> None:
