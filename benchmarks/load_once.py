@@ -30,11 +30,11 @@ cost = {
 }
 
 if "import" in sys.argv:
-    from openhands_llm_magic.llm import client
-
     del sys.modules["litellm"]
     rss_b, cpu_s = process.memory_info().rss, time.process_time()
-    client.load()
+    from openhands_llm_magic.llm.litellm.loading import load
+
+    load()
     cost["import_s"] = time.process_time() - cpu_s
     cost["import_mb"] = (process.memory_info().rss - rss_b) / MB
 

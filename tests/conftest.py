@@ -16,8 +16,8 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
-from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.limits import gate
+from openhands_llm_magic.llm.litellm.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def litellm() -> Any:
     """LiteLLM, imported as the package does it, which takes seconds the first time."""
-    return client.load()
+    return load()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One prompt to the test server, by way of `client.send` or `session.ask`."""
+"""One prompt to the test server, by way of `send_once` or `session.ask`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from model_server import LITELLM_MODELS
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.client import Request
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.request import Request
 from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def request_to(server: ModelServer, provider: str = "openai", **options: Any) ->
 def send(server: ModelServer, step: Step, provider: str = "openai", **options: Any) -> list[Event]:
     """Send the prompt and give the events of the answer."""
     server.script(step)
-    return list(client.send(request_to(server, provider, **options)))
+    return list(send_once(request_to(server, provider, **options)))
 
 
 def failure(

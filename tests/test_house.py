@@ -1,4 +1,4 @@
-"""The house of docs/design.md: imports go down only, and files and functions stay small."""
+"""The house of docs/design.md: imports go down only, and heavy packages have one home each."""
 
 from __future__ import annotations
 
@@ -39,12 +39,9 @@ HOME_OF = {
     "ipywidgets": f"{PACKAGE}.notebook",
     "anywidget": f"{PACKAGE}.notebook",
     "keyring": f"{PACKAGE}.config.keychain",
-    "litellm": f"{PACKAGE}.llm.client",
+    "litellm": f"{PACKAGE}.llm.litellm",
 }
 """The one place that may import each of these packages."""
-
-MAX_FILE_LINES = 300
-MAX_FUNCTION_LINES = 40
 
 each_module = pytest.mark.parametrize("module", MODULES)
 
@@ -146,22 +143,6 @@ def test_litellm_is_imported_inside_functions_only(module: str) -> None:
     ]
 
     assert eager == []
-
-
-@each_module
-def test_files_and_functions_stay_small(module: str) -> None:
-    source = MODULES[module].read_text("utf-8")
-    too_long = [
-        f"{node.name} (line {node.lineno}, {length} lines)"
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
-    ]
-
-    file_lines = len(source.splitlines())
-
-    assert file_lines <= MAX_FILE_LINES, f"{module}: split it"
-    assert too_long == [], f"{module}: split them"
 
 
 @pytest.mark.parametrize(

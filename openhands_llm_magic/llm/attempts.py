@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import Event, Failed, Retrying
 from openhands_llm_magic.llm.limits.admission import Admission
+from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.retry import RetryPolicy, with_retries
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.secret import Redactor
-    from openhands_llm_magic.llm.client import Request
-    from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
+    from openhands_llm_magic.llm.request import EmbeddingRequest, Request
     from openhands_llm_magic.llm.retry import Clock, RetryNow
 
     R = TypeVar("R", Request, EmbeddingRequest)
@@ -73,7 +72,7 @@ class Attempts:
             return send(request.within(ends_at_s - clock.now()))
 
         def attempt() -> Iterator[Event]:
-            client.load()  # ahead of the turn: the server counts the request when it comes
+            load()  # ahead of the turn: the server counts the request when it comes
             pause_s = policy.wait_before_s(retries + 1)
             yield from self._keyless(admission.attempt(send_once, ends_at_s, pause_s))
 

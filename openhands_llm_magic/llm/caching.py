@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.content import CACHED, Content, joined
+from openhands_llm_magic.llm.litellm.models import abilities_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

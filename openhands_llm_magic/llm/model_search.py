@@ -8,9 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS, provider_of
-from openhands_llm_magic.llm.abilities import Abilities, abilities_of
-from openhands_llm_magic.llm.models import (
+from openhands_llm_magic.llm.litellm.models import (
     BY_REGION,
+    Abilities,
+    abilities_of,
     by_number,
     is_chat,
     maker_of,

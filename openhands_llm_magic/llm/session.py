@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor, throughout
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.attempts import Attempts, secrets_of
 from openhands_llm_magic.llm.caching import prepared
 from openhands_llm_magic.llm.characters import whole
@@ -23,8 +21,10 @@ from openhands_llm_magic.llm.events import (
     TextDelta,
 )
 from openhands_llm_magic.llm.explain import explained, misfit_explained
+from openhands_llm_magic.llm.litellm.models import abilities_of
+from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
+from openhands_llm_magic.llm.prepare import request_from
 from openhands_llm_magic.llm.reply import Reply, fold
-from openhands_llm_magic.llm.request import request_from
 from openhands_llm_magic.llm.retry import (
     SYSTEM_CLOCK,
     Clock,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.llm.content import Content
     from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.request import Request
 
 
 def ask(
@@ -138,7 +139,7 @@ def stream(  # noqa: PLR0913 - all but the first two are named
 
 def request_for(
     messages: Sequence[Message], settings: Snapshot, schema: Schema | None = None
-) -> client.Request:
+) -> Request:
     """Make the request that asks a conversation.
 
     Raises:
@@ -176,7 +177,7 @@ class _Sender:
     """
 
     def __init__(
-        self, request: client.Request, settings: Snapshot, clock: Clock, retry_now: RetryNow
+        self, request: Request, settings: Snapshot, clock: Clock, retry_now: RetryNow
     ) -> None:
         self._request = request
         self._settings = settings
@@ -199,12 +200,12 @@ class _Sender:
         in_time = self._clock.now() < self._began_s + deadline_s
         return self.events(messages) if in_time else None
 
-    def _explained(self, request: client.Request) -> Generator[Event]:
+    def _explained(self, request: Request) -> Generator[Event]:
         """Run a request under the retry policy; a failure is explained to the person."""
 
         def explain(error: errors.RequestError, retries: int) -> errors.RequestError:
             keyless = "api_key" not in request.options
-            missing = client.missing_key_variables(request.model) if keyless else ()
+            missing = missing_key_variables(request.model) if keyless else ()
             return explained(error, self._settings, retries=retries, missing_variables=missing)
 
         if self._began_s is None:
@@ -212,7 +213,7 @@ class _Sender:
         attempts = Attempts(
             self._settings, self.redactor, self._clock, self._retry_now, self._began_s
         )
-        yield from attempts.events(request, client.send, explain)
+        yield from attempts.events(request, send, explain)
 
 
 def _redacted(events: Generator[Event], redactor: Redactor) -> Generator[Event]:

@@ -23,9 +23,9 @@ from openhands_llm_magic.llm.events import Done, ReasoningDelta, TextDelta, Usag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.request import Request
 
 FOLDER = "llm_answers"
 """Where the answers are, from the working folder, which is the notebook's."""

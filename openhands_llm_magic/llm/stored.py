@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.client import Request
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.request import Request
 
 
 def stored(

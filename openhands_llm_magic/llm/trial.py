@@ -16,7 +16,7 @@ from openhands_llm_magic.config.provider import addresses_in
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm import client, session
+from openhands_llm_magic.llm import session
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
@@ -28,6 +28,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.llm.stopper import Stopper
@@ -167,7 +168,7 @@ class Trial:
             return
         yield self._begin("litellm")
         try:
-            self._stopper.apart(client.load)
+            self._stopper.apart(load)
         except ImportError as error:
             raise errors.UnsendableError(
                 f"LiteLLM cannot be imported ({error}). Install it again: `pip install litellm`."

@@ -146,7 +146,7 @@ def _values(kind: str, typed: str, known: Known) -> Iterable[str] | None:
 def _models(typed: str) -> Iterator[str]:
     """Name the prefixes of providers, and the models behind the one that is typed."""
     from openhands_llm_magic.config.providers import PROVIDERS  # noqa: PLC0415 - read on use
-    from openhands_llm_magic.llm.models import models_of  # noqa: PLC0415 - reads LiteLLM's list
+    from openhands_llm_magic.llm.litellm.models import models_of  # noqa: PLC0415 - reads LiteLLM's list
 
     for provider in PROVIDERS.values():
         if "/" in typed and typed.lower().startswith(provider.prefix):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.preview import preview
+from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.session import request_for
 from openhands_llm_magic.llm.stored import Stored
 from openhands_llm_magic.notebook.view import display, sanitize
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.client import Request
-    from openhands_llm_magic.llm.preview import Preview
+    from openhands_llm_magic.llm.litellm.preview import Preview
+    from openhands_llm_magic.llm.request import Request
     from openhands_llm_magic.llm.structured import Schema
     from openhands_llm_magic.notebook.prompt.messages import Made
 

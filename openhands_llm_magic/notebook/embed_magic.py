@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
-    from openhands_llm_magic.llm.embedding.request import Embeddings
     from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.litellm.embed import Embeddings
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.view.display import View
@@ -185,7 +185,7 @@ class _Embedding:
         return self._finished(view)
 
     def _take(self, event: Event | Embeddings, view: View) -> None:
-        from openhands_llm_magic.llm.embedding.request import Embeddings
+        from openhands_llm_magic.llm.litellm.embed import Embeddings
 
         if not isinstance(event, Embeddings):
             self._builder.add(event)
@@ -202,7 +202,7 @@ class _Embedding:
         """Show what came of it."""
         from dataclasses import replace
 
-        from openhands_llm_magic.llm.embedding.request import Embeddings
+        from openhands_llm_magic.llm.litellm.embed import Embeddings
 
         made = Embeddings.joined(self._parts)
         reply = self._builder.reply

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _find_assign_op
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.llm.background import load_in_background
+from openhands_llm_magic.llm.litellm.loading import load_in_background
 from openhands_llm_magic.notebook.magics import LLMMagics
 from openhands_llm_magic.notebook.matcher import matcher
 

@@ -103,8 +103,8 @@ def _price(token_usd: float | None) -> str:
 
 def _overview(shell: Any) -> None:
     """Show the providers, with how many models of each are known."""
+    from openhands_llm_magic.llm.litellm.models import models_of  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.model_search import catalogue, further_prefixes  # noqa: PLC0415 - see above
-    from openhands_llm_magic.llm.models import models_of  # noqa: PLC0415 - see above
 
     counts = [(each, len(models_of(each))) for each in catalogue()]
     rows = [

@@ -14,7 +14,7 @@ from sending import DIALECTS as PROVIDERS
 from sending import request_to
 
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.session import stream
 
@@ -154,9 +154,9 @@ def test_the_users_own_litellm_makes_no_difference(
 ) -> None:
     """Nor do our requests to it: his client's retries and his switches are as before.
 
-    `test_client.py` has the same for the clients that LiteLLM keeps, and for each path.
+    `litellm/test_send.py` has the same for the clients that LiteLLM keeps, and for each path.
     """
-    litellm = client.load()
+    litellm = load()
     usual = his_requests()
     assert usual > 1
     with pytest.MonkeyPatch.context() as his:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.providers import VERIFIED_MODELS
-from openhands_llm_magic.llm import model_search, models
+from openhands_llm_magic.llm import model_search
+from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.model_search import all_models, further_prefixes, search
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_what_is_no_model_to_ask_is_left_out(list_models: Callable[..., None]) -
 
 def test_without_litellms_list_the_catalogue_is_left() -> None:
     code = """
-from openhands_llm_magic.llm import models
+from openhands_llm_magic.llm.litellm import models
 models.PRICE_FILE = "missing.json"
 from openhands_llm_magic.llm.model_search import search
 assert search("openai/o3") and search("practice/echo") and not search("xai/")

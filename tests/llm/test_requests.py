@@ -14,9 +14,9 @@ from model_server import Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import server as practice
-from openhands_llm_magic.llm.preview import preview
-from openhands_llm_magic.llm.request import request_from
+from openhands_llm_magic.llm.prepare import request_from
 from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from model_server import Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.client import Request
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.reply import fold
+from openhands_llm_magic.llm.request import Request
 from openhands_llm_magic.llm.session import ask, stream
 from openhands_llm_magic.llm.store import FOLDER
 from openhands_llm_magic.llm.stored import stored

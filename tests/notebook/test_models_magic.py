@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openhands_llm_magic.llm.abilities import Abilities
+from openhands_llm_magic.llm.litellm.models import Abilities
 from openhands_llm_magic.llm.model_search import Model
 from openhands_llm_magic.notebook import models_magic
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.client import IMPORT_ENVIRONMENT
+from openhands_llm_magic.llm.litellm.loading import IMPORT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,8 +26,8 @@ from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import MissingKeyError, SettingError
 from openhands_llm_magic.llm.embedding.names import model_named
-from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
-from openhands_llm_magic.llm.request import RULES_OF_PLACE, Draft
+from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft
+from openhands_llm_magic.llm.request import EmbeddingRequest
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.provider import Provider

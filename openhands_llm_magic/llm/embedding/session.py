@@ -10,15 +10,16 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.config.secret import Redactor
-from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.attempts import Attempts, secrets_of
 from openhands_llm_magic.llm.embedding.faults import explained
 from openhands_llm_magic.llm.embedding.names import batches, limit_of
 from openhands_llm_magic.llm.embedding.place import Place, place_from
-from openhands_llm_magic.llm.embedding.request import EmbeddingRequest, Embeddings
-from openhands_llm_magic.llm.embedding.request import embed as embed_once
 from openhands_llm_magic.llm.events import Accepted, Event, Failed
+from openhands_llm_magic.llm.litellm.embed import Embeddings
+from openhands_llm_magic.llm.litellm.embed import embed as embed_once
+from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
+from openhands_llm_magic.llm.request import EmbeddingRequest
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryNow
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _sent(request: EmbeddingRequest, received: list[Embeddings]) -> Generator[Ev
     """Make one attempt; put what comes of it into `received`."""
     if "api_key" not in request.options and provider_of(request.model) is None:
         # LiteLLM would try OPENAI_API_KEY at some providers.
-        missing = client.missing_key_variables(request.model)
+        missing = missing_key_variables(request.model)
         if missing:
             variables = " or ".join(missing)
             raise errors.MissingKeyError(f"{variables} is not set")

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.client import Request
-    from openhands_llm_magic.llm.embedding.request import EmbeddingRequest
     from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.request import EmbeddingRequest, Request
 
 
 class Admission:

@@ -11,7 +11,7 @@ from openhands_llm_magic.config import keychain
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.errors import SettingError, UsageError
-from openhands_llm_magic.llm.models import models_of
+from openhands_llm_magic.llm.litellm.models import models_of
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.panel.words import origin_words
 

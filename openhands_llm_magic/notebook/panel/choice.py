@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
-from openhands_llm_magic.llm.models import models_of
+from openhands_llm_magic.llm.litellm.models import models_of
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.draft import Draft

@@ -11,9 +11,9 @@ from model_server import Answer, Hang, ModelServer, Raw, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.embedding.request import Embeddings
 from openhands_llm_magic.llm.embedding.session import embed, stream
 from openhands_llm_magic.llm.events import Accepted, Failed, Held, Retrying, Usage, Waiting
+from openhands_llm_magic.llm.litellm.embed import Embeddings
 from openhands_llm_magic.llm.retry import RetryNow
 
 if TYPE_CHECKING:

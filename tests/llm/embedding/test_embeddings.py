@@ -11,15 +11,11 @@ from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.embedding.request import (
-    NEED_A_CLIENT,
-    EmbeddingRequest,
-    Embeddings,
-    embed,
-)
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.litellm.embed import NEED_A_CLIENT, Embeddings, embed
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.request import EmbeddingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,7 +194,7 @@ def test_what_it_cost(model_server: ModelServer) -> None:
     embeddings = embed(known)
     vectors = Vectors.of([(0.5, -0.5), (1.5, -0.5)])
     assert embeddings == Embeddings(vectors, Usage(7, 0), embeddings.cost_usd)
-    price, _ = client.load().cost_per_token(known.model, 7, 0)
+    price, _ = load().cost_per_token(known.model, 7, 0)
     assert embeddings.cost_usd == price > 0
     assert embed(request_to(model_server, "hosted_vllm")).cost_usd is None
 

@@ -12,7 +12,9 @@ from model_server import LITELLM_MODELS, Answer, Hang, ModelServer, Raw, Refuse
 from sending import DIALECTS, failure, request_to
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm import client, faults
+from openhands_llm_magic.llm.litellm import faults
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,7 +152,7 @@ def test_a_server_that_is_not_there(provider: str) -> None:
     with ModelServer() as server:
         request = request_to(server, provider)
     with pytest.raises(errors.ConnectionFailedError) as caught:
-        list(client.send(request))
+        list(send_once(request))
     assert caught.value.status is None
     assert "litellm" not in str(caught.value).lower()
 
@@ -181,9 +183,9 @@ def test_a_request_that_was_never_sent_is_not_sent_again(
 
 
 def test_a_model_without_a_provider(model_server: ModelServer) -> None:
-    request = client.Request("no-such-model", [], {})
+    request = Request("no-such-model", [], {})
     with pytest.raises(errors.ModelNotFoundError, match="no provider"):
-        list(client.send(request))
+        list(send_once(request))
     assert model_server.count == 0
 
 

@@ -7,30 +7,21 @@ All of its own retries are off: one `send` makes exactly one request.
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-import sys
-import threading
-import warnings
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm import lean
 from openhands_llm_magic.llm.characters import Characters
-from openhands_llm_magic.llm.conversations import tokens_of
-from openhands_llm_magic.llm.cost import cost_usd
 from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta
-from openhands_llm_magic.llm.faults import Stage, fault_from
-from openhands_llm_magic.llm.finish import Ending, FinishTap
-from openhands_llm_magic.llm.headers import limits_in, plain
-from openhands_llm_magic.llm.import_lock import others_wait
-from openhands_llm_magic.llm.quiet import quiet
+from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, limits_in, plain
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.models import cost_usd
+from openhands_llm_magic.llm.litellm.quiet import quiet
+from openhands_llm_magic.llm.litellm.stream import Ending, FinishTap, drop_logging, short_form
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping
 
-    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.request import Request
 
 
 # fmt: off
@@ -49,47 +40,6 @@ of our own we neither get the user's client nor leave him ours. Nothing else rea
 an API key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent to a model.
-
-    Attributes:
-        model: The model with its provider prefix, as LiteLLM takes it.
-        messages: The conversation in OpenAI's form.
-        options: Further keyword arguments of `litellm.completion`.
-        modify_params: Whether LiteLLM may mend messages that a provider would refuse; it reads
-            this from a global of its own.
-        price_usd_per_token: What a token of the prompt and one of the answer cost, or None for
-            LiteLLM's own price list.
-    """
-
-    model: str
-    messages: Sequence[Message]
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    modify_params: bool = True
-    price_usd_per_token: tuple[float, float] | None = None
-
-    @property
-    def tokens(self) -> float:
-        """About the tokens of the prompt, with those that the answer may take at most, if set."""
-        prompt = sum(tokens_of(message["content"]) for message in self.messages)
-        limits = (self.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
-        answer = next((limit for limit in limits if isinstance(limit, int)), 0)
-        return prompt + answer
-
-    def within(self, limit_s: float) -> Request:
-        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
-        return replace(self, options=timed(self.options, limit_s))
-
-
-def timed(options: Mapping[str, Any], limit_s: float) -> Mapping[str, Any]:
-    """Give a request's options with a timeout of at most some seconds; infinity changes nothing."""
-    if math.isinf(limit_s):
-        return options
-    timeout_s = min(limit_s, options.get("timeout") or limit_s)
-    return {**options, "timeout": max(timeout_s, 0.001)}  # 0 would be none
-
-
 class _NoRetries(int):
     """Zero that counts as true: LiteLLM replaces a false `max_retries` by a default of 2."""
 
@@ -98,36 +48,6 @@ class _NoRetries(int):
 
 
 NO_RETRIES = _NoRetries(0)
-
-_loading = threading.Lock()
-
-IMPORT_ENVIRONMENT = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it downloads prices, and warns into the cell
-    "LITELLM_MODE": "PRODUCTION",  # else it loads a .env, and settings change by themselves
-}
-"""The environment that LiteLLM is imported in; it is put back afterwards."""
-
-
-def load() -> Any:
-    """Import LiteLLM, in silence and without a change to the environment."""
-    with _loading:
-        if "litellm" in sys.modules:
-            import litellm  # noqa: PLC0415 - waits if another thread is in the middle of it
-
-            return litellm
-        before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
-        os.environ.update(IMPORT_ENVIRONMENT)
-        try:
-            with others_wait(_loading):
-                import litellm  # noqa: PLC0415 - it takes seconds
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-        warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
-        return litellm
 
 
 def send(request: Request) -> Generator[Event]:
@@ -199,7 +119,7 @@ def _open(
         **options,
     )
     # A cache is a callback, too.
-    lean.drop_logging(stream, keep_answer=bool(litellm.success_callback or litellm.callbacks))
+    drop_logging(stream, keep_answer=bool(litellm.success_callback or litellm.callbacks))
     source = stream.completion_stream or stream.fetch_sync_stream()
     cleanup.callback(_close, source)
     lines = getattr(source, "streaming_response", None)
@@ -208,7 +128,7 @@ def _open(
         source.streaming_response = source.response_iterator = tap.lines(lines)
     headers = _headers(stream, source)
     tap.content_type = headers.get("content-type", "")
-    stream.completion_stream = lean.short_form(tap.chunks(source))
+    stream.completion_stream = short_form(tap.chunks(source))
     return iter(stream), headers
 
 

@@ -6,13 +6,14 @@ making. So its provider's chunks are watched on their way in: what they say is w
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.lines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -214,3 +215,118 @@ class Ending:
         if self.reasoned:
             return errors.NoTextError, "the model stopped after its reasoning"
         return None
+
+
+SEPARATOR = r"\u2028"
+"""What stands for the separator that httpx took away: U+2028 in JSON."""
+
+NO_DATA: Mapping[str, Any] = {}
+
+
+def whole_lines(lines: Iterable[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Give each line with its data, after putting lines together that belong together.
+
+    Args:
+        lines: Of server-sent events or of one JSON object each; what is no single line of text
+            passes as it is.
+
+    Raises:
+        ValueError: The JSON of a line cannot be read.
+    """
+    held = ""
+    for line in lines:
+        if not isinstance(line, str) or "\n" in line:
+            yield line, NO_DATA
+            continue
+        whole = held + SEPARATOR + line if held else line
+        try:
+            data = _data_in(whole)
+        except ValueError:
+            if held and _is_another(line, held):
+                raise
+            held = whole
+        else:
+            held = ""
+            yield whole, data
+    if held:
+        _data_in(held)
+
+
+def _data_in(line: str) -> Mapping[str, Any]:
+    """Return the JSON object that a line holds.
+
+    The bare brace of a body that is laid out over several lines is none.
+    """
+    is_event = line.startswith("data:")
+    text = line.removeprefix("data:").lstrip() if is_event else line
+    begins = text.startswith("{" if is_event else '{"')
+    data: Mapping[str, Any] = json.loads(text) if begins else NO_DATA
+    return data
+
+
+def _is_another(line: str, held: str) -> bool:
+    """Tell whether a line begins the next object, so that no more of the one held comes."""
+    if held.startswith("data:"):
+        return line.startswith("data:")
+    with contextlib.suppress(ValueError):
+        return _data_in(line) is not NO_DATA
+    return False
+
+
+def drop_logging(stream: Any, *, keep_answer: bool) -> None:
+    """Take the logging out of a stream.
+
+    Args:
+        stream: LiteLLM's `CustomStreamWrapper`.
+        keep_answer: Whether to log and cache the whole answer at its end, for a user who has
+            callbacks or a cache of his own.
+    """
+    stream.run_success_logging_and_cache_storage = nothing
+    if not keep_answer:
+        stream.chunks = _UsageChunks()
+        stream.logging_obj.success_handler = nothing
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Take the place of logging."""
+
+
+class _UsageChunks(list[Any]):
+    """The chunks of which LiteLLM sums up the answer at its end: those alone that count tokens."""
+
+    def append(self, chunk: Any) -> None:
+        """Keep a chunk if it counts tokens."""
+        if getattr(chunk, "usage", None) is not None:
+            super().append(chunk)
+
+
+def short_form(chunks: Iterable[Any]) -> Iterator[Any]:
+    """Pass on chunks, those with nothing but text in the form of LiteLLM's own providers.
+
+    LiteLLM takes both forms from any provider, and does not copy this one (its
+    `GenericStreamingChunk`).
+    """
+    for chunk in chunks:
+        text = _plain_text(chunk)
+        yield chunk if text is None else _generic(text)
+
+
+def _plain_text(chunk: Any) -> str | None:
+    """Return the text of a chunk that says nothing about the answer's end or its tokens."""
+    choices = getattr(chunk, "choices", None)
+    if not choices or len(choices) > 1 or getattr(chunk, "usage", None) is not None:
+        return None
+    text = choices[0].delta.content
+    plain = isinstance(text, str) and text and choices[0].finish_reason is None
+    return text if plain else None
+
+
+def _generic(text: str) -> dict[str, Any]:
+    return {
+        "text": text,
+        "is_finished": False,
+        "finish_reason": "",
+        "usage": None,
+        "index": 0,
+        "tool_use": None,
+    }

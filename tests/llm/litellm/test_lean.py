@@ -8,7 +8,9 @@ import pytest
 from model_server import Answer
 from sending import request_to
 
-from openhands_llm_magic.llm import client, lean
+from openhands_llm_magic.llm.litellm import stream as lean
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.send import send as send_once
 
 if TYPE_CHECKING:
     from model_server import ModelServer
@@ -31,18 +33,18 @@ def test_the_users_log_gets_the_whole_answer(
         streams.append(stream)
         drop_logging(stream, keep_answer=keep_answer)
 
-    monkeypatch.setattr(lean, "drop_logging", note)
+    monkeypatch.setattr("openhands_llm_magic.llm.litellm.send.drop_logging", note)
     for name in ("success_callback", "callbacks"):
-        monkeypatch.setattr(client.load(), name, [noop] if name == kind else [])
+        monkeypatch.setattr(load(), name, [noop] if name == kind else [])
     model_server.script(Answer(chunks=("All ", "of ", "it."), usage=(11, 3)))
-    list(client.send(request_to(model_server)))
+    list(send_once(request_to(model_server)))
     kept = [choice.delta.content for chunk in streams[0].chunks for choice in chunk.choices]
     assert "".join(filter(None, kept)) == ("All of it." if kind else "")
 
 
 def test_only_plain_text_is_shortened() -> None:
     """A chunk that also ends the answer, counts tokens or is no text passes as it is."""
-    litellm = client.load()
+    litellm = load()
 
     def chunk(content: str | None = "Hi", finish_reason: str | None = None, **changes: Any) -> Any:
         delta = litellm.types.utils.Delta(content=content)

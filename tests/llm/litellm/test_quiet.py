@@ -10,8 +10,9 @@ from model_server import Answer
 from sending import request_to
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm import client, quiet
-from openhands_llm_magic.llm.client import Request
+from openhands_llm_magic.llm.litellm import quiet
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
     from model_server import ModelServer
@@ -31,7 +32,7 @@ def test_a_warning_about_our_request_is_not_printed(
     """LiteLLM warns of each temperature for newer models of Gemini."""
     server = {"base_url": model_server.base_for("gemini"), "api_key": "sk-test-key"}
     messages = [{"role": "user", "content": "Hello"}]
-    list(client.send(Request("gemini/gemini-3-pro", messages, {**server, "temperature": 0.5})))
+    list(send_once(Request("gemini/gemini-3-pro", messages, {**server, "temperature": 0.5})))
     assert capfd.readouterr() == ("", "")
 
 
@@ -39,7 +40,7 @@ def test_a_failure_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
     """LiteLLM logs the traceback of an unmet dependency beside the error that it raises."""
     options = {"vertex_project": "mine", "vertex_location": "us-central1"}
     with pytest.raises(RequestError):
-        list(client.send(Request("vertex_ai/gemini-2.5-pro", [], options)))
+        list(send_once(Request("vertex_ai/gemini-2.5-pro", [], options)))
     assert capfd.readouterr() == ("", "")
 
 
@@ -53,7 +54,7 @@ def test_the_log_of_others_is_printed(
 
     LOGGER.warning("before")
     model_server.script(Answer("One two", between_chunks=log))
-    list(client.send(request_to(model_server)))
+    list(send_once(request_to(model_server)))
     LOGGER.warning("after")
     assert [record.message for record in caplog.records if record.name == LOGGER.name] == [
         "before",
@@ -67,7 +68,7 @@ def test_who_asks_for_the_log_gets_it(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(quiet.LOG_VARIABLE, "DEBUG")
-    for _ in client.send(request_to(model_server)):
+    for _ in send_once(request_to(model_server)):
         LOGGER.warning("ours")
     assert "ours" in caplog.messages
 
@@ -88,5 +89,5 @@ def test_a_stream_takes_no_lock_that_all_streams_share(
     handler = litellm.litellm_core_utils.streaming_handler
     refusing = Refusing()
     monkeypatch.setattr(handler, "executor", refusing)
-    list(client.send(request_to(model_server)))
+    list(send_once(request_to(model_server)))
     assert handler.executor is refusing

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
 from openhands_llm_magic.errors import ModelNotFoundError
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.abilities import abilities_of
 from openhands_llm_magic.llm.attempts import secrets_of
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.llm.quiet import quiet
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.models import abilities_of
+from openhands_llm_magic.llm.litellm.quiet import quiet
+from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variables, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.client import Request
+    from openhands_llm_magic.llm.request import Request
 
 PARTLY_MASKED = "****"
 """What is in a header of which LiteLLM shows the ends."""
@@ -67,9 +68,9 @@ def preview(request: Request, settings: Snapshot) -> Preview:
     Raises:
         ModelNotFoundError: LiteLLM knows no provider for the model.
     """
-    litellm = client.load()
+    litellm = load()
     options = request.options
-    missing = () if "api_key" in options else client.missing_key_variables(request.model)
+    missing = () if "api_key" in options else missing_key_variables(request.model)
     # Without any key LiteLLM would make no request.
     keyed = replace(request, options={**options, "api_key": MASK}) if missing else request
     shown = _captured(litellm, keyed, settings)
@@ -100,7 +101,7 @@ def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str
     """Let LiteLLM make its request, and stop it before it is sent; None where that is not known."""
     with quiet(litellm):
         try:
-            provider, *_ = client.resolved(litellm, request.model, request.options)
+            provider, *_ = resolved(litellm, request.model, request.options)
         except ModelNotFoundError as error:
             raise explained(error, settings).alone() from None
     own = (request.options.get("base_url"), request.options.get("custom_llm_provider"))
@@ -128,7 +129,7 @@ def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str
             stream=True,
             stream_options={"include_usage": True},
             litellm_logging_obj=log,
-            **client.asking_once(litellm, provider, request.options, cleanup),
+            **asking_once(litellm, provider, request.options, cleanup),
         )
     shown: Mapping[str, Any] | None = log.model_call_details.get("raw_request_typed_dict")
     return shown if shown and not shown.get("error") else None

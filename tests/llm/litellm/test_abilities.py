@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from openhands_llm_magic.llm import abilities
-from openhands_llm_magic.llm.abilities import abilities_of
+from openhands_llm_magic.llm.litellm import models as abilities
+from openhands_llm_magic.llm.litellm.models import abilities_of
 
 LISTED = {
     "sees": {"supports_vision": True},

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.conversations import tokens_of
-from openhands_llm_magic.llm.cost import cost_usd
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.faults import fault_from, is_unreadable
-from openhands_llm_magic.llm.headers import limits_in
-from openhands_llm_magic.llm.quiet import quiet
+from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable, limits_in
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.models import cost_usd
+from openhands_llm_magic.llm.litellm.quiet import quiet
+from openhands_llm_magic.llm.litellm.send import asking_once, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from openhands_llm_magic.llm.request import EmbeddingRequest
 
 # fmt: off
 NEED_A_CLIENT = frozenset({
@@ -26,30 +27,6 @@ NEED_A_CLIENT = frozenset({
 # fmt: on
 """Providers for which LiteLLM drops `max_retries` on the way to the OpenAI client, which then
 makes two retries of its own, unless it is a client that cannot."""
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
-    """Texts to turn into vectors.
-
-    Attributes:
-        model: The model with its provider prefix, as LiteLLM takes it.
-        texts: One or more.
-        options: Further keyword arguments of `litellm.embedding`.
-    """
-
-    model: str
-    texts: Sequence[str] = ()
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def tokens(self) -> float:
-        """About the tokens of the texts."""
-        return sum(map(tokens_of, self.texts))
-
-    def within(self, limit_s: float) -> EmbeddingRequest:
-        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
-        return replace(self, options=client.timed(self.options, limit_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +72,7 @@ def embed(request: EmbeddingRequest) -> Embeddings:
         RequestError: Of the class that says what went wrong; a `TransientError` is worth another
             attempt.
     """
-    litellm = client.load()
+    litellm = load()
     fault: errors.RequestError | None = None
     with quiet(litellm), contextlib.ExitStack() as cleanup:
         try:
@@ -118,8 +95,8 @@ def embed(request: EmbeddingRequest) -> Embeddings:
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:
     """Make the HTTP request."""
-    provider, key, address = client.resolved(litellm, request.model, request.options)
-    options = client.asking_once(litellm, provider, request.options, cleanup)
+    provider, key, address = resolved(litellm, request.model, request.options)
+    options = asking_once(litellm, provider, request.options, cleanup)
     if provider in NEED_A_CLIENT:
         options["client"] = _client_that_asks_once(key, address, options.get("timeout"))
         cleanup.callback(options["client"].close)

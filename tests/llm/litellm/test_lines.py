@@ -14,7 +14,7 @@ from sending import failure, send
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.events import TextDelta
-from openhands_llm_magic.llm.lines import NO_DATA, whole_lines
+from openhands_llm_magic.llm.litellm.stream import NO_DATA, whole_lines
 
 SEPARATORS = "\u2028\u2029\x85"
 """Ends of lines to `str.splitlines`, and so to httpx, that JSON allows in a text."""

@@ -14,8 +14,11 @@ from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Raw, Re
 from sending import DIALECTS, failure, request_to, send
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm import client
 from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta, Usage
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.send import DROP_MAX_RETRIES, missing_key_variables
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("litellm")
 each_dialect = pytest.mark.parametrize("provider", DIALECTS)
 each_provider = pytest.mark.parametrize("provider", LITELLM_MODELS)
 each_provider_and_more = pytest.mark.parametrize(
-    "provider", [*LITELLM_MODELS, *sorted(client.DROP_MAX_RETRIES)]
+    "provider", [*LITELLM_MODELS, *sorted(DROP_MAX_RETRIES)]
 )
 SWITCHES = {
     "num_retries": None,
@@ -73,7 +76,7 @@ def test_an_answer_without_text_is_counted(model_server: ModelServer) -> None:
     model_server.script(Answer("", finish_reason="length", usage=(1000, 100)))
     events: list[Event] = []
     with pytest.raises(errors.OutputLimitError) as caught:
-        events.extend(client.send(request_to(model_server)))
+        events.extend(send_once(request_to(model_server)))
     assert events == [Accepted(), Usage(1000, 100)]
     done = send(model_server, Answer("Hello", usage=(1000, 100)))[-1]
     assert done == Done("stop", caught.value.cost_usd)
@@ -124,7 +127,7 @@ def test_what_it_cost(model_server: ModelServer) -> None:
     assert cost > 0
     assert cost_usd("openai", (2000, 200)) == pytest.approx(2 * cost)
     assert cost_usd("hosted_vllm", (1000, 100)) is None
-    assert client.load().cost_per_token("ollama_chat/qwen3", 1000, 100) == (0, 0)
+    assert load().cost_per_token("ollama_chat/qwen3", 1000, 100) == (0, 0)
     assert cost_usd("ollama_chat", (1000, 100)) is None
 
 
@@ -151,7 +154,7 @@ def test_cached_tokens_are_counted_and_cost_less(model_server: ModelServer) -> N
     assert 0 < less.cost_usd < full.cost_usd
 
 
-@pytest.mark.parametrize("provider", sorted(client.DROP_MAX_RETRIES))
+@pytest.mark.parametrize("provider", sorted(DROP_MAX_RETRIES))
 @pytest.mark.parametrize("status", [429, 500])
 def test_a_failure_is_one_request(model_server: ModelServer, provider: str, status: int) -> None:
     failure(model_server, Refuse(status, AT_ONCE), provider)
@@ -181,7 +184,7 @@ def test_switches_are_put_back_by_the_last_of_several_requests(
     before = [getattr(litellm, name) for name in SWITCHES]
     ours = list(SWITCHES.values())
     assert before != ours
-    first, second = (client.send(request_to(model_server)) for _ in range(2))
+    first, second = (send_once(request_to(model_server)) for _ in range(2))
     next(first)
     next(second)
     assert [getattr(litellm, name) for name in SWITCHES] == ours
@@ -198,7 +201,7 @@ def test_nothing_is_printed(
     for step in (Answer(), Refuse(401), Refuse(429, AT_ONCE), Cut(how="abort")):
         model_server.script(step)
         with suppress(errors.RequestError):
-            list(client.send(request_to(model_server, provider)))
+            list(send_once(request_to(model_server, provider)))
     assert capfd.readouterr() == ("", "")
 
 
@@ -207,7 +210,7 @@ def test_nothing_is_printed(
 def test_closing_it_hangs_up(model_server: ModelServer, provider: str, after_chunks: int) -> None:
     """At once, also while the server is silent."""
     model_server.script(Hang(after_chunks=after_chunks))
-    with closing(client.send(request_to(model_server, provider))) as events:
+    with closing(send_once(request_to(model_server, provider))) as events:
         assert next(events) == Accepted()
         for _ in range(after_chunks):
             assert isinstance(next(events), TextDelta)
@@ -216,24 +219,28 @@ def test_closing_it_hangs_up(model_server: ModelServer, provider: str, after_chu
 
 
 def test_nothing_is_sent_before_the_first_event_is_asked_for(model_server: ModelServer) -> None:
-    client.send(request_to(model_server)).close()
+    send_once(request_to(model_server)).close()
     assert model_server.count == 0
 
 
 def test_a_key_is_not_in_the_repr_of_a_request() -> None:
-    assert "sk-" not in repr(client.Request("m", [], {"api_key": "sk-test-key"}))
+    assert "sk-" not in repr(Request("m", [], {"api_key": "sk-test-key"}))
 
 
 def test_which_variables_could_hold_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert client.missing_key_variables("openai/gpt-4o") == ("OPENAI_API_KEY",)
-    assert client.missing_key_variables("ollama_chat/qwen3") == ()
+    assert missing_key_variables("openai/gpt-4o") == ("OPENAI_API_KEY",)
+    assert missing_key_variables("ollama_chat/qwen3") == ()
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-key")
-    assert client.missing_key_variables("openai/gpt-4o") == ()
+    assert missing_key_variables("openai/gpt-4o") == ()
 
 
 LOAD = """
 import os, threading
-from openhands_llm_magic.llm import client
+from openhands_llm_magic.llm.litellm.send import DROP_MAX_RETRIES
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.send import missing_key_variables
+from openhands_llm_magic.llm.request import Request
 
 before = dict(os.environ)
 found = []
@@ -241,7 +248,7 @@ barrier = threading.Barrier(3)
 
 def load():
     barrier.wait()
-    found.append(client.load().completion)
+    found.append(load().completion)
 
 threads = [threading.Thread(target=load) for _ in range(3)]
 for thread in threads:
@@ -274,7 +281,7 @@ def test_the_download_of_prices_is_off_during_the_import_alone(
     (tmp_path / "litellm.py").write_text(f"import os\nseen = os.environ[{name!r}]\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "litellm")
-    assert client.load().seen == "True"
+    assert load().seen == "True"
     assert os.environ.get(name) == before
 
 
@@ -284,7 +291,7 @@ pathlib.Path("theirs.py").write_text("from litellm.exceptions import RateLimitEr
 pathlib.Path(".env").write_text("LLM_MODEL=from-dotenv")
 sys.path.insert(0, "")
 import builtins, os
-from openhands_llm_magic.llm.background import load_in_background
+from openhands_llm_magic.llm.litellm.load import load_in_background
 before = builtins.__import__
 thread = load_in_background()
 while "litellm" not in sys.modules: pass  # until it is in the middle of it
@@ -319,7 +326,7 @@ def test_what_the_user_changes_meanwhile_stays_changed(
 ) -> None:
     monkeypatch.setattr(litellm, "num_retries", 2)
     model_server.script(Answer())
-    events = client.send(request_to(model_server))
+    events = send_once(request_to(model_server))
     next(events)
     litellm.num_retries = 7
     events.close()
@@ -328,11 +335,15 @@ def test_what_the_user_changes_meanwhile_stays_changed(
 
 AT_ONCE_AND_AGAIN = """\
 import builtins
-from openhands_llm_magic.llm import client
-from openhands_llm_magic.llm.background import load_in_background
+from openhands_llm_magic.llm.litellm.send import DROP_MAX_RETRIES
+from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.send import missing_key_variables
+from openhands_llm_magic.llm.request import Request
+from openhands_llm_magic.llm.litellm.load import load_in_background
 before = builtins.__import__
 threads = [load_in_background() for _ in range(3)]
-client.load()
+load()
 for thread in threads: thread.join(60)
 assert not any(thread.is_alive() for thread in threads)
 assert builtins.__import__ is before

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
-from openhands_llm_magic.llm import models
-from openhands_llm_magic.llm.models import models_of
+from openhands_llm_magic.llm.litellm import models
+from openhands_llm_magic.llm.litellm.models import models_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def test_litellm_is_not_imported() -> None:
     code = """
 import sys
 from openhands_llm_magic.config.providers import PROVIDERS
-from openhands_llm_magic.llm.models import models_of
+from openhands_llm_magic.llm.litellm.models import models_of
 assert all("openai/gpt-4o" in models_of(PROVIDERS["openai"]) for _ in range(2))
 assert models_of(PROVIDERS["practice"])
 assert {"litellm", "tornado"}.isdisjoint(sys.modules)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.lean import nothing
+from openhands_llm_magic.llm.litellm.stream import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,0 +1,212 @@
+"""The models that a person can choose from, without importing LiteLLM.
+
+LiteLLM's package has a file of every model it knows. Importing LiteLLM to read it takes seconds;
+reading it takes 30 ms, once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.llm.practice import models as practice_models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from openhands_llm_magic.config.provider import Provider
+
+PRICE_FILE = "model_prices_and_context_window_backup.json"
+"""LiteLLM's file, beside its `__init__.py`."""
+
+BY_REGION = frozenset({"azure", "bedrock"})
+"""Providers of which LiteLLM lists a model again for each region: `azure/eu/gpt-4o`. The region is
+a setting, or the address's."""
+
+OF_TOKENS = frozenset({"max_tokens", "max_input_tokens", "input_cost_per_token"})
+"""A model of language has one of these; LiteLLM calls some other services "chat", too."""
+
+
+@cache
+def models_of(provider: Provider) -> tuple[str, ...]:
+    """List the models of a provider, as the setting `model` takes them.
+
+    Verified models come first, then the provider's example, then those that LiteLLM knows, by
+    name. What a person's own server offers is known to that server alone, so for most providers
+    that ask for a base_url there are none.
+    """
+    example = () if provider.names_are_own else (provider.example,)
+    if provider.prefix == practice_models.PREFIX:
+        known = [provider.prefix + name for name in practice_models.MODELS]
+    else:
+        known = sorted(_known_to_litellm(provider), key=by_number)
+    return tuple(dict.fromkeys([*provider.verified_models, *example, *known]))
+
+
+def _known_to_litellm(provider: Provider) -> Iterator[str]:
+    """Name the chat models that LiteLLM reaches by the provider's prefix alone."""
+    prefix = provider.prefix
+    if provider_of(prefix) != provider:  # another one has the prefix, when there is no base_url
+        return
+    for listed, facts in prices().items():
+        name = listed.removeprefix(prefix)
+        if maker_of(facts) + "/" != prefix or not is_chat(facts) or name.startswith("ft:"):
+            continue
+        if not (provider.name in BY_REGION and "/" in name):
+            yield prefix + name
+
+
+def maker_of(facts: Mapping[str, Any]) -> str:
+    """Name LiteLLM's provider of a model without its variant: "vertex_ai-language-models"."""
+    return str(facts.get("litellm_provider")).partition("-")[0].removesuffix("_converse")
+
+
+def is_chat(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a model answers on the chat-completions API, in text.
+
+    Those of the mode "responses" are reached through another API of the provider.
+    """
+    writes = facts.get("supported_output_modalities") or ["text"]
+    return facts.get("mode") == "chat" and "text" in writes and not OF_TOKENS.isdisjoint(facts)
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """Order names so that gpt-9 comes before gpt-10."""
+    parts = re.findall(r"(\d+)|(\D+)", name.lower())
+    return [(int(number), "") if number else (-1, text) for number, text in parts]
+
+
+@cache
+def prices() -> Mapping[str, Mapping[str, Any]]:
+    """Read what LiteLLM knows of each model; nothing, where its file cannot be read."""
+    try:
+        found = importlib.util.find_spec("litellm")
+        if found is None or found.origin is None:
+            return {}
+        listed = json.loads(Path(found.origin).with_name(PRICE_FILE).read_bytes())
+    except (OSError, ValueError):  # no such file, no JSON
+        return {}
+    models = listed.items() if isinstance(listed, dict) else ()
+    return {name: facts for name, facts in models if isinstance(facts, dict)}
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What is known of a model; None where it is not.
+
+    Attributes:
+        sees: Whether it takes images.
+        reads_pdf: Whether it takes PDFs.
+        takes_schema: Whether it can be held to a JSON schema.
+        caches_by_marks: Whether it caches the parts of a prompt that are marked, and only those.
+        window_tokens: Tokens that a prompt may have.
+        prompt_usd: US dollars for a token of the prompt.
+        answer_usd: US dollars for a token of the answer.
+    """
+
+    sees: bool | None = None
+    reads_pdf: bool | None = None
+    takes_schema: bool | None = None
+    caches_by_marks: bool = False
+    window_tokens: int | None = None
+    prompt_usd: float | None = None
+    answer_usd: float | None = None
+
+
+MARKED = "claude"
+"""Part of the names of models that cache what is marked with `cache_control`. Others cache by
+themselves, or not at all; a mark would be stripped, or refused."""
+
+SEEING = (
+    "-vl",
+    "claude-3",
+    "claude-4",
+    "claude-haiku",
+    "claude-opus",
+    "claude-sonnet",
+    "gemini",
+    "gemma-3",
+    "gpt-4.1",
+    "gpt-4o",
+    "gpt-5",
+    "internvl",
+    "llama-4",
+    "llama4",
+    "llava",
+    "pixtral",
+    "vision",
+)
+"""Parts of the names of models that may see where LiteLLM's list is silent, as it is for half."""
+
+UNMARKED = ("openai/", "azure/")
+"""Prefixes under which a mark would reach a server that speaks OpenAI's dialect."""
+
+
+def abilities_of(model: str) -> Abilities:
+    """Look a model up by its name with the provider's prefix."""
+    facts = _facts(model)
+    marks = MARKED in model.lower() and not model.startswith(UNMARKED)
+    if facts is None:
+        return Abilities(caches_by_marks=marks)
+    may_see = any(part in model.lower() for part in SEEING)
+    sees = _flag(facts.get("supports_vision"), likely=may_see)
+    return Abilities(
+        sees=sees,
+        # The list has no "no" here, and is silent for azure/gpt-4o as for gpt-3.5-turbo.
+        reads_pdf=_flag(facts.get("supports_pdf_input"), likely=sees is not False),
+        takes_schema=bool(facts.get("supports_response_schema")),
+        caches_by_marks=marks and bool(facts.get("supports_prompt_caching")),
+        window_tokens=facts.get("max_input_tokens") or facts.get("max_tokens"),
+        prompt_usd=facts.get("input_cost_per_token"),
+        answer_usd=facts.get("output_cost_per_token"),
+    )
+
+
+def _flag(listed: bool | None, *, likely: bool) -> bool | None:
+    """Read a flag of the list, whose silence means no, or nothing where a yes is likely."""
+    return (None if likely else False) if listed is None else listed
+
+
+def _facts(model: str) -> Mapping[str, Any] | None:
+    """Find a model in the list, which has some with their prefix and some without."""
+    listed = prices()
+    own = PROVIDERS["openhands"].prefix
+    proxied = model.removeprefix("litellm_proxy/").removeprefix(own)
+    for name in (model, proxied, proxied.partition("/")[2]):
+        if name and name in listed:
+            return listed[name]
+    return None
+
+
+def cost_usd(
+    litellm: Any, model: str, counted: Any, price: tuple[float, float] | None = None
+) -> float | None:
+    """Return what a request cost, or None when nobody named a price for the model.
+
+    Args:
+        litellm: The module.
+        model: The model with its provider prefix.
+        counted: The tokens that it took, as LiteLLM has them: those read from a cache, and those
+            written to one, have prices of their own. None where nobody counted them.
+        price: US dollars for a token of the prompt and one of the answer, or None for LiteLLM's
+            own price list.
+    """
+    if counted is None:
+        return None
+    if price:
+        prompt_price, completion_price = price
+        return float(
+            prompt_price * counted.prompt_tokens + completion_price * counted.completion_tokens
+        )
+    try:
+        prompt_usd, completion_usd = litellm.cost_per_token(model, usage_object=counted)
+    except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
+        return None
+    # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
+    return float(prompt_usd + completion_usd) or None
