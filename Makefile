@@ -10,7 +10,7 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-browser test-interrupts test-proxy lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations test-browser test-interrupts test-proxy lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
 	$(BIN)/python -m pytest -n 3 -m slow
+
+test-translations: $(VENV)/.installed-dev ## Ask for every text of the panel in every language
+	$(BIN)/python -m pytest -m translations tests/notebook/test_language.py
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh

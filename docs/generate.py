@@ -1,6 +1,7 @@
-"""Write docs/settings.md and docs/faults.md from the code: `make docs` runs this.
+"""Write what follows from the code: `make docs` runs this.
 
-The settings come from their declarations, the faults from the table that the tests play.
+The page and the types of the settings come from their declarations, the page of faults from the
+table that the tests play.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic import config
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.config.sources import OTHER_VARIABLES
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 FAULTS_PAGE = Path(__file__).parent / "faults.md"
+SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.py")
 TESTS = Path(__file__).parents[1] / "tests"
 
 INTRODUCTION = """\
@@ -59,13 +62,46 @@ FAULT_COLUMNS = ("Fault", "Dialects", "Requests", "Waits", "What comes of it")
 
 
 def settings_page() -> str:
-    """Give the text of docs/settings.md."""
+    """Return the text of docs/settings.md."""
     parts = [INTRODUCTION]
     for topic, title in TOPICS.items():
         rows = [_row(setting) for setting in SETTINGS.values() if setting.topic == topic]
         parts.append("\n".join([f"## {title}", _line(COLUMNS), _line(["---"] * 8), *rows, ""]))
     others = [f"- `{name}`: {use}." for name, use in OTHER_VARIABLES.items()]
     return "\n".join([*parts, "## Other variables", *others, ""])
+
+
+TYPES = {"secret": "Secret", "list": "list[dict[str, str]]", "dict": "dict[str, Any]"}
+
+TYPES_INTRODUCTION = '''\
+"""The type of each setting's value: `make docs` writes this file from the declarations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from openhands_llm_magic.config.secret import Secret
+
+
+class SettingAttributes:
+    """The settings as attributes, for editors and type checkers; it is empty when it runs."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+'''
+
+
+def settings_types() -> str:
+    """Return the text of config/setting_attributes.py."""
+    lines: list[str] = []
+    for name, setting in SETTINGS.items():
+        kind = TYPES.get(setting.kind, setting.kind) + " | None" * setting.optional
+        lines += [f"        {name}: {kind}", f'        """{setting.help}"""']
+    return TYPES_INTRODUCTION + "\n".join([*lines, ""])
 
 
 def _row(setting: Setting) -> str:
@@ -86,7 +122,7 @@ def _row(setting: Setting) -> str:
 
 
 def faults_page() -> str:
-    """Give the text of docs/faults.md."""
+    """Return the text of docs/faults.md."""
     if str(TESTS) not in sys.path:
         sys.path.insert(0, str(TESTS))
     from faults import FAULTS  # noqa: PLC0415 - it is found only now
@@ -116,7 +152,7 @@ def _fault_row(fault: Fault) -> str:
 
 
 def _outcome(fault: Fault) -> str:
-    """Say in a few words what the person and the reply get."""
+    """Return what the person and the reply get, in a few words."""
     if fault.error is None:
         whole = fault.finish_reason == "stop"
         return "the answer" if whole else f"the text, with finish_reason {fault.finish_reason}"
@@ -134,4 +170,5 @@ def _line(cells: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     SETTINGS_PAGE.write_text(settings_page(), "utf-8")
+    SETTINGS_TYPES.write_text(settings_types(), "utf-8")
     FAULTS_PAGE.write_text(faults_page(), "utf-8")

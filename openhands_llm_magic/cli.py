@@ -1,4 +1,4 @@
-"""The command `openhands-llm-magic`. A sub-command is one function and its entry in `COMMANDS`."""
+"""The command `openhands-llm-magic`: each sub-command is a function and an entry in `COMMANDS`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Print what is wrong with the config file and the environment; status 1 if anything is."""
+    """Print what is wrong with the config file and the environment; return 1 if anything is."""
     from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - this command's alone
     from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import ConfigFileError  # noqa: PLC0415 - as above
@@ -68,7 +68,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def practice(args: argparse.Namespace) -> int:
-    """Run the practice provider until Ctrl-C."""
+    """Run the practice provider until the person presses Ctrl-C."""
     from openhands_llm_magic.llm.practice.server import PracticeServer  # noqa: PLC0415 - imports asyncio
 
     server = PracticeServer(port=args.port, key=args.key)
@@ -121,7 +121,7 @@ Only programs on this machine reach it. Ctrl-C ends it."""
 
 
 def _port(text: str) -> int:
-    """Read a port number; argparse shows the error."""
+    """Return the port number in a text; argparse shows the error."""
     if not text.isdecimal() or int(text) > HIGHEST_PORT:
         message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
         raise argparse.ArgumentTypeError(message)
@@ -133,9 +133,9 @@ class Command:
     """A sub-command.
 
     Attributes:
-        help: What it does, for `--help`.
-        run: Takes the parsed arguments and returns the exit status.
-        flags: Each flag, or argument, with what `add_argument` takes for it.
+        help: One sentence about the command, for `--help`.
+        run: The function of the command; it takes the parsed arguments and returns the exit status.
+        flags: Each flag or argument, with the keyword arguments of `add_argument` for it.
     """
 
     help: str
@@ -151,7 +151,7 @@ COMMANDS = {
             "path": {
                 "nargs": "?",
                 "metavar": "PATH",
-                "help": "the config file (default: the one that the magics would read)",
+                "help": "the config file (default: the one that applies in this folder)",
             }
         },
     ),

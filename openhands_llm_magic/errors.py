@@ -44,7 +44,7 @@ class LLMMagicError(Exception):
     """Base of every error of this package; its text is one line for a person."""
 
     def _render_traceback_(self) -> list[str]:
-        """Give IPython the one line that it shows in place of a traceback."""
+        """Return the one line that IPython shows in place of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -67,7 +67,31 @@ class FormatError(LLMMagicError):
 
 
 class SettingError(LLMMagicError):
-    """A setting has a value it cannot take, or does not exist."""
+    """A setting has a value it cannot take, or does not exist.
+
+    The facts are "" where they are not known, or where the error is about several settings.
+
+    Attributes:
+        setting: The setting's name.
+        given: The value that was given, in words that hold no key.
+        expected: The values that the setting takes, in words.
+        origin: The place that the value comes from, in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        setting: str = "",
+        given: str = "",
+        expected: str = "",
+        origin: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.setting = setting
+        self.given = given
+        self.expected = expected
+        self.origin = origin
 
 
 class ConfigFileError(SettingError):

@@ -1,7 +1,7 @@
-"""Checking the config file and the environment: what is wrong, where, and what to write instead.
+"""A check of the config file and the environment: what is wrong, where, and what to do about it.
 
-A rule is a function in one of the tables `RULES` of `lint.file`, `lint.env` and `lint.model`; what
-does not even parse is explained in `lint.text`.
+Each rule is a function in one of the tables `RULES` of `lint.file`, `lint.env` and `lint.model`.
+`lint.text` explains the lines of a file that do not even parse.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config import lint, nested
+from openhands_llm_magic.config import lint
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
 from openhands_llm_magic.config.resolve import absolute, resolve
-from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.config.secret import masked, secrets_in
 from openhands_llm_magic.config.sources import (
     FILE_NAME,
     FILE_VARIABLE,
@@ -41,12 +41,12 @@ def check(
     *,
     in_docker: bool | None = None,
 ) -> tuple[Finding, ...]:
-    """Find what is wrong with a config file and the environment.
+    """Return what is wrong with a config file and the environment.
 
     Args:
         path: The file; by default the one that `load_settings` reads, if there is one.
         env: The environment; by default that of the process.
-        in_docker: Whether this runs inside a container; by default that is found out.
+        in_docker: Whether the process runs in a container; by default this is found out.
 
     Returns:
         The findings in the file, by line, then those of variables.
@@ -65,12 +65,12 @@ def check(
         findings.append(Finding(document.problem.origin, document.problem.message, fix))
     subject = _subject(document, env, _runs_in_docker() if in_docker is None else in_docker)
     findings += _found(subject)
-    redacted = _redacted(findings, [*nested.secrets_in({**document.data}), *nested.secrets_in(env)])
+    redacted = _redacted(findings, [*secrets_in({**document.data}), *secrets_in(env)])
     return tuple(sorted(redacted, key=_place))
 
 
 def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
-    """Find why settings may not lead to the model that is meant, whatever they come from."""
+    """Return why settings may not lead to the model that is meant, wherever they come from."""
     nowhere = Document(Path(FILE_NAME))
     subject = Subject(nowhere, os.environ, _runs_in_docker(), {None: settings})
     case = lint.model.Case(subject, settings)
@@ -79,16 +79,16 @@ def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
 
 
 def file_in_use(env: Mapping[str, str]) -> Path | None:
-    """Find the config file that `load_settings` reads, or None when there is none."""
+    """Return the config file that `load_settings` reads, or None when there is no such file."""
     return find_config_file(Path.cwd(), absolute("~"), env)
 
 
 def report(findings: Sequence[Finding], file: Path | None) -> str:
-    """Write findings as aligned text; the last line counts the problems.
+    """Return findings as aligned text, with a last line that counts the problems.
 
     Args:
-        findings: What `check` found.
-        file: The file that was checked, or None when there was none.
+        findings: The findings of `check`.
+        file: The file that was checked, or None when there was no file.
     """
     rows = [(str(each.origin), each.level, each.text) for each in findings]
     width = max((len(origin) for origin, _, _ in rows), default=0)
@@ -121,7 +121,7 @@ def _found(subject: Subject) -> Iterator[Finding]:
 
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:
-    """Mask keys, and leave out what groups repeat of `[llm]`."""
+    """Yield findings with keys masked, without those that groups repeat of `[llm]`."""
     for each in dict.fromkeys(findings):
         texts = (each.message, each.fix, each.openhands)
         message, fix, openhands = (masked(text, keys) for text in texts)

@@ -9,7 +9,6 @@ import traitlets
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
-from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import IPYTHON_CONFIG, SESSION, Layer, layer_of
 from openhands_llm_magic.config.resolve import (
@@ -20,7 +19,8 @@ from openhands_llm_magic.config.resolve import (
     outside_layers,
     resolve,
 )
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.secret import Secret, masking
+from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class _InForce(traitlets.TraitType[Any, Any]):
-    """A trait that holds nothing: it reads the value in force and writes a session edit."""
+    """A trait without a value of its own: reading it reads the setting in force."""
 
     def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002 - traitlets' signature
         return getattr(obj.snapshot(), str(self.name))
@@ -39,67 +39,37 @@ class _InForce(traitlets.TraitType[Any, Any]):
 
 
 # `%config LLMSettings` shows these names as the traits' types.
-class Int(_InForce):
-    """A whole number."""
-
-
-class Float(_InForce):
-    """A number."""
-
-
-class Bool(_InForce):
-    """True or False."""
-
-
-class Unicode(_InForce):
-    """Text."""
-
-
-class Key(_InForce):
-    """A `Secret`; assigning a plain string makes one."""
-
-
-class List(_InForce):
-    """A list of dictionaries of text."""
-
-
-class Dict(_InForce):
-    """A dictionary; its repr masks what its names call a key."""
-
-
-_TRAITS = {
-    "int": Int,
-    "float": Float,
-    "bool": Bool,
-    "str": Unicode,
-    "secret": Key,
-    "list": List,
-    "dict": Dict,
+_NAMES = {
+    "int": "Int",
+    "float": "Float",
+    "bool": "Bool",
+    "str": "Unicode",
+    "secret": "SecretText",
+    "list": "List",
+    "dict": "Dict",
 }
+_TRAITS: dict[str, Any] = {kind: type(name, (_InForce,), {}) for kind, name in _NAMES.items()}
 
 
 def _trait(setting: Setting) -> _InForce:
-    return _TRAITS[setting.kind](
+    trait: _InForce = _TRAITS[setting.kind](
         setting.default, allow_none=setting.optional, help=setting.help
-    ).tag(config=True)
+    )
+    return trait.tag(config=True)
 
 
-class LLMSettings(Configurable):
+class LLMSettings(SettingAttributes, Configurable):
     """The settings of one IPython session.
 
-    From the lowest to the highest: the defaults, config.toml and the environment, which are read
-    afresh each time, `c.LLMSettings` of ipython_config.py, and what the session sets. Every
-    setting is a trait that shows the value in force; assigning it is a session edit, and so is
-    `%config LLMSettings.num_retries = 6`. As a file or a variable can change at any time, traits
-    do not notify observers.
+    The layers are, from the lowest to the highest: the defaults, config.toml and the environment,
+    which are read afresh each time, `c.LLMSettings` of ipython_config.py, and the values that the
+    session sets. Every setting is a trait that has the value in force; assigning a trait sets the
+    value for the session, and so does `%config LLMSettings.num_retries = 6`. As a file or a
+    variable can change at any time, traits do not notify observers.
     """
 
     # The body's namespace is what the metaclass turns into traits.
     locals().update({name: _trait(setting) for name, setting in SETTINGS.items()})
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, **kwargs: Any) -> None:
         self._file: Path | None = None
@@ -112,7 +82,7 @@ class LLMSettings(Configurable):
     def snapshot(
         self, flags: Mapping[str, object] | None = None, group: str | None = None
     ) -> Snapshot:
-        """Give the settings in force now.
+        """Return the settings in force now.
 
         Args:
             flags: Flags of one cell by setting name; None means that a flag was not given.
@@ -129,7 +99,7 @@ class LLMSettings(Configurable):
         return snapshot.with_overrides(flags, "flag") if flags else snapshot
 
     def set(self, **values: object) -> None:
-        """Set Python values for this session, all or nothing.
+        """Set settings for this session to Python values: all of them, or on an error none.
 
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
@@ -137,7 +107,9 @@ class LLMSettings(Configurable):
         self._edit(layer_of("session", values, lambda _: SESSION))
 
     def change(self, values: Mapping[str, object]) -> None:
-        """Set what a person typed for this session, all or nothing; "none" unsets.
+        """Set settings for this session to what a person typed; the word "none" unsets one.
+
+        Either all of them are set, or on an error none.
 
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
@@ -145,7 +117,7 @@ class LLMSettings(Configurable):
         self._edit(layer_of("session", values, lambda _: SESSION, typed=str))
 
     def reset(self, names: Iterable[str] = ()) -> None:
-        """Forget what the session set: the named settings, or all.
+        """Forget the values that this session set: those of the named settings, or all.
 
         Raises:
             SettingError: There is no such setting; nothing is changed.
@@ -155,10 +127,10 @@ class LLMSettings(Configurable):
         self._session = Layer("session", kept)
 
     def use_file(self, path: str | os.PathLike[str] | None) -> None:
-        """Name the config file of this session, or None to look for it again.
+        """Use a config file for this session, or with None look for it again.
 
         Raises:
-            ConfigFileError: It cannot be read; nothing is changed.
+            ConfigFileError: The file cannot be read; nothing is changed.
         """
         if path is None:
             self._file = None
@@ -183,11 +155,11 @@ class LLMSettings(Configurable):
         return tuple(self._read_file(file).groups) if file else ()
 
     def use_group(self, name: str | None) -> None:
-        """Name the `[llm.NAME]` of this session, or None for `[llm]` itself.
+        """Use the group `[llm.NAME]` for this session, or with None `[llm]` itself.
 
         Raises:
             ConfigFileError: The config file cannot be read; nothing is changed.
-            SettingError: It has no such group; nothing is changed.
+            SettingError: The file has no such group; nothing is changed.
         """
         name = group_named(name)
         if name is not None:
@@ -199,7 +171,7 @@ class LLMSettings(Configurable):
         self._session = Layer("session", values)
 
     def _read_file(self, path: Path) -> Document:
-        """Read a config file, unless it is the one that was read last and has not changed."""
+        """Return a config file; one that has not changed since it was read is not read again."""
         try:
             status = path.stat()
         except OSError:
@@ -210,7 +182,7 @@ class LLMSettings(Configurable):
         return self._read[1]
 
     def _load_config(self, cfg: Config, section_names: Any = None, traits: Any = None) -> None:  # noqa: ARG002 - traitlets' signature
-        """Take over ipython_config: traitlets calls this whenever `config` is set."""
+        """Take the values of ipython_config.py; traitlets calls this whenever `config` is set."""
         self._hide_keys(cfg)
         self._ipython_config = layer_of(
             # From a command line comes text, whatever the type.
@@ -221,7 +193,7 @@ class LLMSettings(Configurable):
         )
 
     def update_config(self, config: Config) -> None:
-        """Take over what `%config` sets; IPython logs the error's one line.
+        """Set for this session what `%config` assigns; IPython logs the error's one line.
 
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
@@ -231,7 +203,7 @@ class LLMSettings(Configurable):
         self.set(**own)
 
     def _own(self, config: Config) -> dict[str, object]:
-        """Give the values of a Config that are for these settings."""
+        """Return the values in a Config that are for these settings."""
         return {
             name: value
             for name, value in self._find_my_config(config).items()
@@ -268,5 +240,5 @@ def _hide_keys(config: Config, sections: Iterable[str]) -> None:
             if secret and not isinstance(value, Secret | LazyConfigValue | None):
                 section[key] = Secret(str(value))
             elif isinstance(value, dict) and not isinstance(value, Config):
-                section[key] = nested.copied(value)
+                section[key] = masking(value)
         _hide_keys(section, sections)

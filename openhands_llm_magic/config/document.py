@@ -1,4 +1,4 @@
-"""A config file, parsed, with the line of each of its keys."""
+"""A config file: its text, its data, and the line of each of its keys."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_FILE = 1_000_000
-"""Bytes; a larger file is no config file."""
+"""Bytes; a file that is larger is not read, as it cannot be a config file."""
 
 BOM = "\ufeff"
-"""What some editors put before the text; TOML has no place for it."""
+"""The byte order mark that some editors put before the text, and TOML does not allow."""
 
 _ERROR_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -30,10 +30,10 @@ class Document:
 
     Attributes:
         path: The file.
-        text: What it says, keys included; empty when it is no text.
-        data: What is in it; empty when it cannot be read.
-        lines: The line of each table and key, by its path of names.
-        problem: Why it cannot be read, or None.
+        text: The file's text, with the keys in it; "" when the file is not text.
+        data: The parsed tables; empty when the file cannot be read.
+        lines: The line of each table and key by its names, such as ("llm", "model").
+        problem: Why the file cannot be read, or None.
     """
 
     path: Path
@@ -43,14 +43,14 @@ class Document:
     problem: Problem | None = None
 
     def origin(self, *names: str) -> Origin:
-        """Give the place of a key, or of what in it, or else around it, is the nearest."""
+        """Return the place of a key, or the place nearest to it: within it, or else around it."""
         while names not in self.lines and names:
             inside = (path for path in self.lines if path[: len(names)] == names)
             names = next(inside, names[:-1])
         return Origin("file", path=self.path, line=self.lines.get(names))
 
     def table(self, name: str) -> Mapping[str, Any]:
-        """Give a top-level table, empty if there is none."""
+        """Return a top-level table, which is empty if the file does not have it."""
         table = self.data.get(name)
         return table if isinstance(table, dict) else {}
 
@@ -60,13 +60,13 @@ class Document:
         return tuple(key for key, value in self.table("llm").items() if isinstance(value, dict))
 
     def require_readable(self, named_by: str = "") -> Document:
-        """Give the document back if its file could be read.
+        """Return the document itself if its file could be read.
 
         Args:
             named_by: The variable that names the file, for the error's text.
 
         Raises:
-            ConfigFileError: It could not.
+            ConfigFileError: The file could not be read.
         """
         if self.problem is None:
             return self
@@ -74,7 +74,7 @@ class Document:
 
 
 def read_file(path: Path) -> Document:
-    """Read and parse a config file; whatever is wrong with it becomes its `problem`."""
+    """Read and parse a config file; a mistake in the file becomes the document's `problem`."""
     try:
         text = _read_text(path)
     except UnicodeDecodeError:
@@ -85,7 +85,7 @@ def read_file(path: Path) -> Document:
 
 
 def parse(path: Path, text: str) -> Document:
-    """Parse the text of a config file; whatever is wrong with it becomes its `problem`."""
+    """Parse the text of a config file; a mistake in it becomes the document's `problem`."""
     if text.startswith(BOM):
         return _unreadable(path, "it begins with a byte order mark (BOM)", 1, text)
     try:
@@ -133,7 +133,7 @@ _STATEMENT = re.compile(rf"[ \t]*(?:\[\[?[ \t]*(?P<table>{_NAMES})|(?P<key>{_NAM
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Find the line of each table and key of valid TOML, which tomllib does not tell."""
+    """Return the line of each table and key of valid TOML, which tomllib does not tell."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, start in _statements(text):
@@ -150,7 +150,7 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
 
 
 def _statements(text: str) -> list[tuple[int, int]]:
-    """Give line number and position of each line that is not inside a string or a list."""
+    """Return number and position of each line that does not begin within a string or a list."""
     starts = [(1, 0)]
     number = 1
     depth = 0
@@ -170,7 +170,7 @@ def _statements(text: str) -> list[tuple[int, int]]:
 
 
 def _split(names: str) -> tuple[str, ...]:
-    """Split a dotted name as TOML does."""
+    """Return the parts of a dotted name, as TOML reads it."""
     value: Any = tomllib.loads(f"{names} = 0")
     parts: list[str] = []
     while isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The settings in force, handed over to OpenHands; a key is never in what is handed over."""
+"""The settings in force as text that OpenHands takes; no key is ever in that text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.save import as_toml
-from openhands_llm_magic.config.saving.changes import holds_key, is_unset
+from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.setting import Setting
 
 _DOCKER_HOST = "host.docker.internal"
-"""What a container calls the machine that it runs on."""
+"""The name that a container has for the machine that it runs on."""
 
 _THIS_MACHINE = re.compile(
     r"(?P<before>\s*https?://)"
@@ -47,11 +46,11 @@ _NOT_IN_PROFILES = frozenset(
 
 
 def export(snapshot: Snapshot, form: str) -> str:
-    """Write the settings in a form that OpenHands takes.
+    """Return the settings as text in a form that OpenHands takes.
 
     Args:
         snapshot: The settings.
-        form: A name in `FORMS`.
+        form: The name of the form, a key of `FORMS`.
 
     Raises:
         UsageError: There is no such form.
@@ -72,7 +71,7 @@ def export(snapshot: Snapshot, form: str) -> str:
 
 
 def _docker(snapshot: Snapshot) -> str:
-    """Give the options of `docker run`; a key is taken from the variable of its name."""
+    """Return options of `docker run`, which takes keys from the variables of their names."""
     options: list[str] = []
     for setting, value in _decided(snapshot):
         if setting.variable.startswith(OUR_PREFIX):
@@ -91,7 +90,7 @@ def _docker(snapshot: Snapshot) -> str:
 
 
 def _shell(snapshot: Snapshot) -> str:
-    """Give `export` commands; a key is taken from the variable of its name, which must be set."""
+    """Return `export` commands, which take keys from the variables of their names."""
     lines: list[str] = []
     for setting, value in _decided(snapshot):
         name = setting.variable
@@ -104,7 +103,7 @@ def _shell(snapshot: Snapshot) -> str:
 
 
 def _profile(snapshot: Snapshot) -> str:
-    """Give the JSON of a profile, as the OpenHands SDK keeps them in ~/.openhands/profiles."""
+    """Return the JSON of a profile, as the OpenHands SDK keeps it in ~/.openhands/profiles."""
     fields = {
         setting.name: value
         for setting, value in _decided(snapshot)
@@ -116,9 +115,9 @@ def _profile(snapshot: Snapshot) -> str:
 
 
 def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:
-    """Give the model, and what somebody has set or is not a default.
+    """Yield the settings to hand over: the model, and each that somebody has set.
 
-    Also a default that somebody has set: other versions of OpenHands have other defaults.
+    A default that somebody has set is among them: other versions of OpenHands have other defaults.
     """
     for name, setting in SETTINGS.items():
         value = getattr(snapshot, name)
@@ -128,7 +127,7 @@ def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:
 
 
 def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:
-    """Write a value as OpenHands reads it from an environment variable."""
+    """Return a value as OpenHands reads it from an environment variable."""
     text = str(value).lower() if isinstance(value, bool) else str(_plain(value))
     if _NOT_IN_VARIABLES.search(text):
         raise SettingError(
@@ -139,7 +138,7 @@ def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Give dictionaries whose repr is a Python literal, whatever their names are."""
+    """Return a value with plain dictionaries, whose repr masks nothing."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value
@@ -148,4 +147,4 @@ def _plain(value: Any) -> Any:
 FORMS: Mapping[str, Callable[[Snapshot], str]] = MappingProxyType(
     {"docker": _docker, "shell": _shell, "toml": as_toml, "profile": _profile}
 )
-"""What `export` can write, by the name of the form."""
+"""The functions that write each form, by its name."""

@@ -10,9 +10,8 @@ import logging
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
-from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret, masked
 from openhands_llm_magic.errors import KeychainError
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 SERVICE = "openhands-llm-magic"
 """The name under which the keyring files our keys."""
 
+_USUAL_PORTS = (80, 443, None)
+
 INSTALL = "pip install 'openhands-llm-magic[keyring]'"
 
 T = TypeVar("T")
@@ -35,19 +36,19 @@ logging.getLogger("keyring").addHandler(logging.NullHandler())
 
 
 def is_installed() -> bool:
-    """Tell whether the package `keyring` is there; it is not imported."""
+    """Return whether the package `keyring` is installed; it is not imported."""
     return find_spec("keyring") is not None
 
 
 def keep(name: str, secret: Secret) -> None:
-    """Keep a key, in place of an earlier one.
+    """Keep a key in the keyring, in place of an earlier one of the same name.
 
     Args:
-        name: The provider's name in the catalogue, or its LiteLLM prefix, such as "openai".
+        name: The name to keep the key under; see `name_for`.
         secret: The key.
 
     Raises:
-        KeychainError: It could not be kept.
+        KeychainError: The keyring could not keep the key.
     """
 
     def set_password(keyring: KeyringBackend) -> bool:
@@ -63,7 +64,7 @@ def keep(name: str, secret: Secret) -> None:
 
 
 def kept(name: str) -> Secret | None:
-    """Give the key kept under a name, see `keep`, or None.
+    """Return the key that is kept under a name, or None.
 
     Raises:
         KeychainError: The keyring could not be read.
@@ -72,22 +73,28 @@ def kept(name: str) -> Secret | None:
 
 
 def name_for(settings: Snapshot) -> str:
-    """Name the provider that settings lead to, and its server where it is not the provider's own.
+    """Return the name under which the key for these settings is kept.
 
-    A key kept for one server is so never given to another.
+    It is the provider's name, and at an address that is not the provider's own, the server's host
+    as well: so a key that is kept for one server is never sent to another.
     """
     named, url = settings.custom_llm_provider, settings.base_url or ""
     provider = provider_of(settings.model, url, named)
     name = provider.name if provider else named or str(settings.model).partition("/")[0]
     own = provider is not None and "base_url" not in provider.asks_for and provider.is_at(url)
-    return name if own or not url else f"{name} {urlsplit(url).netloc.rpartition('@')[2]}"
+    if own or not url:
+        return name
+    server = server_of(url)
+    if server is None:
+        return f"{name} an address that cannot be read"
+    return f"{name} {server.host}" + f":{server.port}" * (server.port not in _USUAL_PORTS)
 
 
 def key_for(settings: Snapshot) -> Secret:
-    """Give the key that is kept for the provider that settings lead to.
+    """Return the key that is kept for the server that these settings lead to.
 
     Raises:
-        KeychainError: There is none, or the keyring could not be read.
+        KeychainError: No key is kept for it, or the keyring could not be read.
     """
     name = name_for(settings)
     key = kept(name)
@@ -99,10 +106,10 @@ def key_for(settings: Snapshot) -> Secret:
 
 
 def forget(name: str) -> bool:
-    """Delete the key kept under a name, see `keep`; tell whether there was one.
+    """Delete the key that is kept under a name, and return whether there was one.
 
     Raises:
-        KeychainError: It could not be deleted.
+        KeychainError: The keyring could not delete the key.
     """
 
     def delete_password(keyring: KeyringBackend) -> bool:
@@ -115,10 +122,10 @@ def forget(name: str) -> bool:
 
 
 def _ask(question: Callable[[KeyringBackend], T], secret: Secret | None = None) -> T:
-    """Ask the keyring, in silence.
+    """Return the answer to a question to the keyring, whose own warnings are not shown.
 
     Raises:
-        KeychainError: For whatever went wrong, without the frames, which may hold the key.
+        KeychainError: The keyring failed; the error is without its frames, which may hold the key.
     """
     if not is_installed():
         raise KeychainError(f"the package keyring is not installed. Install it with `{INSTALL}`.")
@@ -135,7 +142,7 @@ def _ask(question: Callable[[KeyringBackend], T], secret: Secret | None = None) 
 
 
 def _problem(error: Exception, secret: Secret | None) -> str:
-    """Say what happened and what to do."""
+    """Return words for what happened and what to do."""
     kind = type(error).__name__  # its class cannot be imported where importing keyring failed
     if kind == "NoKeyringError":
         return (

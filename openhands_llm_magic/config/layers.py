@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from; `str(origin)` reads well in a sentence.
+    """The place that a value comes from; `str(origin)` reads well in a sentence.
 
     Attributes:
-        kind: The layer's kind.
-        name: The words for it: a variable, a flag, "this session".
+        kind: The kind of layer that sets the value.
+        name: The words for the place: a variable, a flag, "this session".
         path: The config file, when `kind` is "file".
-        line: The line in the file, counted from 1, when it is known.
+        line: The line in the file, counted from 1, or None when it is not known.
     """
 
     kind: Literal[
@@ -47,17 +47,17 @@ EDIT = Origin("edit", "the panel, not applied yet")
 
 
 def argument(name: str) -> Origin:
-    """Give the origin of a keyword argument of a Python function."""
+    """Return the origin of a value that is a keyword argument of a Python function."""
     return Origin("argument", f"the argument {name}")
 
 
 def flag(name: str) -> Origin:
-    """Give the origin of a flag by the setting's name."""
+    """Return the origin of a value that was given with the flag of this setting."""
     return Origin("flag", SETTINGS[name].flag if name in SETTINGS else name)
 
 
 def shown_path(path: Path) -> str:
-    """Write a path as a person would: relative to the working directory, or with ~ for home."""
+    """Return a path as a person writes it: from the working directory, or with ~ for home."""
     # No working directory (deleted) and no home are no reason to fail over a message.
     for base, prefix in ((Path.cwd, ""), (Path.home, "~/")):
         try:
@@ -69,7 +69,7 @@ def shown_path(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value and where it comes from."""
+    """A value and the place that it comes from."""
 
     value: Value
     origin: Origin
@@ -77,10 +77,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A mistake that the settings went on without; it never holds a secret's value."""
+    """A mistake in one value, which was left out; it never holds a secret.
+
+    Attributes:
+        message: What is wrong, for a person.
+        origin: Where the value comes from.
+        facts: The attributes of the `SettingError` behind the mistake, by their names.
+    """
 
     message: str
     origin: Origin
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.message}"
@@ -95,10 +102,10 @@ class Layer:
     problems: tuple[Problem, ...] = ()
 
     def require_valid(self) -> Layer:
-        """Give the layer back if nothing in it is wrong.
+        """Return the layer itself if nothing in it is wrong.
 
         Raises:
-            SettingError: Something is; one line that names each mistake.
+            SettingError: Some values are wrong; one line names each mistake.
         """
         if not self.problems:
             return self
@@ -107,12 +114,13 @@ class Layer:
             "; ".join(
                 problem.message + (f" (from {problem.origin})" * (problem.origin.kind == "flag"))
                 for problem in self.problems
-            )
+            ),
+            **(self.problems[0].facts if len(self.problems) == 1 else {}),
         )
 
 
 class LayerBuilder:
-    """Collects the values of one layer; a bad value fails alone, as a problem."""
+    """Collects the values of one layer; a bad value becomes a problem, and the others count."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -127,31 +135,32 @@ class LayerBuilder:
         origin: Origin,
         note: str = "",
     ) -> None:
-        """Take in one value.
+        """Add the value of one setting.
 
         Args:
-            setting: What it is a value of.
-            read: The method of `setting` that converts it.
+            setting: The setting.
+            read: The method of `setting` that converts the value.
             raw: The value as the source has it.
-            origin: Where it comes from.
-            note: Added to the problem when it cannot be converted.
+            origin: Where the value comes from.
+            note: Words to add to the problem when the value cannot be converted.
         """
         try:
             value = read(raw)
         except SettingError as error:
-            self.problem(f"{error}{note}", origin)
+            self.problem(f"{error}{note}", origin, error)
             return
         try:
             self.values[setting.name] = Found(setting.check(value), origin)
         except SettingError as error:
-            self.problem(str(error), origin)
+            self.problem(str(error), origin, error)
 
-    def problem(self, message: str, origin: Origin) -> None:
-        """Note a mistake."""
-        self.problems.append(Problem(message, origin))
+    def problem(self, message: str, origin: Origin, error: SettingError | None = None) -> None:
+        """Add a mistake, with the error that told it, if an error did."""
+        facts = {**vars(error), "origin": str(origin)} if error else {}
+        self.problems.append(Problem(message, origin, facts))
 
     def layer(self) -> Layer:
-        """Give the finished layer."""
+        """Return the finished layer."""
         return Layer(self._name, MappingProxyType(self.values), tuple(self.problems))
 
 
@@ -162,13 +171,14 @@ def layer_of(
     *,
     typed: type[str] | None = None,
 ) -> Layer:
-    """Make a layer of Python values by setting name.
+    """Return a layer of Python values.
 
     Args:
         name: The layer's name.
-        values: The values.
-        origin_of: Gives a value's origin by the setting's name.
-        typed: The type of string that is what a person typed (`Setting.from_text`), not a value.
+        values: The values by setting name.
+        origin_of: Returns the origin of the setting of a name.
+        typed: The type of the values that are text which a person typed; such a value is read with
+            `Setting.from_text`, any other is checked with `Setting.validate`.
     """
     builder = LayerBuilder(name)
     for key, value in values.items():
@@ -176,7 +186,7 @@ def layer_of(
         try:
             setting = setting_named(key)
         except SettingError as error:
-            builder.problem(str(error), origin)
+            builder.problem(str(error), origin, error)
             continue
         read = setting.from_text if typed and isinstance(value, typed) else setting.validate
         builder.take(setting, read, value, origin)

@@ -1,4 +1,4 @@
-"""The providers of models, as data: what each is called, what it asks for, what usually goes wrong.
+"""The catalogue of providers: how each is reached, what it asks for, what usually goes wrong.
 
 The entries follow the provider pages of OpenHands' and LiteLLM's documentation. To add a provider,
 add an entry; the tests then ask for the exact request that it makes.
@@ -7,18 +7,141 @@ add an entry; the tests then ask for the exact request that it makes.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-from openhands_llm_magic.config.provider import Provider
+from openhands_llm_magic.config.secret import Secrecy, secrecy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PROVIDERS", "RECOMMENDED_MODEL", "VERIFIED_MODELS", "Provider", "provider_of"]
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
+"""The hosts that are this machine, where each port is another server."""
+
+OTHER_ADDRESSES = {
+    "BEDROCK": "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "MISTRAL": "MISTRAL_AZURE_API_BASE",
+    "VERTEX_AI": "VERTEXAI_API_BASE",
+}
+"""Variables with the address of a provider that are not named as those of other providers are."""
+
+
+class Server(NamedTuple):
+    """The server that an address leads to.
+
+    Attributes:
+        scheme: How the server is spoken to: "http" or "https".
+        host: The server's name in lower case, without user and password.
+        port: The port that the address names, or else the scheme's usual one; None if unknown.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def server_of(address: str | None) -> Server | None:
+    """Return the server that an address leads to, or None where it is not an address."""
+    try:
+        parts = urlsplit(address or "")
+        port = {"http": 80, "https": 443}.get(parts.scheme) if parts.port is None else parts.port
+    except ValueError:  # a bracket left open, a port that is not a number
+        return None
+    return Server(parts.scheme, parts.hostname, port) if parts.hostname else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One provider of models, or one way to reach it.
+
+    Attributes:
+        name: The provider's key in `PROVIDERS`.
+        title: The provider's name for people.
+        prefix: The beginning of its models' names, such as "groq/".
+        example: A model, with its prefix.
+        asks_for: The settings that a request does not work without, unless a variable stands in.
+        key_variables: The environment variables that LiteLLM takes the credentials from.
+        base_url_form: The provider's own address, or an example of one.
+        guide: How to set the provider up, in one line.
+        mistake: The usual mistake, in one line.
+        local: Whether the provider runs on the user's own machine and needs no account.
+        verified_models: Those of its models that OpenHands lists as verified.
+        other_prefixes: Further prefixes that lead to it, of which "openai/" only with its base_url.
+        bare_names: Patterns of model names without a prefix that LiteLLM takes for its own.
+    """
+
+    name: str
+    title: str
+    prefix: str
+    example: str
+    asks_for: tuple[str, ...] = ("api_key",)
+    key_variables: tuple[str, ...] = ()
+    base_url_form: str
+    guide: str
+    mistake: str
+    local: bool = False
+    verified_models: tuple[str, ...] = ()
+    other_prefixes: tuple[str, ...] = ()
+    bare_names: tuple[str, ...] = ()
+
+    @property
+    def has_address(self) -> bool:
+        """Whether `base_url_form` is an address to use as it is, and not an example."""
+        return "//your-" not in self.base_url_form and urlsplit(self.base_url_form).port != 0
+
+    def stand_in(self, name: str, env: Mapping[str, str]) -> str:
+        """Return the variable that LiteLLM takes a key from, if one is set, or else "".
+
+        Args:
+            name: The setting that the key would be of; a variable of this name is the only one.
+            env: The environment.
+        """
+        variables = [each for each in self.key_variables if secrecy(each) >= Secrecy.POSSIBLE]
+        if name.upper() in variables:
+            variables = [name.upper()]
+        return next((each for each in variables if env.get(each)), "")
+
+    @property
+    def names_are_own(self) -> bool:
+        """Whether its models have names that the person gave them, as at Azure."""
+        return self.example.startswith(self.prefix + "my-")
+
+    def leads(self, model: str) -> bool:
+        """Return whether a model's name begins with a prefix of this provider."""
+        return model.startswith((self.prefix, *self.other_prefixes))
+
+    def owns(self, model: str) -> bool:
+        """Return whether LiteLLM sends a model whose name has no prefix to this provider."""
+        return any(fnmatchcase(model, pattern) for pattern in self.bare_names)
+
+    def is_at(self, base_url: str) -> bool:
+        """Return whether an address leads to this provider's server, spoken to in the same way.
+
+        All names of this machine count as one host.
+        """
+        here, own = (_with_one_name(server_of(each)) for each in (base_url, self.base_url_form))
+        return here is not None and here == own
+
+
+def _with_one_name(server: Server | None) -> Server | None:
+    return server._replace(host="localhost") if server and server.host in THIS_MACHINE else server
+
+
+def addresses_in(env: Mapping[str, str], prefix: str) -> list[str]:
+    """Return the addresses that LiteLLM finds in variables for the models of a prefix.
+
+    Example: the value of OPENAI_API_BASE for "openai/".
+    """
+    stem = prefix.removesuffix("/").upper()
+    names = (stem + "_API_BASE", stem + "_BASE_URL", OTHER_ADDRESSES.get(stem, ""))
+    return [env[name] for name in names if env.get(name)]
+
 
 RECOMMENDED_MODEL = "anthropic/claude-3-7-sonnet-20250219"
-"""The one that OpenHands recommends among its verified models."""
+"""The model that OpenHands recommends among those it lists as verified."""
 
 _ENTRIES = (
     Provider(
@@ -261,12 +384,12 @@ VERIFIED_MODELS = tuple(model for each in _ENTRIES for model in each.verified_mo
 def provider_of(
     model: str, base_url: str | None = None, custom_llm_provider: str | None = None
 ) -> Provider | None:
-    """Find the provider that settings lead to, or None when it is not in the catalogue.
+    """Return the provider that settings lead to, or None when it is not in the catalogue.
 
     Args:
-        model: As in the setting; well-known names need no prefix, as for LiteLLM.
-        base_url: Tells apart those that share "openai/": by its host, on this machine by its port.
-        custom_llm_provider: LiteLLM's name of the provider; it counts more than the model's name.
+        model: The model, as the setting has it; well-known names need no prefix, as for LiteLLM.
+        base_url: The server's address, which tells apart the providers that share "openai/".
+        custom_llm_provider: LiteLLM's name of the provider, which counts more than the model's.
     """
     if custom_llm_provider:
         model = f"{custom_llm_provider}/{model}"

@@ -1,4 +1,4 @@
-"""Layers of settings, put on top of each other, make a snapshot."""
+"""Layers of settings, put on top of each other, make the settings in force: a `Snapshot`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from openhands_llm_magic.config import layers as origins
-from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import Found, Layer, Origin, Problem, layer_of
-from openhands_llm_magic.config.secret import Secret, masked
+from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
+from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.config.sources import (
     FILE_VARIABLE,
@@ -30,23 +30,23 @@ DEFAULTS = Layer(
     "default", {name: Found(each.default, origins.DEFAULT) for name, each in SETTINGS.items()}
 )
 
-# OpenHands checks the defaults only when a group inherits them, which makes a float of a 2.
+# OpenHands checks the defaults only when a group inherits them, and then a 2 becomes a float.
 GROUP_DEFAULTS = Layer(
     "default",
     {name: Found(each.validate(each.default), origins.DEFAULT) for name, each in SETTINGS.items()},
 )
 
 BASE_GROUP = "llm"
-"""What OpenHands calls the settings of `[llm]` itself, where it asks for a group's name."""
+"""The name of `[llm]` itself, where OpenHands asks for the name of a group."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Snapshot:
+class Snapshot(SettingAttributes):
     """The settings in force at one moment; each is an attribute, like `snapshot.num_retries`.
 
     Attributes:
-        found: What each setting was found to be, the highest layer first, the default last.
-        problems: The mistakes that the settings went on without.
+        found: Each setting's values by its name, that of the highest layer first, the default last.
+        problems: The mistakes in the sources; the values in question were left out.
         config_file: The config file that was read, or None.
         group: The NAME of the `[llm.NAME]` in use, or None for `[llm]` itself.
     """
@@ -56,11 +56,13 @@ class Snapshot:
     config_file: Path | None = None
     group: str | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        # Copying asks for names like __deepcopy__ before there is a `found`.
-        if name.startswith("_") or name not in self.found:
-            raise AttributeError(f"there is no setting {name!r}")
-        return nested.copied(self.found[name][0].value)
+    if not TYPE_CHECKING:  # to a type checker, the settings are those of `SettingAttributes`
+
+        def __getattr__(self, name: str) -> Any:
+            # Copying asks for names like __deepcopy__ before there is a `found`.
+            if name.startswith("_") or name not in self.found:
+                raise AttributeError(f"there is no setting {name!r}")
+            return masking(self.found[name][0].value)
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self.found]
@@ -70,19 +72,19 @@ class Snapshot:
         return f"Snapshot({masked(values)})"
 
     def __copy__(self) -> Self:
-        return self  # frozen, and what it gives out are copies
+        return self  # it is frozen, and its attributes are copies
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a Snapshot is not pickled, as its keys would be readable in the file: save the"
-            " settings with `%llm_config --save`, and read them with load_settings()"
+            "a Snapshot is not pickled, as its keys would be readable in the file: read the"
+            " settings anew with load_settings()"
         )
 
     def origin(self, name: str) -> Origin:
-        """Say where a setting's value comes from.
+        """Return where a setting's value comes from.
 
         Raises:
             SettingError: There is no such setting.
@@ -90,7 +92,7 @@ class Snapshot:
         return self.found[setting_named(name).name][0].origin
 
     def overridden(self, name: str) -> tuple[Found, ...]:
-        """Give the values that a setting's value hides, the highest first, the default last.
+        """Return the values below the one in force, the highest first, the default last.
 
         Raises:
             SettingError: There is no such setting.
@@ -98,24 +100,24 @@ class Snapshot:
         return self.found[setting_named(name).name][1:]
 
     def secrets(self) -> tuple[str, ...]:
-        """Give every key that any layer holds, in plain text, for the `Redactor`."""
+        """Return every key that any layer holds, in plain text, for a `Redactor`."""
         keys: list[str] = []
         for each in (each for found in self.found.values() for each in found):
             if isinstance(each.value, Secret):
                 keys.append(each.value.get_secret_value())
             else:
-                keys += nested.secrets_in(each.value)
+                keys += secrets_in(each.value)
         return tuple(dict.fromkeys(key for key in keys if key))
 
     def with_overrides(
         self, values: Mapping[str, object], kind: Literal["argument", "flag", "edit"] = "argument"
     ) -> Snapshot:
-        """Put one more layer on top.
+        """Return these settings with one more layer on top.
 
         Args:
-            values: New values by setting name. Of a "flag", a string is read as a person typed
-                it, and None means that the flag was not given.
-            kind: What the values are, for their origin.
+            values: New values by setting name. Where they are flags, a string is text that a
+                person typed, and None means that the flag was not given.
+            kind: The kind of the values, which becomes the kind of their origin.
 
         Raises:
             SettingError: A value is bad, or there is no such setting.
@@ -138,7 +140,7 @@ def _stack(found: Mapping[str, tuple[Found, ...]], layer: Layer) -> Mapping[str,
 def resolve(
     layers: Sequence[Layer], config_file: Path | None = None, group: str | None = None
 ) -> Snapshot:
-    """Put layers, the lowest first, on top of the defaults."""
+    """Return the settings that layers make, the lowest first, on top of the defaults."""
     found: Mapping[str, tuple[Found, ...]] = {}
     for layer in (GROUP_DEFAULTS if group else DEFAULTS, *layers):
         found = _stack(found, layer)
@@ -147,7 +149,7 @@ def resolve(
 
 
 def group_named(name: str | None) -> str | None:
-    """Give the NAME of an `[llm.NAME]`, or None for `[llm]` itself, which is named "llm" too."""
+    """Return the NAME of an `[llm.NAME]`, or None for `[llm]` itself, which is named "llm"."""
     return None if name == BASE_GROUP else name
 
 
@@ -162,8 +164,8 @@ def outside_layers(
     Args:
         config_file: The file to read, or None to look for it.
         env: The environment.
-        group: The name of an `[llm.NAME]`, or None.
-        read: Reads the file.
+        group: The NAME of an `[llm.NAME]`, or None for `[llm]`.
+        read: The function that reads the file.
 
     Returns:
         The layers, the lowest first, and the file that was read, or None.
@@ -197,8 +199,8 @@ def load_settings(
     Args:
         config_file: The config file; by default it is looked for, see `find_config_file`.
         env: The environment; by default that of the process.
-        group: The NAME of an `[llm.NAME]` to use, or "llm" for `[llm]`. As in OpenHands, it takes
-            what it does not set from `[llm]`, and nothing from the environment.
+        group: The NAME of an `[llm.NAME]` to use, or "llm" for `[llm]`. As in OpenHands, a group
+            inherits from `[llm]`, and the variables of `[llm]` do not apply to it.
 
     Raises:
         ConfigFileError: A file that was named cannot be read.
@@ -211,13 +213,13 @@ def load_settings(
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Write a path so that it stays the same when the working directory changes."""
+    """Return a path that stays the same when the working directory changes."""
     # Path.expanduser raises where there is no home, as for a container's unknown user.
     return _here() / os.path.expanduser(path)  # noqa: PTH111 - see above
 
 
 def _here() -> Path:
-    """Give the working directory, or the root where it has been deleted."""
+    """Return the working directory, or the root where the former has been deleted."""
     try:
         return Path.cwd()
     except OSError:

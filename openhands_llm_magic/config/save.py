@@ -1,26 +1,44 @@
-"""The settings in force, written to config.toml for OpenHands and for the next session."""
+"""The settings in force, written to config.toml for OpenHands and for the next session.
+
+First `_Changes` finds what has to change in the file; then `toml_edit` makes the new text; then the
+change is shown as a diff without keys, and the new text takes the place of the file at once.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import toml_edit
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.layers import shown_path
-from openhands_llm_magic.config.resolve import absolute, group_named
-from openhands_llm_magic.config.saving.changes import FileChanges
-from openhands_llm_magic.config.saving.edit import edit
-from openhands_llm_magic.config.saving.keys import keys_in, masked_diff
-from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.config.sources import FILE_NAME
-from openhands_llm_magic.errors import ConfigFileError
+from openhands_llm_magic.config.resolve import absolute, group_named, resolve
+from openhands_llm_magic.config.secret import (
+    MASK,
+    SECRET_WORDS,
+    SHORTEST_REAL_KEY,
+    Secret,
+    logins_in,
+    masked,
+    secrets_in,
+)
+from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.sources import FILE_NAME, file_layer, group_layer
+from openhands_llm_magic.errors import ConfigFileError, SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Setting, Value
+    from openhands_llm_magic.config.toml_edit import Names
 
 _OWNER_ONLY = 0o600
 
@@ -31,10 +49,11 @@ class Saved:
 
     Attributes:
         path: The file.
-        diff: The change as a unified diff, with keys masked; empty when there is none.
-        key_written: A key is written that was not in the file.
-        created: There was no file before.
-        notes: What reading the file gives other than the settings, and why, one line each.
+        diff: The change as a unified diff, with keys masked; "" when nothing changes.
+        key_written: Whether a key is written that was not in the file.
+        created: Whether there was no file before.
+        notes: For each setting that the file will not give back as it is in force, one line with
+            the reason; also one line for each mistake that stays in the file.
     """
 
     path: Path
@@ -53,9 +72,10 @@ def save(
 ) -> Saved:
     """Write the settings in force to a config file, so that OpenHands reads the same.
 
-    Comments, order and other sections stay. Written are the model, what is not a default, and
-    what the file has already; what is not set is removed. Whoever reads the file meanwhile sees
-    the old one or the new one, never half of it. One that holds a key is made its owner's alone.
+    The model is written, and every setting that is not at its default or is in the file already;
+    a setting that is not set is removed. Comments, order and other sections stay. A program that
+    reads the file meanwhile sees the old one or the new one, never half of it. Only its owner may
+    read a file that holds a key.
 
     Args:
         snapshot: The settings.
@@ -66,7 +86,7 @@ def save(
 
     Raises:
         ConfigFileError: The file cannot be read, edited or written; nothing is changed.
-        SettingError: There can be no group of this name; nothing is changed.
+        SettingError: No group can have this name; nothing is changed.
     """
     plan = _plan(snapshot, path, group, with_key=with_key)
     if plan.is_needed:
@@ -87,31 +107,239 @@ def preview(
     group: str | None = None,
     with_key: bool = False,
 ) -> Saved:
-    """Tell what `save` would do, without doing it.
+    """Return what `save` would do with the same arguments, without doing it.
 
     Raises:
         ConfigFileError: The file cannot be read or edited.
-        SettingError: There can be no group of this name.
+        SettingError: No group can have this name.
     """
     return _plan(snapshot, path, group, with_key=with_key).saved
 
 
 def as_toml(snapshot: Snapshot) -> str:
-    """Give what `save` would write to an empty file, without keys and as `[llm]`."""
+    """Return what `save` would write to an empty file, without keys and as `[llm]`."""
     empty = Document(Path(FILE_NAME))
-    return edit(empty, FileChanges(snapshot, empty, None, with_key=False).tables).text
+    return toml_edit.edit(empty, _Changes(snapshot, empty, None, with_key=False).tables).text
+
+
+def holds_key(snapshot: Snapshot, name: str) -> bool:
+    """Return whether a setting's value is a key, or has one in it."""
+    value = getattr(snapshot, name)
+    if isinstance(value, Secret):
+        return bool(value)
+    if isinstance(value, str):
+        keys = (key for key in snapshot.secrets() if len(key) >= SHORTEST_REAL_KEY)
+        return bool(logins_in(value)) or any(key in value for key in keys)
+    return any(secrets_in(value))
+
+
+def is_unset(value: Value) -> bool:
+    """Return whether a value means "not set": to OpenHands, an empty text does, too."""
+    return value is None or value in ("", Secret(""))
+
+
+class _Changes:
+    """The difference between a config file and the settings in force.
+
+    Attributes:
+        tables: New values as TOML text by the names of table and key; None removes a key.
+        writes_key: Whether there is a key among the new values.
+
+    Args:
+        snapshot: The settings in force.
+        document: The file as it is.
+        group: The NAME of the `[llm.NAME]` to change, or None for `[llm]`.
+        with_key: Whether to write keys, too.
+
+    Raises:
+        ConfigFileError: The file has a value where a table has to be.
+        SettingError: No group can have this name.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, document: Document, group: str | None, *, with_key: bool
+    ) -> None:
+        self._snapshot = snapshot
+        self._document = document
+        self._group = group
+        self._with_key = with_key
+        self._left_out: dict[str, str] = {}
+        self.writes_key = False
+        self.tables: dict[Names, dict[str, str | None]] = {}
+        if group is not None:
+            if group not in document.groups:
+                _require_group_name(group)
+            self.tables[self._names("llm")] = {}  # also an empty group is one
+        below = resolve([file_layer(document)] if group else [], group=group)
+        for setting in SETTINGS.values():
+            self._add(setting, getattr(below, setting.name))
+
+    def notes(self, document: Document) -> Iterator[str]:
+        """Yield one line for each thing that reading the changed file gives otherwise."""
+        layers = [file_layer(document)]
+        if self._group is not None:
+            layers.append(group_layer(document, self._group, layers[0]))
+        read = resolve(layers, group=self._group)
+        for name, setting in SETTINGS.items():
+            if name in self._left_out:
+                yield f"{name} is not saved: {self._left_out[name]}"
+            elif self._is_kept_apart(name):
+                continue
+            elif not _same(value := getattr(self._snapshot, name), given := getattr(read, name)):
+                yield (
+                    f"{name} is {_shown(value)} here, but will be {_shown(given)} when the file is"
+                    f" read, which cannot say otherwise (from {read.origin(name)})"
+                )
+            elif setting.newer and self.tables.get(self._names("llm"), {}).get(name):
+                yield f"OpenHands 0.41 does not know {name} and would drop the section it is in"
+        yield from map(str, read.problems)
+
+    def _add(self, setting: Setting, inherited: Value) -> None:
+        """Add what has to change for one setting, which without its key would be `inherited`."""
+        name = setting.name
+        names = self._names(setting.section)
+        table = self._table(names)
+        value = getattr(self._snapshot, name)
+        raw = table.get(name)
+        is_group = names == ("llm",) and isinstance(raw, dict)
+        if raw is None or is_group:
+            if _same(value, inherited) and (*names, name) != ("llm", "model"):
+                return
+        elif _reads_as(setting, raw, value):
+            return
+        if self._is_kept_apart(name):
+            if setting.kind != "secret":
+                self._left_out[name] = "it holds a key, and keys are not written unless asked for"
+        elif is_group or (names == ("llm",) and isinstance(value, dict)):
+            self._left_out[name] = f"[llm.{name}] is the name of a group; set {setting.variable}"
+        elif not is_unset(value):
+            self._write(names, name, value)
+        elif raw is not None:
+            self.tables.setdefault(names, {})[name] = None
+
+    def _write(self, names: Names, name: str, value: Value) -> None:
+        try:
+            text = toml_edit.literal(value)
+        except ValueError as error:
+            self._left_out[name] = str(error)
+            return
+        self.tables.setdefault(names, {})[name] = text
+        self.writes_key |= holds_key(self._snapshot, name)
+
+    def _is_kept_apart(self, name: str) -> bool:
+        """Return whether a setting is a key, and keys are not to be written."""
+        secret = SETTINGS[name].kind == "secret" or holds_key(self._snapshot, name)
+        return secret and not self._with_key
+
+    def _names(self, section: str) -> Names:
+        return ("llm", self._group) if section == "llm" and self._group else (section,)
+
+    def _table(self, names: Names) -> dict[str, Any]:
+        table = dict(self._document.data)
+        for depth, name in enumerate(names, 1):
+            table = table.get(name, {})
+            if not isinstance(table, dict):
+                here = ".".join(names[:depth])
+                raise ConfigFileError(
+                    f"{self._document.origin(*names[:depth])}: {here} must be a table, [{here}];"
+                    " nothing was changed"
+                )
+        return table
+
+
+def _require_group_name(group: str) -> None:
+    try:
+        toml_edit.header(("llm", group))
+    except ValueError as error:
+        raise SettingError(f"no group can be called {shorten(repr(group))}: {error}") from None
+    if group in SETTINGS:
+        raise SettingError(f"no group can be called {group!r}: this is a setting of [llm]")
+
+
+def _reads_as(setting: Setting, raw: object, value: Value) -> bool:
+    try:
+        return _same(setting.from_toml(raw), value)
+    except SettingError:
+        return False
+
+
+def _same(one: Value, other: Value) -> bool:
+    return one == other or (is_unset(one) and is_unset(other))
+
+
+def _shown(value: Value) -> str:
+    return "none" if is_unset(value) else shorten(masked(repr(value)))
+
+
+# The keys in a config file, and a diff that does not show them.
+
+# A key's name and value in TOML text, also in a comment or an inline table.
+_ASSIGNMENT = re.compile(
+    rf"(?P<name>[\w-]*(?:{SECRET_WORDS})[\w-]*)"
+    r"""(?P<equals>["']?[ \t]*=[ \t]*)"""
+    r"(?!(?:true|false|[-+]?[\d._]+)[ \t]*(?:[,}#\r\n]|$))"
+    r'(?P<value>"""[\s\S]*?"""+|'
+    r"'''[\s\S]*?'''+"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'|\[[^\]]*\]|[^\n]+)",
+    re.IGNORECASE,
+)
+
+
+def _keys_in(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys in a parsed config file: secrets, text named like one, and logins."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _keys_in(value)
+        elif not _is_shown(name):
+            yield from secrets_in(value, name)
+        elif isinstance(value, str):
+            yield from logins_in(value)
+
+
+def _masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, created: bool) -> str:
+    """Return the unified diff of two versions of a config file, with every key masked.
+
+    Args:
+        before: The old text.
+        after: The new text.
+        name: The name of the file in the diff.
+        keys: Keys to mask wherever they are.
+        created: Whether there was no file before.
+    """
+    masks: dict[str, str] = {}
+
+    def mask(match: re.Match[str]) -> str:
+        if _is_shown(match["name"]):
+            return match[0]
+        # TOML text has no NUL; a number for each value lets the diff see that a key changes.
+        number = masks.setdefault(match["value"], f"\0{len(masks)}\0")
+        return match["name"] + match["equals"] + number
+
+    old, new = (_ASSIGNMENT.sub(mask, text).splitlines() for text in (before, after))
+    old_name = "/dev/null" if created else name
+    diff = "\n".join(unified_diff(old, new, old_name, name, lineterm=""))
+    return masked(re.sub("\0[0-9]+\0", f'"{MASK}"', diff), keys)
+
+
+def _is_shown(name: str) -> bool:
+    """Return whether a name is that of a setting whose values are never masked."""
+    return name in SETTINGS and SETTINGS[name].kind != "secret"
+
+
+# The file itself.
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What to write.
+    """What to write, and where.
 
     Attributes:
         saved: What to tell about it.
         text: The file's new text.
         mode: Its permission bits, or None to leave those of a new file to the system.
-        status: That of the file as it is, or None when there is none.
-        is_needed: Whether text or bits are not those of the file as it is.
+        status: The status of the file as it is, or None when there is no file.
+        is_needed: Whether the text or the bits differ from those of the file as it is.
     """
 
     saved: Saved
@@ -127,24 +355,24 @@ def _plan(
     file = absolute(path) if path is not None else snapshot.config_file or Path.cwd() / FILE_NAME
     before, status = _read(file)
     group = snapshot.group if group is None else group_named(group)
-    changes = FileChanges(snapshot, before, group, with_key=with_key)
-    after = edit(before, changes.tables)
-    keys = [*snapshot.secrets(), *keys_in(before.data), *keys_in(after.data)]
+    changes = _Changes(snapshot, before, group, with_key=with_key)
+    after = toml_edit.edit(before, changes.tables)
+    keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]
     saved = Saved(
         path=file,
-        diff=masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
+        diff=_masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
         key_written=changes.writes_key,
         created=status is None,
         notes=tuple(masked(note, keys) for note in changes.notes(after)),
     )
     old_mode = None if status is None else stat.S_IMODE(status.st_mode)
-    mode = _OWNER_ONLY if any(keys_in(after.data)) else old_mode
+    mode = _OWNER_ONLY if any(_keys_in(after.data)) else old_mode
     is_needed = status is None or after.text != before.text or mode != old_mode
     return _Plan(saved, after.text, mode, status, is_needed)
 
 
 def _read(file: Path) -> tuple[Document, os.stat_result | None]:
-    """Read a config file, which need not be there."""
+    """Return a config file and its status, or an empty document and None where there is none."""
     status = None
     try:
         status = file.stat()

@@ -1,4 +1,4 @@
-"""The waits between retries: those that are made here, and those that OpenHands would make."""
+"""The waits between retries: those of this package, and those that OpenHands would make."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def wait_s(retry: int, min_wait_s: float, max_wait_s: float, multiplier: float) -> float:
-    """Give the seconds before a retry, counted from 1, as OpenHands documents them."""
+    """Return the seconds before a retry, counted from 1, as OpenHands documents them."""
     try:
         return _seconds(min(max_wait_s, min_wait_s * multiplier ** (retry - 1)))
     except OverflowError:
@@ -18,20 +18,20 @@ def wait_s(retry: int, min_wait_s: float, max_wait_s: float, multiplier: float) 
 
 
 def our_wait_s(settings: Snapshot, retry: int) -> float:
-    """Give the seconds before a retry, counted from 1, as they are waited here."""
+    """Return the seconds that this package waits before a retry, counted from 1."""
     return wait_s(
         retry, settings.retry_min_wait, settings.retry_max_wait, settings.retry_multiplier
     )
 
 
 def openhands_wait_s(settings: Snapshot, retry: int) -> float:
-    """Give the seconds before a retry of OpenHands 0.41: tenacity's `wait_exponential`."""
+    """Return the seconds that OpenHands 0.41 waits before a retry, by tenacity's formula."""
     exponential_s = settings.retry_multiplier * 2 ** (retry - 1)
     return _seconds(max(settings.retry_min_wait, min(exponential_s, settings.retry_max_wait)))
 
 
 def _seconds(whole: float) -> float:
-    """Give a number that may be a whole one of hundreds of digits."""
+    """Return a float, which is infinite for a whole number of too many digits."""
     try:
         return float(whole)
     except OverflowError:

@@ -1,15 +1,17 @@
-"""Keys that do not show, and texts cleaned of them."""
+"""Secrets: which names stand for one, values that do not show, and texts masked of them."""
 
 from __future__ import annotations
 
+import functools
 import re
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 MASK = "**********"
-"""What is shown in place of a key."""
+"""The text that is shown in place of a secret."""
 
 SHORTEST_KEY = 6
 """Characters; a shorter "key" is a common word or number, and masking it would spoil the text."""
@@ -17,7 +19,7 @@ SHORTEST_KEY = 6
 SHORTEST_REAL_KEY = 12
 """Characters; local servers take keys like "ollama", which is also in the name of the model."""
 
-# What well-known providers' keys look like, for one that stands where no key belongs.
+# What well-known providers' keys look like, for a key that stands where none belongs.
 _KEY_SHAPE = re.compile(
     r"\b(?:(?:(?:sk|gsk|xai|pplx|nvapi|tgp|csk)[-_]|hf_)[\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
 )
@@ -26,10 +28,48 @@ _KEY_SHAPE = re.compile(
 _LOGIN = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
 
 
-class Secret:
-    """A string that is never shown: `str`, `repr` and `format` give `**********`.
+class Secrecy(IntEnum):
+    """How surely a name is the name of a secret.
 
-    Two secrets with the same value are equal. An empty one shows as nothing and is false.
+    A name that is shown or saved with its value is masked from `POSSIBLE` on, as too much masking
+    harms nothing there. A value that is searched for in other texts, such as an answer, needs a
+    higher degree: there, masking what is no secret makes the text wrong.
+    """
+
+    NO = 0
+    """The name has no word for a secret in it: "temperature"."""
+    POSSIBLE = 1
+    """The name has such a word somewhere: "key_file", "max_tokens", "Authorization"."""
+    LIKELY = 2
+    """The name ends with such a word: "GROQ_KEY", "HF_TOKEN", "sort_key"."""
+    SURE = 3
+    """The name cannot well be that of anything else: "api_key", "password", "access_token"."""
+
+
+SECRET_WORDS = "key|token|secret|passw|passphrase|auth|credential|cookie"  # noqa: S105 - the words, not a secret
+"""The words for secrets, as a regular expression without regard to case."""
+
+_SURE = r"(?:api_?key|secret|passw(?:or)?d|passphrase|(?:access|api|auth|bearer)_?token)s?$"
+_BY_SECRECY = {
+    Secrecy.SURE: re.compile(_SURE, re.IGNORECASE),
+    Secrecy.LIKELY: re.compile(r"(?:key|token|key_id)$", re.IGNORECASE),
+    Secrecy.POSSIBLE: re.compile(SECRET_WORDS, re.IGNORECASE),
+}
+
+
+@functools.lru_cache(maxsize=1024)  # each prompt asks for every environment variable
+def secrecy(name: str) -> Secrecy:
+    """Return how surely this is the name of a secret: a setting, a variable, a header, a field."""
+    plain = name.replace("-", "_")
+    return next(
+        (degree for degree, words in _BY_SECRECY.items() if words.search(plain)), Secrecy.NO
+    )
+
+
+class Secret:
+    """A string that is never shown: `str`, `repr` and `format` return `**********`.
+
+    Two secrets with the same value are equal. An empty secret shows as an empty text and is false.
     """
 
     __slots__ = ("_value",)
@@ -38,7 +78,7 @@ class Secret:
         self._value = value
 
     def get_secret_value(self) -> str:
-        """Give the string itself."""
+        """Return the string itself."""
         return self._value
 
     def __repr__(self) -> str:
@@ -57,18 +97,72 @@ class Secret:
         return hash((Secret, self._value))
 
 
-def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """Mask known keys, what looks like a key, and the user and password of every address.
+class MaskingDict(dict[str, Any]):
+    """A dictionary whose repr masks the text under a name like "api_key" or "Authorization"."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        pairs = (
+            f"{name!r}: {MASK if is_secret(name, value) else repr(value)}"
+            for name, value in self.items()
+        )
+        return "{" + ", ".join(pairs) + "}"
+
+
+def is_secret(name: object, value: object) -> bool:
+    """Return whether a value in a dictionary may be a secret: text, or a list, under such a name.
+
+    A number is never a secret: max_tokens holds no token.
+    """
+    is_text = isinstance(value, str | list) and bool(value)
+    return is_text and secrecy(str(name)) >= Secrecy.POSSIBLE
+
+
+def masking(value: Any) -> Any:
+    """Return a deep copy of lists and dictionaries, each of the latter as a `MaskingDict`.
+
+    Any other value is returned as it is.
+    """
+    if isinstance(value, dict):
+        return MaskingDict({name: masking(each) for name, each in value.items()})
+    if isinstance(value, list):
+        return [masking(each) for each in value]
+    return value
+
+
+def secrets_in(value: object, name: object = "") -> Iterator[str]:
+    """Yield every text in nested lists and dictionaries that `MaskingDict` masks.
+
+    Of a text like "Bearer sk-..." the last word is yielded, too.
 
     Args:
-        text: What is to be shown, not yet cut: half a key would not be known as one.
+        value: The list, the dictionary or a single value.
+        name: The name that `value` stands under.
+    """
+    if isinstance(value, dict):
+        for each_name, each in value.items():
+            yield from secrets_in(each, each_name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from secrets_in(each, name)
+    elif isinstance(value, str) and is_secret(name, value):
+        yield value
+        yield value.split()[-1] if value.split() else value
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return the text with known keys, what looks like a key, and the login of addresses masked.
+
+    Args:
+        text: The text that is to be shown, not yet cut: half a key would not be known as one.
         secrets: The known keys; see `Redactor`.
     """
     return _LOGIN.sub(MASK, _KEY_SHAPE.sub(MASK, Redactor(secrets).redact(text)))
 
 
 def throughout(value: Any, mask: Callable[[str], str]) -> Any:
-    """Mask every text within a value of JSON."""
+    """Return a value of JSON with `mask` applied to every text in it."""
     match value:
         case dict():
             return {name: throughout(each, mask) for name, each in value.items()}
@@ -80,14 +174,14 @@ def throughout(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def logins_in(text: str) -> list[str]:
-    """Find the user and password ("user:password") of every address in a text."""
+    """Return the user and password ("user:password") of every address in a text."""
     return _LOGIN.findall(text)
 
 
 class Redactor:
     """Replaces every known key in a text by `**********`.
 
-    Of several keys that begin at the same place the longest is taken. Strings shorter than
+    Where several keys begin at the same place, the longest is replaced. Strings shorter than
     `SHORTEST_KEY` are ignored.
 
     Args:
@@ -100,18 +194,19 @@ class Redactor:
         self.pattern = re.compile("|".join(map(re.escape, self.keys))) if self.keys else None
 
     def redact(self, text: str) -> str:
-        """Give the text with every key masked."""
+        """Return the text with every key masked."""
         return self.pattern.sub(MASK, text) if self.pattern else text
 
     def stream(self) -> StreamRedactor:
-        """Start on a text that comes in chunks."""
+        """Return a redactor for one text that comes in chunks."""
         return StreamRedactor(self)
 
 
 class StreamRedactor:
     """Masks keys in a text that comes in chunks, also where a chunk ends inside a key.
 
-    What `feed` and finally `flush` return, joined, equals `Redactor.redact` of the whole text.
+    The texts that `feed` and finally `flush` return, joined, equal `Redactor.redact` of the whole
+    text.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -119,7 +214,7 @@ class StreamRedactor:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Take the next chunk; give what can be shown of the text so far."""
+        """Take the next chunk, and return what can be shown of the text so far."""
         pattern = self._redactor.pattern
         if pattern is None:
             return text
@@ -139,12 +234,12 @@ class StreamRedactor:
         return "".join(shown)
 
     def flush(self) -> str:
-        """Give what is held back, at the text's end."""
+        """Return the rest of the text, which was held back in case that it began a key."""
         held, self._held = self._held, ""
         return self._redactor.redact(held)
 
     def _key_may_begin(self, text: str, start: int) -> int:
-        """Find where the text's end begins to look like a key, at its end if nowhere."""
+        """Return where the end of the text may be the beginning of a key, or the text's length."""
         keys = self._redactor.keys
         for position in range(max(start, len(text) - len(keys[0]) + 1), len(text)):
             end = text[position:]

@@ -2,64 +2,71 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import numbers
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
-from openhands_llm_magic.config import lax, nested
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.secret import Secret, masking
 from openhands_llm_magic.errors import SettingError
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
 Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
 
 OURS: Final = "openhands_llm_magic"
-"""The table of config.toml for the settings that OpenHands does not know."""
+"""The table of config.toml that holds the settings OpenHands does not know."""
 
 OUR_PREFIX: Final = "LLM_MAGIC_"
-"""What the variables begin with that OpenHands does not know."""
+"""The beginning of the environment variables that OpenHands does not know."""
 
 _PREFIXES = {"llm": "LLM_", "core": "", OURS: OUR_PREFIX}
 
-_LONGEST_QUOTE = 60
+LONGEST_QUOTE = 60
+"""Characters of a value that an error quotes."""
+
 _LONGEST_HARMLESS = 12
+"""Characters; a longer text may be a key that was given to the wrong setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting: its type, its limits, and where it comes from and goes to.
+    """The declaration of one setting: its type, its limits, where it comes from and goes to.
 
-    What it does here is said by exactly one of `sent_as`, `used_for` and `kept`.
+    Exactly one of `sent_as`, `used_for` and `kept` says what the setting does here.
 
     Attributes:
-        name: As in config.toml.
-        title: Its name for people.
-        topic: What it is about, a name in `settings.TOPICS`.
-        kind: The type of its value; a "secret" is a `Secret`, a "list" one of dictionaries of text.
-        default: Its value when nothing sets it; a setting whose default is None may be None.
+        name: The setting's name in config.toml.
+        title: The setting's name for people.
+        topic: The setting's subject, a name in `settings.TOPICS`.
+        kind: The type of its value; a "secret" is a `Secret`, and a "list" is a list of
+            dictionaries of text.
+        default: The value when nothing sets the setting; a setting whose default is None may be
+            set to None.
         help: One sentence for a person, with units.
-        sent_as: The keyword of `litellm.completion` that carries it.
-        sent_to: The models that it is sent to, in words, where it is not sent to all.
-        used_for: What the magic itself uses it for, in a few words.
-        kept: It is read and saved for OpenHands and nothing here uses it.
-        minimum: The smallest number it takes.
-        maximum: The largest number it takes.
-        choices: Usual values, for a person to choose from.
-        closed: It takes no others.
-        may_be_empty: An empty text, which then stands for none, is a value of it.
+        sent_as: The keyword of `litellm.completion` that carries the value.
+        sent_to: The models that the value is sent to, in words; "" means all models.
+        used_for: What the package itself does with the value, in a few words.
+        kept: Whether the value is only read and saved for OpenHands, and nothing here uses it.
+        minimum: The smallest number that the setting takes.
+        maximum: The largest number that the setting takes.
+        choices: The usual values, for a person to choose from.
+        closed: Whether the setting takes only the values in `choices`.
+        may_be_empty: Whether an empty text is a value of its own, which means "not set".
         short: A one-letter flag, like "-m".
-        section: The table of config.toml that holds it.
-        named_variable: Its environment variable, where `variable` is not made from its name.
-        newer: OpenHands 0.41 does not know it, and would drop the section; later versions do.
+        section: The table of config.toml that holds the setting.
+        named_variable: The environment variable, where it does not follow from the name.
+        newer: Whether OpenHands 0.41 does not know the setting, and would drop the whole section,
+            while later versions know it.
     """
 
     name: str
     title: str
     topic: str
     kind: Kind
-    default: Value
+    default: Value = None
     help: str
     sent_as: str | None = None
     sent_to: str = ""
@@ -77,17 +84,17 @@ class Setting:
 
     @property
     def optional(self) -> bool:
-        """Whether it may be None."""
+        """Whether the setting may be None."""
         return self.default is None
 
     @property
     def ours(self) -> bool:
-        """Whether OpenHands does not know it, in any version."""
+        """Whether no version of OpenHands knows the setting."""
         return self.section == OURS
 
     @property
     def use(self) -> str:
-        """What it does here, in a few words."""
+        """What the package does with the setting, in a few words."""
         if self.sent_as:
             words = "sent to LiteLLM" + f" as {self.sent_as}" * (self.sent_as != self.name)
             return words + f", for {self.sent_to}" * bool(self.sent_to)
@@ -97,17 +104,17 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        """The environment variable that sets it."""
+        """The environment variable that sets the setting."""
         return self.named_variable or _PREFIXES[self.section] + self.name.upper()
 
     @property
     def flag(self) -> str:
-        """The option of `%%llm` that sets it."""
+        """The command-line flag that sets the setting."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def takes(self) -> str:
-        """What values it takes, for help and error texts."""
+        """The values that the setting takes, in words, for help and error texts."""
         if self.closed:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         words = {
@@ -126,28 +133,29 @@ class Setting:
         return words + (", or none" if self.optional else "")
 
     def from_text(self, text: str) -> Value:
-        """Read what a person typed: a flag, or `%llm_config KEY=VALUE`.
+        """Return the value that a person typed, on a flag or as NAME=VALUE.
 
-        "none" and nothing at all unset an optional setting; true, yes, on, 1 and their opposites
-        are booleans.
+        An empty text and the word "none" unset an optional setting. The words true, yes, on and 1
+        and their opposites are booleans.
 
         Raises:
-            SettingError: The text is not such a value.
+            SettingError: The setting does not take this text.
         """
         text = text.strip()
         if self.kind in ("int", "float"):
             text = unicodedata.normalize("NFKC", text)  # full-width digits of input methods
         if self.optional and text.lower() in ("", "none"):
             return None
-        value = self.from_toml(self._parsed(text) if self.kind in ("list", "dict") else text)
+        value = self.from_toml(self._literal(text) if self.kind in ("list", "dict") else text)
         if not self._fits(value):
             self._refuse(text)
         return value
 
     def from_toml(self, value: object) -> Value:
-        """Read a value of config.toml by OpenHands' rules, those of pydantic; see `check`.
+        """Return a value of config.toml as OpenHands reads it, by the rules of pydantic.
 
-        Strings like "9", "0.3" and "no" become numbers and booleans.
+        Strings like "9", "0.3" and "no" become numbers and booleans. The limits of the setting
+        are not looked at; `check` does that.
 
         Raises:
             SettingError: OpenHands would drop the section that holds this value.
@@ -158,16 +166,16 @@ class Setting:
         elif self.kind in ("list", "dict"):
             result = self._nested(value)
         elif isinstance(value, str | int | float):
-            result = {"bool": lax.boolean, "int": lax.whole, "float": lax.number}[self.kind](value)
+            result = {"bool": _boolean, "int": _whole, "float": _number}[self.kind](value)
         if result is None:
             self._refuse(value)
         return Secret(str(result)) if self.kind == "secret" else result
 
     def from_env(self, text: str) -> Value:
-        """Read an environment variable that is not empty by OpenHands' rules; see `check`.
+        """Return the value of an environment variable that is not empty, as OpenHands reads it.
 
-        A boolean is true for "true" and "1" and false for everything else; a list or a dictionary
-        is a Python literal.
+        A boolean is true for "true" and "1" and false for everything else. A list or a dictionary
+        is a Python literal. The limits of the setting are not looked at; `check` does that.
 
         Raises:
             SettingError: OpenHands would ignore the variable.
@@ -185,15 +193,15 @@ class Setting:
                 case "str":
                     return text
                 case "list" | "dict":
-                    return self.from_toml(self._parsed(text))
+                    return self.from_toml(self._literal(text))
         except ValueError:
             self._refuse(text)
 
     def validate(self, value: object) -> Value:
-        """Check a Python object, and give it in the setting's own type.
+        """Return a Python object in the setting's own type, if it is within the limits.
 
         Raises:
-            SettingError: It is of another type, or out of bounds.
+            SettingError: The object is of another type, or out of bounds.
         """
         if value is None and self.optional:
             return None
@@ -210,16 +218,16 @@ class Setting:
             # Real covers NumPy's numbers; a boolean is a number only to Python.
             case "int" | "float" if isinstance(value, numbers.Real) and not isinstance(value, bool):
                 number = value if isinstance(value, int) else float(value)
-                result = lax.whole(number) if self.kind == "int" else lax.number(number)
+                result = _whole(number) if self.kind == "int" else _number(number)
         if result is None or not self._fits(result):
             self._refuse(value)
         return result
 
     def check(self, value: Value) -> Value:
-        """Give the value back if it is within bounds. The bounds are ours, not OpenHands'.
+        """Return the value itself, if it is within the limits, which are ours and not OpenHands'.
 
         Raises:
-            SettingError: It is not.
+            SettingError: The value is out of bounds.
         """
         if not self._fits(value):
             self._refuse(value)
@@ -240,30 +248,37 @@ class Setting:
             case _:
                 return True
 
-    def _parsed(self, text: str) -> object:
+    def _literal(self, text: str) -> object:
         try:
-            return nested.parsed(text)
+            return python_literal(text)
         except ValueError:
             self._refuse(text)
 
     def _nested(self, value: object) -> list[Any] | dict[str, Any] | None:
-        is_one = {"list": nested.is_list_of_text_dictionaries, "dict": nested.is_dictionary}
-        return nested.copied(value) if is_one[self.kind](value) else None
+        is_one = {"list": _is_list_of_text_dictionaries, "dict": _is_dictionary}
+        return masking(value) if is_one[self.kind](value) else None
 
     def _refuse(self, value: object) -> NoReturn:
-        quoted = ""
-        if self.kind not in ("secret", "list", "dict"):  # there may be a key in the last two
-            quoted = f", not {described(value)}"
-        raise SettingError(f"{self.name} takes {self.takes}{quoted}") from None
+        # A list or a dictionary may hold a key.
+        given = "" if self.kind in ("secret", "list", "dict") else described(value)
+        raise SettingError(
+            f"{self.name} takes {self.takes}" + f", not {given}" * bool(given),
+            setting=self.name,
+            given=given,
+            expected=self.takes,
+        ) from None
 
 
-def shorten(text: str) -> str:
-    """Cut a quoted value to a length that fits into one line."""
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
+def shorten(text: str, limit: int = LONGEST_QUOTE) -> str:
+    """Return the text, cut to `limit` characters; a text that was cut ends with "…".
+
+    Mask keys first: half a key is not known as one.
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def described(value: object) -> str:
-    """Say what a value is; a longer text is not quoted, it may be a key in the wrong place."""
+    """Return words for a value; a longer text is not quoted, as it may be a misplaced key."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, int | float):
@@ -271,3 +286,62 @@ def described(value: object) -> str:
     if isinstance(value, str):
         return repr(value) if len(value) <= _LONGEST_HARMLESS else "this text"
     return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def python_literal(text: str) -> object:
+    """Return the Python literal in a text, as OpenHands reads variables of lists and dictionaries.
+
+    Raises:
+        ValueError: The text is not a Python literal.
+    """
+    try:
+        value: object = ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _is_dictionary(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+def _is_list_of_text_dictionaries(value: object) -> bool:
+    return isinstance(value, list) and all(
+        _is_dictionary(each) and all(isinstance(text, str) for text in each.values())
+        for each in value
+    )
+
+
+# Booleans and numbers by the lax rules of pydantic, by which OpenHands reads its config files.
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "t", "y", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "f", "n", "0"), False),
+}
+_WHOLE_NUMBER = re.compile(r"([+-]?\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
+_LARGEST_WHOLE_FLOAT = 2.0**63
+
+
+def _boolean(value: str | float) -> bool | None:
+    if isinstance(value, str):
+        return _BOOLEANS.get(value.lower())
+    return bool(value) if value in (0, 1) else None
+
+
+def _whole(value: str | float) -> int | None:
+    if isinstance(value, str):
+        match = _WHOLE_NUMBER.fullmatch(value.strip())
+        value = match[1] if match else math.nan
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < _LARGEST_WHOLE_FLOAT):
+        return None
+    try:
+        return int(value)
+    except ValueError:  # thousands of digits
+        return None
+
+
+def _number(value: str | float) -> float | None:
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

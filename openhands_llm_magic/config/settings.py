@@ -1,10 +1,11 @@
-"""Every setting, declared once: here those of each prompt, in `further_settings.py` the rest.
+"""Every setting, declared once.
 
-The declarations of `SETTINGS` are the one source for config files, environment variables, traits,
-flags, help, error texts and docs/settings.md. Names, types and defaults are those of `LLMConfig` in
-OpenHands 0.41, or for the few marked `newer` in 0.62. The settings of our own are in a section
-apart, because one unknown key makes OpenHands drop the whole `[llm]` section; so are the embedding
-settings, which OpenHands' documentation names and `LLMConfig` does not have.
+The declarations in `SETTINGS` are the one source for config files, environment variables, traits,
+flags, help, error texts, types and docs/settings.md. Names, types and defaults are those of
+`LLMConfig` in OpenHands 0.41, or in 0.62 for the few that are marked `newer`. The settings that
+only this package has are in a table of their own, because one unknown key makes OpenHands drop the
+whole `[llm]` section. The embedding settings are there as well: OpenHands' documentation names
+them, and `LLMConfig` does not have them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.further_settings import FURTHER
 from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.errors import SettingError
 
@@ -34,7 +34,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "agent": "OpenHands' agent",
     }
 )
-"""What settings are about: the title of each topic, in the order in which they are shown."""
+"""The title of each topic that settings belong to, in the order in which topics are shown."""
 
 _DECLARATIONS = (
     Setting(
@@ -52,7 +52,6 @@ _DECLARATIONS = (
         title="API key",
         topic="basic",
         kind="secret",
-        default=None,
         help="The provider's API key; it is masked wherever it would show.",
         sent_as="api_key",
     ),
@@ -61,7 +60,6 @@ _DECLARATIONS = (
         title="Base URL",
         topic="basic",
         kind="str",
-        default=None,
         help="The address of the model's server, when it is not the provider's own.",
         sent_as="base_url",
     ),
@@ -70,7 +68,6 @@ _DECLARATIONS = (
         title="API version",
         topic="basic",
         kind="str",
-        default=None,
         help="The version of the provider's API, which Azure asks for.",
         sent_as="api_version",
     ),
@@ -130,7 +127,6 @@ _DECLARATIONS = (
         title="Deadline (s)",
         topic="retries",
         kind="float",
-        default=None,
         help="Seconds from a prompt's beginning after which it is not sent again.",
         used_for="the waits between retries, and the time of each request",
         minimum=1,
@@ -141,7 +137,6 @@ _DECLARATIONS = (
         title="Requests a minute",
         topic="retries",
         kind="float",
-        default=None,
         help="Requests a minute that a model is sent at most, one by one at even distances.",
         used_for="the pace of requests to one model",
         minimum=0.01,
@@ -152,7 +147,6 @@ _DECLARATIONS = (
         title="Tokens a minute",
         topic="retries",
         kind="float",
-        default=None,
         help="Tokens a minute, of prompts and answers, that a model is asked for at most.",
         used_for="the pace of requests to one model",
         minimum=1,
@@ -163,7 +157,6 @@ _DECLARATIONS = (
         title="Timeout (s)",
         topic="retries",
         kind="int",
-        default=None,
         help="Seconds after which a request without an answer fails.",
         sent_as="timeout",
         minimum=1,
@@ -195,7 +188,6 @@ _DECLARATIONS = (
         title="Top k",
         topic="answer",
         kind="float",
-        default=None,
         help="How many of the likeliest words the model chooses from; OpenAI's models refuse it.",
         sent_as="top_k",
     ),
@@ -204,7 +196,6 @@ _DECLARATIONS = (
         title="Seed",
         topic="answer",
         kind="int",
-        default=None,
         help="A number that makes a model repeat its answers, as far as it can.",
         sent_as="seed",
     ),
@@ -213,7 +204,6 @@ _DECLARATIONS = (
         title="Output tokens",
         topic="answer",
         kind="int",
-        default=None,
         help="Tokens that an answer is cut off at.",
         sent_as="max_completion_tokens",
         minimum=1,
@@ -235,7 +225,6 @@ _DECLARATIONS = (
         title="Custom provider",
         topic="advanced",
         kind="str",
-        default=None,
         help="LiteLLM's name of the provider, when the model's name does not tell it.",
         sent_as="custom_llm_provider",
     ),
@@ -262,21 +251,282 @@ _DECLARATIONS = (
         title="Further arguments",
         topic="advanced",
         kind="dict",
-        default=None,
         help="Further keyword arguments of LiteLLM's completion, which come before all others.",
         used_for="each request, merged in last",
         newer=True,
     ),
+    Setting(
+        name="aws_access_key_id",
+        title="AWS access key ID",
+        topic="provider",
+        kind="secret",
+        help="The access key ID for models at Amazon; it is masked wherever it would show.",
+        sent_as="aws_access_key_id",
+        sent_to="models at Amazon",
+    ),
+    Setting(
+        name="aws_secret_access_key",
+        title="AWS secret access key",
+        topic="provider",
+        kind="secret",
+        help="The secret access key for models at Amazon; it is masked wherever it would show.",
+        sent_as="aws_secret_access_key",
+        sent_to="models at Amazon",
+    ),
+    Setting(
+        name="aws_region_name",
+        title="AWS region",
+        topic="provider",
+        kind="str",
+        help="The region of Amazon's servers, as in us-east-1.",
+        sent_as="aws_region_name",
+        sent_to="models at Amazon",
+    ),
+    Setting(
+        name="vertex_project",
+        title="Vertex project",
+        topic="provider",
+        kind="str",
+        help="The project at Google Cloud that pays for models at Vertex AI.",
+        sent_as="vertex_project",
+        sent_to="models at Vertex AI",
+        section=OURS,
+        named_variable="VERTEXAI_PROJECT",
+    ),
+    Setting(
+        name="vertex_location",
+        title="Vertex location",
+        topic="provider",
+        kind="str",
+        help="The region of Vertex AI's servers, as in us-central1.",
+        sent_as="vertex_location",
+        sent_to="models at Vertex AI",
+        section=OURS,
+        named_variable="VERTEXAI_LOCATION",
+    ),
+    Setting(
+        name="openrouter_site_url",
+        title="OpenRouter site",
+        topic="provider",
+        kind="str",
+        default="https://docs.all-hands.dev/",
+        help="The site that OpenRouter is told the requests come from.",
+        used_for="a header that OpenRouter reads",
+        may_be_empty=True,
+    ),
+    Setting(
+        name="openrouter_app_name",
+        title="OpenRouter application",
+        topic="provider",
+        kind="str",
+        default="OpenHands",
+        help="The application that OpenRouter is told the requests come from.",
+        used_for="a header that OpenRouter reads",
+        may_be_empty=True,
+    ),
+    Setting(
+        name="ollama_base_url",
+        title="Ollama base URL",
+        topic="provider",
+        kind="str",
+        help="The address of Ollama's server, which OpenHands only lists models from.",
+        kept=True,
+    ),
+    Setting(
+        name="safety_settings",
+        title="Safety settings",
+        topic="provider",
+        kind="list",
+        help="What Gemini and Mistral shall block, as their category and threshold.",
+        sent_as="safety_settings",
+        sent_to="models of Gemini and Mistral",
+        newer=True,
+    ),
+    Setting(
+        name="input_cost_per_token",
+        title="Prompt token price ($)",
+        topic="cost",
+        kind="float",
+        help="US dollars for a token of the prompt, when LiteLLM's price is not right.",
+        used_for="the cost of an answer",
+        minimum=0,
+    ),
+    Setting(
+        name="output_cost_per_token",
+        title="Answer token price ($)",
+        topic="cost",
+        kind="float",
+        help="US dollars for a token of the answer, when LiteLLM's price is not right.",
+        used_for="the cost of an answer",
+        minimum=0,
+    ),
+    Setting(
+        name="cache",
+        title="Stored answers",
+        topic="cost",
+        kind="str",
+        default="off",
+        help="Whether answers are kept as files and taken from them: off, on, or replay alone.",
+        used_for="running a notebook again without paying",
+        choices=("off", "on", "replay"),
+        closed=True,
+        section=OURS,
+    ),
+    Setting(
+        name="max_budget_per_task",
+        title="Budget per task ($)",
+        topic="cost",
+        kind="float",
+        help="US dollars after which OpenHands stops a task.",
+        kept=True,
+        minimum=0,
+        section="core",
+    ),
+    Setting(
+        name="embedding_model",
+        title="Embedding model",
+        topic="embedding",
+        kind="str",
+        help="The model that turns text into vectors.",
+        used_for="vectors of texts",
+        choices=(
+            "openai/text-embedding-3-small",
+            "openai",
+            "azureopenai",
+            "local",
+            "practice/embed",
+        ),
+        section=OURS,
+        named_variable="LLM_EMBEDDING_MODEL",
+    ),
+    Setting(
+        name="embedding_deployment_name",
+        title="Embedding deployment",
+        topic="embedding",
+        kind="str",
+        help="The name of the embedding model's deployment on Azure.",
+        used_for="vectors of texts",
+        section=OURS,
+        named_variable="LLM_EMBEDDING_DEPLOYMENT_NAME",
+    ),
+    Setting(
+        name="embedding_base_url",
+        title="Embedding base URL",
+        topic="embedding",
+        kind="str",
+        help="The address of the embedding model's server.",
+        used_for="vectors of texts",
+        section=OURS,
+        named_variable="LLM_EMBEDDING_BASE_URL",
+    ),
+    Setting(
+        name="max_message_chars",
+        title="Message characters",
+        topic="prompt",
+        kind="int",
+        default=30000,
+        help="Characters that a longer value put into a prompt is cut to.",
+        used_for="the variables of a prompt",
+        minimum=1,
+    ),
+    Setting(
+        name="max_input_tokens",
+        title="Input tokens",
+        topic="prompt",
+        kind="int",
+        help="Tokens that a prompt has room for; none takes what the model is known for.",
+        used_for="trimming conversations",
+        minimum=1,
+    ),
+    Setting(
+        name="disable_vision",
+        title="Disable vision",
+        topic="prompt",
+        kind="bool",
+        help="Whether no pictures are sent; false sends them also to models not known to see.",
+        used_for="the pictures of a prompt",
+    ),
+    Setting(
+        name="caching_prompt",
+        title="Prompt caching",
+        topic="prompt",
+        kind="bool",
+        default=True,
+        help="Whether the provider is asked to cache the beginning of a prompt.",
+        used_for="system prompts and long files, with Claude models",
+    ),
+    Setting(
+        name="native_tool_calling",
+        title="Native tool calls",
+        topic="agent",
+        kind="bool",
+        help="Whether OpenHands uses the model's own tool calls; none leaves it to the model.",
+        kept=True,
+    ),
+    Setting(
+        name="custom_tokenizer",
+        title="Tokenizer",
+        topic="agent",
+        kind="str",
+        help="The tokenizer that OpenHands counts tokens with.",
+        kept=True,
+    ),
+    Setting(
+        name="disable_stop_word",
+        title="Disable stop words",
+        topic="agent",
+        kind="bool",
+        default=False,
+        help="Whether OpenHands sends no stop words.",
+        kept=True,
+        newer=True,
+    ),
+    Setting(
+        name="for_routing",
+        title="For routing",
+        topic="agent",
+        kind="bool",
+        default=False,
+        help="Whether OpenHands uses this model only to route to.",
+        kept=True,
+        newer=True,
+    ),
+    Setting(
+        name="correct_num",
+        title="Editor corrections",
+        topic="agent",
+        kind="int",
+        default=5,
+        help="How many times OpenHands' draft editor may correct itself.",
+        kept=True,
+        minimum=0,
+        newer=True,
+    ),
+    Setting(
+        name="log_completions",
+        title="Log completions",
+        topic="agent",
+        kind="bool",
+        default=False,
+        help="Whether OpenHands logs every completion.",
+        kept=True,
+    ),
+    Setting(
+        name="log_completions_folder",
+        title="Log folder",
+        topic="agent",
+        kind="str",
+        help="The folder of the log of completions; without one OpenHands takes its own.",
+        kept=True,
+    ),
 )
 
-SETTINGS: Mapping[str, Setting] = MappingProxyType(
-    {each.name: each for each in (*_DECLARATIONS, *FURTHER)}
-)
+SETTINGS: Mapping[str, Setting] = MappingProxyType({each.name: each for each in _DECLARATIONS})
 """Every setting by its name, in the order in which they are shown."""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Give "; did you mean X?" for the closest of the names, or nothing."""
+    """Return "; did you mean X?" for the most similar of the names, or "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a message about a mistake
 
     close = get_close_matches(name, names, n=1)
@@ -284,14 +534,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def setting_named(name: str) -> Setting:
-    """Find a setting by its name.
+    """Return the setting of this name.
 
     Raises:
-        SettingError: There is none of this name.
+        SettingError: There is no setting of this name.
     """
     try:
         return SETTINGS[name]
     except KeyError:
         raise SettingError(
-            f"there is no setting {shorten(repr(name))}{did_you_mean(name, SETTINGS)}"
+            f"there is no setting {shorten(repr(name))}{did_you_mean(name, SETTINGS)}",
+            setting=name,
         ) from None

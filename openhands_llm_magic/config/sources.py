@@ -35,7 +35,7 @@ OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
         LANGUAGE_VARIABLE: "the language of the settings panel: en or ja",
     }
 )
-"""The environment variables that are read and set no setting."""
+"""The environment variables that are read although they set no setting."""
 
 # What OpenHands sets for a model of a config file that begins with "azure".
 _AZURE_API_VERSION = Found(
@@ -44,13 +44,13 @@ _AZURE_API_VERSION = Found(
 
 
 def find_config_file(cwd: Path, home: Path, env: Mapping[str, str]) -> Path | None:
-    """Find the config file that applies in a folder.
+    """Return the config file that applies in a folder.
 
-    `LLM_MAGIC_CONFIG` names one; else it is the config.toml of the folder, of its nearest parent
-    up to the root of its repository, or of ~/.openhands.
+    `LLM_MAGIC_CONFIG` names the file. Without that variable, the file is the config.toml of the
+    folder, of the nearest folder above it within its repository, or of ~/.openhands.
 
     Returns:
-        The file, which exists unless the variable names it; None when there is none.
+        The file, which exists unless the variable names it, or None when there is no such file.
     """
     if named := env.get(FILE_VARIABLE):
         return home / named[2:] if named.startswith("~/") else cwd / named
@@ -64,7 +64,7 @@ def find_config_file(cwd: Path, home: Path, env: Mapping[str, str]) -> Path | No
 
 
 def file_layer(document: Document) -> Layer:
-    """Make the layer of `[llm]`, and of the settings in `[core]` and `[openhands_llm_magic]`."""
+    """Return the layer of `[llm]`, with the settings in `[core]` and `[openhands_llm_magic]`."""
     builder = LayerBuilder(FILE_NAME)
     if document.problem:
         builder.problems.append(document.problem)
@@ -90,10 +90,15 @@ def file_layer(document: Document) -> Layer:
 
 
 def group_layer(document: Document, group: str, base: Layer) -> Layer:
-    """Make the layer of `[llm.NAME]`, which lies above `base`, that of `[llm]`.
+    """Return the layer of the group `[llm.NAME]`.
+
+    Args:
+        document: The config file.
+        group: The NAME of the group.
+        base: The layer of `[llm]`, which lies below.
 
     Raises:
-        SettingError: The file has no such group; the text lists those it has.
+        SettingError: The file has no such group; the error's text lists those it has.
     """
     if group not in document.groups:
         has = ", ".join(document.groups) or "none"
@@ -115,7 +120,7 @@ def _take(
     table: Mapping[str, Any],
     consequence: str = "",
 ) -> None:
-    """Take in the keys of one table; `consequence` says what OpenHands makes of a mistake."""
+    """Add the keys of one table; `consequence` says what OpenHands makes of a mistake."""
     section = path[0]
     for key, raw in table.items():
         setting = SETTINGS.get(key)
@@ -139,11 +144,12 @@ def _add_azure_version(builder: LayerBuilder, below: Mapping[str, Found]) -> Non
 
 
 def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
-    """Make the layer of the environment variables that are set and not empty.
+    """Return the layer of the environment variables that are set and not empty.
 
     Args:
         env: The environment.
-        group: Whether the layer is for a named group, which takes no variable of `[llm]`.
+        group: Whether the layer is for a named group, to which the variables of `[llm]` do not
+            apply.
     """
     builder = LayerBuilder("environment")
     # Few are set, and `os.environ` takes long to give None: every prompt asks for all.
@@ -156,6 +162,6 @@ def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
 
 
 def _if_bad(setting: Setting) -> str:
-    """Say what OpenHands makes of a bad variable, where that is always the same."""
+    """Return what OpenHands makes of a bad variable, in words, where that is always the same."""
     known = not setting.ours and setting.kind not in ("list", "dict")
     return "; OpenHands would ignore it too" if known else ""

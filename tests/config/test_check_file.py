@@ -83,6 +83,17 @@ def test_what_people_mean_is_a_setting_and_what_they_write_is_none() -> None:
             'model = "openai/x"\n[llm]',
             "config.toml line 1: model is outside of every table. Write [llm] above it. " + SILENT,
         ),
+        (
+            'LLM_MODEL = "openai/x"\n[llm]',
+            (
+                "config.toml line 1: LLM_MODEL is outside of every table. Write [llm] above it, "
+                f"and model. {SILENT}"
+            ),
+        ),
+        (
+            '["llm.fast"]\nseed = 1',
+            f'config.toml line 1: unknown table ["llm.fast"]. Write [llm.fast]. {SILENT}',
+        ),
         ("[LLM]\nseed = 1", "config.toml line 1: unknown table [LLM]. Write [llm]. " + SILENT),
         ("llm = 3", "config.toml line 1: llm is 3, not a table. Write [llm]."),
         (

@@ -19,7 +19,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,28 @@ from checking import FAILS, KEY, SILENT, notes, problems
             ),
         ),
         ({"LLM_DROP_PARAMS": "no", "LLM_MODIFY_PARAMS": "TRUE"}, None),
+        (
+            {"LLM_API_KEY": f"'{KEY}'"},
+            (
+                "LLM_API_KEY: the quotes around api_key count as part of it. Set it without quotes."
+                " OpenHands would take them, too."
+            ),
+        ),
+        (
+            {"LLM_API_KEY": f"{KEY}\n"},
+            (
+                "LLM_API_KEY: the blanks or line breaks around api_key count as part of it. Set it "
+                "without blanks or line breaks. OpenHands would take them, too."
+            ),
+        ),
+        (
+            {"\ufeffLLM_API_KEY": KEY},
+            (
+                "LLM_API_KEY: a byte order mark (BOM) stands before its name, so that nothing finds"
+                ' it. Save the file that it comes from as "UTF-8", not as "UTF-8 with BOM".'
+                f" {SILENT}"
+            ),
+        ),
     ],
 )
 def test_a_variable(env: dict[str, str], expected: str | None) -> None:
@@ -84,8 +106,8 @@ def test_what_is_only_good_to_know_is_a_note() -> None:
             "read it. Unset it, or keep it."
         ),
         (
-            "LLM_MODEL: practice models are for this notebook. Write a provider's model for "
-            f"OpenHands. {FAILS}"
+            "LLM_MODEL: practice models are answered by a practice server on this machine. Write a "
+            f"provider's model for OpenHands. {FAILS}"
         ),
     ]
 

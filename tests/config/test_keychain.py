@@ -155,6 +155,8 @@ def test_it_is_imported_on_use_and_prints_nothing() -> None:
             "openai_compatible a.example:8",
         ),
         ({"model": "azure/x", "base_url": "https://u:p@a.example"}, "azure a.example"),
+        ({"model": "mistral/x", "base_url": "http://api.mistral.ai/v1"}, "mistral api.mistral.ai"),
+        ({"model": "azure/x", "base_url": "http://[::1"}, "azure an address that cannot be read"),
         ({"model": "cerebras/x"}, "cerebras"),
     ],
 )

@@ -13,7 +13,9 @@ from openhands_llm_magic.config.providers import (
     RECOMMENDED_MODEL,
     VERIFIED_MODELS,
     Provider,
+    Server,
     provider_of,
+    server_of,
 )
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.practice import models as practice_models
@@ -40,6 +42,8 @@ LEADS_TO = [
     ("openai/x", "https://proxy.example/v1", "openai_compatible"),
     ("openai/x", "http://localhost:5000/v1", "openai_compatible"),
     ("openai/x", "http://[half", "openai_compatible"),
+    ("openai/x", "https://u:p@API.openai.com:443", "openai"),
+    ("openai/x", "http://api.openai.com/v1", "openai_compatible"),  # not encrypted
     ("openai/x", "https://api.groq.com/openai/v1", "groq_openai"),
     ("openai/x", "http://127.0.0.1:30000/v1", "sglang"),
     ("openai/x", "http://host.docker.internal:8000/v1", "vllm"),
@@ -56,6 +60,23 @@ LEADS_TO = [
     ("x", "http://localhost:8000/v1", None),
     ("", None, None),
 ]
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("https://u:p@A.Example/v1?key=x", Server("https", "a.example", 443)),
+        ("HTTP://[::1]:0", Server("http", "::1", 0)),
+        ("ws://a", Server("ws", "a", None)),
+        *[
+            (text, None)
+            for text in ("", "a.example:80", "/v1", "http://", "http://[", "http://a:b")
+        ],
+        (None, None),
+    ],
+)
+def test_the_server_of_an_address(address: str | None, server: Server | None) -> None:
+    assert server_of(address) == server
 
 
 @each_provider

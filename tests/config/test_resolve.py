@@ -9,6 +9,7 @@ import pytest
 
 from openhands_llm_magic.config.layers import Layer
 from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
+from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import ConfigFileError, SettingError
 
 KEY = "sk-canary-0123456789"
@@ -50,7 +51,7 @@ def test_it_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         settings.problems = ()  # type: ignore[misc]
     with pytest.raises((AttributeError, TypeError)):
-        settings.num_retries = 6  # type: ignore[attr-defined]
+        settings.num_retries = 6  # type: ignore[misc]
     with pytest.raises(TypeError):
         settings.found["num_retries"] = ()  # type: ignore[index]
 
@@ -97,7 +98,7 @@ def test_every_key_is_known_to_the_redactor() -> None:
 
 def test_it_never_shows_a_key() -> None:
     settings = load_settings(env={"LLM_API_KEY": KEY, "LLM_TIMEOUT": "1"})
-    assert settings.api_key.get_secret_value() == KEY
+    assert settings.api_key == Secret(KEY)
     assert "api_key=**********, " in repr(settings)
     for shown in (str(settings), repr(settings.found), f"{settings}"):
         assert KEY not in shown
@@ -164,6 +165,7 @@ def test_what_is_in_a_dictionary_cannot_be_changed() -> None:
     given = {"extra_body": {"a": [1]}}
     settings = resolve([]).with_overrides({"completion_kwargs": given})
     given["extra_body"]["a"].append(2)
+    assert settings.completion_kwargs is not None
     settings.completion_kwargs["extra_body"]["a"].append(3)
     assert settings.completion_kwargs == {"extra_body": {"a": [1]}}
 

@@ -18,7 +18,7 @@ from setting_values import KEYS, chosen, no_hurry, some, values_in
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.save import Saved, preview, save
-from openhands_llm_magic.config.secret import MASK
+from openhands_llm_magic.config.secret import MASK, Secret
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import ConfigFileError, SettingError
 
@@ -391,7 +391,7 @@ def test_without_asking_no_key_is_written_and_those_there_stay() -> None:
 def test_a_key_is_written_when_asked_for() -> None:
     file = written()
     saved = save(chosen(api_key=KEY), file, with_key=True)
-    assert load_settings(file, {}).api_key.get_secret_value() == KEY
+    assert load_settings(file, {}).api_key == Secret(KEY)
     assert saved.key_written
     assert mode(file) == 0o600
     assert not save(chosen(api_key=KEY), file, with_key=True).key_written

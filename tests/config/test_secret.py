@@ -6,9 +6,83 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.secret import MASK, Redactor, Secret, logins_in, masked
+from openhands_llm_magic.config.secret import (
+    MASK,
+    Redactor,
+    Secrecy,
+    Secret,
+    logins_in,
+    masked,
+    secrecy,
+)
+from openhands_llm_magic.config.settings import SETTINGS
 
 KEY = "sk-canary-0123456789"
+
+
+NAMES = {
+    Secrecy.SURE: (
+        *("api_key", "LLM_API_KEY", "OPENAI_API_KEY", "apikey", "x-api-key", "api-keys", "secret"),
+        *("client_secret", "AWS_SECRET", "password", "DB_PASSWORD", "passwd", "passphrase"),
+        *("access_token", "AWS_BEARER_TOKEN", "X-Auth-Token", "apiToken", "my_secrets"),
+    ),
+    Secrecy.LIKELY: (
+        *(
+            "GROQ_KEY",
+            "HF_TOKEN",
+            "aws_session_token",
+            "azure_ad_token",
+            "SORT_KEY",
+            "key",
+            "token",
+        ),
+        *(
+            "aws_access_key_id",
+            "aws_secret_access_key",
+            "AWS_ACCESS_KEY_ID",
+            "hotkey",
+            "page_token",
+        ),
+    ),
+    Secrecy.POSSIBLE: (
+        *("Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "vertex_credentials"),
+        *(
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "key_file",
+            "api_key_env",
+            "SSH_AUTH_SOCK",
+            "password2",
+        ),
+        *(
+            "max_tokens",
+            "max_completion_tokens",
+            "TOKENIZERS_PARALLELISM",
+            "stop_token_ids",
+            "auth",
+        ),
+    ),
+    Secrecy.NO: (
+        *("model", "base_url", "temperature", "api_version", "deployment", "HOME", "PATH", "user"),
+        *("", "region", "vertex_project", "pass", "id", "extra_headers"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "degree"), [(name, degree) for degree, names in NAMES.items() for name in names]
+)
+def test_how_surely_a_name_is_that_of_a_secret(name: str, degree: Secrecy) -> None:
+    assert secrecy(name) == degree
+
+
+def test_every_setting_with_a_secret_is_known_by_its_name() -> None:
+    """And none that may be cut off from a request or masked without being one."""
+    likely = {name for name in SETTINGS if secrecy(name) >= Secrecy.LIKELY}
+    assert likely == {
+        *(name for name, each in SETTINGS.items() if each.kind == "secret"),
+        "input_cost_per_token",
+        "output_cost_per_token",
+    }
 
 
 @pytest.mark.parametrize(

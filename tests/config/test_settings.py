@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.further_settings import FURTHER
-from openhands_llm_magic.config.nested import Options
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.layers import flag, layer_of
+from openhands_llm_magic.config.secret import MaskingDict, Secret
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import (
     _DECLARATIONS,
     SETTINGS,
@@ -133,7 +133,7 @@ def test_settings_are_in_the_order_of_their_topics() -> None:
 
 
 def test_no_setting_is_declared_twice() -> None:
-    assert len(SETTINGS) == len(_DECLARATIONS) + len(FURTHER)
+    assert len(SETTINGS) == len(_DECLARATIONS)
     for attribute in ("flag", "variable"):
         names = [getattr(each, attribute) for each in SETTINGS.values()]
         assert len(set(names)) == len(names)
@@ -180,7 +180,11 @@ TOML: dict[str, list[tuple[object, object]]] = {
         *[([], []), ([{"a": "b"}], [{"a": "b"}])],
         *refused("[]", [1], ["a"], [{"a": 1}], {"a": "b"}),
     ],
-    "completion_kwargs": [({}, Options()), ({"a": [1]}, Options(a=[1])), *refused("{}", [], 1)],
+    "completion_kwargs": [
+        ({}, MaskingDict()),
+        ({"a": [1]}, MaskingDict(a=[1])),
+        *refused("{}", [], 1),
+    ],
 }
 
 
@@ -207,7 +211,7 @@ def test_toml_is_read_as_pydantic_reads_it(name: str, value: object, expected: o
         ("drop_params", "on", False),
         ("model", " x ", " x "),
         ("api_key", KEY, Secret(KEY)),
-        ("completion_kwargs", " {'a': True, 'b': [1]}", Options(a=True, b=[1])),
+        ("completion_kwargs", " {'a': True, 'b': [1]}", MaskingDict(a=True, b=[1])),
         ("completion_kwargs", '{"a": true}', BAD),
         ("completion_kwargs", "{'a'", BAD),
         ("completion_kwargs", "{1: 2}", BAD),
@@ -244,7 +248,7 @@ def test_variables_are_read_as_openhands_reads_them(name: str, text: str, expect
         ("openrouter_site_url", "", ""),
         ("reasoning_effort", "none", "none"),
         ("completion_kwargs", "", None),
-        ("completion_kwargs", "{'a': 1}", Options(a=1)),
+        ("completion_kwargs", "{'a': 1}", MaskingDict(a=1)),
         ("completion_kwargs", "a=1", BAD),
     ],
 )
@@ -274,7 +278,7 @@ def test_what_a_person_types_is_read_forgivingly(name: str, text: str, expected:
         ("api_key", KEY, Secret(KEY)),
         ("api_key", "none", Secret("none")),
         ("api_key", KEY.encode(), BAD),
-        ("completion_kwargs", {"a": 1}, Options(a=1)),
+        ("completion_kwargs", {"a": 1}, MaskingDict(a=1)),
         ("completion_kwargs", "{'a': 1}", BAD),
         ("completion_kwargs", None, None),
         ("safety_settings", [{"a": "b"}], [{"a": "b"}]),
@@ -291,7 +295,7 @@ def test_a_refusal_quotes_what_was_given() -> None:
         SETTINGS["top_p"].validate(4)
     with pytest.raises(SettingError, match=r", not '3'$"):
         SETTINGS["temperature"].from_text("3")
-    with pytest.raises(SettingError, match=r"^.{,120}\.\.\.$"):
+    with pytest.raises(SettingError, match=r"^.{,120}…$"):
         SETTINGS["num_retries"].validate(-(9**99))
 
 
@@ -314,6 +318,28 @@ def test_a_refusal_never_quotes_a_secret() -> None:
         for convert in (SETTINGS[name].from_toml, SETTINGS[name].validate):
             with pytest.raises(SettingError, match=f"^{name} takes {takes}, or none$"):
                 convert([KEY])
+
+
+def test_a_refusal_tells_its_facts() -> None:
+    """For those who word it themselves; of what may be a key it does not tell the value."""
+    facts = {"setting": "top_p", "given": "4", "expected": "a number from 0 to 1", "origin": ""}
+    with pytest.raises(SettingError) as caught:
+        SETTINGS["top_p"].validate(4)
+    assert vars(caught.value) == facts
+    with pytest.raises(SettingError) as caught:
+        layer_of("flags", {"top_p": 4}, flag).require_valid()
+    assert vars(caught.value) == facts | {"origin": "--top-p"}
+    with pytest.raises(SettingError) as caught:
+        layer_of("flags", {"top_p": 4, "seed": "x"}, flag).require_valid()
+    assert set(vars(caught.value).values()) == {""}
+    with pytest.raises(SettingError) as caught:
+        SETTINGS["api_key"].validate([KEY])
+    assert (caught.value.given, caught.value.setting) == ("", "api_key")
+
+
+@pytest.mark.parametrize(("text", "cut"), [("", ""), ("123456", "123456"), ("1234567", "12345…")])
+def test_a_text_is_cut_to_a_length_with_the_mark_of_it(text: str, cut: str) -> None:
+    assert shorten(text, 6) == cut
 
 
 def test_an_unknown_setting_gets_a_suggestion() -> None:

@@ -1,4 +1,7 @@
-"""Every text of the settings panel is translated, into the language that the person prefers."""
+"""The settings panel speaks the language that the person prefers, where its table has the text.
+
+`make test-translations` asks for every text to be in the table; a new text fails nothing else.
+"""
 
 from __future__ import annotations
 
@@ -79,10 +82,23 @@ def test_each_expression_known_here_is_in_the_code() -> None:
     assert DYNAMIC.keys() - said().keys() == set()
 
 
+@pytest.mark.translations
 def test_every_text_is_in_the_table() -> None:
     assert texts() - JAPANESE.keys() == set()
 
 
+def test_a_text_that_is_not_in_the_table_stays_english_and_is_reported() -> None:
+    untranslated = sorted(texts() - JAPANESE.keys())
+
+    assert [Language("ja")(text) for text in ("LLM_API_KEY", *untranslated)] == [
+        "LLM_API_KEY",
+        *untranslated,
+    ]
+    if untranslated:
+        pytest.skip(f"not in japanese.toml, see `make test-translations`: {untranslated}")
+
+
+@pytest.mark.translations
 def test_no_entry_of_the_table_is_unused() -> None:
     assert JAPANESE.keys() - texts() == set()
 
@@ -116,10 +132,6 @@ def test_english_is_what_stands_in_the_code() -> None:
     english = Language("en")
 
     assert [text for text in texts() if english(text) != text] == []
-
-
-def test_a_text_that_is_not_in_the_table_stays_english() -> None:
-    assert Language("ja")("LLM_API_KEY") == "LLM_API_KEY"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rules of a check, by what they look at."""
+"""The rules of the check, one module for each thing that they look at."""
 
 from openhands_llm_magic.config.lint import env, file, model, text
 

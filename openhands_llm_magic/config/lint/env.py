@@ -1,11 +1,12 @@
-"""Rules about environment variables: does each count, and for what it is set for?"""
+"""Rules about environment variables: is each read, and with the value that is meant?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.document import BOM
 from openhands_llm_magic.config.layers import Origin
-from openhands_llm_magic.config.lint.finding import Finding, Subject, titled
+from openhands_llm_magic.config.lint.finding import SILENTLY, Finding, Subject, titled
 from openhands_llm_magic.config.lint.mistakes import (
     NONE_WORDS,
     cannot_be,
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 BOOLEANS = ("true", "1", "false", "0", "no", "off", "n", "f")
-"""Booleans that count as what they say; of all others, "yes" too, OpenHands makes false."""
+"""The words that OpenHands reads as they are meant; every other one, "yes" too, is false."""
 
 
 def unknown_variables(subject: Subject) -> Iterator[Finding]:
-    """LLM_* variables that nothing reads."""
+    """Find LLM_* variables that nothing reads."""
     known = {*OTHER_VARIABLES, *(setting.variable for setting in SETTINGS.values())}
     for name, text in subject.env.items():
-        if text and name.startswith("LLM_") and name not in known:
+        if name.startswith(BOM):
+            yield Finding(
+                Origin("environment", name.strip(BOM)),
+                "a byte order mark (BOM) stands before its name, so that nothing finds it",
+                'Save the file that it comes from as "UTF-8", not as "UTF-8 with BOM"',
+                SILENTLY,
+            )
+        elif text and name.startswith("LLM_") and name not in known:
             key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()
             section = OURS if name.startswith("LLM_MAGIC_") else "llm"
             meant = meant_by(key, section)
@@ -37,13 +45,13 @@ def unknown_variables(subject: Subject) -> Iterator[Finding]:
                 Origin("environment", name),
                 "unknown variable" + ("" if fix or ours else ", perhaps of another program"),
                 fix or "Unset it" + " if it was meant for OpenHands" * (not ours),
-                "" if ours else "OpenHands would ignore it without a word",
+                "" if ours else SILENTLY,
                 "warning" if fix or ours else "note",
             )
 
 
 def bad_variables(subject: Subject) -> Iterator[Finding]:
-    """Variables with values of another type or out of bounds."""
+    """Find variables whose values are of another type or out of bounds."""
     for setting, text in _variables(subject.env):
         fault = fault_of(setting, setting.from_env, text)
         taken = "OpenHands would ignore it, too" if fault == "type" else "OpenHands would take it"
@@ -61,8 +69,24 @@ def bad_variables(subject: Subject) -> Iterator[Finding]:
             yield Finding(_origin(setting), message, fix, level="warning")
 
 
+def wrapped_variables(subject: Subject) -> Iterator[Finding]:
+    """Find texts in quotes or between blanks, which docker's --env-file takes as they stand."""
+    for setting, text in _variables(subject.env):
+        if setting.kind in ("str", "secret") and text not in NONE_WORDS:
+            in_quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+            around = "quotes" if in_quotes else "blanks or line breaks"
+            if in_quotes or text != text.strip():
+                yield Finding(
+                    _origin(setting),
+                    f"the {around} around {setting.name} count as part of it",
+                    f"Set it without {around}",
+                    "OpenHands would take them, too",
+                    "warning",
+                )
+
+
 def embedding_variables(subject: Subject) -> Iterator[Finding]:
-    """Variables of OpenHands' documentation that it no longer reads."""
+    """Find variables that OpenHands' documentation names and that OpenHands no longer reads."""
     for setting, _ in _variables(subject.env):
         if setting.topic == "embedding":
             message = "OpenHands' documentation names it, and OpenHands 0.41 does not read it"
@@ -70,7 +94,7 @@ def embedding_variables(subject: Subject) -> Iterator[Finding]:
 
 
 def variables_beside_groups(subject: Subject) -> Iterator[Finding]:
-    """Variables that a named group does not get, though it does not set their setting itself."""
+    """Find variables that do not apply to a group, although the group does not set them itself."""
     groups = {name: each for name, each in subject.settings.items() if name is not None}
     llm = subject.document.table("llm")
     for name, found in env_layer(subject.env).values.items():
@@ -92,6 +116,7 @@ def variables_beside_groups(subject: Subject) -> Iterator[Finding]:
 RULES: tuple[Callable[[Subject], Iterable[Finding]], ...] = (
     unknown_variables,
     bad_variables,
+    wrapped_variables,
     embedding_variables,
     variables_beside_groups,
 )

@@ -1,4 +1,4 @@
-"""Rules about a config file: does each key of it count, with the value that is meant?"""
+"""Rules about a config file: is each key of it read, with the value that is meant?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.lint.finding import (
+    SILENTLY,
+    CheckedTable,
     Finding,
-    Section,
     Subject,
     is_dictionary_setting,
     is_split,
@@ -22,6 +23,7 @@ from openhands_llm_magic.config.lint.mistakes import (
     meant_by,
     quoted,
 )
+from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
 
@@ -29,55 +31,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 GROUP_OR_WORLD = 0o077
-"""The bits of a file's mode that let others than its owner do something with it."""
+"""The bits of a file's mode that let others than its owner do something with the file."""
 
 
 def no_tables(subject: Subject) -> Iterator[Finding]:
-    """Settings outside of every table, and tables that are none or misspelt."""
+    """Find settings outside of every table, and tables that are not tables or are misspelt."""
     for name, value in subject.document.data.items():
         origin = subject.document.origin(name)
-        silently = "OpenHands would ignore it without a word"
+        key = name.lower().removeprefix("llm_")
         if name in ("llm", "core", OURS) and not isinstance(value, dict):
             yield Finding(origin, f"{name} is {described(value)}, not a table", f"Write [{name}]")
         elif isinstance(value, dict) and name != "llm" and name.lower() == "llm":
-            yield Finding(origin, f"unknown table {titled((name,))}", "Write [llm]", silently)
-        elif name in SETTINGS and not isinstance(value, dict):
-            above = f"Write [{SETTINGS[name].section}] above it"
-            yield Finding(origin, f"{name} is outside of every table", above, silently)
+            yield Finding(origin, f"unknown table {titled((name,))}", "Write [llm]", SILENTLY)
+        elif isinstance(value, dict) and name.startswith("llm."):
+            fix = f"Write {titled(('llm', name.removeprefix('llm.')))}"
+            yield Finding(origin, f"unknown table {titled((name,))}", fix, SILENTLY)
+        elif key in SETTINGS and not isinstance(value, dict):
+            above = f"Write [{SETTINGS[key].section}] above it" + f", and {key}" * (key != name)
+            yield Finding(origin, f"{name} is outside of every table", above, SILENTLY)
 
 
 def unknown_keys(subject: Subject) -> Iterator[Finding]:
-    """Keys that are no setting."""
-    for section in subject.sections:
-        for key, value in section.values.items():
-            if key not in SETTINGS and not (len(section.path) > 1 and is_split(key, value)):
-                origin = subject.document.origin(*section.path, key)
-                meant = meant_by(key, section.path[0])
+    """Find keys that are not settings."""
+    for table in subject.tables:
+        for key, value in table.values.items():
+            if key not in SETTINGS and not (len(table.path) > 1 and is_split(key, value)):
+                origin = subject.document.origin(*table.path, key)
+                meant = meant_by(key, table.path[0])
                 fix = f"Write {meant.name}" if isinstance(meant, Setting) else meant or "Remove it"
-                yield Finding(origin, f"unknown key {quoted(key)}", fix, section.consequence)
+                yield Finding(origin, f"unknown key {quoted(key)}", fix, table.consequence)
 
 
 def misplaced_keys(subject: Subject) -> Iterator[Finding]:
-    """Settings in the wrong table, embedding settings in `[llm]` among them."""
-    for section in subject.sections:
-        for key in section.values:
-            if key in SETTINGS and SETTINGS[key].section != section.path[0]:
-                origin = subject.document.origin(*section.path, key)
-                consequence = section.consequence if section.path[0] == "llm" else ""
-                message = f"{key} does not belong under {titled(section.path)}"
+    """Find settings in the wrong table, such as embedding settings in `[llm]`."""
+    for table in subject.tables:
+        for key in table.values:
+            if key in SETTINGS and SETTINGS[key].section != table.path[0]:
+                origin = subject.document.origin(*table.path, key)
+                consequence = table.consequence if table.path[0] == "llm" else ""
+                message = f"{key} does not belong under {titled(table.path)}"
                 yield Finding(
                     origin, message, f"Write it under [{SETTINGS[key].section}]", consequence
                 )
 
 
 def bad_values(subject: Subject) -> Iterator[Finding]:
-    """Values of another type or out of bounds."""
-    for section, setting, value in _settings_in(subject.sections):
+    """Find values that are of another type or out of bounds."""
+    for table, setting, value in _settings_in(subject.tables):
         fault = fault_of(setting, setting.from_toml, value)
         if fault and value not in NONE_WORDS:
             takes = setting.takes.removesuffix(", or none")
-            origin = subject.document.origin(*section.path, setting.name)
-            consequence = section.consequence
+            origin = subject.document.origin(*table.path, setting.name)
+            consequence = table.consequence
             if fault == "bounds" and consequence:
                 consequence = "OpenHands would take it"
             fix = f"Write {takes}" + ", or remove the line" * setting.optional
@@ -85,33 +90,33 @@ def bad_values(subject: Subject) -> Iterator[Finding]:
 
 
 def none_as_text(subject: Subject) -> Iterator[Finding]:
-    """The text "None", which is no none."""
-    for section, setting, value in _settings_in(subject.sections):
+    """Find the text "None", which does not mean that a setting is not set."""
+    for table, setting, value in _settings_in(subject.tables):
         if value in NONE_WORDS:
             text = setting.kind in ("str", "secret")
             yield Finding(
-                subject.document.origin(*section.path, setting.name),
+                subject.document.origin(*table.path, setting.name),
                 f'{setting.name} is the text "{value}", which is not the same as none',
                 "Remove the line: what is not set is none",
-                "OpenHands would take it for text" if text else section.consequence,
+                "OpenHands would take it for text" if text else table.consequence,
             )
 
 
 def newer_settings(subject: Subject) -> Iterator[Finding]:
-    """Settings that OpenHands 0.41 does not have yet."""
-    for section, setting, _ in _settings_in(subject.sections):
+    """Find settings that OpenHands 0.41 does not have yet."""
+    for table, setting, _ in _settings_in(subject.tables):
         if setting.newer:
             yield Finding(
-                subject.document.origin(*section.path, setting.name),
+                subject.document.origin(*table.path, setting.name),
                 f"{setting.name} is newer than OpenHands 0.41",
                 "Keep it only for a later OpenHands",
-                section.consequence.replace("OpenHands", "OpenHands 0.41"),
+                table.consequence.replace("OpenHands", "OpenHands 0.41"),
                 "note",
             )
 
 
 def dots_in_group_names(subject: Subject) -> Iterator[Finding]:
-    """`[llm.gpt-4.1]`, which TOML reads as a table 1 in a table gpt-4."""
+    """Find headers like `[llm.gpt-4.1]`, which TOML reads as a table 1 in a table gpt-4."""
     llm = subject.document.table("llm")
     for group in subject.document.groups:
         for key, table in llm[group].items():
@@ -129,7 +134,7 @@ def dots_in_group_names(subject: Subject) -> Iterator[Finding]:
 
 
 def dictionaries_in_llm(subject: Subject) -> Iterator[Finding]:
-    """A dictionary in `[llm]` itself, which OpenHands takes for a group."""
+    """Find a dictionary in `[llm]` itself, which OpenHands takes for a group."""
     for name in filter(is_dictionary_setting, subject.document.groups):
         yield Finding(
             subject.document.origin("llm", name),
@@ -140,7 +145,7 @@ def dictionaries_in_llm(subject: Subject) -> Iterator[Finding]:
 
 
 def readable_keys(subject: Subject) -> Iterator[Finding]:
-    """A key in a file that others may read."""
+    """Find a key in a file that others may read."""
     document = subject.document
     place = next(_keys_in(document.data), None)
     if place is None or os.name == "nt":
@@ -171,25 +176,25 @@ RULES: tuple[Callable[[Subject], Iterable[Finding]], ...] = (
 )
 
 
-def _settings_in(sections: Iterable[Section]) -> Iterator[tuple[Section, Setting, Any]]:
-    """Give every setting that stands where it belongs, with its value."""
-    for section in sections:
-        for key, value in section.values.items():
-            if key in SETTINGS and SETTINGS[key].section == section.path[0]:
-                yield section, SETTINGS[key], value
+def _settings_in(
+    tables: Iterable[CheckedTable],
+) -> Iterator[tuple[CheckedTable, Setting, Any]]:
+    """Yield every setting that is in the table it belongs to, with its value."""
+    for table in tables:
+        for key, value in table.values.items():
+            if key in SETTINGS and SETTINGS[key].section == table.path[0]:
+                yield table, SETTINGS[key], value
 
 
 def _keys_in(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Find the path of each text that is a key by its name."""
+    """Yield the path of each text whose name is that of a key."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield from _keys_in(value, (*path, name))
-        elif isinstance(value, str) and value and _names_key(name):
+        elif isinstance(value, str) and value and _is_key(name):
             yield (*path, name)
 
 
-def _names_key(name: str) -> bool:
+def _is_key(name: str) -> bool:
     setting = SETTINGS.get(name)
-    return (setting is not None and setting.kind == "secret") or name.endswith(
-        ("api_key", "_secret", "_token", "password")
-    )
+    return setting.kind == "secret" if setting else secrecy(name) >= Secrecy.LIKELY

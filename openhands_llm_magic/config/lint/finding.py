@@ -1,4 +1,4 @@
-"""What a check of the settings finds, and what its rules look at."""
+"""A finding of the check, and the things that the rules of the check look at."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.layers import Origin
     from openhands_llm_magic.config.resolve import Snapshot
 
+SILENTLY = "OpenHands would ignore it without a word"
+
 _BARE_NAME = re.compile(r"[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found; no text of it holds a key.
+    """One thing that the check found; its texts hold no key.
 
     Attributes:
-        origin: The file and line, or the variable.
-        message: What is wrong.
-        fix: What to write instead.
-        openhands: What OpenHands would do about it, or "" where that is not known or the same.
-        level: An "error" is ignored or fails, a "warning" is probably not meant, and a "note" is
-            only good to know.
+        origin: The file and line, or the variable, that the finding is about.
+        message: What is wrong, in words.
+        fix: What to write instead, in words.
+        openhands: What OpenHands would do, in words, or "" where that is not known or the same.
+        level: "error" for a value that is ignored or fails, "warning" for one that is probably not
+            meant, and "note" for a fact that is good to know.
     """
 
     origin: Origin
@@ -46,7 +48,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """Everything but the origin, in one line."""
+        """The finding in one line, without its origin."""
         return " ".join(f"{part}." for part in (self.message, self.fix, self.openhands) if part)
 
     def __str__(self) -> str:
@@ -54,12 +56,12 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class CheckedTable:
     """A table of a config file that holds settings.
 
     Attributes:
-        path: Its names, as in ("llm", "fast") for `[llm.fast]`.
-        values: The keys of it that are ours to check.
+        path: The names in its header, such as ("llm", "fast") for `[llm.fast]`.
+        values: Its keys and values, without those that are not for this package to check.
     """
 
     path: tuple[str, ...]
@@ -67,7 +69,7 @@ class Section:
 
     @property
     def consequence(self) -> str:
-        """What OpenHands does about one bad key in it."""
+        """What OpenHands does about one bad key in this table, in words."""
         match self.path:
             case ("llm",):
                 return "OpenHands would drop the whole [llm] section"
@@ -81,13 +83,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Subject:
-    """What is checked.
+    """The things that are checked.
 
     Attributes:
         document: The config file; without one, an empty document.
         env: The environment.
-        in_docker: Whether this runs inside a container.
-        settings: The settings in force, of each group by its name; those of `[llm]` under None.
+        in_docker: Whether the process runs in a container.
+        settings: The settings in force: those of each group by its name, those of `[llm]` by None.
     """
 
     document: Document
@@ -96,21 +98,21 @@ class Subject:
     settings: Mapping[str | None, Snapshot]
 
     @property
-    def sections(self) -> Iterator[Section]:
+    def tables(self) -> Iterator[CheckedTable]:
         """The tables that hold settings."""
         llm = self.document.table("llm")
-        yield Section(
+        yield CheckedTable(
             ("llm",), {key: each for key, each in llm.items() if not isinstance(each, dict)}
         )
         for group in groups_of(self.document):
-            yield Section(("llm", group), llm[group])
+            yield CheckedTable(("llm", group), llm[group])
         core = self.document.table("core")  # most of what is in it is not for us
-        yield Section(("core",), {key: each for key, each in core.items() if key in SETTINGS})
-        yield Section((OURS,), self.document.table(OURS))
+        yield CheckedTable(("core",), {key: each for key, each in core.items() if key in SETTINGS})
+        yield CheckedTable((OURS,), self.document.table(OURS))
 
 
 def groups_of(document: Document) -> list[str]:
-    """List the groups, without the tables that a dot in a name, or a dictionary, made."""
+    """Return the groups, without the tables that a dot in a name, or a dictionary, made."""
     llm = document.table("llm")
     return [
         group
@@ -121,16 +123,16 @@ def groups_of(document: Document) -> list[str]:
 
 
 def is_dictionary_setting(name: str) -> bool:
-    """Tell whether a table of this name may be a value."""
+    """Return whether a setting of this name has a dictionary, and so a table, for its value."""
     return name in SETTINGS and SETTINGS[name].kind == "dict"
 
 
 def is_split(key: str, value: object) -> bool:
-    """Tell whether a value in a group is a table that a dot in the group's name made."""
+    """Return whether a value in a group is a table that a dot in the group's name made."""
     return key not in SETTINGS and isinstance(value, dict)
 
 
 def titled(path: tuple[str, ...]) -> str:
-    """Write a table's header, names quoted where TOML needs it."""
+    """Return a table's header, with names quoted where TOML needs it."""
     names = (name if _BARE_NAME.fullmatch(name) else json.dumps(name) for name in path)
     return f"[{'.'.join(names)}]"

@@ -1,4 +1,4 @@
-"""The usual mistakes: what people write, what they mean, and how to say so."""
+"""The usual mistakes in settings: what people write, what they mean, and words for both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RENAMED = {
     "max_retries": "num_retries",
     "request_timeout": "timeout",
 }
-"""Keys that people write, and the settings that they mean."""
+"""The setting that people mean by each key that is not a setting."""
 
 ADVICE = {
     "provider": "Write the provider before the model's name, as in openai/gpt-4o",
@@ -38,18 +38,18 @@ ADVICE = {
     "api_key_env": "Write the key in api_key, or set the variable LLM_API_KEY to it",
     "config": f"Name the config file in {FILE_VARIABLE}",
 }
-"""Keys that people write, and what they do instead."""
+"""Advice for each key that people write and that no setting stands for."""
 
 NONE_WORDS = ("None", "null")
 
 
 def quoted(text: str) -> str:
-    """Quote a name in a message: on one line, not too long."""
+    """Return a name in quotes, on one line and not too long, for a message."""
     return shorten(repr(text))
 
 
 def cannot_be(setting: Setting, value: object) -> str:
-    """Say that a setting does not take a value."""
+    """Return words for a setting that does not take a value."""
     shown = "this" if setting.kind == "secret" else described(value)
     return f"{setting.name} cannot be {shown}"
 
@@ -57,15 +57,15 @@ def cannot_be(setting: Setting, value: object) -> str:
 def fault_of(
     setting: Setting, read: Callable[[Any], Any], value: object
 ) -> Literal["type", "bounds"] | None:
-    """Tell what is wrong with a value, if anything.
+    """Return what is wrong with a value, or None if nothing is.
 
     Args:
-        setting: What it is a value of.
-        read: The method of `setting` that converts it.
+        setting: The setting.
+        read: The method of `setting` that converts the value.
         value: The value as the source has it.
 
     Returns:
-        "type" when OpenHands refuses it, "bounds" when only we do.
+        "type" when OpenHands refuses the value, "bounds" when only this package does.
     """
     try:
         result = read(value)
@@ -79,7 +79,7 @@ def fault_of(
 
 
 def meant_by(key: str, section: str) -> Setting | str | None:
-    """Find what is meant by an unknown key: a setting, a sentence of `ADVICE`, or nothing."""
+    """Return what is meant by an unknown key: a setting, a sentence of `ADVICE`, or None."""
     key = key.lower().removeprefix("llm_")
     if section != "llm":
         return _closest(key, section)

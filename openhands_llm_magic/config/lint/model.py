@@ -21,7 +21,7 @@ MAKERS = frozenset({
     "mistralai", "models", "moonshotai", "nousresearch", "nvidia", "qwen", "thebloke", "unsloth",
     "x-ai", "z-ai", "zai-org",
 })  # fmt: skip
-"""What stands before the "/" in names of models without being a provider of LiteLLM."""
+"""The makers of models whose names stand before a "/", and that are not LiteLLM's providers."""
 
 PREFIX_OF = {
     "codestral": "mistral/",
@@ -36,13 +36,13 @@ PREFIX_OF = {
     "openhands-lm": "openrouter/all-hands/",
     "sonar": "perplexity/",
 }
-"""The usual prefix for models whose names begin so."""
+"""The usual prefix for models, by the beginning of their names."""
 
 WITH_V1 = frozenset({"openai", "hosted_vllm", "lm_studio"})
-"""Providers of LiteLLM that take base_url as it is and append /chat/completions."""
+"""The providers for which LiteLLM appends /chat/completions to base_url, and no /v1."""
 
 WITHOUT_V1 = frozenset({"anthropic", "ollama", "ollama_chat"})
-"""Those that append a path with a version of its own."""
+"""The providers for which LiteLLM appends a path that has a version in it already."""
 
 ADDRESSES = ("base_url", "ollama_base_url")
 
@@ -51,19 +51,19 @@ DOCKER_HOST = "host.docker.internal"
 RETRIES = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier")
 
 MOST_WAITS = 6
-"""Waits that a note lists."""
+"""The number of waits that a note lists."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Case:
-    """The settings of `[llm]` or of one group, and what else is known."""
+    """The settings of `[llm]` or of one group, and everything else that is checked."""
 
     subject: Subject
     settings: Snapshot
 
     @property
     def provider(self) -> str:
-        """LiteLLM's name of the provider, or "" when it would find none."""
+        """LiteLLM's name of the provider, or "" when LiteLLM would not find a provider."""
         if self.settings.custom_llm_provider:
             return str(self.settings.custom_llm_provider)
         model: str = self.settings.model
@@ -75,7 +75,7 @@ class Case:
         return prefix if slash and prefix.lower() not in MAKERS else ""
 
     def address(self, name: str) -> SplitResult | None:
-        """Give an address in its parts, None if it is not set, or empty if it is no address."""
+        """Return the parts of an address: None if it is not set, empty if it is not an address."""
         url: str = getattr(self.settings, name)
         if not url or url in NONE_WORDS:
             return None
@@ -88,7 +88,7 @@ class Case:
 
 
 def no_provider(case: Case) -> Iterator[Finding]:
-    """A model that LiteLLM cannot place."""
+    """Find a model for which LiteLLM knows no provider."""
     model = case.settings.model
     if case.provider:
         return
@@ -113,7 +113,7 @@ def no_provider(case: Case) -> Iterator[Finding]:
 
 
 def no_name(case: Case) -> Iterator[Finding]:
-    """A prefix with no model after it."""
+    """Find a provider's prefix with no model after it."""
     model = case.settings.model
     provider = provider_of(model)
     if provider and model == provider.prefix:
@@ -127,7 +127,7 @@ def no_name(case: Case) -> Iterator[Finding]:
 
 
 def gemini_on_vertex(case: Case) -> Iterator[Finding]:
-    """A Gemini model without its prefix."""
+    """Find a Gemini model without its prefix."""
     model = case.settings.model
     if model.startswith("gemini-") and not case.settings.custom_llm_provider:
         yield Finding(
@@ -140,7 +140,7 @@ def gemini_on_vertex(case: Case) -> Iterator[Finding]:
 
 
 def v1_in_base_url(case: Case) -> Iterator[Finding]:
-    """A base_url without the /v1 that it needs, or with one too many."""
+    """Find a base_url without the /v1 that it needs, or with one too many."""
     provider = case.provider
     url = case.address("base_url")
     if url is None or not url.hostname or case.settings.origin("model").kind == "default":
@@ -163,7 +163,7 @@ def v1_in_base_url(case: Case) -> Iterator[Finding]:
 
 
 def no_base_url(case: Case) -> Iterator[Finding]:
-    """A provider whose server is one's own, without its address."""
+    """Find a provider whose server is the person's own, without the server's address."""
     provider = provider_of(case.settings.model)
     if provider is None or "base_url" not in provider.asks_for or case.settings.base_url:
         return
@@ -180,7 +180,7 @@ def no_base_url(case: Case) -> Iterator[Finding]:
 
 
 def bad_address(case: Case) -> Iterator[Finding]:
-    """An address that is none."""
+    """Find an address that is not a whole http address."""
     for name in ADDRESSES:
         url = case.address(name)
         if url is not None and not (url.scheme in ("http", "https") and url.hostname):
@@ -193,7 +193,7 @@ def bad_address(case: Case) -> Iterator[Finding]:
 
 
 def docker_host(case: Case) -> Iterator[Finding]:
-    """host.docker.internal where it is no host."""
+    """Find host.docker.internal where there is no such host."""
     for name in ADDRESSES:
         url = case.address(name)
         if url is not None and url.hostname == DOCKER_HOST and not case.subject.in_docker:
@@ -207,7 +207,7 @@ def docker_host(case: Case) -> Iterator[Finding]:
 
 
 def azure_version(case: Case) -> Iterator[Finding]:
-    """A model at Azure without the version of its API."""
+    """Find a model at Azure without the version of its API."""
     origin = case.settings.origin("model")
     if case.provider != "azure":
         return
@@ -223,11 +223,11 @@ def azure_version(case: Case) -> Iterator[Finding]:
 
 
 def practice_model(case: Case) -> Iterator[Finding]:
-    """A practice model, which is ours alone."""
+    """Find a practice model, which OpenHands does not know."""
     if case.settings.model.startswith(PROVIDERS["practice"].prefix):
         yield Finding(
             case.settings.origin("model"),
-            "practice models are for this notebook",
+            "practice models are answered by a practice server on this machine",
             "Write a provider's model for OpenHands",
             "OpenHands would fail at the first prompt",
             "note",
@@ -235,7 +235,7 @@ def practice_model(case: Case) -> Iterator[Finding]:
 
 
 def retries(case: Case) -> Iterator[Finding]:
-    """The difference in retries: OpenHands counts attempts, and waits by another formula."""
+    """Note how retries differ: OpenHands counts attempts, and waits by another formula."""
     origins = [case.settings.origin(name) for name in RETRIES]
     if "llm" in case.subject.document.data:
         origins.append(case.subject.document.origin("llm"))
@@ -276,6 +276,6 @@ def _counted(count: int, wait_s: Callable[[int], float]) -> str:
 
 
 def _shown(url: SplitResult) -> str:
-    """Write an address without what may be a key in it: user, password and query."""
+    """Return an address without user, password and query, which may hold a key."""
     host = url.netloc.rpartition("@")[2]
     return f"{url.scheme}://{host}{url.path}"

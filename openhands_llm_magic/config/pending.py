@@ -1,4 +1,4 @@
-"""Edits of a session's settings that are not in force yet."""
+"""Edits of a session's settings that are not applied yet, as in a form."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from openhands_llm_magic.config import nested
 from openhands_llm_magic.config.layers import SESSION
-from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked
+from openhands_llm_magic.config.secret import (
+    MASK,
+    SHORTEST_REAL_KEY,
+    Secret,
+    masked,
+    secrets_in,
+)
+from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import SettingError
 
@@ -21,8 +27,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.setting import Setting, Value
 
 
-class Draft:
-    """What a person has edited, on top of the settings of a session.
+class PendingEdits:
+    """The edits that a person has made to the settings of a session, and has not applied yet.
 
     Args:
         settings: The settings of the session.
@@ -40,16 +46,20 @@ class Draft:
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """What was typed last for a setting and is no value of it: why, by setting name."""
+        """Why the text that was typed last was refused, by the name of its setting."""
         return MappingProxyType(self._refused)
 
     def edit(self, name: str, value: str | Secret | None) -> None:
-        """Take in a new value; a string is what a person typed. A refused one changes nothing.
+        """Edit one setting; a refused value changes nothing.
 
-        What may not stand in a field is not among the `refused`, as it cannot stay there.
+        A text that may not stay in a form, because it may be a key, is not noted in `refused`.
+
+        Args:
+            name: The setting's name.
+            value: The new value; a string is text that a person typed.
 
         Raises:
-            SettingError: It is no value of this setting, or there is no such setting.
+            SettingError: The setting does not take this value, or there is no such setting.
         """
         setting = setting_named(name)
         self._refused.pop(name, None)
@@ -68,7 +78,7 @@ class Draft:
                 del self._edits[name]
 
     def snapshot(self) -> Snapshot:
-        """Give the settings as they would be.
+        """Return the settings as they will be when the edits are applied.
 
         Raises:
             ConfigFileError: The config file that was named cannot be read.
@@ -77,17 +87,17 @@ class Draft:
         return self.settings.snapshot().with_overrides(self._edits, "edit")
 
     def require_valid(self) -> Snapshot:
-        """Give the settings as they would be, unless something was refused.
+        """Return the settings as they will be, unless a value was refused.
 
         Raises:
-            SettingError: A value was refused; one line that names each.
+            SettingError: Values were refused; one line names each.
         """
         if self._refused:
             raise SettingError("; ".join(self._refused.values()))
         return self.snapshot()
 
     def apply(self) -> None:
-        """Put all edits in force for this session, or none.
+        """Apply all edits to the session.
 
         Raises:
             SettingError: A value was refused; nothing is changed.
@@ -97,12 +107,12 @@ class Draft:
         self._edits.clear()
 
     def can_be_put_back(self, name: str, settings: Snapshot) -> bool:
-        """Whether `put_back` would change anything in these settings."""
+        """Return whether `put_back` would change anything in these settings."""
         touched = name in self._edits or name in self._refused
         return touched or settings.origin(name) == SESSION
 
     def put_back(self, name: str) -> None:
-        """Forget the edit of a setting, or where there is none, what the session set.
+        """Forget the edit of a setting; without an edit, forget the value that the session set.
 
         Raises:
             SettingError: There is no such setting.
@@ -113,9 +123,10 @@ class Draft:
         self._refused.pop(name, None)
 
     def settle(self, names: Iterable[str] = tuple(SETTINGS)) -> None:
-        """Forget each edit, and each setting of the session, that would be so without it.
+        """Forget each edit, and each value of the session, that changes nothing.
 
-        After the settings were saved, their origin then is the file, and not the session.
+        After the settings were saved, the file has the same values; so their origin becomes the
+        file, and no longer the session.
         """
         snapshot = self.settings.snapshot()
         for name in names:
@@ -126,7 +137,7 @@ class Draft:
                 self.settings.reset([name])
 
     def _require_openness(self, setting: Setting, text: str) -> None:
-        """Refuse what may not stand in a field: a notebook can be saved with what stands in it."""
+        """Refuse a text with a key in it: what stands in a form is saved with the notebook."""
         name = setting.name
         if MASK in text:
             raise SettingError(
@@ -145,11 +156,11 @@ class Draft:
 
 
 def _holds_key(setting: Setting, text: str) -> bool:
-    """Tell whether a name in a dictionary, or in the query of an address, is that of a key."""
+    """Return whether a dictionary, or the query of an address, has a name like "api_key" in it."""
     value: object = dict(parse_qsl(text.partition("?")[2]))
     if setting.kind in ("list", "dict"):
         try:
-            value = nested.parsed(text)
+            value = python_literal(text)
         except ValueError:
             return False
-    return any(nested.secrets_in(value))
+    return any(secrets_in(value))

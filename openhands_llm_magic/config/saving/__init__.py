@@ -1,1 +1,0 @@
-"""How a change gets into config.toml without touching the rest of it."""
