@@ -30,7 +30,7 @@ def ours(base_url: str, requests_per_minute: float | None = None) -> tuple[Ask, 
     """This package with its own settings, and the limit if it is known."""
     from openhands_llm_magic.config.resolve import load_settings  # noqa: PLC0415 - of this way alone
     from openhands_llm_magic.errors import RateLimitError  # noqa: PLC0415 - of this way alone
-    from openhands_llm_magic.llm.session import ask  # noqa: PLC0415 - of this way alone
+    from openhands_llm_magic.llm.ask import ask  # noqa: PLC0415 - of this way alone
 
     settings = load_settings().with_overrides(
         {

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.model import CHUNKS, long_answer
 from benchmarks.table import Line, at_most
+from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import TextDelta
 from openhands_llm_magic.llm.reply import ReplyBuilder
-from openhands_llm_magic.llm.retry import RetryNow
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable, Iterator
 
     from kernel import Ran
@@ -71,6 +72,11 @@ class _Clock:
     def now(self) -> float:
         return self.now_s
 
+    def wait(self, wake: threading.Event, duration_s: float) -> None:
+        """Let the time pass, unless the wait is over before."""
+        if not wake.is_set():
+            self.sleep(duration_s)
+
     def sleep(self, duration_s: float) -> None:
         self.now_s += duration_s
 
@@ -87,7 +93,7 @@ def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
     shell: Any = InteractiveShell.instance()
     shell.display_pub = publisher = CapturingDisplayPublisher()
     clock, builder = _Clock(), ReplyBuilder("a model")
-    view = LiveView("a model", clock, Waits(Clicks(shell), RetryNow(), clock), bundle)
+    view = LiveView("a model", clock, Waits(Clicks(shell), Control(), clock), bundle)
     for chunk in long_answer():
         clock.sleep(1 / chunks_per_s)
         builder.add(event := TextDelta(chunk))

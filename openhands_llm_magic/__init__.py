@@ -1,7 +1,9 @@
 """Set up, test and use the language model of OpenHands from a Jupyter notebook.
 
-In a notebook: `%load_ext openhands_llm_magic`, then `%%llm`. From Python: `ask`, `stream`,
-`load_settings`. Every name is imported on first use, so that loading the extension is instant.
+In a notebook: `%load_ext openhands_llm_magic`, then `%%llm`. From Python: `ask` and `stream`, with
+`async` forms of both, `embed`, `load_settings`; `errors` and `events` are modules with what can go
+wrong and what happens. Every name is imported on first use, so that loading the extension is
+instant.
 """
 
 from __future__ import annotations
@@ -10,40 +12,78 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from openhands_llm_magic import errors as errors
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot, load_settings
     from openhands_llm_magic.config.secret import Secret
+    from openhands_llm_magic.llm import events as events
+    from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
+    from openhands_llm_magic.llm.control import Control
+    from openhands_llm_magic.llm.embedding.session import Embeddings, embed
+    from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.session import ask, stream
+    from openhands_llm_magic.llm.run import Run, run
+    from openhands_llm_magic.llm.structured import Schema
 
 __all__ = [
+    "Control",
+    "Embeddings",
     "LLMSettings",
+    "Prepared",
     "Reply",
+    "Run",
+    "Schema",
     "Secret",
     "Snapshot",
+    "Usage",
     "ask",
+    "ask_async",
+    "embed",
+    "errors",
+    "events",
     "load_ipython_extension",
     "load_settings",
+    "prepare",
+    "run",
     "stream",
+    "stream_async",
     "unload_ipython_extension",
 ]
 
 _HOMES = {
+    "Control": "llm.control",
+    "Embeddings": "llm.embedding.session",
     "LLMSettings": "config.configurable",
-    "Snapshot": "config.resolve",
-    "load_settings": "config.resolve",
-    "Secret": "config.secret",
+    "Prepared": "llm.prepare",
     "Reply": "llm.reply",
-    "ask": "llm.session",
-    "stream": "llm.session",
+    "Run": "llm.run",
+    "Schema": "llm.structured",
+    "Secret": "config.secret",
+    "Snapshot": "config.resolve",
+    "Usage": "llm.events",
+    "ask": "llm.ask",
+    "ask_async": "llm.ask",
+    "embed": "llm.embedding.session",
+    "errors": "",
+    "events": "llm",
+    "load_settings": "config.resolve",
+    "prepare": "llm.prepare",
+    "run": "llm.run",
+    "stream": "llm.ask",
+    "stream_async": "llm.ask",
 }
+"""The module that each public name is in; `errors` and `events` are modules themselves."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home = f"{__name__}.{_HOMES[name]}".rstrip(".")
+    if name in ("errors", "events"):
+        return importlib.import_module(f"{home}.{name}")
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""One prompt to the test server, by way of `send_once` or `session.ask`."""
+"""One prompt to the test server, as one request or under the retry policy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import pytest
 from model_server import LITELLM_MODELS
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.events import Done
+from openhands_llm_magic.llm.litellm import embed as litellm_embed
+from openhands_llm_magic.llm.litellm import send as litellm_send
 from openhands_llm_magic.llm.request import Request
-from openhands_llm_magic.llm.session import ask
+from openhands_llm_magic.llm.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from fake_clock import FakeClock
     from model_server import ModelServer, Step
 
     from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.request import EmbeddingRequest, Response
 
 DIALECTS = ("openai", "anthropic", "gemini", "ollama_chat")
 """One of LiteLLM's providers for each dialect of the server."""
@@ -31,10 +38,58 @@ def request_to(server: ModelServer, provider: str = "openai", **options: Any) ->
     return Request(model, [{"role": "user", "content": "Hello"}], options)
 
 
+def send_once(request: Request) -> Generator[Event]:
+    """Send a prompt once, on a thread as a run has it; leaving off hangs up.
+
+    Raises:
+        RequestError: There is no whole answer.
+    """
+    control = Control()
+
+    def job(emit: Callable[[Any], None]) -> None:
+        response = control.on_socket(lambda: litellm_send.send(request, emit))
+        if response.usage is not None:
+            emit(response.usage)
+        done = Done(response.finish_reason, response.cost.usd, response.raw)
+        emit(response.error or done)
+
+    for event in Run(job, control):
+        if isinstance(event, RequestError):
+            raise event
+        yield event
+
+
+def sent(request: Request) -> list[Event]:
+    """Send a prompt once, on this thread, and return the events, no texts joined.
+
+    Raises:
+        RequestError: There is no whole answer.
+    """
+    events: list[Event] = []
+    response = litellm_send.send(request, events.append)
+    if response.usage is not None:
+        events.append(response.usage)
+    if response.error is not None:
+        raise response.error
+    return [*events, Done(response.finish_reason, response.cost.usd, response.raw)]
+
+
+def embed_once(request: EmbeddingRequest) -> Response:
+    """Ask for vectors once.
+
+    Raises:
+        RequestError: There are no vectors.
+    """
+    response = litellm_embed.embed(request, lambda _event: None)
+    if response.error is not None:
+        raise response.error
+    return response
+
+
 def send(server: ModelServer, step: Step, provider: str = "openai", **options: Any) -> list[Event]:
     """Send the prompt and give the events of the answer."""
     server.script(step)
-    return list(send_once(request_to(server, provider, **options)))
+    return sent(request_to(server, provider, **options))
 
 
 def failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -131,6 +132,14 @@ def test_heavy_packages_have_one_home(module: str) -> None:
     ]
 
     assert strays == [], f"imported in {module}; each has one home: {HOME_OF}"
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name.split(".")[1:2] in (["config"], ["cli"])]
+)
+def test_the_config_floor_and_the_command_line_do_not_speak_of_magics(module: str) -> None:
+    """What they say is read in scripts and terminals, too, where no magic can be typed."""
+    assert re.findall(r"%%?llm\w*", MODULES[module].read_text("utf-8")) == []
 
 
 @each_module

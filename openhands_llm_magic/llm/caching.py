@@ -27,8 +27,8 @@ def is_asked(settings: Snapshot) -> bool:
     return bool(settings.caching_prompt) and abilities_of(model).caches_by_marks
 
 
-def prepared(messages: Sequence[Message], settings: Snapshot) -> list[Message]:
-    """Mark messages as the model needs it, and no others; marked ones stay as they are."""
+def marked(messages: Sequence[Message], settings: Snapshot) -> list[Message]:
+    """Mark what of the messages is to be cached, if the model caches by marks; take others away."""
     return _with_marks(messages) if is_asked(settings) else _without_marks(messages)
 
 

@@ -1,10 +1,20 @@
-"""The events of one request; `reply.py` folds them into a `Reply`.
+"""The events of a prompt, in the order in which they happen; `reply.py` folds them into a `Reply`.
 
-A request yields `Accepted`, `ReasoningDelta` from some models, `TextDelta`, `Usage` and then
-`Done`; a transient failure puts a `Retrying` in between, followed by `Waiting` events that count
-down; `Held` comes before an attempt that waits for its turn; the last event of a request without an
-answer is `Failed`. `Correcting` stands where an answer did not fit its schema. Whoever shows a
-request only consumes this stream.
+::
+
+    Loading                 LiteLLM is still being imported
+    Held ...                the attempt waits for its turn, to keep within a limit
+    Sending                 an attempt begins: one HTTP request
+      Accepted              the server took it
+      ReasoningDelta ...    what the model thinks, where it says so
+      TextDelta ...         the answer
+      Usage                 the tokens, where the provider counted them
+    AttemptEnded            the attempt is over, however it ended
+    Retrying, Waiting ...   it failed and is made again after a wait
+    Correcting              the answer did not fit its schema; the model is asked once more
+    Done or Failed          the last event
+
+A stored answer has `Recalled` in place of an attempt. Whoever shows a prompt only consumes these.
 """
 
 from __future__ import annotations
@@ -21,6 +31,29 @@ if TYPE_CHECKING:
 HeldBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pause", "pace"]
 """What holds a request back: a limit that is set, what the server says is left of its own, a wait
 that it named to another request, or what its refusals have taught."""
+
+
+Outcome = Literal["answered", "failed", "stopped"]
+"""How an attempt ended: with a whole answer, with a fault (its answer may have begun), or because
+the person stopped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """LiteLLM is being imported, which takes seconds; the attempt follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An attempt begins: one HTTP request, which the server has not answered yet.
+
+    Attributes:
+        model: The model that is asked, as the settings name it.
+        host: The server's host name, or "" where only LiteLLM knows it.
+    """
+
+    model: str
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +151,15 @@ class Usage:
         cached_tokens: Those of the prompt that the provider had cached.
         reasoning_tokens: Those of the answer that went into reasoning, as far as the provider tells
             (for Anthropic, which does not, LiteLLM's estimate).
+        cache_write_tokens: Those of the prompt that the provider wrote to its cache, where it
+            counts them (Anthropic).
     """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -135,6 +171,59 @@ class Usage:
         return Usage(
             *(getattr(self, each.name) + getattr(other, each.name) for each in fields(self))
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request cost, and who told it.
+
+    Attributes:
+        usd: US dollars, or None when the price is unknown.
+        told_by: The provider's own figure, LiteLLM's price list, a price that a person set
+            (`input_cost_per_token`), or nobody.
+    """
+
+    usd: float | None = None
+    told_by: Literal["provider", "price list", "by hand", "unknown"] = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """One HTTP request is over; there is one such event for each, however it ended.
+
+    Attributes:
+        number: Which attempt of its prompt it was, counted from 1.
+        outcome: How it ended.
+        error: Why there is no whole answer, or None when there is one.
+        status: The HTTP status of the server's refusal; 200 where it took the request, or None
+            where no answer came.
+        usage: Tokens as the provider counted them, or None where it counted none.
+        cost: What it cost.
+        held_s: Seconds for which it was held back, to keep within a limit.
+        waited_s: Seconds of the wait before it, after the attempt before had failed.
+        first_token_s: Seconds from its beginning to the first piece of text or reasoning, or None
+            where there was not one.
+        took_s: Seconds from its beginning to its end, without the waits.
+        model: The model that was asked, as the settings name it.
+        model_answered: The model that answered, as the provider names it, or None.
+        host: The server's host name, or "" where only LiteLLM knows it.
+        operation: What was asked for, in OpenTelemetry's words.
+    """
+
+    number: int
+    outcome: Outcome
+    error: RequestError | None = None
+    status: int | None = None
+    usage: Usage | None = None
+    cost: Cost = field(default_factory=Cost)
+    held_s: float = 0.0
+    waited_s: float = 0.0
+    first_token_s: float | None = None
+    took_s: float = 0.0
+    model: str = ""
+    model_answered: str | None = None
+    host: str = ""
+    operation: Literal["chat", "embeddings"] = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +262,9 @@ class Failed:
 
 
 Event = (
-    Held
+    Loading
+    | Held
+    | Sending
     | Recalled
     | Accepted
     | ReasoningDelta
@@ -181,6 +272,7 @@ Event = (
     | Retrying
     | Waiting
     | Usage
+    | AttemptEnded
     | Correcting
     | Done
     | Failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.setting import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
     status = "" if error.status is None else f"{error.status}: "
     key_from = None if settings.api_key else "now from the provider's own variable"
     return {
-        "said": f"({status}{_shortened(str(error)).rstrip('.')})",
+        "said": f"({status}{shorten(str(error), WORDS_LIMIT).rstrip('.')})",
         "gave_up": gave_up,
         "limit_name": limit_name,
         "limit_from": origin_of(settings, limit_name),
@@ -164,11 +165,6 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "deadline_from": origin_of(settings, "deadline"),
         "max_output_tokens_from": origin_of(settings, "max_output_tokens"),
     }
-
-
-def _shortened(words: str) -> str:
-    """Cut long words of the server; only here, where no key is in them any more."""
-    return words if len(words) <= WORDS_LIMIT else words[: WORDS_LIMIT - 1] + "…"
 
 
 def origin_of(settings: Snapshot, name: str) -> str:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import FormatError
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _missing(what: str, text: str) -> FormatError:
-    said = " ".join(text.split())
-    said = said if len(said) <= MOST_QUOTED else said[:MOST_QUOTED] + "…"
+    said = shorten(" ".join(text.split()), MOST_QUOTED)
     return FormatError(
         f"the answer is no {what}: {said!r}. Its text is in `_`; ask for {what} alone.",
         problem=f"it is no {what}",

@@ -22,7 +22,7 @@ from openhands_llm_magic.llm.litellm.models import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
 
 NOT_REACHED = frozenset({"anyscale", "coralbricks", "inferenceapis", "openinfer", "scaledown"})
 """Providers in LiteLLM's list to which it sends no requests: `litellm.get_llm_provider` raises."""

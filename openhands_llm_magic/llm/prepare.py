@@ -1,27 +1,40 @@
-"""From settings to what LiteLLM is asked, as OpenHands asks it (`openhands/llm/llm.py`).
+"""From settings and a prompt to what LiteLLM is asked, as OpenHands asks it; nothing is sent.
 
 Each setting goes under the keyword that its declaration names; what depends on the model is a
-rule of `RULES`.
+rule of `RULES` (OpenHands has them in `openhands/llm/llm.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.layers import DEFAULT
-from openhands_llm_magic.config.providers import PROVIDERS, provider_of
-from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.providers import (
+    PROVIDERS,
+    addresses_in,
+    provider_of,
+    server_of,
+)
+from openhands_llm_magic.config.secret import Secrecy, Secret, logins_in, secrecy, throughout
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.llm import caching
+from openhands_llm_magic.llm.characters import whole
+from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.content import Content
     from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.structured import Schema
 
 NO_KEY = Secret("")
 
@@ -46,6 +59,145 @@ TAKEN_KEYWORDS = frozenset({
     "stream_options", "fallbacks", "context_window_fallback_dict", "model_list", "n",
 })  # fmt: skip
 """Keywords that completion_kwargs cannot hold: they are settings, or how the answer is read."""
+
+
+REGIONAL = frozenset({"bedrock", "vertex_ai"})
+"""Providers with a server for each region, so that the catalogue's address is one of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prompt that is ready to be sent; nothing was sent yet.
+
+    Attributes:
+        settings: What it is made from.
+        request: What is sent.
+        schema: What the answer is held to, or None.
+        secrets: All that must not show of what it is sent with.
+    """
+
+    settings: Snapshot
+    request: Request
+    schema: Schema | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def host(self) -> str:
+        """The server's host name, or "" where only LiteLLM knows it."""
+        settings, asked_at = self.settings, self.request.options.get("base_url")
+        return host_of(settings.model, asked_at or settings.base_url, settings.custom_llm_provider)
+
+    @property
+    def most_usd(self) -> float | None:
+        """What one attempt costs at most in US dollars, by the price list and a rough count.
+
+        It is None where the price is unknown, or where nothing limits the answer.
+        """
+        known = abilities_of(self.settings.model)
+        prompt_usd, answer_usd = self.request.price_usd_per_token or (
+            known.prompt_usd,
+            known.answer_usd,
+        )
+        limit_tokens = self.settings.max_output_tokens or known.most_answer_tokens
+        if prompt_usd is None or answer_usd is None or limit_tokens is None:
+            return None
+        prompt_tokens = sum(tokens_of(each["content"]) for each in self.request.messages)
+        return prompt_usd * prompt_tokens + answer_usd * limit_tokens
+
+    def with_messages(self, messages: Sequence[Message]) -> Request:
+        """Return the request that asks other messages with all else as it is."""
+        return replace(self.request, messages=caching.marked(messages, self.settings))
+
+
+def prepare(
+    prompt: str | Sequence[Message],
+    settings: Snapshot,
+    *,
+    system: str | None = None,
+    schema: Schema | None = None,
+) -> Prepared:
+    """Make a prompt ready to be sent, and send nothing.
+
+    Args:
+        prompt: What to ask: a text, or messages in OpenAI's form.
+        settings: What to ask with.
+        system: Instructions that come before a text.
+        schema: What the answer is held to.
+
+    Raises:
+        SettingError: completion_kwargs holds what it cannot.
+        UsageError: The prompt is empty.
+    """
+    messages = conversation(prompt, system=system) if isinstance(prompt, str) else list(prompt)
+    response_format = None
+    if schema is not None and abilities_of(settings.model).takes_schema:
+        response_format = schema.response_format
+    elif schema is not None:
+        messages = schema.told(messages)
+    messages = caching.marked(throughout(messages, whole), settings)
+    request = request_from(settings, messages, response_format)
+    return Prepared(settings, request, schema, tuple(secrets_of(settings, request.options)))
+
+
+def conversation(
+    prompt: Content, *, system: str | None = None, before: Sequence[Message] = ()
+) -> list[Message]:
+    """Make the messages of a prompt.
+
+    Args:
+        prompt: Its content: a text, or parts in OpenAI's form.
+        system: Instructions that come before all else.
+        before: What was said before.
+
+    Raises:
+        UsageError: The prompt is empty.
+    """
+    if isinstance(prompt, str) and not prompt.strip():
+        raise UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
+    first = [{"role": "system", "content": system}] if system else []
+    return [*first, *before, {"role": "user", "content": prompt}]
+
+
+def host_of(model: str, base_url: str | None, custom_llm_provider: str | None = None) -> str:
+    """Name the host of the server that a model is asked at, or return "" where it is not known.
+
+    Args:
+        model: The model as the settings name it.
+        base_url: The address that is set, or None.
+        custom_llm_provider: The provider that is set, or None for that of the model's prefix.
+    """
+    provider = provider_of(model, base_url, custom_llm_provider)
+    server = server_of(base_url or _own_address(provider))
+    return server.host if server else ""
+
+
+def _own_address(provider: Provider | None) -> str:
+    """Return the address at which LiteLLM finds a provider by itself, or "" where not known."""
+    if provider is None or provider.name in REGIONAL or "base_url" in provider.asks_for:
+        return ""
+    return "" if addresses_in(os.environ, provider.prefix) else provider.base_url_form
+
+
+def account_of(options: Mapping[str, Any]) -> str:
+    """Return what tells accounts apart: the key, or all that a provider could take for it."""
+    return options.get("api_key") or "\n".join(_environment_keys())
+
+
+def secrets_of(settings: Snapshot, options: Mapping[str, Any] | None = None) -> list[str]:
+    """Return all that must not show of what a request is sent with.
+
+    Args:
+        settings: What it is made from.
+        options: Those of the request, which may hold a key that the settings do not.
+    """
+    keys = [*settings.secrets(), *_environment_keys(), (options or {}).get("api_key", "")]
+    logins = logins_in(f"{settings.base_url} {settings.embedding_base_url}")
+    return [*keys, *map(str.strip, keys), *logins]
+
+
+def _environment_keys() -> list[str]:
+    """Return the keys that providers' own variables hold."""
+    return [value for name, value in os.environ.items() if secrecy(name) >= Secrecy.LIKELY]
 
 
 @dataclass(slots=True)
@@ -106,13 +258,14 @@ def request_from(
         rule(draft)
     if response_format is not None:
         draft.options["response_format"] = response_format
-    price = (settings.input_cost_per_token, settings.output_cost_per_token)
+    of_input, of_output = settings.input_cost_per_token, settings.output_cost_per_token
+    price = None if of_input is None or of_output is None else (of_input, of_output)
     return Request(
         draft.model,
         messages,
         draft.options,
         modify_params=settings.modify_params,
-        price_usd_per_token=None if None in price else price,
+        price_usd_per_token=price,
     )
 
 

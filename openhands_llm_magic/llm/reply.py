@@ -13,8 +13,8 @@ from openhands_llm_magic.llm.events import (
     Failed,
     Held,
     ReasoningDelta,
-    Recalled,
     Retrying,
+    Sending,
     TextDelta,
     Usage,
     Waiting,
@@ -54,7 +54,7 @@ class Reply:
     model: str = ""
     usage: Usage | None = None
     cost_usd: float | None = None
-    attempts: int = 1
+    attempts: int = 0
     waits: tuple[Retrying, ...] = ()
     held_s: float = 0.0
     finish_reason: str | None = None
@@ -69,6 +69,10 @@ class Reply:
     def __str__(self) -> str:
         """The answer's text."""
         return self.text
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Show the text, and why it is not whole, in an IPython that has not loaded the magics."""
+        printer.text(self.text if self.error is None else f"{self.text}\n({self.error})".lstrip())
 
     @property
     def is_whole(self) -> bool:
@@ -100,7 +104,6 @@ class ReplyBuilder:
     _longest_partial: str = field(init=False, default="")
     _unwaited_s: float = field(init=False, default=0.0)
     _held_before_s: float = field(init=False, default=0.0)
-    _unsent: bool = field(init=False, default=False)
     _corrects: bool = field(init=False, default=False)
     _corrected_usage: Usage | None = field(init=False, default=None)
 
@@ -111,10 +114,11 @@ class ReplyBuilder:
     def add(self, event: Event) -> None:
         """Take in the next event."""
         unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
-        unsent, self._unsent = self._unsent, False
         match event:
             case Held():
                 self._hold(event)
+            case Sending():
+                self._reply = replace(self._reply, attempts=self._reply.attempts + 1)
             case TextDelta(text) | ReasoningDelta(text):
                 pieces = self._deltas if isinstance(event, TextDelta) else self._thoughts
                 pieces.append(text)
@@ -124,8 +128,6 @@ class ReplyBuilder:
                     self._reply, waits=(*self._reply.waits, event), usage=self._corrected_usage
                 )
                 self._unwaited_s = event.wait_s
-            case Recalled():
-                self._reply = replace(self._reply, attempts=self._reply.attempts - 1)
             case Usage():
                 usage = event if self._corrected_usage is None else self._corrected_usage + event
                 self._reply = replace(self._reply, usage=usage)
@@ -135,15 +137,14 @@ class ReplyBuilder:
                 self._finish(event)
             case Failed(error):
                 self._cut_last_wait(unwaited_s)
-                self._fail(error, sent=not (unwaited_s or unsent))
+                self._fail(error)
             case Waiting(_, remaining_s, skipped_s):
                 self._unwaited_s = remaining_s
                 self._cut_last_wait(skipped_s)
 
     def _hold(self, event: Held) -> None:
         self._reply = replace(self._reply, held_s=self._held_before_s + event.held_s)
-        self._unsent = event.remaining_s > 0
-        if not self._unsent:
+        if event.remaining_s <= 0:
             self._held_before_s = self._reply.held_s
 
     def _correct(self, event: Correcting) -> None:
@@ -165,16 +166,13 @@ class ReplyBuilder:
         self._longest_partial = max(self._longest_partial, self.text, key=len)
         self._deltas.clear()
         self._thoughts.clear()
-        self._reply = replace(self._reply, attempts=self._reply.attempts + 1)
 
-    def _fail(self, error: RequestError, *, sent: bool) -> None:
+    def _fail(self, error: RequestError) -> None:
         self._reply = replace(
             self._reply,
             error=error,
             finish_reason=error.finish_reason or self._reply.finish_reason,
             cost_usd=error.cost_usd or self._reply.cost_usd,
-            # Stopped in a wait: the last attempt was never made.
-            attempts=self._reply.attempts - (not sent),
         )
 
     def _cut_last_wait(self, unwaited_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What is sent to a provider in one HTTP request: a prompt, or texts to turn into vectors."""
+"""What one HTTP request asks, a prompt or vectors of some texts, and what comes of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.events import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openhands_llm_magic.errors import RequestError
     from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.embedding.vectors import Vectors
+    from openhands_llm_magic.llm.events import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +81,26 @@ class EmbeddingRequest:
     def within(self, limit_s: float) -> EmbeddingRequest:
         """Give the request with a timeout of at most some seconds, or as it is for infinity."""
         return replace(self, options=timed(self.options, limit_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came of one HTTP request beside its text.
+
+    Attributes:
+        error: Why there is no whole answer, or None when there is one.
+        finish_reason: Why the model stopped, in OpenAI's words.
+        usage: Tokens as the provider counted them, or None where it counted none.
+        cost: What it cost.
+        model: The model that answered, as the provider names it, or None.
+        raw: What else the provider told: the answer's id, the model's exact name, its own count.
+        vectors: Those of the texts, where vectors were asked for.
+    """
+
+    error: RequestError | None = None
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    cost: Cost = field(default_factory=Cost)
+    model: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    vectors: Vectors | None = None

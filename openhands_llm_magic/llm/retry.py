@@ -1,24 +1,26 @@
-"""The retry policy, and the loop that asks again under it.
+"""The retry policy, and the loop that makes attempts under it.
 
 `RetryPolicy` is pure arithmetic. `with_retries` runs attempts under it and yields the waits as
-events, so that whoever shows them can count down; it never sleeps longer than a second at once.
+events, so that whoever shows them can count down.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from openhands_llm_magic.config import schedule
 from openhands_llm_magic.errors import RequestError, TransientError
-from openhands_llm_magic.llm.events import Event, Failed, Retrying, Waiting
+from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.events import Failed, Retrying, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    import threading
+    from collections.abc import Callable, Iterator
 
     from openhands_llm_magic.config.resolve import Snapshot
 
@@ -27,13 +29,13 @@ TICK_S = 1.0
 
 
 class Clock(Protocol):
-    """Time as the loop sees it; tests pass in one of their own."""
+    """Time as a run sees it; tests pass in one of their own."""
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return the seconds on a clock that never goes back."""
 
-    def sleep(self, duration_s: float) -> None:
-        """Let `duration_s` seconds pass."""
+    def wait(self, wake: threading.Event, duration_s: float) -> None:
+        """Let some seconds pass, or fewer when the event is set."""
 
 
 class SystemClock:
@@ -44,44 +46,20 @@ class SystemClock:
 
     @staticmethod
     def now() -> float:
-        """Seconds since the machine was started, or some other moment in the past."""
+        """Return the seconds since the machine was started, or since another moment in the past."""
         if sys.platform == "linux":
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         if sys.platform == "darwin":
             return time.clock_gettime(time.CLOCK_MONOTONIC)
         return time.monotonic()
 
-    sleep = staticmethod(time.sleep)
+    @staticmethod
+    def wait(wake: threading.Event, duration_s: float) -> None:
+        """Let some seconds pass, or fewer when the event is set."""
+        wake.wait(duration_s)
 
 
 SYSTEM_CLOCK = SystemClock()
-
-
-class RetryNow:
-    """Lets another thread end the waits of one request, so that it goes at once."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    @property
-    def asked(self) -> bool:
-        """Whether the attempt that comes next is not to wait."""
-        return self._asked.is_set()
-
-    def ask(self) -> None:
-        """Send the request now, if it waits; from any thread."""
-        self._asked.set()
-
-    def reset(self) -> None:
-        """Forget it: another wait begins."""
-        self._asked.clear()
-
-    def sleep(self, clock: Clock, duration_s: float) -> None:
-        """Let `duration_s` seconds pass, or fewer when somebody asks."""
-        if clock is SYSTEM_CLOCK:
-            self._asked.wait(duration_s)
-        else:  # time passes as the clock will have it, not as an event can be waited for
-            clock.sleep(duration_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,51 +127,55 @@ class RetryPolicy:
 
 
 def countdown(
-    retrying: Retrying, clock: Clock, retry_now: RetryNow | None = None
+    retrying: Retrying, clock: Clock, control: Control | None = None
 ) -> Iterator[Waiting]:
-    """Wait, telling the seconds left at the start of each second, and 0 when the wait is over."""
-    retry_now = retry_now or RetryNow()
-    retry_now.reset()  # a click may come too late for the wait before
+    """Wait, telling the seconds left at the start of each second, and 0 when the wait is over.
+
+    Raises:
+        Cancelled: The run was cancelled meanwhile.
+    """
+    control = control or Control()
+    control.begin_wait()
     ends_at = clock.now() + retrying.wait_s
-    while (remaining_s := ends_at - clock.now()) > 0 and not retry_now.asked:
+    while (remaining_s := ends_at - clock.now()) > 0 and not control.retrying_now:
         yield Waiting(retrying, remaining_s)
         remaining_s = ends_at - clock.now()
         to_next_second_s = remaining_s - (math.ceil(remaining_s) - TICK_S)
-        retry_now.sleep(clock, max(0.0, min(remaining_s, to_next_second_s)))
+        control.sleep(clock, max(0.0, min(remaining_s, to_next_second_s)))
     yield Waiting(retrying, 0.0, skipped_s=max(0.0, remaining_s))
 
 
 def with_retries(
-    attempt: Callable[[], Iterator[Event]],
+    attempt: Callable[[], object],
     policy: RetryPolicy,
     clock: Clock = SYSTEM_CLOCK,
-    retry_now: RetryNow | None = None,
+    control: Control | None = None,
     began_s: float | None = None,
-) -> Generator[Event]:
+) -> Iterator[Retrying | Waiting | Failed]:
     """Run `attempt` until it succeeds, fails for good, or the policy gives up.
 
     Args:
-        attempt: Sends the prompt once and yields its events; raises a `RequestError`.
+        attempt: Sends the prompt once; raises a `RequestError`.
         policy: How often and how long to wait.
         clock: Measures and makes the waits.
-        retry_now: Ends a wait early.
+        control: Cancels the run, or ends a wait early.
         began_s: When the prompt began that the deadline is counted from; None means now.
 
     Yields:
-        The attempts' events, `Retrying` and `Waiting` between them, and `Failed` at the end when
-        there is no answer.
+        `Retrying` and `Waiting` between the attempts, and `Failed` at the end when there is no
+        answer.
+
+    Raises:
+        Cancelled: The run was cancelled.
     """
-    retry = 0
     began_s = clock.now() if began_s is None else began_s
-    while True:
+    for retry in itertools.count(1):
+        retrying = None
         try:
-            yield from attempt()
-        except TransientError as error:
-            retry += 1
-            retrying = policy.retrying(retry, error, clock.now() - began_s)
-            failed: RequestError = error.alone()
+            attempt()
         except RequestError as error:
-            retrying = None
+            if isinstance(error, TransientError):
+                retrying = policy.retrying(retry, error, clock.now() - began_s)
             failed = error.alone()
         else:
             return
@@ -201,4 +183,4 @@ def with_retries(
             yield Failed(failed)
             return
         yield retrying
-        yield from countdown(retrying, clock, retry_now)
+        yield from countdown(retrying, clock, control)

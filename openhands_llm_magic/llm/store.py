@@ -17,12 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import Redactor, masked, throughout
+from openhands_llm_magic.config.secret import Redactor, Secrecy, masked, secrecy, throughout
 from openhands_llm_magic.llm.events import Done, ReasoningDelta, TextDelta, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.request import Request
@@ -30,14 +28,10 @@ if TYPE_CHECKING:
 FOLDER = "llm_answers"
 """Where the answers are, from the working folder, which is the notebook's."""
 
-# fmt: off
-NOT_ASKED = frozenset({
-    "api_key", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
-    "azure_ad_token", "base_url", "client", "extra_headers", "headers", "timeout",
-    "vertex_credentials",
-})
-# fmt: on
-"""Options that do not belong to what is asked: secrets, and how it is sent."""
+NOT_ASKED = frozenset(
+    {"base_url", "client", "extra_headers", "headers", "timeout", "vertex_credentials"}
+)
+"""Options that say how a request is sent; like keys, they do not belong to what is asked."""
 
 LONGEST_TEXT = 200
 """Characters of a data URL from which on its hash stands for it."""
@@ -68,13 +62,12 @@ class Store:
         name = "".join(each if each.isalnum() else "-" for each in model.rsplit("/", 1)[-1])
         return self.folder / f"{name[:40]}-{digest[:16]}.json"
 
-    def find(self, path: Path) -> Iterator[Event] | None:
-        """Give the events of the answer in a file, or None if there is none that can be read."""
+    def find(self, path: Path) -> list[Event] | None:
+        """Return the events of the answer in a file, or None where there is not one to be read."""
         try:
-            events = _events(json.loads(path.read_bytes())["answer"])
+            return _events(json.loads(path.read_bytes())["answer"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        return iter(events)
 
     def keep(self, path: Path, model: str, address: str, request: Request, reply: Reply) -> None:
         """Write a complete answer into its file, whole or not at all.
@@ -136,7 +129,11 @@ def _events(answer: dict[str, Any]) -> list[Event]:
 
 def _asked(model: str, address: str, request: Request) -> dict[str, Any]:
     """Give what tells a request from another, in JSON's terms."""
-    options = {name: value for name, value in request.options.items() if name not in NOT_ASKED}
+    options = {
+        name: value
+        for name, value in request.options.items()
+        if name not in NOT_ASKED and secrecy(name) < Secrecy.LIKELY
+    }
     asked = {"model": model, "messages": request.messages, "options": options}
     if address:
         asked["address"] = address.partition("?")[0].rpartition("@")[2]

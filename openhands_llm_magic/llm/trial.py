@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.config.provider import addresses_in
-from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.config.providers import PROVIDERS, provider_of, server_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm import session
+from openhands_llm_magic.llm.control import Cancelled, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
     Event,
     Failed,
-    Held,
+    Loading,
     Retrying,
+    Sending,
     TextDelta,
-    Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
-from openhands_llm_magic.llm.stopper import Stopper
+from openhands_llm_magic.llm.run import Run, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.retry import Clock
 
 PROMPT = "Answer with the one word OK."
-
-REGIONAL = frozenset({"bedrock", "vertex_ai"})
-"""Providers with a server for each region, so that the catalogue's address is one of many."""
 
 StepName = Literal["key", "address", "litellm", "request", "first_token", "answer"]
 
@@ -79,7 +71,8 @@ class Trial:
         self._settings = settings
         named = settings.custom_llm_provider
         self._provider = provider_of(settings.model, settings.base_url, named)
-        self._stopper = Stopper(clock)
+        self._clock = clock
+        self._control = Control()
         self._builder = ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
@@ -94,7 +87,7 @@ class Trial:
 
         A request is hung up on. Nothing happens when the trial is over.
         """
-        self._stopper.stop()
+        self._control.cancel()
 
     def run(self) -> Generator[Step | Event]:
         """Make the test, once, and yield its steps and the events of its request.
@@ -102,36 +95,36 @@ class Trial:
         The last item is `Done` or `Failed`. Nothing is printed or logged.
         """
         try:
-            with contextlib.closing(self._items()) as items:
-                self._stopper.check()
-                for item in items:
-                    if not isinstance(item, Step):
-                        self._builder.add(item)
-                    yield item
-                    if isinstance(item, Done | Failed):
-                        return
-                    self._stopper.check()
+            self._control.check()
+            for item in self._items():
+                if not isinstance(item, Step):
+                    self._builder.add(item)
+                yield item
+                if isinstance(item, Done | Failed):
+                    return
+                self._control.check()
         except errors.RequestError as error:
             failed = Failed(error.alone())
+        except Cancelled:
+            failed = Failed(errors.Stopped("stopped before the answer was complete."))
         if self._step.state == "running":
             yield self._end("failed")
         self._builder.add(failed)
         yield failed
 
-    def _items(self) -> Generator[Step | Event]:
+    def _items(self) -> Iterator[Step | Event]:
         yield from self._key()
         yield from self._address()
-        yield from self._litellm()
         yield from self._request()
 
     def _begin(self, name: StepName, detail: str = "") -> Step:
         self._step = Step(name, "running", detail=detail)
-        self._began_at_s = self._stopper.now()
+        self._began_at_s = self._clock.now()
         return self._step
 
     def _end(self, state: Literal["done", "failed"] = "done") -> Step:
-        """Give the running step as over."""
-        took_s = self._stopper.now() - self._began_at_s
+        """Return the running step as one that is over."""
+        took_s = self._clock.now() - self._began_at_s
         self._step = replace(self._step, state=state, took_s=took_s)
         return self._step
 
@@ -155,40 +148,48 @@ class Trial:
             yield Step("address", "skipped")
             return
         yield self._begin("address", host)
-        try:
-            self._stopper.apart(partial(socket.getaddrinfo, host, None))
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "no name can be like this"
-            raise self._told(errors.ConnectionFailedError(f"{host}: {reason}")) from None
-        yield self._end()
+        failed: list[Exception] = []
 
-    def _litellm(self) -> Iterator[Step]:
-        if _is_imported("litellm"):
-            yield Step("litellm", "skipped")
-            return
-        yield self._begin("litellm")
-        try:
-            self._stopper.apart(load)
-        except ImportError as error:
-            raise errors.UnsendableError(
-                f"LiteLLM cannot be imported ({error}). Install it again: `pip install litellm`."
-            ) from None
+        def look_up(_emit: object) -> None:
+            try:
+                socket.getaddrinfo(host, None)
+            except (OSError, UnicodeError) as error:
+                failed.append(error)
+
+        # Nothing can break off a look-up: a stop leaves its thread behind.
+        looking = Run(look_up, self._control)
+        while not looking.ended:
+            looking.take()
+            self._control.check()
+        for error in failed:
+            reason = getattr(error, "strerror", None) or "a name cannot be like this"
+            raise self._told(errors.ConnectionFailedError(f"{host}: {reason}"))
         yield self._end()
 
     def _request(self) -> Iterator[Step | Event]:
-        yield self._begin("request")
         try:
-            events = session.stream(PROMPT, self._settings, clock=self._stopper)
+            prepared = prepare(PROMPT, self._settings)
         except (errors.SettingError, OSError) as error:  # OSError: of the practice provider
+            yield self._begin("request")
             words = masked(str(error), self._settings.secrets())
             raise errors.UnsendableError(words) from None
-        with contextlib.closing(events):
-            while event := self._stopper.on_socket(partial(next, events, None)):
-                yield from self._around(event)
+        with run(prepared, self._clock, self._control) as running:
+            while not running.ended:
+                for event in running.take():
+                    yield from self._around(event)
+                self._control.check()
 
     def _around(self, event: Event) -> Iterator[Step | Event]:
-        """Give an event and the steps that it begins and ends."""
+        """Yield an event and the steps that it begins and ends."""
         match event:
+            case Sending() if self._step.name == "litellm":
+                yield self._end()
+                yield self._begin("request")
+            case Sending() if self._step.name in ("key", "address"):
+                yield Step("litellm", "skipped")
+                yield self._begin("request")
+            case Sending():  # once more
+                yield self._begin("request")
             case Accepted():
                 yield self._end()
             case TextDelta() if self._step.name == "first_token":
@@ -196,14 +197,14 @@ class Trial:
                 yield self._begin("answer")
             case Done():
                 yield self._end()
-            case Retrying() | Failed():
+            case Retrying() | Failed() if self._step.state == "running":
                 yield self._end("failed")
         yield event
         match event:
+            case Loading():
+                yield self._begin("litellm")
             case Accepted():
                 yield self._begin("first_token")
-            case Waiting(remaining_s=0) | Held(remaining_s=0):
-                yield self._begin("request")
 
     def _told(
         self, error: errors.RequestError, missing_variables: Sequence[str] = ()
@@ -235,22 +236,13 @@ def _origin(settings: Snapshot, name: str, provider: Provider | None) -> str:
 
 
 def _host(settings: Snapshot, provider: Provider | None) -> str | None:
-    """Name the server, or give None where its name is not known or not looked up here."""
+    """Name the server, or return None where its name is not known or not looked up here."""
     if provider == PROVIDERS["practice"]:
         return None
-    try:
-        parts = urlsplit(settings.base_url or _own_address(provider))
-        host, _ = parts.hostname, parts.port  # both raise for what is no address
-    except ValueError:
-        return None
-    return host if host and not _goes_by_proxy(parts.scheme, host) else None
-
-
-def _own_address(provider: Provider | None) -> str:
-    """Give the address at which LiteLLM finds a provider by itself, or "" if it is not known."""
-    if provider is None or provider.name in REGIONAL or "base_url" in provider.asks_for:
-        return ""
-    return "" if addresses_in(os.environ, provider.prefix) else provider.base_url_form
+    host = host_of(settings.model, settings.base_url, settings.custom_llm_provider)
+    server = server_of(settings.base_url or "")
+    scheme = server.scheme if server else "https"
+    return host if host and not _goes_by_proxy(scheme, host) else None
 
 
 def _goes_by_proxy(scheme: str, host: str) -> bool:
@@ -258,9 +250,3 @@ def _goes_by_proxy(scheme: str, host: str) -> bool:
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it takes 20 ms to import
 
     return not {scheme, "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
-
-
-def _is_imported(name: str) -> bool:
-    """Tell whether a module is there, and not in the middle of its import on another thread."""
-    spec = getattr(sys.modules.get(name), "__spec__", None)
-    return spec is not None and not getattr(spec, "_initializing", False)

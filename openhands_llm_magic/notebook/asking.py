@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, UsageError
 from openhands_llm_magic.llm.conversations import Conversations, Turn
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, RetryNow
+from openhands_llm_magic.llm.events import Failed
+from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.llm.run import Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
 
 
@@ -61,41 +63,44 @@ class Asking:
             LLMMagicError: One line about what went wrong; what came of the answer is in `_`.
         """
         with Interrupts(in_kernel=hasattr(self._shell, "kernel")) as interrupts:
-            try:
-                return self._ask(line, cell, own or {}, interrupts)
-            except KeyboardInterrupt:
-                raise Stopped("stopped before the prompt was sent.") from None
+            return self._ask(line, cell, own or {}, interrupts)
 
     def _ask(
         self, line: str, cell: str | None, own: Mapping[str, object], interrupts: Interrupts
     ) -> Reply | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
-        from openhands_llm_magic.llm import explain, session
+        from openhands_llm_magic.llm import explain
+        from openhands_llm_magic.llm.control import Control
+        from openhands_llm_magic.llm.prepare import prepare
         from openhands_llm_magic.llm.reply import ReplyBuilder
+        from openhands_llm_magic.llm.run import run
         from openhands_llm_magic.notebook import dry_run
         from openhands_llm_magic.notebook.prompt import messages as prompt
         from openhands_llm_magic.notebook.view import formats
 
-        known = {**self._shell.user_ns, **own}
-        options = arguments.parse(line, known)
-        settings = self._snapshot(options)
-        body = _body(options, cell)
-        before = self.chats.before(name=options.chat, goes_on=options.goes_on)
-        variables = prompt.own_variables(self._shell, own)
-        made = prompt.made(body, options, variables, settings, before)
-        schema = formats.schema_named(options.schema, known)
-        if options.dry_run:
-            dry_run.show(self._shell, made, settings, schema)
-            return None
-        retry_now = RetryNow()
-        events = session.stream(
-            made.messages, settings, schema=schema, clock=self._clock, retry_now=retry_now
-        )
+        try:
+            with interrupts.raised():  # variables and schemas are the person's own code
+                known = {**self._shell.user_ns, **own}
+                options = arguments.parse(line, known)
+                settings = self._snapshot(options)
+                body = _body(options, cell)
+                before = self.chats.before(name=options.chat, goes_on=options.goes_on)
+                variables = prompt.own_variables(self._shell, own)
+                made = prompt.made(body, options, variables, settings, before)
+                schema = formats.schema_named(options.schema, known)
+                if options.dry_run:
+                    dry_run.show(self._shell, made, settings, schema)
+                    return None
+                prepared = prepare(made.messages, settings, schema=schema)
+        except KeyboardInterrupt:
+            raise Stopped("stopped before the prompt was sent.") from None
+        control = Control()
+        running = run(prepared, self._clock, control)
         builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
-        with self._keeping(builder, options), contextlib.closing(events):
+        with self._keeping(builder, options):
             read = partial(formats.data_of, form=options.format, schema=schema)
-            with contextlib.closing(Waits(self.clicks, retry_now, self._clock)) as waits:
-                misfit = self._show(events, builder, read, waits, interrupts)
+            with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
+                misfit = self._show(running, builder, read, waits, interrupts)
             reply = builder.reply
             if reply.is_whole:
                 self.chats.add(before, Turn(made.content, reply.text), name=options.chat)
@@ -137,7 +142,7 @@ class Asking:
 
     def _show(
         self,
-        events: Generator[Event],
+        running: Run,
         builder: ReplyBuilder,
         read: Callable[[str], Any],
         waits: Waits,
@@ -147,32 +152,27 @@ class Asking:
         from openhands_llm_magic.notebook.surface import surface
         from openhands_llm_magic.notebook.view import display
 
-        view: display.View | None = None
+        where = surface(self._shell)
+        view = display.view_on(where, builder.model, self._clock, waits, builder.format)
+
+        def show(event: Event) -> None:
+            builder.add(event)
+            view.update(event, builder)
+
         misfit: FormatError | None = None
+        interrupts.watch(running, show, view)
         try:
-            with interrupts.held():
-                where = surface(self._shell)
-                view = display.view_on(where, builder.model, self._clock, waits, builder.format)
-            for event in interrupts.between(events):
-                builder.add(event)
-                view.update(event, builder)
-            with interrupts.at_once():
-                view.render(builder.reply)
-            with interrupts.held():
-                view.finish()
-                view = None  # nothing more is to be shown
             if builder.reply.is_whole:
-                with interrupts.at_once():
+                with interrupts.raised():  # a validator is the person's own code
                     builder.data = read(builder.text)
         except FormatError as error:
             misfit = error
         except KeyboardInterrupt:
-            interrupts.clean_up()
-            _stop(events, builder)
-        interrupts.clean_up()
-        if view is not None:
-            view.render(builder.reply)
-            view.finish()
+            builder.add(Failed(Stopped("stopped.")))
+        if isinstance(builder.reply.error, Stopped):
+            builder.add(Failed(Stopped(_stopped_words(builder))))
+        view.render(builder.reply)
+        view.finish()
         return misfit
 
     def display(self, reply: Reply) -> None:
@@ -198,12 +198,8 @@ def _body(options: PromptOptions, cell: str | None) -> str:
     return cell
 
 
-def _stop(events: Generator[Event], builder: ReplyBuilder) -> None:
-    """Stop a request; one that had failed before stays failed."""
-    from openhands_llm_magic.llm import session
-    from openhands_llm_magic.llm.events import Failed
-
-    for event in session.stop(events):
-        builder.add(event)
-    if builder.reply.error is None:
-        builder.add(Failed(Stopped(f"stopped; what {builder.model} had answered is in `_`.")))
+def _stopped_words(builder: ReplyBuilder) -> str:
+    """Say where to find what had come of an answer that was stopped."""
+    if not builder.reply.text:
+        return f"stopped before {builder.model} had answered."
+    return f"stopped; what {builder.model} had answered is in `_`."

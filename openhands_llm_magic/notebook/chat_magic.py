@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.content import text_of
 
@@ -66,8 +67,7 @@ def _tell(text: str) -> None:
 
 def _listed(item: tuple[str, Sequence[Turn]]) -> str:
     name, turns = item
-    last = " ".join(text_of(turns[-1].prompt).split())
-    last = last if len(last) <= MOST_SHOWN else last[:MOST_SHOWN] + "…"
+    last = shorten(" ".join(text_of(turns[-1].prompt).split()), MOST_SHOWN)
     return f"{name}  {len(turns)} {'turn' if len(turns) == 1 else 'turns'}  {last}"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.errors import ModelNotFoundError
+from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.preview import preview
-from openhands_llm_magic.llm.session import request_for
+from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.stored import Stored
 from openhands_llm_magic.notebook.view import display, sanitize
 from openhands_llm_magic.notebook.view.words import usd
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.litellm.preview import Preview
-    from openhands_llm_magic.llm.request import Request
+    from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.structured import Schema
     from openhands_llm_magic.notebook.prompt.messages import Made
 
@@ -28,19 +30,24 @@ def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> N
         ModelNotFoundError: LiteLLM knows no provider for the model.
         SettingError: completion_kwargs holds what it cannot.
     """
-    request = request_for(made.messages, settings, schema)
-    notes = [*made.notes, *_of_store(request, settings)]
-    text = words(preview(request, settings), notes)
+    prepared = prepare(made.messages, settings, schema=schema)
+    notes = [*made.notes, *_of_store(prepared)]
+    try:
+        shown = preview(prepared)
+    except ModelNotFoundError as error:
+        raise explained(error, settings).alone() from None
+    text = words(shown, notes)
     display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.plain_to_html(text))
 
 
-def _of_store(request: Request, settings: Snapshot) -> Iterator[str]:
+def _of_store(prepared: Prepared) -> Iterator[str]:
     """Tell what `--cache` or replay would do."""
-    if settings.cache == "off":
+    cache = prepared.settings.cache
+    if cache == "off":
         return
-    if Stored(request, settings, ()).is_there:
+    if Stored(prepared.request, prepared.settings, ()).find() is not None:
         yield "Its answer is stored: the cell would show that, at no cost."
-    elif settings.cache == "replay":
+    elif cache == "replay":
         yield "Its answer is not stored: with cache=replay the cell would fail."
 
 

@@ -6,23 +6,24 @@ from __future__ import annotations
 import contextlib
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.errors import Stopped, UsageError
+from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.notebook import embed_line
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 from openhands_llm_magic.notebook.view.words import usd
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
+    from openhands_llm_magic.llm.embedding.session import Embeddings
     from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.litellm.embed import Embeddings
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.view.display import View
@@ -79,10 +80,7 @@ def run(
     texts, alone = _texts(_value(options.expression, shell))
     snapshot = settings.snapshot(options.settings, options.group)
     with Interrupts(in_kernel=hasattr(shell, "kernel")) as interrupts:
-        try:
-            made, reply = _Embedding(texts, snapshot, shell, clicks, clock).run(interrupts)
-        except KeyboardInterrupt:
-            raise Stopped("stopped before anything was sent.") from None
+        made, reply = _Embedding(texts, snapshot, shell, clicks, clock).run(interrupts)
         vectors = _array(made[0] if alone and made else made)
         if reply.error is not None:
             if made:
@@ -144,48 +142,37 @@ class _Embedding:
         clock: Clock | None,
     ) -> None:
         from openhands_llm_magic.llm import retry
+        from openhands_llm_magic.llm.control import Control
         from openhands_llm_magic.llm.embedding import session
         from openhands_llm_magic.llm.reply import ReplyBuilder
 
         self._shell = shell
         self._clicks = clicks
         self._clock = clock or retry.SYSTEM_CLOCK
-        self._retry_now = retry.RetryNow()
-        self._events: Generator[Event | Embeddings] = session.stream(
-            texts, settings, clock=self._clock, retry_now=self._retry_now
-        )
+        self._control = Control()
+        self._running = session.run(session.prepare(texts, settings), self._clock, self._control)
         self._count = len(texts)
-        self._builder = ReplyBuilder(settings.embedding_model)
+        self._builder = ReplyBuilder(settings.embedding_model or "")
         self._parts: list[Embeddings] = []
         self._done = 0
         self._told_s = self._clock.now()
 
     def run(self, interrupts: Interrupts) -> tuple[Any, Reply]:
         """Make the requests; give the vectors that came, and the waits and the failure."""
-        with contextlib.closing(Waits(self._clicks, self._retry_now, self._clock)) as waits:
+        with contextlib.closing(Waits(self._clicks, self._control, self._clock)) as waits:
             return self._run(interrupts, waits)
 
     def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
-        from openhands_llm_magic.llm.events import Failed
         from openhands_llm_magic.notebook.surface import surface
         from openhands_llm_magic.notebook.view import display
 
-        view: View | None = None
         where, model = surface(self._shell), self._builder.model
-        try:
-            with interrupts.held():
-                view = display.view_on(where, model, self._clock, waits)
-            for event in interrupts.between(self._events):
-                self._take(event, view)
-        except KeyboardInterrupt:
-            interrupts.clean_up()
-            self._events.close()
-            self._builder.add(Failed(Stopped("stopped.")))
-        interrupts.clean_up()
+        view = display.view_on(where, model, self._clock, waits)
+        interrupts.watch(self._running, partial(self._take, view=view), view)
         return self._finished(view)
 
     def _take(self, event: Event | Embeddings, view: View) -> None:
-        from openhands_llm_magic.llm.litellm.embed import Embeddings
+        from openhands_llm_magic.llm.embedding.session import Embeddings
 
         if not isinstance(event, Embeddings):
             self._builder.add(event)
@@ -198,11 +185,11 @@ class _Embedding:
             self._told_s = now_s
             view.tell(f"{self._done:,} of {self._count:,} vectors …")
 
-    def _finished(self, view: View | None) -> tuple[Any, Reply]:
+    def _finished(self, view: View) -> tuple[Any, Reply]:
         """Show what came of it."""
         from dataclasses import replace
 
-        from openhands_llm_magic.llm.litellm.embed import Embeddings
+        from openhands_llm_magic.llm.embedding.session import Embeddings
 
         made = Embeddings.joined(self._parts)
         reply = self._builder.reply
@@ -212,9 +199,8 @@ class _Embedding:
             reply = replace(reply, error=error)
         if self._parts:
             reply = replace(reply, notes=(words(made),))
-        if view is not None:
-            view.render(reply)
-            view.finish()
+        view.render(reply)
+        view.finish()
         return made.vectors, reply
 
 

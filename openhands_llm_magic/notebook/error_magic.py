@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, masked
+from openhands_llm_magic.config.secret import (
+    SHORTEST_REAL_KEY,
+    Secrecy,
+    Secret,
+    masked,
+    secrecy,
+)
 from openhands_llm_magic.errors import LLMMagicError, UsageError
 from openhands_llm_magic.llm.content import fenced
 from openhands_llm_magic.notebook import arguments
@@ -39,11 +44,6 @@ INSTRUCTION = (
 
 ALL_SAID = "That line says all there is to it, and nothing was sent."
 
-_SECRET_NAME = re.compile(
-    r"(?:api_?key|secret|passw(?:or)?d|(?:access|api|auth|bearer)_?token)s?$", re.IGNORECASE
-)
-"""What variables with secrets are called; a mere `key` or `token` is often something else."""
-
 
 def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tuple[str, str] | None:
     """Make a line and a body for `%%llm` out of a line for `%llm_error`.
@@ -62,7 +62,7 @@ def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tupl
     if found is None:
         _tell(f"{last.line}\n{ALL_SAID}")
         return None
-    from openhands_llm_magic.llm.attempts import secrets_of  # noqa: PLC0415 - on use, see `magics`
+    from openhands_llm_magic.llm.prepare import secrets_of  # noqa: PLC0415 - on use, see `magics`
 
     snapshot = settings.snapshot(options.settings, options.group)
     secrets = [*secrets_of(snapshot), *_secrets_in(shell.user_ns)]
@@ -119,8 +119,12 @@ def _beginning(text: str, limit: int) -> str:
 
 
 def _secrets_in(variables: Mapping[str, object]) -> Iterator[str]:
-    """Give the values of variables that are called as secrets are."""
+    """Yield the values of variables with the name of a secret; a mere `key` is often no secret."""
     for name, value in variables.items():
         text = value.get_secret_value() if isinstance(value, Secret) else value
-        if isinstance(text, str) and _SECRET_NAME.search(name) and len(text) >= SHORTEST_REAL_KEY:
+        if (
+            isinstance(text, str)
+            and secrecy(name) == Secrecy.SURE
+            and len(text) >= SHORTEST_REAL_KEY
+        ):
             yield text

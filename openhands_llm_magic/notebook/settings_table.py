@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.notebook.view import table
 
@@ -61,7 +62,7 @@ def _keys(snapshot: Snapshot) -> list[str]:
 def shown(value: object, keys: Sequence[str] = ()) -> str:
     """Write a value on one line, without these keys."""
     text = "not set" if value is None else " ".join(masked(str(value), keys).split())
-    return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
+    return shorten(text, SHOWN_LIMIT)
 
 
 def _over(snapshot: Snapshot, name: str, keys: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.llm.events import Held, Waiting
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.trial import Step
@@ -108,9 +109,7 @@ def end_words(reply: Reply, say: Language) -> str:
         label = say(reply.error.label)
         # The error's own line is in English: it says the label in a sentence.
         return str(reply.error) if label == reply.error.label else f"{label}: {reply.error}"
-    answer = " ".join(reply.text.split())
-    if len(answer) > MOST_SHOWN:
-        answer = answer[:MOST_SHOWN] + "…"
+    answer = shorten(" ".join(reply.text.split()), MOST_SHOWN)
     told = [say("It works."), say("Answer: {text}", text=answer)]
     if reply.waits:
         waited = "waited {seconds} s, {count} retries"
@@ -132,8 +131,7 @@ def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
     """Write a wait as it is counted down."""
     fault = retrying.caused_by
     label = say(fault.label) + (f" ({fault.status})" if fault.status else "")
-    said = " ".join(str(fault).split())
-    said = said if len(said) <= MOST_SHOWN else said[:MOST_SHOWN] + "…"
+    said = shorten(" ".join(str(fault).split()), MOST_SHOWN)
     told = say(
         "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
         fault=label,

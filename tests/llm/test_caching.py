@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import caching
+from openhands_llm_magic.llm.ask import stream
 from openhands_llm_magic.llm.content import Attachment, content_of
-from openhands_llm_magic.llm.session import stream
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -107,9 +107,9 @@ def test_no_request_has_more_marks_than_are_taken(turns: list[list[bool]], syste
         parts = [{"type": "text", "text": "x"} | (MARK if each else {}) for each in files]
         messages.append({"role": "user", "content": parts})
     settings = load_settings(env={}).with_overrides({"model": CLAUDE})
-    made = caching.prepared(messages, settings)
+    made = caching.marked(messages, settings)
     assert marks_in(made) == min(4, marks_in(messages) + system)
-    assert caching.prepared(made, settings) == made
+    assert caching.marked(made, settings) == made
     before = [form for each in messages if each["role"] == "user" for form in each["content"]]
     after = [form for each in made if each["role"] == "user" for form in each["content"]]
     lost = [index for index, form in enumerate(before) if form != after[index]]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from model_server import Answer
 from sending import DIALECTS, send
 
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.characters import Characters, whole
 from openhands_llm_magic.llm.reply import fold
-from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:
     from model_server import ModelServer

@@ -9,8 +9,8 @@ import pytest
 from model_server import Answer, Cut, Refuse
 
 from openhands_llm_magic.errors import BadRequestError, FormatError, RateLimitError, UsageError
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

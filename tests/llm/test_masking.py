@@ -9,8 +9,8 @@ import pytest
 from model_server import Answer, Cut, ModelServer, Refuse
 from sending import ask_in_vain
 
+from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.reply import Reply, fold
-from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

@@ -10,13 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import ContentFilterError, RateLimitError, ServerError, Stopped
-from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Usage, Waiting
+from openhands_llm_magic.llm.events import (
+    Done,
+    Event,
+    Failed,
+    Retrying,
+    Sending,
+    TextDelta,
+    Usage,
+    Waiting,
+)
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder, fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BUSY = ServerError("busy", status=503)
+SENDING = Sending("m")
 
 
 def retrying(wait_s: float = 5.0, retry: int = 1) -> Retrying:
@@ -24,8 +34,8 @@ def retrying(wait_s: float = 5.0, retry: int = 1) -> Retrying:
 
 
 def waited(retrying: Retrying) -> list[Event]:
-    """Give the events of a retry that was waited for to the end."""
-    return [retrying, Waiting(retrying, retrying.wait_s), Waiting(retrying, 0.0)]
+    """Return the events of a retry that was waited for to the end, and of the next attempt."""
+    return [retrying, Waiting(retrying, retrying.wait_s), Waiting(retrying, 0.0), SENDING]
 
 
 texts = st.text(max_size=5)
@@ -38,7 +48,7 @@ def requests(draw: st.DrawFn, last: Event) -> tuple[list[list[str]], list[float]
     """Draw the deltas of each attempt, the waits between them, and all events of the request."""
     deltas = draw(attempts)
     waits = [draw(waits_s) for _ in deltas[1:]]
-    events: list[Event] = [TextDelta(text) for text in deltas[0]]
+    events: list[Event] = [SENDING, *map(TextDelta, deltas[0])]
     for retry, (wait_s, texts) in enumerate(zip(waits, deltas[1:], strict=True), start=1):
         events += [*waited(retrying(wait_s, retry)), *map(TextDelta, texts)]
     return deltas, waits, [*events, last]
@@ -115,7 +125,7 @@ def test_a_stop_in_a_wait(seen: Sequence[float], waited_s: float) -> None:
     first, second = retrying(5), retrying(10, retry=2)
     stopped = Stopped("stopped")
     waiting = [Waiting(second, remaining_s) for remaining_s in seen]
-    reply = fold([TextDelta("part"), *waited(first), second, *waiting, Failed(stopped)])
+    reply = fold([SENDING, TextDelta("part"), *waited(first), second, *waiting, Failed(stopped)])
     assert reply.attempts == 2
     assert [wait.wait_s for wait in reply.waits] == [5.0, waited_s]
     assert reply.waits[1].caused_by is second.caused_by
@@ -123,13 +133,13 @@ def test_a_stop_in_a_wait(seen: Sequence[float], waited_s: float) -> None:
 
 
 def test_a_stop_after_a_wait_counts_the_attempt_that_was_running() -> None:
-    reply = fold([*waited(retrying(5)), Failed(Stopped("stopped"))])
+    reply = fold([SENDING, *waited(retrying(5)), Failed(Stopped("stopped"))])
     assert (reply.attempts, reply.waited_s) == (2, 5.0)
 
 
 def test_a_last_refusal_after_a_wait_counts_as_an_attempt() -> None:
     """It comes right after the wait, with no text in between."""
-    reply = fold([*waited(retrying(5)), Failed(RateLimitError("slow down", status=429))])
+    reply = fold([SENDING, *waited(retrying(5)), Failed(RateLimitError("slow down", status=429))])
     assert (reply.attempts, reply.waited_s) == (2, 5.0)
 
 

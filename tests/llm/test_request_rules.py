@@ -10,8 +10,8 @@ from model_server import Answer, ModelServer
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.prepare import TAKEN_KEYWORDS, request_from
-from openhands_llm_magic.llm.session import ask
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.request import Request

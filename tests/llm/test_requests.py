@@ -14,10 +14,10 @@ from model_server import Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import server as practice
-from openhands_llm_magic.llm.prepare import request_from
-from openhands_llm_magic.llm.session import ask
+from openhands_llm_magic.llm.prepare import prepare, request_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,8 +191,7 @@ def test_a_preview_shows_that_request_and_sends_nothing(
 ) -> None:
     """The address, the body and the headers, with keys masked."""
     settings = settings_of(model_server, CASES[name], model=PROVIDERS[name].example)
-    messages = [{"role": "user", "content": "Hello"}]
-    shown = preview(request_from(settings, messages), settings)
+    shown = preview(prepare("Hello", settings))
     assert (model_server.count, model_server.asides) == (0, [])
     received = asked(model_server, CASES[name], model=PROVIDERS[name].example)
     wire = {key: value for key, value in received.body.items() if key not in STREAMED}
@@ -209,7 +208,7 @@ def test_a_preview_shows_extra_headers_and_fields_where_they_go(
     extra = {"extra_headers": {"X-Team": "blue"}, "extra_body": {"guided_choice": ["a", "b"]}}
     chosen = {"model": PROVIDERS[name].example, "completion_kwargs": extra}
     settings = settings_of(model_server, CASES[name], **chosen)
-    shown = preview(request_from(settings, [{"role": "user", "content": "Hello"}]), settings)
+    shown = preview(prepare("Hello", settings))
     received = asked(model_server, CASES[name], **chosen)
     wire = {key: value for key, value in received.body.items() if key not in STREAMED}
     assert {key: value for key, value in shown.body.items() if key not in STREAMED} == wire

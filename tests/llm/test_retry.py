@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.events import Done, Event, Failed, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.control import Cancelled, Control
+from openhands_llm_magic.llm.events import (
+    Done,
+    Event,
+    Failed,
+    Retrying,
+    Sending,
+    TextDelta,
+    Waiting,
+)
 from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.retry import (
     SYSTEM_CLOCK,
@@ -26,7 +36,7 @@ from openhands_llm_magic.llm.retry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable
 
 BUSY = errors.ServerError("busy", status=503)
 ANSWER: list[Event] = [TextDelta("Hi"), Done("stop")]
@@ -59,17 +69,23 @@ def limited(retry_after_s: float | None) -> errors.RateLimitError:
     return errors.RateLimitError("slow down", status=429, retry_after_s=retry_after_s)
 
 
-def playing(*outcomes: errors.RequestError | list[Event]) -> Callable[[], Iterator[Event]]:
-    """Give an attempt that fails or answers in turn, and breaks the test when asked too often."""
+def played(
+    outcomes: Iterable[errors.RequestError | list[Event]], policy: RetryPolicy, clock: FakeClock
+) -> list[Event]:
+    """Make attempts that fail or answer in turn; one too many breaks the test."""
     left = iter(outcomes)
+    events: list[Event] = []
 
-    def attempt() -> Iterator[Event]:
+    def attempt() -> None:
         outcome = next(left)
+        events.append(Sending("a model"))
         if isinstance(outcome, errors.RequestError):
             raise outcome
-        yield from outcome
+        events.extend(outcome)
 
-    return attempt
+    for event in with_retries(attempt, policy, clock):
+        events.append(event)  # noqa: PERF402 - between those of the attempts
+    return events
 
 
 def waits(events: list[Event]) -> list[tuple[float, str]]:
@@ -111,7 +127,7 @@ def test_a_multiplier_below_one_shortens_the_waits(multiplier: float, retry: int
 def test_the_wait_that_the_server_names_wins(asked_s: float) -> None:
     """Also over `max_wait_s`, and when it is no wait at all."""
     clock = FakeClock()
-    events = list(with_retries(playing(limited(asked_s), BUSY, ANSWER), RetryPolicy(), clock))
+    events = played([limited(asked_s), BUSY, ANSWER], RetryPolicy(), clock)
     assert waits(events) == [(asked_s, "server"), (10, "policy")]
     assert clock.now() == pytest.approx(asked_s + 10)
     assert fold(events).text == "Hi"
@@ -120,7 +136,7 @@ def test_the_wait_that_the_server_names_wins(asked_s: float) -> None:
 def test_a_wait_beyond_the_limit_is_not_begun() -> None:
     clock = FakeClock()
     error = limited(301)
-    assert list(with_retries(playing(error), RetryPolicy(), clock)) == [Failed(error)]
+    assert played([error], RetryPolicy(), clock) == [Sending("a model"), Failed(error)]
     assert clock.sleeps_s == []
 
 
@@ -128,15 +144,15 @@ def test_a_wait_beyond_the_limit_is_not_begun() -> None:
 def test_permanent_failures_are_not_retried(kind: type[errors.RequestError]) -> None:
     clock = FakeClock()
     error = kind("no", retry_after_s=1)
-    assert list(with_retries(playing(error), RetryPolicy(), clock)) == [Failed(error)]
+    assert played([error], RetryPolicy(), clock) == [Sending("a model"), Failed(error)]
     assert clock.sleeps_s == []
 
 
 @pytest.mark.parametrize("kind", TRANSIENT)
 def test_transient_failures_are_retried(kind: type[errors.RequestError]) -> None:
     error = kind("not now")
-    events = list(with_retries(playing(error, ANSWER), RetryPolicy(), FakeClock()))
-    assert events[0] == Retrying(retry=1, of=4, caused_by=error, wait_s=5, set_by="policy")
+    events = played([error, ANSWER], RetryPolicy(), FakeClock())
+    assert events[1] == Retrying(retry=1, of=4, caused_by=error, wait_s=5, set_by="policy")
     assert events[-2:] == ANSWER
 
 
@@ -147,15 +163,15 @@ def test_every_error_is_known_to_be_one_or_the_other() -> None:
 
 def test_without_retries_there_is_one_attempt() -> None:
     policy = RetryPolicy(num_retries=0)
-    assert list(with_retries(playing(BUSY), policy, FakeClock())) == [Failed(BUSY)]
+    assert played([BUSY], policy, FakeClock()) == [Sending("a model"), Failed(BUSY)]
 
 
 @given(st.integers(0, 6))
 def test_it_gives_up_after_the_last_retry(num_retries: int) -> None:
     """Every attempt and every wait is in the reply."""
     clock = FakeClock()
-    attempt = playing(*[BUSY] * (num_retries + 1))
-    reply = fold(with_retries(attempt, RetryPolicy(num_retries=num_retries), clock))
+    outcomes = [BUSY] * (num_retries + 1)
+    reply = fold(played(outcomes, RetryPolicy(num_retries=num_retries), clock))
     assert (reply.error, reply.attempts) == (BUSY, num_retries + 1)
     assert [wait.retry for wait in reply.waits] == list(range(1, num_retries + 1))
     assert reply.waited_s == pytest.approx(clock.now())
@@ -164,14 +180,11 @@ def test_it_gives_up_after_the_last_retry(num_retries: int) -> None:
 def test_other_exceptions_pass() -> None:
     """A mistake in the code below is not retried and not hidden."""
 
-    def attempt() -> Iterator[Event]:
-        yield TextDelta("a")
+    def attempt() -> None:
         raise ZeroDivisionError
 
-    events = with_retries(attempt, RetryPolicy(), FakeClock())
-    assert next(events) == TextDelta("a")
     with pytest.raises(ZeroDivisionError):
-        next(events)
+        list(with_retries(attempt, RetryPolicy(), FakeClock()))
 
 
 def retrying(wait_s: float) -> Retrying:
@@ -228,34 +241,27 @@ def test_time_that_passes_at_the_consumer_is_part_of_the_wait() -> None:
     assert clock.now() == 5
 
 
-def test_closing_it_closes_the_attempt() -> None:
-    closed = []
+def test_cancelling_it_in_a_wait_makes_no_further_attempt() -> None:
+    """The wait ends at once."""
+    control, clock = Control(), FakeClock()
+    made = []
 
-    def attempt() -> Iterator[Event]:
-        try:
-            yield from ANSWER
-        finally:
-            closed.append("attempt")
+    def attempt() -> None:
+        made.append(clock.now())
+        raise BUSY
 
-    events = with_retries(attempt, RetryPolicy(), FakeClock())
-    assert next(events) == TextDelta("Hi")
-    assert closed == []
-    events.close()
-    assert closed == ["attempt"]
-
-
-def test_closing_it_in_a_wait_makes_no_further_attempt() -> None:
-    events = with_retries(playing(BUSY), RetryPolicy(), clock := FakeClock())
+    events = with_retries(attempt, RetryPolicy(), clock, control)
     assert isinstance(next(events), Retrying)
     assert isinstance(next(events), Waiting)
-    events.close()
-    assert list(events) == []
-    assert clock.sleeps_s == []
+    control.cancel()
+    with pytest.raises(Cancelled):
+        next(events)
+    assert (made, clock.now()) == ([0], 0)
 
 
 def test_the_systems_clock_is_real() -> None:
     before_s = SystemClock.now()
-    SystemClock.sleep(0.001)
+    SystemClock.wait(threading.Event(), 0.001)
     assert SystemClock.now() > before_s
 
 
@@ -282,8 +288,7 @@ def test_no_wait_goes_beyond_the_deadline(
     clock: FakeClock, deadline_s: float, waits_s: list[float]
 ) -> None:
     """What could not be sent again before it is not waited for at all."""
-    attempt = playing(*[BUSY] * 5)
-    events = list(with_retries(attempt, RetryPolicy(deadline_s=deadline_s), clock))
+    events = played([BUSY] * 5, RetryPolicy(deadline_s=deadline_s), clock)
     assert [wait_s for wait_s, _ in waits(events)] == waits_s
     assert isinstance(events[-1], Failed)
     assert clock.now() < deadline_s

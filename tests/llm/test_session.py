@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,10 @@ from sending import ask_in_vain
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.events import Accepted, TextDelta
+from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.events import Accepted, Sending, TextDelta
 from openhands_llm_magic.llm.practice import server as practice
 from openhands_llm_magic.llm.reply import fold
-from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,8 @@ def test_stream_gives_the_events_of_the_same_reply(model_server: ModelServer) ->
     model_server.script(Answer("one two three"))
     events = list(stream("Hello"))
     kinds = [type(event).__name__ for event in events]
-    assert kinds == ["Accepted", *["TextDelta"] * 3, "Usage", "Done"]
+    kinds = [kind for kind, _ in groupby(kinds)]
+    assert kinds == ["Sending", "Accepted", "TextDelta", "Usage", "AttemptEnded", "Done"]
     messages = [{"role": "user", "content": "Hello"}]
     assert fold(events, "openai/gpt-4o", messages) == ask("Hello")
 
@@ -139,7 +141,10 @@ def test_the_servers_wait_is_kept_to(model_server: ModelServer, clock: FakeClock
 def test_closing_it_hangs_up(model_server: ModelServer) -> None:
     model_server.script(Hang(after_chunks=2))
     with closing(stream("Hello")) as events:
-        assert [next(events), next(events)] == [Accepted(), TextDelta("Hello ")]
+        first, second, third = next(events), next(events), next(events)
+        assert (first, second) == (Sending("openai/gpt-4o", "127.0.0.1"), Accepted())
+        assert isinstance(third, TextDelta)
+        assert "Hello from ".startswith(third.text)
     assert model_server.received[0].hung_up.wait(timeout=1)
 
 

@@ -12,12 +12,12 @@ from model_server import Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.request import Request
-from openhands_llm_magic.llm.session import ask, stream
 from openhands_llm_magic.llm.store import FOLDER
-from openhands_llm_magic.llm.stored import stored
+from openhands_llm_magic.llm.stored import Stored
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -69,9 +69,9 @@ def test_only_whole_answers_are_stored(
 
 def test_a_request_that_is_stopped_is_not_stored(model_server: ModelServer) -> None:
     model_server.script(Hang(after_chunks=2))
-    events = stream("Hello", cache="on")
-    next(events)
-    events.close()
+    with closing(stream("Hello", cache="on")) as events:
+        while not isinstance(next(events), TextDelta):
+            pass
     assert files() == []
     assert model_server.received[0].hung_up.wait(timeout=5)
 
@@ -159,7 +159,7 @@ def missing(model: str) -> list[Path]:
     settings = load_settings().with_overrides({"model": model, "cache": "on"})
     for path in files():
         path.unlink()
-    list(stored((each for each in (TextDelta("Hi"), Done("stop"))), request, settings, ()))
+    Stored(request, settings, ()).keep(fold([TextDelta("Hi"), Done("stop")]))
     return files()
 
 
@@ -203,8 +203,7 @@ def test_whatever_hinders_the_storing_the_answer_is_there() -> None:
     """Such as a text that no UTF-8 can be made of."""
     request = Request("openai/gpt-4o", [{"role": "user", "content": "\ud83d"}])
     settings = load_settings().with_overrides({"cache": "on"})
-    events = (each for each in (TextDelta("Hi"), Done("stop")))
-    reply = fold(stored(events, request, settings, ()))
-    assert isinstance(reply.error, errors.StoreError)
-    assert "UnicodeEncodeError" in str(reply.error)
-    assert (reply.text, reply.is_whole, files()) == ("Hi", True, [])
+    error = Stored(request, settings, ()).keep(fold([TextDelta("Hi"), Done("stop")]))
+    assert isinstance(error, errors.StoreError)
+    assert "UnicodeEncodeError" in str(error)
+    assert files() == []

@@ -1,16 +1,24 @@
-"""`Interrupts` on the main thread: when an interrupt is raised, and when it is not."""
+"""`Interrupts` on the main thread: an interrupt is a flag, and cancels a run."""
 
 from __future__ import annotations
 
-import _thread
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from openhands_llm_magic.errors import Stopped
+from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.events import Failed, TextDelta
+from openhands_llm_magic.llm.run import Run
 from openhands_llm_magic.notebook import interrupt
 from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook.view.display import FinalView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HANG_S = 30
 
@@ -26,122 +34,101 @@ def interrupts() -> Interrupts:
     return Interrupts(in_kernel=False)
 
 
-def test_it_is_raised_between_two_events(interrupts: Interrupts) -> None:
-    """The event that is dealt with is dealt with to its end, and the next one is not asked for."""
-    done = []
+def never_ending(control: Control, *, hears: bool = True) -> Run:
+    """Begin a run that says "begun", and ends only when it is cancelled, if it hears that."""
 
-    def deal() -> None:
-        for event in interrupts.between(iter("abc")):
-            if event == "b":
+    def job(emit: Callable[[Any], None]) -> None:
+        emit(TextDelta("begun"))
+        while not (hears and control.cancelled):
+            time.sleep(0.001)
+            if over.is_set():
+                return
+        emit(TextDelta("held back"))
+        emit(Failed(Stopped("by the run")))
+
+    over = threading.Event()
+    threading.Timer(HANG_S, over.set).daemon = True
+    return Run(job, control)
+
+
+def watched(interrupts: Interrupts, run: Run, presses: int = 1) -> list[Any]:
+    """Watch a run, and interrupt it so many times at its first event."""
+    shown: list[Any] = []
+
+    def show(event: object) -> None:
+        shown.append(event)
+        if len(shown) == 1:
+            for _ in range(presses):
                 press()
-            done.append(event)
 
-    with interrupts, pytest.raises(KeyboardInterrupt):
-        deal()
-    assert done == ["a", "b"]
-
-
-def test_no_event_is_asked_for_after_it(interrupts: Interrupts) -> None:
-    """One that comes before the first event is raised before it."""
-    events = iter("abc")
     with interrupts:
-        press()
-        with pytest.raises(KeyboardInterrupt):
-            list(interrupts.between(events))
-    assert next(events) == "a"
+        interrupts.watch(run, show, FinalView())
+    return shown
 
 
-def test_a_block_holds_it_back(interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even while it waits."""
-    monkeypatch.setattr(interrupt, "HELD_S", HANG_S)
-    done = []
-
-    def deal() -> None:
-        with interrupts.held():
-            press()
-            threading.Event().wait(10 * interrupt.AGAIN_S)
-            done.append("waited")
-
-    with interrupts, pytest.raises(KeyboardInterrupt):
-        deal()
-    assert done == ["waited"]
+def test_an_interrupt_cancels_the_run_which_ends_tidily(interrupts: Interrupts) -> None:
+    """The event that is dealt with is dealt with to its end, and none that comes is lost."""
+    shown = watched(interrupts, never_ending(Control()))
+    assert [event.text for event in shown[:-1]] == ["begun", "held back"]
+    assert str(shown[-1].error) == "by the run"
 
 
-def test_it_ends_a_wait(interrupts: Interrupts) -> None:
-    """A press that was not raised at once is raised where the thread comes to wait."""
-    with interrupts:
-        press()
-        with pytest.raises(KeyboardInterrupt):
-            threading.Event().wait(HANG_S)
-
-
-def test_it_breaks_off_what_may_be_done_over(interrupts: Interrupts) -> None:
-    """It is raised there at once."""
-    with interrupts, pytest.raises(KeyboardInterrupt), interrupts.at_once():
-        press()
-
-
-def test_one_that_was_swallowed_is_raised_again(
+def test_a_run_that_does_not_hear_is_left_behind(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has to press again."""
-    monkeypatch.setattr(interrupt, "UNWINDING_S", 0.01)
-    with interrupts:
-        with pytest.raises(KeyboardInterrupt), interrupts.at_once():
-            press()
-        with pytest.raises(KeyboardInterrupt):
-            threading.Event().wait(HANG_S)
+    monkeypatch.setattr(interrupt, "TIDY_S", 0.1)
+    begun, failed = watched(interrupts, never_ending(Control(), hears=False))
+    assert begun.text == "begun"
+    assert isinstance(failed.error, Stopped)
 
 
-def test_it_is_not_raised_in_a_destructor(interrupts: Interrupts) -> None:
-    """Python would drop it there."""
-
-    class Pressed:
-        def __del__(self) -> None:
-            press()
-
-    with interrupts:
-        with interrupts.at_once():
-            Pressed()
-        with pytest.raises(KeyboardInterrupt):
-            interrupts.check()
-
-
-def test_it_disturbs_no_clean_up(interrupts: Interrupts) -> None:
-    """From the clean-up on, presses are ignored."""
-    with interrupts:
-        interrupts.clean_up()
-        press()
-        interrupts.check()
-        assert interrupts._came_at_s is None
-
-
-def test_one_that_comes_as_it_begins_is_kept(
+def test_a_second_interrupt_does_not_wait_for_the_tidy_end(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And leaves no thread behind: it is raised within the block, which ends as ever."""
-    set_wakeup_fd = signal.set_wakeup_fd
+    monkeypatch.setattr(interrupt, "TIDY_S", HANG_S)
+    began_s = time.monotonic()
+    shown = watched(interrupts, never_ending(Control(), hears=False), presses=2)
+    assert isinstance(shown[-1].error, Stopped)
+    assert time.monotonic() - began_s < HANG_S / 2
 
-    def interrupted(number: int, **options: bool) -> int:
-        monkeypatch.undo()
+
+def test_one_that_came_before_cancels_the_run_at_once(interrupts: Interrupts) -> None:
+    shown: list[Any] = []
+    with interrupts:
         press()
-        return set_wakeup_fd(number, **options)
+        interrupts.watch(never_ending(Control()), shown.append, FinalView())
+    assert isinstance(shown[-1].error, Stopped)
 
-    threads = _thread._count()
-    monkeypatch.setattr(signal, "set_wakeup_fd", interrupted)
-    with interrupts, pytest.raises(KeyboardInterrupt):
-        threading.Event().wait(HANG_S)
-    until_s = time.monotonic() + HANG_S
-    while _thread._count() > threads:
-        assert time.monotonic() < until_s
+
+def test_the_persons_own_code_is_interrupted_as_python_does_it(interrupts: Interrupts) -> None:
+    """At once, and by one that came before, too."""
+    with interrupts:
+        with pytest.raises(KeyboardInterrupt), interrupts.raised():
+            press()
+        with pytest.raises(KeyboardInterrupt), interrupts.raised():
+            pytest.fail("it was not raised")
+
+
+def test_nothing_is_raised_in_our_own_code(interrupts: Interrupts) -> None:
+    with interrupts:
+        press()
+        press()
+    assert interrupts.count == 2
+
+
+def test_a_mistake_of_ours_is_raised_to_whoever_watches(interrupts: Interrupts) -> None:
+    def job(_emit: object) -> None:
+        raise ZeroDivisionError
+
+    with interrupts, pytest.raises(ZeroDivisionError):
+        interrupts.watch(Run(job), lambda _event: None, FinalView())
 
 
 def test_all_is_as_it_was_afterwards(interrupts: Interrupts) -> None:
-    """Python's own handler is back, and is not called for a press of before."""
+    """Python's own handler is back."""
     before = signal.getsignal(signal.SIGINT)
     with interrupts:
         press()
-    threading.Event().wait(10 * interrupt.AGAIN_S)
     assert signal.getsignal(signal.SIGINT) is before
 
 

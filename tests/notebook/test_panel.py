@@ -12,6 +12,7 @@ from model_server import Answer, Refuse
 from panel_driver import PATIENCE_S, Driver
 
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -176,7 +177,7 @@ def test_a_key_never_shows_and_is_in_no_state(at_server: Driver) -> None:
         state = json.dumps(ipywidgets.Widget.get_manager_state(), default=str)
         assert "canary" not in state + repr(at_server.widgets) + at_server.text
         at_server.press("Apply to this session")
-    assert at_server.settings.snapshot().api_key.get_secret_value() == KEY
+    assert at_server.settings.snapshot().api_key == Secret(KEY)
     assert "set, from this session" in at_server.text
     at_server.press("Clear API key")
     at_server.press("Apply to this session")
@@ -274,7 +275,7 @@ def test_a_key_is_kept_in_the_keyring_and_taken_from_it(
     later = Driver()
     later.choose("Mistral")
     later.press("Take the key from the keyring")
-    assert later.panel.draft.snapshot().api_key.get_secret_value() == KEY
+    assert later.panel.draft.snapshot().api_key == Secret(KEY)
     assert KEY not in later.text
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from proxy.server import Proxy, litellm_proxy
 
-from openhands_llm_magic.llm.session import ask
+from openhands_llm_magic.llm.ask import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

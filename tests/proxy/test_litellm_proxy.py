@@ -19,7 +19,7 @@ import pytest
 from kernel import Kernel
 from proxy.server import ANSWER, KEY, NAMED_WAIT_S, REQUESTS_PER_MINUTE
 
-from openhands_llm_magic.llm.session import ask
+from openhands_llm_magic.llm.ask import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +109,7 @@ def test_a_cell_counts_the_minute_down(
     env = {"PATH": os.environ["PATH"], "HOME": str(home)}
     with Kernel(env, cwd=str(tmp_path)) as kernel:
         kernel.run(f"%load_ext openhands_llm_magic\nkey = {KEY!r}")
-        kernel.run("from openhands_llm_magic.llm import client\nclient.load()")
+        kernel.run("from openhands_llm_magic.llm.litellm.loading import load\nload()")
         start_early_in_a_minute()
         *_, ran = [kernel.run(cell) for _ in range(4)]
         reply = kernel.run("print(_.attempts, _.waited_s)").stdout.split()

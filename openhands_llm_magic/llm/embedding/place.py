@@ -20,9 +20,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import MissingKeyError, SettingError
 from openhands_llm_magic.llm.embedding.names import model_named
@@ -30,7 +29,7 @@ from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft
 from openhands_llm_magic.llm.request import EmbeddingRequest
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
 
 SENT = (
@@ -86,7 +85,8 @@ def place_from(settings: Snapshot) -> Place:
     named = settings.custom_llm_provider
     shared = _maker(model) == _maker(settings.model, named)
     base_url = settings.embedding_base_url or (settings.base_url if shared else None)
-    same = _server(base_url) == _server(settings.base_url) if base_url else shared
+    server = server_of(base_url)
+    same = server == server_of(settings.base_url) and bool(server) if base_url else shared
     _require_address(model, base_url)
     key = _key(settings, model, base_url, same=same)
     options = {name: value for name in SENT if (value := _plain(settings, name))}
@@ -118,16 +118,6 @@ def _maker(model: str, custom_llm_provider: str | None = None) -> str:
     return "ollama" if prefix == "ollama_chat" else prefix
 
 
-def _server(url: str | None) -> tuple[str, str, int | None] | object:
-    """Give the scheme, host and port of an address; of none, something that equals nothing."""
-    try:
-        parts = urlsplit(url or "")
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:  # a port that is no number
-        return object()
-    return (parts.scheme, parts.hostname, port) if parts.hostname else object()
-
-
 def _require_address(model: str, base_url: str | None) -> None:
     """Refuse a model of a provider without an address of its own, if there is none."""
     provider, variable = provider_of(model), f"{_maker(model).upper()}_API_BASE"
@@ -146,7 +136,7 @@ def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) ->
     provider = provider_of(model)  # by its prefix alone: the one whose variables LiteLLM takes
     if provider is None:
         return FOUND if same or not base_url else NONE
-    home = not base_url or _is_home(provider, base_url)
+    home = not base_url or provider.is_at(base_url)
     own = home or provider.local or not provider.has_address
     if (own or same) and (variable := _variable_of(provider)):
         return Key(os.environ[variable], f"the key is that of {variable}")
@@ -156,12 +146,6 @@ def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) ->
     if provider.has_address and home:
         raise MissingKeyError(_missing(settings, model, provider, same=same))
     return NONE
-
-
-def _is_home(provider: Provider, base_url: str) -> bool:
-    """Tell whether an address is the provider's own, and encrypted if that is."""
-    schemes = {urlsplit(url).scheme for url in (base_url, provider.base_url_form)}
-    return provider.is_at(base_url) and len(schemes) == 1
 
 
 def _variable_of(provider: Provider) -> str:

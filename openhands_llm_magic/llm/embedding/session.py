@@ -1,29 +1,64 @@
-"""Turning any number of texts into vectors: settings and texts in, events or `Embeddings` out."""
+"""Turning any number of texts into vectors: settings and texts in, `Embeddings` out."""
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.config.secret import Redactor
-from openhands_llm_magic.llm.attempts import Attempts, secrets_of
+from openhands_llm_magic.llm.control import Cancelled, Control
 from openhands_llm_magic.llm.embedding.faults import explained
 from openhands_llm_magic.llm.embedding.names import batches, limit_of
 from openhands_llm_magic.llm.embedding.place import Place, place_from
-from openhands_llm_magic.llm.events import Accepted, Event, Failed
-from openhands_llm_magic.llm.litellm.embed import Embeddings
+from openhands_llm_magic.llm.embedding.vectors import Vectors
+from openhands_llm_magic.llm.events import AttemptEnded, Failed, Usage
 from openhands_llm_magic.llm.litellm.embed import embed as embed_once
 from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
-from openhands_llm_magic.llm.request import EmbeddingRequest
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryNow
+from openhands_llm_magic.llm.prepare import host_of, secrets_of
+from openhands_llm_magic.llm.request import EmbeddingRequest, Response
+from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
+from openhands_llm_magic.llm.run import Requests, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Sequence
+
+    from openhands_llm_magic.llm.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of some texts.
+
+    Attributes:
+        vectors: One for each text, in the same order.
+        usage: Tokens as LiteLLM reports them, or None for none. Where Gemini or Ollama count
+            none, it counts them itself.
+        cost_usd: What they cost, or None when the price is unknown.
+    """
+
+    vectors: Vectors
+    usage: Usage | None = None
+    cost_usd: float | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """Join those of several requests; what one does not tell is not known of all.
+
+        Raises:
+            ValueError: Their vectors are not equally long.
+        """
+        vectors = Vectors.joined(part.vectors for part in parts)
+        tokens = [part.usage.prompt_tokens for part in parts if part.usage is not None]
+        costs = [part.cost_usd for part in parts if part.cost_usd is not None]
+        return cls(
+            vectors,
+            Usage(sum(tokens), 0) if len(tokens) == len(parts) else None,
+            sum(costs) if len(costs) == len(parts) else None,
+        )
 
 
 def embed(
@@ -46,10 +81,9 @@ def embed(
         SettingError: An override is bad, or no embedding model is set.
         UsageError: There are no texts, or one is empty.
     """
+    prepared = prepare(texts, (settings or load_settings()).with_overrides(overrides))
     parts = []
-    for event in stream(
-        texts, (settings or load_settings()).with_overrides(overrides), clock=clock
-    ):
+    for event in run(prepared, clock):
         match event:
             case Embeddings():
                 parts.append(event)
@@ -61,18 +95,29 @@ def embed(
     return Embeddings.joined(parts)
 
 
-def stream(
-    texts: Sequence[str],
-    settings: Snapshot,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-    retry_now: RetryNow | None = None,
-) -> Generator[Event | Embeddings]:
-    """Turn texts into vectors, and yield the `Embeddings` of each request as they come.
+@dataclass(frozen=True, slots=True)
+class PreparedTexts:
+    """Texts that are ready to be sent; nothing was sent yet.
 
-    The events of a request come before its `Embeddings`; `Failed` ends it all. Each request has the
-    retries and the deadline of a prompt. Nothing is sent before the first event is asked for.
-    What bad arguments raise is as for `embed`; `MissingKeyError` and `NotStoredError` come at once.
+    Attributes:
+        texts: One or more.
+        settings: What the requests are made from.
+        place: Where they are sent.
+    """
+
+    texts: Sequence[str]
+    settings: Snapshot
+    place: Place
+
+
+def prepare(texts: Sequence[str], settings: Snapshot) -> PreparedTexts:
+    """Make texts ready to be sent, and send nothing.
+
+    Raises:
+        MissingKeyError: There is no key for the provider.
+        NotStoredError: Nothing is to be sent (`LLM_MAGIC_CACHE=replay`).
+        SettingError: There is no embedding model, or no address where it needs one.
+        UsageError: There are no texts, or one is empty.
     """
     _require_texts(texts)
     place = place_from(settings)
@@ -81,7 +126,7 @@ def stream(
             "vectors are not stored, and nothing is sent with LLM_MAGIC_CACHE=replay. Keep them in"
             " a file of your own, or try `-m practice/embed`."
         )
-    return _events(texts, settings, place, clock, retry_now or RetryNow())
+    return PreparedTexts(texts, settings, place)
 
 
 def _require_texts(texts: Sequence[str]) -> None:
@@ -93,40 +138,51 @@ def _require_texts(texts: Sequence[str]) -> None:
             raise errors.UsageError(f"{which} is empty: leave it out.")
 
 
-def _events(
-    texts: Sequence[str], settings: Snapshot, place: Place, clock: Clock, retry_now: RetryNow
-) -> Generator[Event | Embeddings]:
+def run(
+    prepared: PreparedTexts, clock: Clock = SYSTEM_CLOCK, control: Control | None = None
+) -> Run:
+    """Return the run of the requests; nothing is sent before its events are taken.
+
+    The events of each request come first, then its `Embeddings`; `Failed` ends it all. Each request
+    has the retries and the deadline of a prompt.
+    """
+    control = control or Control()
+    return Run(partial(_embed_all, prepared, clock, control), control)
+
+
+def _embed_all(
+    prepared: PreparedTexts, clock: Clock, control: Control, emit: Callable[[Any], None]
+) -> None:
     """Make one request after the other, up to the first that fails."""
+    place, settings, texts = prepared.place, prepared.settings, prepared.texts
     options = place.request.options
-    redactor = Redactor(secrets_of(settings, options))
-    attempts = Attempts(settings, redactor, clock, retry_now)
+    secrets = secrets_of(settings, options)
+    host = host_of(place.name, options.get("base_url"))
+    to = AttemptEnded(0, "stopped", model=place.name, host=host, operation="embeddings")
     done = 0
     for batch in batches(texts, limit_of(place.name, options.get("base_url"))):
         request = EmbeddingRequest(place.request.model, batch, options)
         which = f"texts {done + 1:,} to {done + len(batch):,}" if len(texts) > 1 else "the text"
-        received: list[Embeddings] = []
-        send = partial(_sent, received=received)
         explain = partial(explained, settings=settings, place=place, texts=which)
-        with contextlib.closing(attempts.events(request, send, explain)) as events:
-            for event in events:
-                yield from received  # ahead of what comes with them: a stop now does not lose them
-                received.clear()
-                yield event
-                if isinstance(event, Failed):
-                    return
+        requests = Requests(settings, secrets, clock, control)
+        try:
+            response = requests.make(request, _sent, explain, emit, to)
+        except Cancelled:
+            response = Failed(errors.Stopped("stopped."))
+        if isinstance(response, Failed):
+            emit(response)
+            return
+        assert response.vectors is not None  # noqa: S101 - there are where there is no error
+        emit(Embeddings(response.vectors, response.usage, response.cost.usd))
         done += len(batch)
 
 
-def _sent(request: EmbeddingRequest, received: list[Embeddings]) -> Generator[Event]:
-    """Make one attempt; put what comes of it into `received`."""
+def _sent(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
+    """Make one attempt."""
     if "api_key" not in request.options and provider_of(request.model) is None:
         # LiteLLM would try OPENAI_API_KEY at some providers.
         missing = missing_key_variables(request.model)
         if missing:
             variables = " or ".join(missing)
-            raise errors.MissingKeyError(f"{variables} is not set")
-    vectors = embed_once(request)
-    received.append(vectors)
-    yield Accepted(vectors.headers)
-    if vectors.usage is not None:
-        yield vectors.usage
+            return Response(errors.MissingKeyError(f"{variables} is not set"))
+    return embed_once(request, emit)

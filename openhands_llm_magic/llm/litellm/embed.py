@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
-from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.events import Accepted, Usage
 from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable, limits_in
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.models import cost_usd
+from openhands_llm_magic.llm.litellm.models import cost_of
 from openhands_llm_magic.llm.litellm.quiet import quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
+from openhands_llm_magic.llm.request import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
+    from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.request import EmbeddingRequest
 
 # fmt: off
@@ -29,68 +30,39 @@ NEED_A_CLIENT = frozenset({
 makes two retries of its own, unless it is a client that cannot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """The vectors of some texts.
-
-    Attributes:
-        vectors: One for each text, in the same order.
-        usage: Tokens as LiteLLM reports them, or None for none. Where Gemini or Ollama count
-            none, it counts them itself.
-        cost_usd: What they cost, or None when the price is unknown.
-        headers: Those of the response that tell of limits, by lower-case name.
-    """
-
-    vectors: Vectors
-    usage: Usage | None = None
-    cost_usd: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
-        """Put those of several requests together; what one does not tell is not known of all.
-
-        Raises:
-            ValueError: Their vectors are not equally long.
-        """
-        vectors = Vectors.joined(part.vectors for part in parts)
-        tokens = [part.usage.prompt_tokens for part in parts if part.usage is not None]
-        costs = [part.cost_usd for part in parts if part.cost_usd is not None]
-        return cls(
-            vectors,
-            Usage(sum(tokens), 0) if len(tokens) == len(parts) else None,
-            sum(costs) if len(costs) == len(parts) else None,
-        )
-
-
-def embed(request: EmbeddingRequest) -> Embeddings:
+def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
     """Turn texts into vectors, with one request.
 
     Bedrock's Titan models take one text at a time, so there LiteLLM makes a request for each.
 
-    Raises:
-        RequestError: Of the class that says what went wrong; a `TransientError` is worth another
-            attempt.
+    Args:
+        request: The texts.
+        emit: Called with `Accepted` when the vectors have come.
+
+    Returns:
+        The vectors; whatever goes wrong is its `error`, of the class that says what it was.
     """
     litellm = load()
-    fault: errors.RequestError | None = None
     with quiet(litellm), contextlib.ExitStack() as cleanup:
         try:
             response = _asked(litellm, request, cleanup)
             vectors, usage = _vectors(response), _usage(response)
-            headers = limits_in(response._hidden_params.get("additional_headers") or {})  # noqa: SLF001 - where LiteLLM keeps them
-            cost = cost_usd(litellm, request.model, response.usage if usage else None)
-        except errors.RequestError:
-            raise
+            hidden = getattr(response, "_hidden_params", None) or {}  # where LiteLLM keeps them
+            headers = limits_in(hidden.get("additional_headers") or {})
+            cost = cost_of(litellm, request.model, response.usage if usage else None)
+        except errors.RequestError as error:
+            return Response(error)
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
             fault = fault_from(exc, "sending")
             if type(fault) is errors.BadRequestError and is_unreadable(exc):
                 fault = errors.BrokenAnswerError("the vectors could not be read")
-    if fault is not None:  # raised here, so that it does not hold on to an exception with the key
-        raise fault
+            return Response(fault)
+    emit(Accepted(headers))
+    model = getattr(response, "model", None)
     if len(vectors) != len(request.texts) or 0 in vectors.shape:
-        raise errors.BrokenAnswerError("there is not a vector for each text")
-    return Embeddings(vectors, usage, cost, headers)
+        missing = errors.BrokenAnswerError("there is not a vector for each text")
+        return Response(missing, usage=usage, cost=cost, model=model)
+    return Response(usage=usage, cost=cost, model=model, vectors=vectors)
 
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:
@@ -112,8 +84,8 @@ def _client_that_asks_once(key: str | None, address: str | None, timeout_s: floa
     class Once(openai.OpenAI):
         max_retries = property(lambda _: 0, lambda _, __: None)
 
-    timeout = openai.NOT_GIVEN if timeout_s is None else timeout_s
-    return Once(api_key=key or "", base_url=address, timeout=timeout)
+    limits: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
+    return Once(api_key=key or "", base_url=address, **limits)
 
 
 def _vectors(response: Any) -> Vectors:

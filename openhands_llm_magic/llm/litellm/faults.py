@@ -7,10 +7,11 @@ that is what counts here; LiteLLM's own status is used only where there is no su
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from openhands_llm_magic import errors
 
@@ -55,6 +56,12 @@ _TOO_LONG = re.compile(
 )
 """How Anthropic, OpenRouter and Gemini say it: they have no code for it."""
 
+LONGEST_BODY = 100_000
+"""Characters of an error's body that are looked at."""
+
+_MARKUP = re.compile(r"<(?:(?:script|style)\b[^<]*|[!/]?[a-z-][^<>]*>)", re.IGNORECASE)
+"""The tags of a page, with the scripts and styles in it."""
+
 _LITELLM_SUFFIX = re.compile(
     r"\nTraceback| for url '|\.? (?:Error_str: |Original exception: |Handle with `litellm\.)"
 )
@@ -80,9 +87,11 @@ def fault_from(
     """
     chain = list(_chain(exc))
     response = _response(chain)
-    body = _error_object(told) or _body(chain, response)
-    words = _words(exc, body)
-    retry_after_s = _retry_after_s(_headers(chain), body)
+    sent = _text_of(response)
+    body = _error_object(told) or _body(chain, sent)
+    words = _words(exc, response, sent, body)
+    headers = {} if response is None else plain(response.headers)
+    retry_after_s = _retry_after_s(headers, body)
     if response is not None:
         status = response.status_code
         kind = _kind(exc, status, body)
@@ -193,31 +202,23 @@ def _response(chain: list[BaseException]) -> Any | None:
     return getattr(real[-1], "response", None) if real else None
 
 
-def _headers(chain: list[BaseException]) -> dict[str, str]:
-    """Merge the headers of every response in the chain, without the LiteLLM Proxy's prefix."""
-    merged: dict[str, str] = {}
-    for exc in chain:
-        for headers in (
-            getattr(exc, "litellm_response_headers", None),
-            getattr(getattr(exc, "response", None), "headers", None),
-        ):
-            for name, value in dict(headers or {}).items():
-                merged.setdefault(str(name).lower().removeprefix("llm_provider-"), str(value))
-    return merged
+def _text_of(response: Any | None) -> str:
+    """Return the body of the server's own response, or "" where there is none to read."""
+    text = ""
+    if response is not None:
+        with contextlib.suppress(Exception):  # closed before it was read, or not decodable
+            text = str(response.text)
+    if len(text) > LONGEST_BODY:  # cut at a space: half a key would not be masked
+        text = text[:LONGEST_BODY].rpartition(" ")[0]
+    return text
 
 
-def _body(chain: list[BaseException], response: Any | None) -> dict[str, Any]:
+def _body(chain: list[BaseException], sent: str) -> dict[str, Any]:
     """Return the `error` object of the server's answer, or what comes nearest."""
-    texts: list[object] = []
-    if response is not None and getattr(response, "is_stream_consumed", True):
-        texts.append(getattr(response, "_content", b""))
+    texts: list[object] = [sent]
     texts += [getattr(exc, "body", None) for exc in chain]
-    texts += [match[0] for exc in chain if (match := re.search(r"\{.*\}", str(exc), re.DOTALL))]
-    for text in texts:
-        error = _error_object(text)
-        if error:
-            return error
-    return {}
+    texts += [said[said.find("{") : said.rfind("}") + 1] for said in (sent, *map(str, chain))]
+    return next((error for text in texts if (error := _error_object(text))), {})
 
 
 def _error_object(text: object) -> dict[str, Any]:
@@ -235,13 +236,24 @@ def _error_object(text: object) -> dict[str, Any]:
     return error if isinstance(error, dict) else {"message": str(error)}
 
 
-def _words(exc: BaseException, body: Mapping[str, Any]) -> str:
-    """Return the server's own words on one line."""
-    words = body.get("message")
-    if not isinstance(words, str) or not words.strip():
+def _words(exc: BaseException, response: Any | None, sent: str, body: Mapping[str, Any]) -> str:
+    """Return the server's own words on one line.
+
+    They stand in the error object, or are the whole body: a proxy in front of the server sends a
+    page. LiteLLM's and its clients' wordings of a refusal differ from version to version, so they
+    are used only where there was no answer.
+    """
+    words = next((said for name in ("message", "detail") if _is_text(said := body.get(name))), None)
+    if words is None and response is not None:
+        words = _MARKUP.sub(" ", sent).strip() or response.reason_phrase
+    if words is None:
         words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
     # Some characters would steer a terminal, or turn the line around.
     return "".join(filter(str.isprintable, " ".join(words.split())))
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:

@@ -48,6 +48,12 @@ def load() -> Any:
         return litellm
 
 
+def is_loaded() -> bool:
+    """Tell whether LiteLLM is there, and not in the middle of its import on another thread."""
+    spec = getattr(sys.modules.get("litellm"), "__spec__", None)
+    return "litellm" in sys.modules and not getattr(spec, "_initializing", False)
+
+
 def load_in_background() -> threading.Thread:
     """Start to import LiteLLM, and to read its list of models, on a thread; return the thread."""
     thread = threading.Thread(target=_load_all, name="import litellm", daemon=True)

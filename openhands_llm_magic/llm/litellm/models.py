@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.llm.events import Cost
 from openhands_llm_magic.llm.practice import models as practice_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
 
 PRICE_FILE = "model_prices_and_context_window_backup.json"
 """LiteLLM's file, beside its `__init__.py`."""
@@ -106,6 +107,7 @@ class Abilities:
         takes_schema: Whether it can be held to a JSON schema.
         caches_by_marks: Whether it caches the parts of a prompt that are marked, and only those.
         window_tokens: Tokens that a prompt may have.
+        most_answer_tokens: Tokens that an answer may have.
         prompt_usd: US dollars for a token of the prompt.
         answer_usd: US dollars for a token of the answer.
     """
@@ -115,6 +117,7 @@ class Abilities:
     takes_schema: bool | None = None
     caches_by_marks: bool = False
     window_tokens: int | None = None
+    most_answer_tokens: int | None = None
     prompt_usd: float | None = None
     answer_usd: float | None = None
 
@@ -163,6 +166,7 @@ def abilities_of(model: str) -> Abilities:
         takes_schema=bool(facts.get("supports_response_schema")),
         caches_by_marks=marks and bool(facts.get("supports_prompt_caching")),
         window_tokens=facts.get("max_input_tokens") or facts.get("max_tokens"),
+        most_answer_tokens=facts.get("max_output_tokens"),
         prompt_usd=facts.get("input_cost_per_token"),
         answer_usd=facts.get("output_cost_per_token"),
     )
@@ -184,10 +188,10 @@ def _facts(model: str) -> Mapping[str, Any] | None:
     return None
 
 
-def cost_usd(
+def cost_of(
     litellm: Any, model: str, counted: Any, price: tuple[float, float] | None = None
-) -> float | None:
-    """Return what a request cost, or None when nobody named a price for the model.
+) -> Cost:
+    """Return what a request cost, and who told its price.
 
     Args:
         litellm: The module.
@@ -198,15 +202,15 @@ def cost_usd(
             own price list.
     """
     if counted is None:
-        return None
+        return Cost()
     if price:
         prompt_price, completion_price = price
-        return float(
-            prompt_price * counted.prompt_tokens + completion_price * counted.completion_tokens
-        )
+        usd = prompt_price * counted.prompt_tokens + completion_price * counted.completion_tokens
+        return Cost(float(usd), "by hand")
     try:
         prompt_usd, completion_usd = litellm.cost_per_token(model, usage_object=counted)
     except Exception:  # noqa: BLE001 - an unknown price, whatever LiteLLM raises for it
-        return None
+        return Cost()
     # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
-    return float(prompt_usd + completion_usd) or None
+    usd = float(prompt_usd + completion_usd)
+    return Cost(usd, "price list") if usd else Cost()

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
-from openhands_llm_magic.errors import ModelNotFoundError
-from openhands_llm_magic.llm.attempts import secrets_of
 from openhands_llm_magic.llm.conversations import tokens_of
-from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.litellm.quiet import quiet
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.request import Request
 
 PARTLY_MASKED = "****"
@@ -62,23 +60,24 @@ class Preview:
     missing_keys: tuple[str, ...] = ()
 
 
-def preview(request: Request, settings: Snapshot) -> Preview:
-    """Give what a request would send, and to whom.
+def preview(prepared: Prepared) -> Preview:
+    """Return what a prompt would send, and to whom; nothing is sent.
 
     Raises:
         ModelNotFoundError: LiteLLM knows no provider for the model.
     """
     litellm = load()
+    request, settings = prepared.request, prepared.settings
     options = request.options
     missing = () if "api_key" in options else missing_key_variables(request.model)
     # Without any key LiteLLM would make no request.
     keyed = replace(request, options={**options, "api_key": MASK}) if missing else request
-    shown = _captured(litellm, keyed, settings)
+    shown = _captured(litellm, keyed)
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
     body, headers = _as_sent(shown)
-    redact = Redactor(secrets_of(settings, options)).redact
+    redact = Redactor(prepared.secrets).redact
     prompt_price, answer_price = _prices(request, settings)
     tokens = _tokens(litellm, request)
     limit = settings.max_output_tokens
@@ -97,27 +96,16 @@ def preview(request: Request, settings: Snapshot) -> Preview:
     )
 
 
-def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str, Any] | None:
+def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
     """Let LiteLLM make its request, and stop it before it is sent; None where that is not known."""
     with quiet(litellm):
-        try:
-            provider, *_ = resolved(litellm, request.model, request.options)
-        except ModelNotFoundError as error:
-            raise explained(error, settings).alone() from None
+        provider, *_ = resolved(litellm, request.model, request.options)
     own = (request.options.get("base_url"), request.options.get("custom_llm_provider"))
     if provider_of(request.model, *own) is None:
         return None
-    log = litellm.litellm_core_utils.litellm_logging.Logging(
-        model=request.model,
-        messages=[dict(message) for message in request.messages],
-        stream=True,
-        call_type="completion",
-        litellm_call_id="preview",
-        function_id="preview",
-        start_time=dt.datetime.now(dt.UTC),
-        log_raw_request_response=True,
-        raw_request_only=True,
-    )
+    log = _captor(litellm, request)
+    if log is None:
+        return None
     with (
         quiet(litellm, modify_params=request.modify_params),
         contextlib.ExitStack() as cleanup,
@@ -133,6 +121,25 @@ def _captured(litellm: Any, request: Request, settings: Snapshot) -> Mapping[str
         )
     shown: Mapping[str, Any] | None = log.model_call_details.get("raw_request_typed_dict")
     return shown if shown and not shown.get("error") else None
+
+
+def _captor(litellm: Any, request: Request) -> Any | None:
+    """Make the log that stops a request before it is sent; None where LiteLLM has no such log."""
+    try:
+        log = litellm.litellm_core_utils.litellm_logging.Logging(
+            model=request.model,
+            messages=[dict(message) for message in request.messages],
+            stream=True,
+            call_type="completion",
+            litellm_call_id="preview",
+            function_id="preview",
+            start_time=dt.datetime.now(dt.UTC),
+            log_raw_request_response=True,
+            raw_request_only=True,
+        )
+    except (AttributeError, TypeError):  # it is gone, or takes other arguments
+        return None
+    return log if getattr(log, "raw_request_only", False) else None
 
 
 def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,38 +8,16 @@ import os
 import sys
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.litellm.stream import nothing
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 LOGGERS = ("LiteLLM", "LiteLLM Router")
 """LiteLLM's loggers; each prints to stderr, which is the cell."""
 
 LOG_VARIABLE = "LITELLM_LOG"
 """Who sets it wants to see what LiteLLM logs."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Executor:
-    """Drops the jobs of our threads that do nothing, before the lock that all of LiteLLM's share.
-
-    Attributes:
-        others: The executor for all other jobs, such as those of a user who has callbacks.
-        ours: Our threads.
-    """
-
-    others: Any
-    ours: Mapping[int, int]
-
-    def submit(self, job: Callable[..., object], *args: Any, **options: Any) -> object:
-        """Hand a job on, unless it is one of ours that does nothing."""
-        if job is nothing and threading.get_ident() in self.ours:
-            return None
-        return self.others.submit(job, *args, **options)
 
 
 class _Quiet:
@@ -70,11 +48,10 @@ class _Quiet:
         thread = threading.get_ident()
         with self._lock:
             if not self._threads:
-                self._users = {name: getattr(litellm, name) for name in ours}
+                self._users = {n: getattr(litellm, n) for n in ours if hasattr(litellm, n)}
                 self._drop_log(on=True)
-                self._keep_off_executor(litellm, on=True)
             self._threads[thread] += 1
-            self._set(litellm, ours)
+            self._set(litellm, {name: ours[name] for name in self._users})
         try:
             yield
         finally:
@@ -85,24 +62,11 @@ class _Quiet:
                     kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
                     self._set(litellm, kept)
                     self._drop_log(on=False)
-                    self._keep_off_executor(litellm, on=False)
 
     @staticmethod
     def _set(litellm: Any, values: Mapping[str, object]) -> None:
         for name, value in values.items():
             setattr(litellm, name, value)
-
-    def _keep_off_executor(self, litellm: Any, *, on: bool) -> None:
-        """Put a stand-in before the threads that LiteLLM's streams hand their logging to.
-
-        All share one semaphore. An interrupt that lands while it is taken leaves its lock taken,
-        and the next stream waits for it for ever.
-        """
-        handler = litellm.litellm_core_utils.streaming_handler
-        if on:
-            handler.executor = _Executor(handler.executor, self._threads)
-        elif isinstance(handler.executor, _Executor):
-            handler.executor = handler.executor.others
 
     def _drop_log(self, *, on: bool) -> None:
         for logger in map(logging.getLogger, LOGGERS):

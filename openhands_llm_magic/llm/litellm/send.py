@@ -1,8 +1,4 @@
-"""One prompt, one HTTP request, through LiteLLM. The only file that imports LiteLLM.
-
-LiteLLM takes seconds to import, so it is imported on first use, or ahead of it (`background.py`).
-All of its own retries are off: one `send` makes exactly one request.
-"""
+"""One prompt, one HTTP request, through LiteLLM, whose own retries are all off."""
 
 from __future__ import annotations
 
@@ -10,17 +6,26 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.characters import Characters
-from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta
+from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
 from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, limits_in, plain
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.models import cost_usd
+from openhands_llm_magic.llm.litellm.models import cost_of
 from openhands_llm_magic.llm.litellm.quiet import quiet
-from openhands_llm_magic.llm.litellm.stream import Ending, FinishTap, drop_logging, short_form
+from openhands_llm_magic.llm.litellm.stream import (
+    Ending,
+    FinishTap,
+    drop_logging,
+    short_form,
+    takes_short_form,
+)
+from openhands_llm_magic.llm.request import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.request import Request
 
 
@@ -50,57 +55,49 @@ class _NoRetries(int):
 NO_RETRIES = _NoRetries(0)
 
 
-def send(request: Request) -> Generator[Event]:
-    """Send a prompt once and yield the answer as it arrives.
+def send(request: Request, emit: Callable[[Event], None]) -> Response:
+    """Send a prompt once and read the answer to its end, whatever that is.
 
-    Closing the generator closes the connection. `Accepted` comes first, then the text; `Usage` if
-    the provider counted; then `Done`.
+    Args:
+        request: The prompt.
+        emit: Called with `Accepted` when the server takes it, then with each piece of the answer.
 
-    Raises:
-        RequestError: Of the class that says what went wrong; a `TransientError` is worth another
-            attempt.
+    Returns:
+        How it ended; whatever goes wrong is its `error`, of the class that says what it was.
     """
     litellm = load()
     stage: Stage = "sending"
     tap, ending = FinishTap(), Ending()
-    fault: errors.RequestError | None = None
+    error: errors.RequestError | None = None
     with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
         try:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
-            yield Accepted(limits_in(headers))
-            for piece in _pieces(chunks, ending):
-                stage = "answering" if isinstance(piece, TextDelta) else stage
-                yield piece
-        except errors.RequestError:
-            raise
+            emit(Accepted(limits_in(headers)))
+            thoughts, words = Characters(), Characters()
+            for chunk in chunks:
+                ending.note(chunk)
+                for choice in chunk.choices:
+                    thought = getattr(choice.delta, "reasoning_content", None) or ""
+                    if thought := thoughts.feed(thought):
+                        emit(ReasoningDelta(thought))
+                    if text := words.feed(choice.delta.content or ""):
+                        stage = "answering"
+                        emit(TextDelta(text))
+            if text := words.flush():
+                emit(TextDelta(text))
+        except errors.RequestError as fault:
+            error = fault
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
-            fault = fault_from(exc, stage, tap.error)
+            # Newer versions raise one of their own, a lost connection, where no finish reason came,
+            # on some paths; others end. `Ending.fault` tells in either case.
+            error = None if tap.ended else fault_from(exc, stage, tap.error)
         usage = tap.usage(ending.usage)
         counted = ending.counted if usage else None
-        cost = cost_usd(litellm, request.model, counted, request.price_usd_per_token)
-    if fault is not None:  # raised here, so that it does not hold on to an exception with the key
-        raise fault
-    if usage is not None:
-        yield usage
-    fault = ending.fault(tap, usage, cost)
-    if fault is not None:
-        raise fault
-    yield Done(ending.finish_reason, cost, ending.raw(tap))
-
-
-def _pieces(chunks: Iterator[Any], ending: Ending) -> Iterator[ReasoningDelta | TextDelta]:
-    """Give what the model thinks and says, and note how it ends."""
-    thoughts, words = Characters(), Characters()
-    for chunk in chunks:
-        ending.note(chunk)
-        for choice in chunk.choices:
-            if thought := thoughts.feed(getattr(choice.delta, "reasoning_content", None) or ""):
-                yield ReasoningDelta(thought)
-            if text := words.feed(choice.delta.content or ""):
-                yield TextDelta(text)
-    if text := words.flush():
-        yield TextDelta(text)
+        cost = cost_of(litellm, request.model, counted, request.price_usd_per_token)
+    error = error or ending.fault(tap, usage, cost.usd)
+    raw = ending.raw(tap)
+    return Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
 
 
 def _open(
@@ -119,8 +116,9 @@ def _open(
         **options,
     )
     # A cache is a callback, too.
-    drop_logging(stream, keep_answer=bool(litellm.success_callback or litellm.callbacks))
-    source = stream.completion_stream or stream.fetch_sync_stream()
+    logged = any(getattr(litellm, name, ()) for name in ("success_callback", "callbacks"))
+    drop_logging(stream, keep_answer=logged)
+    source = _source_of(stream)
     cleanup.callback(_close, source)
     lines = getattr(source, "streaming_response", None)
     if lines is not None:
@@ -128,8 +126,19 @@ def _open(
         source.streaming_response = source.response_iterator = tap.lines(lines)
     headers = _headers(stream, source)
     tap.content_type = headers.get("content-type", "")
-    stream.completion_stream = short_form(tap.chunks(source))
+    chunks = tap.chunks(source)
+    if source is stream:
+        return chunks, headers
+    stream.completion_stream = short_form(chunks) if takes_short_form(litellm) else chunks
     return iter(stream), headers
+
+
+def _source_of(stream: Any) -> Any:
+    """Return the provider's own chunks, or LiteLLM's where it does not give those away."""
+    source = getattr(stream, "completion_stream", None)
+    if source is None and hasattr(stream, "completion_stream"):
+        source = getattr(stream, "fetch_sync_stream", lambda: None)()
+    return stream if source is None else source
 
 
 def resolved(
@@ -157,11 +166,13 @@ def asking_once(
 ) -> dict[str, Any]:
     """Return a request's options with LiteLLM's own retries off, and with a timeout that counts."""
     once = dict(options)
-    once |= {"num_retries": NO_RETRIES, "max_retries": NO_RETRIES}
-    once["retry_policy"] = litellm.RetryPolicy()
+    once |= {"num_retries": 0, "max_retries": NO_RETRIES}
+    if hasattr(litellm, "RetryPolicy"):  # for a user who sets `litellm.num_retries` meanwhile
+        once["retry_policy"] = litellm.RetryPolicy()
     if provider == "azure" and "api_key" in options:
         once["azure_scope"] = AZURE_SCOPE
-    if provider == "gemini" and "timeout" in options:  # LiteLLM forgets it
+    # LiteLLM forgets Gemini's timeout.
+    if provider == "gemini" and "timeout" in options and hasattr(litellm, "HTTPHandler"):
         once["client"] = litellm.HTTPHandler(timeout=options["timeout"])
         cleanup.callback(once["client"].close)
     return once
@@ -190,4 +201,4 @@ def missing_key_variables(model: str) -> tuple[str, ...]:
     litellm = load()
     with quiet(litellm):
         missing = litellm.validate_environment(model)["missing_keys"]
-    return tuple(name for name in missing if "KEY" in name or "TOKEN" in name)
+    return tuple(name for name in missing if secrecy(name) >= Secrecy.POSSIBLE)

@@ -35,6 +35,7 @@ class FinishTap:
         error: The body of an error that the server sent in place of a chunk, or None.
         blocked: Whether Gemini refused the prompt, which LiteLLM takes for an empty answer.
         content_type: What the response calls itself, or "" if that is not known.
+        ended: Whether the provider's chunks ran out, without a fault of the connection.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class FinishTap:
         self.error: Mapping[str, Any] | None = None
         self.blocked = False
         self.content_type = ""
+        self.ended = False
         self._reads_lines = False
 
     @property
@@ -61,6 +63,7 @@ class FinishTap:
             elif hasattr(chunk, "choices"):
                 self._note_choices(chunk)
             yield chunk
+        self.ended = True
 
     def lines(self, lines: Iterable[Any]) -> Iterator[Any]:
         """Pass on the lines of a body, of which LiteLLM drops the unreadable ones in silence.
@@ -284,7 +287,8 @@ def drop_logging(stream: Any, *, keep_answer: bool) -> None:
     stream.run_success_logging_and_cache_storage = nothing
     if not keep_answer:
         stream.chunks = _UsageChunks()
-        stream.logging_obj.success_handler = nothing
+        if hasattr(stream, "logging_obj"):
+            stream.logging_obj.success_handler = nothing
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -298,6 +302,14 @@ class _UsageChunks(list[Any]):
         """Keep a chunk if it counts tokens."""
         if getattr(chunk, "usage", None) is not None:
             super().append(chunk)
+
+
+def takes_short_form(litellm: Any) -> bool:
+    """Tell whether LiteLLM takes the form of its own providers from any provider."""
+    utils = getattr(litellm, "litellm_core_utils", None)
+    handler = getattr(utils, "streaming_handler", None)
+    knows = getattr(handler, "generic_chunk_has_all_required_fields", None)
+    return knows is not None and bool(knows(_generic("text")))
 
 
 def short_form(chunks: Iterable[Any]) -> Iterator[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.notebook.panel.field import Field
 

@@ -8,7 +8,7 @@ from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_o
 from openhands_llm_magic.llm.litellm.models import models_of
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.config.draft import Draft
+    from openhands_llm_magic.config.pending import PendingEdits
     from openhands_llm_magic.config.resolve import Snapshot
 
 ASKED_FOR = frozenset(
@@ -24,7 +24,7 @@ class Choice:
         draft: The edited settings.
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: PendingEdits) -> None:
         self._draft = draft
         self._chosen: Provider | None = None
 

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.draft import Draft
 from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.notebook.panel.advanced import Advanced
@@ -46,7 +46,7 @@ class Panel:
     """
 
     def __init__(self, settings: LLMSettings, say: Language, clock: Clock | None = None) -> None:
-        self.draft = Draft(settings)
+        self.draft = PendingEdits(settings)
         self._bench = bench = Workbench(self.draft, say, self.refresh)
         self._fields: dict[str, Field] = {}
         self._head = bench.html("llm-head")

@@ -16,8 +16,8 @@ from openhands_llm_magic.notebook.route import route_as_sent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from openhands_llm_magic.config.draft import Draft
-    from openhands_llm_magic.config.provider import Provider
+    from openhands_llm_magic.config.pending import PendingEdits
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.notebook.language import Language
 
@@ -39,7 +39,7 @@ class Workbench:
         changed: Shows everything anew; called after each action.
     """
 
-    def __init__(self, draft: Draft, say: Language, changed: Callable[[], None]) -> None:
+    def __init__(self, draft: PendingEdits, say: Language, changed: Callable[[], None]) -> None:
         self.draft = draft
         self.choice = Choice(draft)
         self.say = say

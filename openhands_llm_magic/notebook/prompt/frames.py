@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.notebook.prompt.images import kinds_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,5 @@ def _count(rows: int, columns: int) -> str:
 
 
 def _cell(value: object) -> str:
-    text = str(value)
-    if len(text) > MOST_CELL_CHARS:
-        text = text[:MOST_CELL_CHARS] + "…"
+    text = shorten(str(value), MOST_CELL_CHARS)
     return " ".join(text.splitlines()).replace("|", "\\|")

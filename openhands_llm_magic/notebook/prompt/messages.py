@@ -11,7 +11,7 @@ from openhands_llm_magic.llm import caching
 from openhands_llm_magic.llm.content import Attachment, Part, content_of, without_files
 from openhands_llm_magic.llm.conversations import tokens_of, trimmed
 from openhands_llm_magic.llm.litellm.models import abilities_of
-from openhands_llm_magic.llm.session import conversation
+from openhands_llm_magic.llm.prepare import conversation
 from openhands_llm_magic.notebook.prompt.attachments import attachment
 from openhands_llm_magic.notebook.prompt.variables import Filled, filled
 

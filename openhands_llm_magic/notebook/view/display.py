@@ -39,6 +39,9 @@ class View(Protocol):
     def tell(self, words: str) -> None:
         """Show how far it is, where that can be replaced."""
 
+    def tick(self) -> None:
+        """Show that time passes, where something is due; called some 20 times a second."""
+
     def render(self, reply: Reply) -> None:
         """Prepare what `finish` shows: a long answer takes a while, and may be broken off."""
 
@@ -101,6 +104,9 @@ class FinalView:
         """Show nothing yet."""
 
     def tell(self, words: str) -> None:
+        """Show nothing yet."""
+
+    def tick(self) -> None:
         """Show nothing yet."""
 
     def render(self, reply: Reply) -> None:

@@ -93,6 +93,9 @@ class LiveView:
         """Show how far it is."""
         self._show(status(words))
 
+    def tick(self) -> None:
+        """Do nothing: what is due comes by itself."""
+
     def render(self, reply: Reply) -> None:
         """Prepare the output."""
         self._rendered = self._render(reply)

@@ -69,6 +69,9 @@ class TerminalView:
         if self._rewrites:
             self._show_status(words)
 
+    def tick(self) -> None:
+        """Do nothing: what is due comes by itself."""
+
     def render(self, reply: Reply) -> None:
         """Prepare the note."""
         self._note = note_words(reply)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import html
-import threading
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.events import Held, Waiting
-from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
 from openhands_llm_magic.notebook.view.words import (
     TOLD_FROM_S,
     bar,
@@ -17,7 +15,8 @@ from openhands_llm_magic.notebook.view.words import (
 )
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.retry import Clock, RetryNow
+    from openhands_llm_magic.llm.control import Control
+    from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 Bundle = dict[str, Any]
@@ -78,9 +77,7 @@ class Clicks:
             return False
         # Without a cell, nobody watches whatever the settings say; and a notebook that is run by
         # nbclient would keep the widget's state.
-        watched = "cellId" in kernel.get_parent("shell").get("metadata", {})
-        # The button "Stop" interrupts the main thread.
-        return watched and threading.current_thread() is threading.main_thread()
+        return "cellId" in kernel.get_parent("shell").get("metadata", {})
 
 
 def _features(kernel: Any) -> list[str]:
@@ -94,13 +91,13 @@ class Waits:
 
     Args:
         clicks: Whether there may be buttons.
-        retry_now: What the first of them asks.
+        control: What they switch.
         clock: Tells when the front end has had its time.
     """
 
-    def __init__(self, clicks: Clicks, retry_now: RetryNow, clock: Clock) -> None:
+    def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
         self._clicks = clicks
-        self._retry_now = retry_now
+        self._control = control
         self._clock = clock
         self._buttons: WaitButtons | None = None
         self._made_at_s = 0.0
@@ -148,7 +145,7 @@ class Waits:
         # Widgets take 0.1 s to import.
         from openhands_llm_magic.notebook.view import wait_buttons  # noqa: PLC0415
 
-        self._buttons = wait_buttons.WaitButtons(self._retry_now.ask, interrupt_main_thread)
+        self._buttons = wait_buttons.WaitButtons(self._control.retry_now, self._control.cancel)
         self._made_at_s = self._clock.now()
 
 

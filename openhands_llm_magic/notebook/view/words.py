@@ -7,6 +7,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.llm.explain import HELD_BY
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ def bar(retrying: Retrying, remaining_s: float) -> str:
 
 def said_words(retrying: Retrying) -> str:
     """Give the server's own words about the fault, in short, on one line."""
-    said = " ".join(str(retrying.caused_by).split())
-    return said if len(said) <= MOST_SAID else said[: MOST_SAID - 1] + "…"
+    return shorten(" ".join(str(retrying.caused_by).split()), MOST_SAID)
 
 
 def note_words(reply: Reply) -> str:

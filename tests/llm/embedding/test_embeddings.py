@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
+from sending import embed_once
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.litellm.embed import NEED_A_CLIENT, Embeddings, embed
+from openhands_llm_magic.llm.litellm import embed as litellm_embed
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.request import EmbeddingRequest
 
@@ -40,7 +41,9 @@ CATALOGUE = sorted(
 OTHERS = ["jina_ai", "nvidia_nim", "openai_like", "sambanova", "together_ai", "voyage"]
 """Further providers, each with code of its own in LiteLLM."""
 
-each_provider = pytest.mark.parametrize("provider", [*CATALOGUE, *OTHERS, *sorted(NEED_A_CLIENT)])
+each_provider = pytest.mark.parametrize(
+    "provider", [*CATALOGUE, *OTHERS, *sorted(litellm_embed.NEED_A_CLIENT)]
+)
 
 MODELS = {"bedrock": "amazon.titan-embed-text-v2:0"}
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -73,7 +76,7 @@ def failure(
 ) -> errors.RequestError:
     server.script(step)
     with pytest.raises(errors.RequestError) as caught:
-        embed(request_to(server, provider, **options))
+        embed_once(request_to(server, provider, **options))
     return caught.value
 
 
@@ -83,7 +86,8 @@ def test_a_vector_for_each_text(
 ) -> None:
     """In the texts' order, whatever order the server has; nothing is printed."""
     request = request_to(model_server, provider)
-    embeddings = embed(request)
+    embeddings = embed_once(request)
+    assert embeddings.vectors is not None
     assert embeddings.vectors.tolist() == [[0.5, -0.5], [1.5, -0.5]][: len(request.texts)]
     assert embeddings.usage is not None
     assert embeddings.usage.completion_tokens == 0
@@ -184,19 +188,19 @@ def test_a_provider_without_embeddings_is_not_asked(
 
 def test_a_model_without_a_provider() -> None:
     with pytest.raises(errors.ModelNotFoundError, match="no provider"):
-        embed(EmbeddingRequest("no-such-model", ["one"]))
+        embed_once(EmbeddingRequest("no-such-model", ["one"]))
 
 
 def test_what_it_cost(model_server: ModelServer) -> None:
     """None where the price is unknown."""
     known = request_to(model_server, "openai")
     known = EmbeddingRequest("openai/text-embedding-3-small", known.texts, known.options)
-    embeddings = embed(known)
+    embeddings = embed_once(known)
     vectors = Vectors.of([(0.5, -0.5), (1.5, -0.5)])
-    assert embeddings == Embeddings(vectors, Usage(7, 0), embeddings.cost_usd)
+    assert (embeddings.vectors, embeddings.usage) == (vectors, Usage(7, 0))
     price, _ = load().cost_per_token(known.model, 7, 0)
-    assert embeddings.cost_usd == price > 0
-    assert embed(request_to(model_server, "hosted_vllm")).cost_usd is None
+    assert embeddings.cost.usd == price > 0
+    assert embed_once(request_to(model_server, "hosted_vllm")).cost.usd is None
 
 
 def test_a_key_is_not_in_the_repr_of_a_request(model_server: ModelServer) -> None:

@@ -1,6 +1,7 @@
 """Prompts to one model pass one gate, through real HTTP.
 
-Two requests at once are two streams of events that are read in turn, on one clock.
+Two requests at once are two runs that are read in turn, on a clock that stands still until the
+test lets time pass.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fake_clock import SteppedClock
 from model_server import Answer, ModelServer, Refuse
 from sending import ask_in_vain
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.events import Accepted, Event, Failed, Held, Retrying, Waiting
+from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.events import Accepted, Event, Held, Retrying, Waiting
 from openhands_llm_magic.llm.reply import ReplyBuilder
-from openhands_llm_magic.llm.retry import RetryNow
-from openhands_llm_magic.llm.session import ask, stream
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -31,11 +33,17 @@ USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": 
 
 
 @pytest.fixture
-def asking(clock: FakeClock) -> Iterator[Any]:
-    """Begins to ask with some settings; gives the events, which are closed after the test."""
+def stepped() -> SteppedClock:
+    """A clock that stands still until the test lets time pass."""
+    return SteppedClock()
+
+
+@pytest.fixture
+def asking(stepped: SteppedClock) -> Iterator[Any]:
+    """Begins to ask with some settings; returns the events, which are closed after the test."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            closing(stream("Hello", clock=clock, **settings))
+            closing(stream("Hello", clock=stepped, **settings))
         )
 
 
@@ -45,7 +53,7 @@ def until(kind: type[Event], events: Generator[Event]) -> Event:
 
 
 def test_when_one_is_told_to_wait_the_others_wait_with_it(
-    model_server: ModelServer, clock: FakeClock, asking: Any
+    model_server: ModelServer, stepped: SteppedClock, asking: Any
 ) -> None:
     """Instead of running into the limit, one after the other."""
     model_server.script(RETRY_AFTER_7, Answer("Hi"))
@@ -58,11 +66,13 @@ def test_when_one_is_told_to_wait_the_others_wait_with_it(
     assert (held.by, held.held_s) == ("pause", 0)
     assert held.remaining_s >= 7
     assert model_server.count == 1
+    first.close()
+    stepped.let_time_pass()
     builder = ReplyBuilder()
     for event in second:
         builder.add(event)
     assert (builder.reply.text, builder.reply.attempts) == ("Hi", 1)
-    assert builder.reply.held_s == clock.now() >= 7
+    assert builder.reply.held_s == stepped.now() >= 7
     assert model_server.count == 2
 
 
@@ -110,13 +120,13 @@ def test_what_the_server_says_is_left_is_kept_to(
 
 
 def test_a_limit_of_requests_is_kept_from_the_start(
-    model_server: ModelServer, clock: FakeClock, asking: Any
+    model_server: ModelServer, clock: FakeClock
 ) -> None:
     model_server.script(Answer("Hi"))
     replies = [ask("Hello", clock=clock, requests_per_minute=30) for _ in range(3)]
 
     assert [reply.held_s for reply in replies] == pytest.approx([0, 2, 2], rel=0.03)
-    held = next(asking(requests_per_minute=30))
+    held = next(stream("Hello", clock=clock, requests_per_minute=30))
     assert isinstance(held, Held)
     assert held.by == "requests_per_minute"
 
@@ -146,8 +156,11 @@ def test_a_long_prompt_counts_before_its_answer(
         clock.sleep(10)
 
 
-def test_a_hold_is_told_about_once_a_second(model_server: ModelServer, asking: Any) -> None:
+def test_a_hold_is_told_about_once_a_second(
+    model_server: ModelServer, stepped: SteppedClock, asking: Any
+) -> None:
     model_server.script(Answer("Hi"))
+    stepped.let_time_pass()
     list(asking(requests_per_minute=20))
 
     held = [event for event in asking(requests_per_minute=20) if isinstance(event, Held)]
@@ -269,20 +282,23 @@ def test_the_gate_makes_no_retry_later_than_the_policy(
 
 
 def test_retry_now_ends_a_wait_and_passes_the_gate(
-    model_server: ModelServer, clock: FakeClock, asking: Any
+    model_server: ModelServer, stepped: SteppedClock, asking: Any
 ) -> None:
     """Once: the next wait is another one. The reply tells how long was really waited."""
     model_server.script(RETRY_AFTER_7, RETRY_AFTER_7, Answer("Hi"))
-    retry_now, builder = RetryNow(), ReplyBuilder()
+    control, builder = Control(), ReplyBuilder()
 
-    for event in asking(retry_now=retry_now):
+    for event in asking(control=control):
         builder.add(event)
-        if isinstance(event, Waiting) and clock.now() == 2:
-            retry_now.ask()
+        match event:
+            case Waiting(Retrying(retry=1), 7):
+                control.retry_now()
+            case Waiting(Retrying(retry=2), 7):
+                stepped.let_time_pass()
 
-    assert [wait.wait_s for wait in builder.reply.waits] == [3, 7]
+    assert [wait.wait_s for wait in builder.reply.waits] == [0, 7]
     assert builder.reply.text == "Hi"
-    assert clock.now() == builder.reply.waited_s == 10
+    assert stepped.now() == builder.reply.waited_s == 7
     assert model_server.count == 3
 
 
@@ -290,13 +306,12 @@ def test_stopped_while_it_is_held_back(model_server: ModelServer, asking: Any) -
     """It leaves the line, and counts as no request."""
     model_server.script(Answer("Hi"))
     list(asking(requests_per_minute=20))
-    builder = ReplyBuilder()
-    stopped = asking(requests_per_minute=20)
+    control, builder = Control(), ReplyBuilder()
 
-    builder.add(next(stopped))
-    builder.add(next(stopped))
-    stopped.close()
-    builder.add(Failed(Stopped("stopped")))
+    for event in asking(requests_per_minute=20, control=control):
+        builder.add(event)
+        control.cancel()
 
-    assert (builder.reply.attempts, builder.reply.held_s) == (0, 1)
+    assert isinstance(builder.reply.error, Stopped)
+    assert builder.reply.attempts == 0
     assert model_server.count == 1

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from model_server import LITELLM_MODELS, Answer, Hang, ModelServer, Raw, Refuse
-from sending import DIALECTS, failure, request_to
+from sending import DIALECTS, failure, request_to, send_once
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.litellm import faults
-from openhands_llm_magic.llm.litellm.send import send as send_once
 from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
@@ -204,13 +203,34 @@ def test_the_servers_words_are_one_line(
     assert str(failure(model_server, Refuse(400, message=message), provider)) == words
 
 
-@each_dialect
-def test_a_refusal_that_is_no_json(model_server: ModelServer, provider: str) -> None:
-    """A proxy's page of HTML keeps its status."""
-    error = failure(model_server, Raw(b"<h1>Bad gateway</h1>", "text/html", 502), provider)
-    assert (type(error), error.status) == (errors.ServerError, 502)
-    assert "bad gateway" in str(error).lower()
-    assert "http" not in str(error)
+@each_provider
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<style>h1 {}</style>\n<h1 id=x>Bad gateway</h1> <!-- x -->", "Bad gateway"),
+        (b"upstream connect error", "upstream connect error"),
+        (b'{"detail": "Not ready"}', "Not ready"),
+        (b'{"error": {"message": "Not ready"}} and more', "Not ready"),
+        (b'{"error": {"type": "busy"}}', '{"error": {"type": "busy"}}'),
+        (b"<p></p>", "Service Unavailable"),
+        (b"", "Service Unavailable"),
+    ],
+)
+def test_a_refusal_in_another_form(
+    model_server: ModelServer, provider: str, body: bytes, words: str
+) -> None:
+    """A proxy's page, FastAPI's `detail`, or nothing but the status: never LiteLLM's own words."""
+    error = failure(model_server, Raw(body, "text/html", 503), provider)
+    assert (type(error), error.status, str(error)) == (errors.ServerError, 503, words)
+
+
+def test_a_long_body_is_cut_between_words(model_server: ModelServer) -> None:
+    """Half a key, at the end of what is looked at, would not be masked."""
+    longest = faults.LONGEST_BODY
+    words = str(failure(model_server, Refuse(500, body=b"word " * longest)))
+    assert len(words) < longest
+    assert set(words.split()) == {"word"}
+    assert str(failure(model_server, Refuse(500, body=b"x" * 2 * longest))).startswith("Internal")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import Answer
-from sending import request_to
+from sending import request_to, send_once
 
 from openhands_llm_magic.llm.litellm import stream as lean
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.send import send as send_once
 
 if TYPE_CHECKING:
     from model_server import ModelServer

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import Answer
-from sending import request_to
+from sending import request_to, send_once
 
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm.litellm import quiet
-from openhands_llm_magic.llm.litellm.send import send as send_once
+from openhands_llm_magic.llm.litellm.send import send
 from openhands_llm_magic.llm.request import Request
 
 if TYPE_CHECKING:
@@ -68,26 +68,5 @@ def test_who_asks_for_the_log_gets_it(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(quiet.LOG_VARIABLE, "DEBUG")
-    for _ in send_once(request_to(model_server)):
-        LOGGER.warning("ours")
+    send(request_to(model_server), lambda _event: LOGGER.warning("ours"))
     assert "ours" in caplog.messages
-
-
-class Refusing:
-    """An executor that no job may reach."""
-
-    def submit(self, job: object, *_: object) -> None:
-        raise AssertionError(f"{job} reached the threads that all streams share")
-
-
-def test_a_stream_takes_no_lock_that_all_streams_share(
-    model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An interrupt could leave it taken, and the next prompt would wait for ever."""
-    for callbacks in ("success_callback", "callbacks"):  # of a user, who needs the threads
-        monkeypatch.setattr(litellm, callbacks, [])
-    handler = litellm.litellm_core_utils.streaming_handler
-    refusing = Refusing()
-    monkeypatch.setattr(handler, "executor", refusing)
-    list(send_once(request_to(model_server)))
-    assert handler.executor is refusing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,8 @@ from fake_clock import FakeClock
 from model_server import Answer, ModelServer, Refuse
 
 from openhands_llm_magic.errors import RateLimitError
+from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import Held, Retrying, Waiting
-from openhands_llm_magic.llm.retry import RetryNow
-from openhands_llm_magic.notebook.interrupt import interrupt_main_thread
 from openhands_llm_magic.notebook.view.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
 from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
@@ -220,14 +218,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def retry_now() -> RetryNow:
-    return RetryNow()
+def control() -> Control:
+    return Control()
 
 
 @pytest.fixture
-def waits(clock: FakeClock, retry_now: RetryNow) -> Iterator[Waits]:
+def waits(clock: FakeClock, control: Control) -> Iterator[Waits]:
     """The waits of a cell that a person watches."""
-    waits = Waits(Clicks(Session(cellId="cell-1")), retry_now, clock)
+    waits = Waits(Clicks(Session(cellId="cell-1")), control, clock)
     yield waits
     waits.close()
 
@@ -283,21 +281,21 @@ def test_retry_now_can_be_pressed_while_it_waits(waits: Waits) -> None:
     assert (buttons.now_text, buttons.waiting) == ("Send now", True)
 
 
-def test_a_click_on_retry_now_asks(waits: Waits, retry_now: RetryNow) -> None:
+def test_a_click_on_retry_now_asks(waits: Waits, control: Control) -> None:
     waits.bundle(a_wait(60))
 
     receive(waits, {"type": "now"})
 
-    assert retry_now.asked
+    assert control.retrying_now
 
 
 @pytest.mark.parametrize("content", [{}, {"type": "other"}, "text", None, ["now"]])
-def test_other_messages_are_ignored(waits: Waits, retry_now: RetryNow, content: object) -> None:
+def test_other_messages_are_ignored(waits: Waits, control: Control, content: object) -> None:
     waits.bundle(a_wait(60))
 
     buttons = receive(waits, content)
 
-    assert not retry_now.asked
+    assert not control.retrying_now
     assert not buttons.heard
 
 
@@ -333,17 +331,6 @@ def test_only_where_clicks_may_get_through_they_are_tried(session: Any) -> None:
     assert not Clicks(session).may_get_through
 
 
-def test_a_cell_beside_the_main_thread_has_no_buttons() -> None:
-    """The button "Stop" would interrupt another cell."""
-    clicks = Clicks(Session(cellId="cell-1"))
-    seen: list[bool] = [clicks.may_get_through]
-    thread = threading.Thread(target=lambda: seen.append(clicks.may_get_through))
-    thread.start()
-    thread.join()
-
-    assert seen == [True, False]
-
-
 def test_nothing_is_stopped_once_the_buttons_are_closed() -> None:
     """A click that comes late must not stop the cell after."""
     stopped: list[int] = []
@@ -356,15 +343,3 @@ def test_nothing_is_stopped_once_the_buttons_are_closed() -> None:
     handle(stop)
 
     assert stopped == [1]
-
-
-def test_an_interrupt_reaches_the_main_thread_at_once() -> None:
-    """From another thread, in the middle of a sleep."""
-    thread = threading.Timer(0.1, interrupt_main_thread)
-    began_s = time.monotonic()
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        time.sleep(30)
-    thread.join()
-
-    assert time.monotonic() - began_s < AT_ONCE_S
