@@ -9,13 +9,12 @@ import contextlib
 import re
 import subprocess
 import sys
-import time
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_server import Answer, Hang, ModelServer, Refuse
+from model_server import Answer, Hang, ModelServer, Refuse, paced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,13 +60,7 @@ def streamed() -> str:
 
 def _at_pace(characters: int) -> Answer:
     """Stream `streamed` in chunks of so many characters."""
-    text, began_s = streamed(), time.monotonic()
-
-    def wait(sent: int) -> None:
-        time.sleep(max(0.0, began_s + sent / PER_S - time.monotonic()))
-
-    chunks = tuple(text[at : at + characters] for at in range(0, len(text), characters))
-    return Answer(chunks=chunks, between_chunks=wait)
+    return paced(streamed(), bytes_per_s=characters * PER_S, piece=characters)
 
 
 SHORT = Answer("Hello from the model, which has little to say.")

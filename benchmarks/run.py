@@ -56,7 +56,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
   same server, which is another process.
 - Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
   kernel's process, the messages to the browser included.
-- Live updates have a budget in bytes, so a slower model gets no more of them for the same answer.
+- Live updates come five times a second at most, and take at most 100 kB in each: a long answer is
+  shown in parts, and only the last of them is sent again.
   Paces other than the server's own are reckoned on a simulated clock. Headers are not counted here.
 - Interrupts: from the signal until the kernel is idle, {interrupts} each, sooner and later; the
   longest counts.

@@ -1,22 +1,24 @@
-"""An answer of 50 kB in JupyterLab, while it arrives and when it is there."""
+"""An answer in JupyterLab while it arrives: it grows downward, and nothing of it goes away."""
 
 from __future__ import annotations
 
-import threading
+import time
 from typing import TYPE_CHECKING
 
-from browser.server import PATIENCE_S
-from model_server import Answer, ModelServer
-from playwright.sync_api import expect
+from model_server import ModelServer, paced
 
 if TYPE_CHECKING:
     from browser.conftest import OpenNotebook
+    from browser.lab import Notebook
 
-SECTIONS = 100
+FIRST_LINE = "How a retry works"
 SECTION = """\
 ## Section {number}
 
-A request that fails for a *passing* reason is sent again after a wait.
+A request that fails for a *passing* reason is sent again after a wait, as the policy says.
+
+1. the server refuses with status 429 and `Retry-After: 7`
+2. the same request is sent again
 
 ```python
 def wait_before(retry: int) -> float:
@@ -25,48 +27,60 @@ def wait_before(retry: int) -> float:
 
 | retry | after |
 |-------|------:|
+| 1     | 5 s   |
+| 2     | 10 s  |
+
 """
-ANSWER = "\n".join(
-    SECTION.format(number=number) + "".join(f"| {row} | {row} s |\n" for row in range(20))
-    for number in range(SECTIONS)
-)
-CHUNK = 40
-CHUNKS = tuple(ANSWER[at : at + CHUNK] for at in range(0, len(ANSWER), CHUNK))
-HALF = len(CHUNKS) // 2
 
 
-def test_its_end_is_shown_while_it_arrives_and_then_all_of_it_once(
-    notebook: OpenNotebook, model_server: ModelServer
-) -> None:
-    """The half that has come is cut, with its end formatted; nothing of that is left."""
-    seen = threading.Event()
+def answer_of(size: int) -> str:
+    """Write an answer of some length with all that answers have."""
+    sections = (SECTION.format(number=n) for n in range(1, size // len(SECTION) + 2))
+    return f"# {FIRST_LINE}\n\n{''.join(sections)}"[:size]
 
-    def wait_until_seen(sent: int) -> None:
-        if sent == HALF:
-            seen.wait(PATIENCE_S)
 
-    model_server.script(Answer(chunks=CHUNKS, between_chunks=wait_until_seen))
+LOOK = """() => {
+    const outputs = [...document.querySelectorAll(".jp-CodeCell")].at(-1)
+        .querySelector(".jp-Cell-outputArea");
+    const parts = [...outputs.querySelectorAll(".jp-OutputArea-output")];
+    return [parts.map(part => part.innerText).join("\\n"), outputs.offsetHeight, parts.length];
+}"""
+
+
+def asking(notebook: OpenNotebook, server: ModelServer, options: str = "") -> Notebook:
+    """Open a notebook whose last cell has just been started."""
     load = "%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'"
-    prompt = f"%%llm -m openai/test --base-url {model_server.openai_base} --api-key $key\nHi"
+    prompt = f"%%llm -m openai/test --base-url {server.openai_base} --api-key $key {options}\nHi"
     opened = notebook(load, prompt)
     opened.run(0)
     opened.wait_for_idle()
     opened.run(1)
-    output = opened.output(1)
+    return opened
 
-    arrived = "".join(CHUNKS[:HALF])
-    last = arrived.count("## Section") - 1
-    output.get_by_role("heading", name=f"Section {last}", exact=True).wait_for()
-    assert output.get_by_text("kB above").is_visible()
-    assert output.get_by_role("heading").count() < last
-    assert output.locator("pre").count()
-    seen.set()
-    opened.wait_for_idle()
 
-    expect(output.get_by_role("heading")).to_have_text([f"Section {n}" for n in range(SECTIONS)])
-    expect(output.get_by_text("kB above")).to_have_count(0)
+def test_nothing_goes_away_while_an_answer_arrives(
+    notebook: OpenNotebook, model_server: ModelServer
+) -> None:
+    """20 kB at the pace at which people read along, looked at once a second."""
+    answer = answer_of(20_000)
+    model_server.script(paced(answer, bytes_per_s=300, piece=30))
+    opened = asking(notebook, model_server)
+    opened.output(1).get_by_text(FIRST_LINE).wait_for()
+
+    seen = []
+    while not opened.idle:
+        seen.append(opened.page.evaluate(LOOK))
+        time.sleep(1)
+    seen.append(opened.page.evaluate(LOOK))
+
+    texts, heights, parts = zip(*seen, strict=True)
+    lengths = list(map(len, texts))
+    assert lengths == sorted(lengths)
+    assert list(heights) == sorted(heights)
+    assert all(text.strip().startswith(FIRST_LINE) for text in texts)
+    assert heights[-1] - heights[-2] < 100
+    assert 1 < parts[-1] < 10
     opened.save()
-    (saved,) = opened.saved.cells[1].outputs
-    assert saved.output_type == "display_data"
-    assert saved.data["text/plain"].strip() == ANSWER.strip()
+    outputs = opened.saved.cells[1].outputs
+    assert "".join(each.data["text/plain"] for each in outputs) == answer.rstrip()
     assert opened.errors == []

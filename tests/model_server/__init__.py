@@ -11,7 +11,7 @@ path, and streams or not as the request asks. It logs every request with its tim
 
 from model_server.handler import Received
 from model_server.server import LITELLM_MODELS, ModelServer
-from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
+from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step, paced
 
 __all__ = [
     "LITELLM_MODELS",
@@ -23,4 +23,5 @@ __all__ = [
     "Received",
     "Refuse",
     "Step",
+    "paced",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +47,25 @@ class Answer:
     def whole(self) -> str:
         """The complete text."""
         return "".join(self.pieces)
+
+
+def paced(text: str, *, bytes_per_s: float, piece: int) -> Answer:
+    """Make an answer that comes at a pace; its clock starts with its first piece.
+
+    Args:
+        text: The answer, of ASCII characters.
+        bytes_per_s: The pace.
+        piece: The bytes of each piece.
+    """
+    began_s: list[float] = []
+
+    def wait(sent: int) -> None:
+        began_s.append(time.monotonic())
+        due_s = began_s[0] + (sent - 1) * piece / bytes_per_s
+        time.sleep(max(0.0, due_s + piece / bytes_per_s - time.monotonic()))
+
+    pieces = tuple(text[at : at + piece] for at in range(0, len(text), piece))
+    return Answer(chunks=pieces, between_chunks=wait)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What a person sees of a request: a live area, a final output, or text in a terminal.
+"""What a person sees of a request: outputs that grow, a final one, or text in a terminal.
 
 A view takes each event as it comes and shows as much as its surface can. The surfaces differ in
-who watches: JupyterLab and VS Code update one output in place, a terminal can only add text, and
+who watches: JupyterLab and VS Code update an output in place, a terminal can only add text, and
 where nobody watches (nbclient, nbval) one final output is all there is.
 """
 
@@ -40,24 +40,24 @@ class View(Protocol):
         """Show how far it is, where that can be replaced."""
 
     def tick(self) -> None:
-        """Show that time passes, where something is due; called some 20 times a second."""
+        """Show what is due by the clock; called some 20 times a second, and after events."""
 
     def render(self, reply: Reply) -> None:
         """Prepare what `finish` shows: a long answer takes a while, and may be broken off."""
 
     def finish(self) -> None:
-        """Show what came of it, in place of all that was shown before."""
+        """Show what came of it; of what was shown before, text stays."""
 
 
 def view_on(where: Surface, model: str, clock: Clock, waits: Waits, form: str = "markdown") -> View:
     """Make the view for a surface, of an answer in one of the formats."""
     match where:
         case "live":
-            return LiveView(model, clock, waits, bundle, form)
+            return LiveView(model, clock, waits, _answer_html, form)
         case "final":
             return FinalView()
         case "terminal":
-            return TerminalView()
+            return TerminalView(model, clock)
 
 
 @garbage.kept()
@@ -65,18 +65,17 @@ def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     note = note_words(reply)
     plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
-    stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
-    render = sanitize.plain_to_html if stopped else FORMATS[reply.format]
-    rendered = render(reply.text)
-    shown = _reasoning_html(reply.reasoning) + rendered + note_html(note)
+    shown = (
+        sanitize.folded_html("Reasoning", reply.reasoning) + _answer_html(reply) + note_html(note)
+    )
     return {"text/html": shown, "text/plain": plain}
 
 
-def _reasoning_html(reasoning: str) -> str:
-    """Fold up what the model thought, above its answer."""
-    if not reasoning.strip():
-        return ""
-    return f"<details><summary>Reasoning</summary>{sanitize.to_html(reasoning)}</details>"
+def _answer_html(reply: Reply) -> str:
+    """Render an answer in its format."""
+    stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
+    render = sanitize.plain_to_html if stopped else FORMATS[reply.format]
+    return render(reply.text)
 
 
 def show(reply: Reply) -> None:

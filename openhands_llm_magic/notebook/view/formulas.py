@@ -27,7 +27,8 @@ _MAX_LENGTH = 5_000  # Characters; MathJax's own buffer holds no more.
 _MAX_DEPTH = 10  # An \xrightarrow in another doubles the time; 140 arrays crash the browser's page.
 
 _ENVIRONMENT = r"(?:align|array|cases|eqnarray|equation|gather|multline|split|[bpvBV]?matrix)"
-_BLOCK_OPENER = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
+BLOCK_OPENER = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
+"""What a formula in lines of its own begins with."""
 _INLINE_OPENER = re.compile(r"(?<![A-Za-z$])\$(?![\s$])|\$\$|\\\(|(?<![0-9A-Za-z])\\\[")
 # Pandoc's rule, by which "$5 or $6" and "$5-$6" are money, and for shell "$HOME/$USER", "${A}${B}".
 _INLINE_DOLLAR_ENDS = re.compile(r"(?<!\s)\$(?![0-9_{]|[A-Z]{2})")
@@ -88,7 +89,7 @@ def inline(state: StateInline, silent: bool) -> bool:
 def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Find a formula in lines of its own: a rule of markdown-it's block parser."""
     begin = state.bMarks[start_line] + state.tShift[start_line]
-    opener = _BLOCK_OPENER.match(state.src, begin, state.eMarks[start_line])
+    opener = BLOCK_OPENER.match(state.src, begin, state.eMarks[start_line])
     if not opener or state.is_code_block(start_line):
         return False
     end = _math_end(state.src, opener, len(state.src))
@@ -109,10 +110,10 @@ def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
 
 
 def limit(state: StateCore) -> None:
-    """Leave formulas beyond `MAX_FORMULAS` as code: a core rule of markdown-it."""
+    """Leave formulas beyond `MAX_FORMULAS` of an answer as code: a core rule of markdown-it."""
     tokens = (each for block in state.tokens for each in (block, *(block.children or ())))
     found = (each for each in tokens if each.type in ("math_block", "math_inline"))
-    for token in islice(found, MAX_FORMULAS, None):
+    for token in islice(found, max(0, MAX_FORMULAS - state.env.get("formulas", 0)), None):
         token.type = "fence" if token.type == "math_block" else "code_inline"
         token.tag = "code"
 

@@ -18,10 +18,11 @@ Three habits of JupyterLab (4.6) decide what the HTML looks like:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import html
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.notebook.view import formulas
@@ -42,30 +43,72 @@ _MAX_BRACKETS = 20_000
 _DEEP_QUOTE = re.compile(r"^(?:[ \t\d*+.)-]*>){10}", re.MULTILINE)
 _MAX_NESTING = 100  # Levels, where markdown-it starts to drop text. (CommonMark's preset: 20.)
 
+IN_ITEM = 2
+"""The level of markdown-it's tokens directly within the items of a list."""
+
 _CODE_STYLE = "margin: 1em 0"
+_PRE = "<pre>"
 _IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
 
 
-def to_html(markdown: str, *, colours: bool = True) -> str:
+def to_html(markdown: str) -> str:
     """Render a model's Markdown as HTML that neither runs, nor loads, nor navigates by itself.
 
     CommonMark with tables, strikethrough and mathematics. HTML is shown as text, an image becomes a
     link, a link leads to http, https or mailto only and opens a new tab.
 
-    Args:
-        markdown: What the model wrote.
-        colours: Whether code is coloured, which makes it up to four times as long.
-
     Returns:
         One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text that is longer
         than `MAX_RENDERED`, nested too deeply, or of a shape that would take seconds.
     """
-    text = to_plain(markdown)
-    if len(text) > MAX_RENDERED or text.count("[") > _MAX_BRACKETS or _DEEP_QUOTE.search(text):
+    rendered = blocks_html(to_plain(markdown), {})
+    return rendered if rendered.startswith(_PRE) else framed(rendered)
+
+
+def framed(rendered: str, margin: str = "") -> str:
+    """Put what `blocks_html` rendered into the element that MathJax looks for formulas in.
+
+    Args:
+        rendered: The HTML.
+        margin: Its CSS margin, where it is not what the front end gives it.
+    """
+    style = f' style="margin:{margin}"' if margin else ""
+    return f'<div class="{_IGNORE_MATH}"{style}>{rendered}</div>'
+
+
+class RestOfList(NamedTuple):
+    """A list that goes on with one begun above it.
+
+    Attributes:
+        first: The number of its first item.
+        is_loose: Whether there is space between its items.
+    """
+
+    first: int
+    is_loose: bool
+
+
+def blocks_html(
+    text: str,
+    known: dict[str, Any],
+    *,
+    colours: bool = True,
+    rest: RestOfList | None = None,
+) -> str:
+    """Render some blocks of a text that `to_plain` has passed, as a part of an answer.
+
+    Args:
+        text: The Markdown.
+        known: What is known from the blocks above: the link "references", and how many "formulas"
+            there are. It is changed.
+        colours: Whether code is coloured, which makes it up to four times as long.
+        rest: For a text that begins with a list that goes on.
+    """
+    if _is_too_much(text):
         return plain_to_html(text)
     parser = _parser()
     try:
-        tokens = parser.parse(text)
+        tokens = parser.parse(text, known)
     except RecursionError:
         return plain_to_html(text)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
@@ -73,8 +116,38 @@ def to_html(markdown: str, *, colours: bool = True) -> str:
     if not colours:
         for token in tokens:
             token.info = ""  # the language of a code block
-    rendered = str(parser.renderer.render(tokens, parser.options, {}))
-    return f'<div class="{_IGNORE_MATH}">{_clean_ours()(rendered)}</div>'
+    if rest:
+        _go_on(tokens, rest)
+    return str(_clean_ours()(parser.renderer.render(tokens, parser.options, {})))
+
+
+def _is_too_much(text: str) -> bool:
+    too_long = len(text) > MAX_RENDERED or text.count("[") > _MAX_BRACKETS
+    return too_long or _DEEP_QUOTE.search(text) is not None
+
+
+def blocks(text: str, known: dict[str, Any]) -> list[Token]:
+    """Find the blocks of a text without a look into its lines; `known` learns its references.
+
+    Returns:
+        markdown-it's tokens, or an empty list for a text that is shown as it is.
+    """
+    found: list[Token] = []
+    if not _is_too_much(text):
+        with contextlib.suppress(RecursionError):
+            _parser().block.parse(text, _parser(), known, found)
+    return found
+
+
+def _go_on(tokens: list[Token], rest: RestOfList) -> None:
+    """Make the list with which tokens begin the rest of another list."""
+    if tokens[0].type == "ordered_list_open" and rest.first != 1:
+        tokens[0].attrSet("start", rest.first)
+    for token in tokens:
+        if token.level == 0 and token.nesting < 0:
+            return
+        if token.level == IN_ITEM and token.type in {"paragraph_open", "paragraph_close"}:
+            token.hidden = not rest.is_loose
 
 
 def html_to_html(text: str) -> str:
@@ -100,9 +173,16 @@ def to_plain(text: str) -> str:
     return _CONTROLS.sub("", whole(text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def folded_html(summary: str, markdown: str) -> str:
+    """Render Markdown that is folded up below a summary; "" for an empty one."""
+    if not markdown.strip():
+        return ""
+    return f"<details><summary>{html.escape(summary)}</summary>{to_html(markdown)}</details>"
+
+
 def plain_to_html(text: str) -> str:
     """Show a text as it is, for one that is too long to render."""
-    return f"<pre>{html.escape(to_plain(text))}</pre>"
+    return f"{_PRE}{html.escape(to_plain(text))}</pre>"
 
 
 @functools.cache

@@ -6,12 +6,13 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, TextDelta, Waiting
+from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, TextDelta
 from openhands_llm_magic.notebook.view import sanitize
+from openhands_llm_magic.notebook.view.progress import Progress
 from openhands_llm_magic.notebook.view.words import (
     AGAIN,
     TOLD_FROM_S,
-    bar,
+    correcting_words,
     countdown_words,
     held_words,
     note_words,
@@ -20,12 +21,15 @@ from openhands_llm_magic.notebook.view.words import (
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.retry import Clock
 
 
 class TerminalView:
     """Adds text as it arrives, with one line that rewrites itself during a wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str, clock: Clock) -> None:
+        self._progress = Progress(model, clock)
+        self._told = self._progress.words
         self._status_width = 0
         self._at_line_start = True
         self._answer_began = False
@@ -33,8 +37,9 @@ class TerminalView:
         # A pipe or a file cannot go back to a line's start; a kernel's console can.
         self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
 
-    def update(self, event: Event, builder: ReplyBuilder) -> None:  # noqa: ARG002 - a View's
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Write a piece of the answer, or rewrite the status line."""
+        self._progress.see(event, builder)
         match event:
             case TextDelta(text):
                 self._erase_status()
@@ -42,7 +47,7 @@ class TerminalView:
                 self._answer_began = True
             case Correcting(problem):
                 self._end_line()
-                self._write(f"(the answer did not fit ({problem}); asking once more)\n")
+                self._write(f"({correcting_words(problem)})\n")
                 self._answer_began = False
             case Retrying():
                 self._end_line()
@@ -52,25 +57,28 @@ class TerminalView:
                 if not self._rewrites:
                     counted = countdown_words(event, event.wait_s)
                     self._write(f"{counted} ({said_words(event)})\n")
-            case Waiting(retrying, remaining_s) if self._rewrites:
-                words = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
-                self._show_status(f"{words} (Ctrl-C stops it) {said_words(retrying)}")
-            case Held() if self._rewrites:
-                self._show_status(held_words(event))
-            case Held(remaining_s=remaining_s):
+            case Held(remaining_s=remaining_s) if not self._rewrites:
                 if remaining_s >= TOLD_FROM_S and not self._held:
                     self._write(held_words(event) + "\n")
                 self._held = remaining_s > 0
             case _:
                 pass
+        self.tick()
 
     def tell(self, words: str) -> None:
         """Rewrite the status line with how far it is."""
-        if self._rewrites:
-            self._show_status(words)
+        self._progress.tell(words)
+        self.tick()
 
     def tick(self) -> None:
-        """Do nothing: what is due comes by itself."""
+        """Rewrite the status line with what is waited for, where no text would be overwritten."""
+        words = self._progress.words
+        if words == self._told or not (self._rewrites and self._at_line_start):
+            return
+        self._told = words
+        if words:
+            said = self._progress.said
+            self._show_status(f"{words} (Ctrl-C stops it) {said}".rstrip() if said else words)
 
     def render(self, reply: Reply) -> None:
         """Prepare the note."""

@@ -1,31 +1,22 @@
-"""The waits of a request in a cell's live area, with buttons where clicks get through."""
+"""The buttons of a request, where clicks get through, and how a wait is written."""
 
 from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.events import Held, Waiting
-from openhands_llm_magic.notebook.view.words import (
-    TOLD_FROM_S,
-    bar,
-    countdown_words,
-    held_words,
-    said_words,
-)
+from openhands_llm_magic.llm.events import Event, Held, Waiting
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.control import Control
     from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
-Bundle = dict[str, Any]
+Bundle = dict[str, str]
 """What an output shows, by MIME type."""
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-
 WORTH_A_CLICK_S = 2.5
-"""The shortest wait that buttons are made for, in seconds."""
+"""How long a request lasts, or a wait of it, before buttons are made for it, in seconds."""
 
 MOST_IN_VAIN = 2
 """How often in a row buttons are made that no click reaches."""
@@ -39,13 +30,13 @@ NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
 HOW_TO_STOP = "Stop it with the interrupt button."
 
 
-def status(words: str) -> dict[str, str]:
-    """Give a line that stands in an output until there is something better."""
-    return {"text/html": f"<p {NO_MATH}>{html.escape(words)}</p>", "text/plain": words}
+def status_html(words: str) -> str:
+    """Write a line that stands in an output until there is something better."""
+    return f"<p {NO_MATH}>{html.escape(words)}</p>"
 
 
 def note_html(note: str) -> str:
-    """Write a note below an answer or a status; none if it is empty."""
+    """Write a note below an answer or a status; an empty one is left out."""
     return f"<p {NO_MATH}><small>{html.escape(note)}</small></p>" if note else ""
 
 
@@ -87,40 +78,52 @@ def _features(kernel: Any) -> list[str]:
 
 
 class Waits:
-    """Shows the waits of one request.
+    """Has the buttons of one request: "Stop", and in a wait one that ends it.
 
     Args:
         clicks: Whether there may be buttons.
-        control: What they switch.
-        clock: Tells when the front end has had its time.
+        control: What the buttons switch.
+        clock: Tells how long the request lasts, and when the front end has had its time.
     """
 
     def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
         self._clicks = clicks
         self._control = control
         self._clock = clock
+        self._began_s = clock.now()
+        self._wait: Waiting | Held | None = None
         self._buttons: WaitButtons | None = None
         self._made_at_s = 0.0
 
-    def bundle(self, event: Waiting | Held) -> Bundle:
-        """Give what the output shows now.
+    def see(self, event: Event) -> None:
+        """Take in an event; of those only a wait can be ended by a button."""
+        self._wait = None
+        if isinstance(event, Waiting | Held) and event.remaining_s > 0:
+            self._wait = event
 
-        After a bundle with a `WIDGET_VIEW` another need not be sent: the widget shows it already.
-        """
-        words, said = _words(event)
-        shown = status(words)
-        if isinstance(event, Held) and event.remaining_s < TOLD_FROM_S:
-            return shown
-        buttons = self._buttons_for(event.remaining_s)
-        if buttons is None:
-            shown["text/html"] += note_html(f"{said} {HOW_TO_STOP}".strip())
-            return shown
-        shown["text/html"] += note_html(said)
-        with buttons.hold_sync():
-            buttons.html = shown["text/html"]
-            buttons.now_text = "Send now" if isinstance(event, Held) else "Retry now"
-            buttons.waiting = event.remaining_s > 0
-        return {**shown, WIDGET_VIEW: buttons.view}
+    def tick(self) -> None:
+        """Make the buttons if it is time, show them if they work, or give them up."""
+        if self._buttons is None:
+            left_s = self._wait.remaining_s if self._wait else 0.0
+            lasts_s = max(left_s, self._clock.now() - self._began_s)
+            if lasts_s >= WORTH_A_CLICK_S and self._clicks.may_get_through:
+                self._make_buttons()
+        elif self._buttons.heard:
+            self._clicks.heard()
+            self._buttons.show(self._first_button())
+        elif self._clock.now() - self._made_at_s >= PATIENCE_S:
+            self._clicks.give_up()
+            self.close()
+
+    @property
+    def marker(self) -> str:
+        """The class of the element by which the buttons find the cell; "" for no buttons."""
+        return self._buttons.marker if self._buttons is not None else ""
+
+    def words_beside(self, said: str) -> str:
+        """Add to a server's words how to end a wait, where there are no buttons."""
+        has_buttons = self._buttons is not None and self._buttons.heard
+        return said if self._wait is None or has_buttons else f"{said} {HOW_TO_STOP}".strip()
 
     def close(self) -> None:
         """Leave nothing of the buttons."""
@@ -128,18 +131,14 @@ class Waits:
             self._buttons.close()
             self._buttons = None
 
-    def _buttons_for(self, remaining_s: float) -> WaitButtons | None:
-        """Give the buttons if they work; make them if that is not known yet."""
-        if self._buttons is None:
-            if remaining_s >= WORTH_A_CLICK_S and self._clicks.may_get_through:
-                self._make_buttons()
-        elif self._buttons.heard:
-            self._clicks.heard()
-            return self._buttons
-        elif self._clock.now() - self._made_at_s >= PATIENCE_S:
-            self._clicks.give_up()
-            self.close()
-        return None
+    def _first_button(self) -> str:
+        """Tell what the button says that ends the wait; "" where there is nothing to end."""
+        match self._wait:
+            case Held():
+                return "Send now"
+            case Waiting():
+                return "Retry now"
+        return ""
 
     def _make_buttons(self) -> None:
         # Widgets take 0.1 s to import.
@@ -147,13 +146,3 @@ class Waits:
 
         self._buttons = wait_buttons.WaitButtons(self._control.retry_now, self._control.cancel)
         self._made_at_s = self._clock.now()
-
-
-def _words(event: Waiting | Held) -> tuple[str, str]:
-    """Write how a wait stands, and what the server said."""
-    match event:
-        case Waiting(retrying, remaining_s):
-            counted = f"{countdown_words(retrying, remaining_s)} {bar(retrying, remaining_s)}"
-            return counted, said_words(retrying)
-        case Held():
-            return held_words(event), ""

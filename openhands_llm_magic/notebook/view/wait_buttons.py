@@ -1,10 +1,11 @@
-"""The buttons of a wait, in the output of the very cell that waits."""
+"""The buttons of a request, below the output of the very cell that waits for it."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import anywidget
 from traitlets import Bool, Unicode
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 
 class WaitButtons(anywidget.AnyWidget):
-    """A wait with the buttons "Retry now" and "Stop".
+    """The button "Stop", and in a wait one that ends it.
 
-    Its front end tells that it is there as soon as it is made, shown or not. When that arrives
-    while the cell runs, on a thread of a subshell, clicks will arrive, too.
+    No output shows them, as it would be saved with the notebook: their front end puts them below
+    the outputs of the cell in which it finds the element with their `marker`. It tells that it
+    has, before they can be seen. When that arrives while the cell runs, on a thread of a subshell,
+    clicks will arrive, too.
 
     Callbacks run on that thread.
 
@@ -28,31 +31,31 @@ class WaitButtons(anywidget.AnyWidget):
         on_stop: Called when the request is to end; never once the buttons are closed.
 
     Attributes:
-        html: What is shown above the buttons, safe to show.
-        now_text: What the first button says.
-        waiting: Whether the first button does anything.
+        marker: The class of that element.
+        is_shown: Whether the buttons can be seen.
+        now_text: What the first button says, or "" for no such button.
         heard: Whether clicks get through.
     """
 
     _esm = Path(__file__).with_name("wait_buttons.js")
 
-    html = Unicode().tag(sync=True)
-    now_text = Unicode("Retry now").tag(sync=True)
-    waiting = Bool(default_value=True).tag(sync=True)
+    marker = Unicode().tag(sync=True)
+    is_shown = Bool(default_value=False).tag(sync=True)
+    now_text = Unicode().tag(sync=True)
 
     def __init__(self, on_now: Callable[[], None], on_stop: Callable[[], None]) -> None:
         self.heard = False
         self._on_now = on_now
         self._on_stop = on_stop
         self._closing = threading.Lock()
-        super().__init__()
+        super().__init__(marker=f"llm-wait-{uuid4()}")
         self.on_msg(self._receive)
         route_as_sent(self)
 
-    @property
-    def view(self) -> dict[str, Any]:
-        """What an output shows it by."""
-        return {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+    def show(self, now_text: str) -> None:
+        """Show the buttons."""
+        with self.hold_sync():
+            self.is_shown, self.now_text = True, now_text
 
     def close(self) -> None:
         """Leave nothing of it, neither here nor in what a front end saves of its widgets."""

@@ -26,7 +26,7 @@ CUT_OFF = {
 """What is said of an answer with text, by its finish_reason."""
 
 AGAIN = "the answer broke off; asking again"
-"""Stands where text cannot be taken back, between a partial answer and the next attempt's."""
+"""Stands between a partial answer, which stays where it is, and the next attempt's."""
 
 
 BAR_WIDTH = 10
@@ -73,6 +73,11 @@ def held_words(held: Held) -> str:
     if held.remaining_s < TOLD_FROM_S:
         return "asking …"
     return f"Held back for {math.ceil(held.remaining_s)} s, {HELD_BY[held.by]}"
+
+
+def correcting_words(problem: str) -> str:
+    """Write what stands between an answer that did not fit, and the next."""
+    return f"the answer did not fit ({problem}); asking once more"
 
 
 def bar(retrying: Retrying, remaining_s: float) -> str:

@@ -1,4 +1,4 @@
-"""The live area of an answer that is still arriving: how it is cut, and what a kernel sends."""
+"""An answer in a live notebook: what a kernel sends while it arrives."""
 
 from __future__ import annotations
 
@@ -6,30 +6,281 @@ import html
 import json
 import re
 import threading
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fake_clock import FakeClock
 from model_server import Answer, ModelServer
 
-from openhands_llm_magic.notebook.view.live import live_html
+from openhands_llm_magic.errors import BrokenAnswerError
+from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.events import (
+    Correcting,
+    Done,
+    Event,
+    Failed,
+    ReasoningDelta,
+    Retrying,
+    TextDelta,
+    Waiting,
+)
+from openhands_llm_magic.llm.reply import ReplyBuilder
+from openhands_llm_magic.notebook.view import display, live
+from openhands_llm_magic.notebook.view.wait import Clicks, Waits
+from openhands_llm_magic.notebook.view.words import AGAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kernel import Kernel, Ran
 
 PATIENCE_S = 10
+TICK_S = 0.05
 
-PARTS = 5
 SENTENCE = "A request that fails for a *passing* reason is sent again after a `wait`. "
-
-
-def part(number: int) -> str:
-    """10 kB of Markdown whose last words tell them from the others."""
-    text = f"## Part {number}\n\n" + (SENTENCE * 5 + "\n\n") * 27
-    return f"{text[:9_900]}\n\nThis ends part {number}.\n\n"
+SECTION = f"## How it works\n\n{SENTENCE * 3}\n\n```python\nx = [1]\n```\n\n- one\n- two\n\n"
+BROKEN = Retrying(1, 4, BrokenAnswerError("Gone."), 1.0, "policy")
 
 
 def text_of(shown: str) -> str:
-    return re.sub("<[^>]*>", "", shown)
+    """Take the words out of HTML."""
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", shown)).split())
+
+
+@dataclass
+class Cell:
+    """The outputs of a cell whose view gets its events by a clock.
+
+    Attributes:
+        outputs: What stands in it, in order.
+        sent: When each message came, of which output, with how many bytes.
+        texts: What stood in it after each of them, as HTML without tags.
+    """
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    outputs: list[dict[str, str]] = field(default_factory=list)
+    sent: list[tuple[float, int, int]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def display(self, bundle: dict[str, str], **_: object) -> Any:
+        """Show an output as IPython does, and give its handle."""
+        number = len(self.outputs)
+        self.outputs.append({})
+
+        class Handle:
+            @staticmethod
+            def update(bundle: dict[str, str], **_: object) -> None:
+                self.outputs[number] = bundle
+                size = len(json.dumps(bundle).encode()) + live.ENVELOPE
+                self.sent.append((self.clock.now(), number, size))
+                self.texts.append(text_of("".join(each["text/html"] for each in self.outputs)))
+
+        Handle.update(bundle)
+        return Handle
+
+    def ask(self, events: Iterable[tuple[float, Event]], form: str = "markdown") -> ReplyBuilder:
+        """Show events, each some seconds after the one before."""
+        waits = Waits(Clicks(None), Control(), self.clock)
+        view = display.view_on("live", "test", self.clock, waits, form)
+        builder = ReplyBuilder("test", format=form)
+        for after_s, event in events:
+            until_s = self.clock.now() + after_s
+            while self.clock.now() + TICK_S < until_s:
+                self.clock.sleep(TICK_S)
+                view.tick()
+            self.clock.sleep(until_s - self.clock.now())
+            builder.add(event)
+            view.update(event, builder)
+        view.render(builder.reply)
+        view.finish()
+        return builder
+
+    @property
+    def plain(self) -> str:
+        """The text/plain of all outputs."""
+        return "".join(each["text/plain"] for each in self.outputs)
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """A cell that is watched."""
+    cell = Cell()
+    monkeypatch.setattr(live, "display", cell.display)
+    return cell
+
+
+def spaced(*events: Event) -> list[tuple[float, Event]]:
+    """Let each event come some time after the one before."""
+    return [(0.3, event) for event in events]
+
+
+def arriving(text: str, *, per_s: float, piece: int = 40) -> list[tuple[float, Event]]:
+    pieces = [text[at : at + piece] for at in range(0, len(text), piece)]
+    return [(piece / per_s, TextDelta(each)) for each in pieces]
+
+
+@pytest.mark.parametrize("per_s", [300, 4_000, 50_000])
+def test_nothing_that_was_shown_goes_away(cell: Cell, per_s: float) -> None:
+    """Each state begins with the one before; when an output is left, it is sent once more."""
+    text = SECTION * 100
+    cell.ask([*arriving(text, per_s=per_s), (0.1, Done("stop"))])
+
+    states: list[tuple[float, str]] = []
+    before = ""
+    for (at_s, _, _), shown in zip(cell.sent, cell.texts, strict=True):
+        if "How it works" in shown:
+            if states and states[-1][0] != at_s:
+                before = states[-1][1]
+            elif states:  # of the messages of one moment, the last counts
+                states.pop()
+            state = shown.replace(" ", "")
+            states.append((at_s, state))
+            assert len(state) >= len(before) - 20
+    for (_, before), (_, after) in pairwise(states):
+        # What is not complete yet is read in another way, such as a fence or a star.
+        assert after.startswith(before[:-20])
+    numbers = [number for _, number, _ in cell.sent]
+    newest = list(accumulate(numbers, max))
+    again = [number for number, last in zip(numbers, newest, strict=True) if number < last]
+    assert again == sorted(set(again))
+    assert cell.plain == text.rstrip()
+    assert len(cell.outputs) < 15
+
+
+@pytest.mark.parametrize("per_s", [100, 500, 4_000])
+def test_text_comes_at_least_four_times_a_second(cell: Cell, per_s: float) -> None:
+    cell.ask([*arriving(SECTION * 100, per_s=per_s, piece=20), (0.0, Done("stop"))])
+
+    at_s = sorted({at_s for at_s, _, _ in cell.sent})
+    gaps_s = [after - before for before, after in pairwise(at_s)]
+    assert max(gaps_s[1:]) <= max(0.25, 20 / per_s) + 1e-6
+
+
+@pytest.mark.parametrize("per_s", [500, 4_000, 50_000])
+def test_updates_take_at_most_100_kb_a_second(cell: Cell, per_s: float) -> None:
+    """Beyond what the last ones take, which come at once."""
+    cell.ask([*arriving(SECTION * 200, per_s=per_s, piece=20), (0.0, Done("stop"))])
+
+    took_s = cell.sent[-1][0] - cell.sent[0][0]
+    sizes = [size for _, _, size in cell.sent]
+    assert sum(sizes) <= live.MOST_PER_S * (took_s + live.AHEAD_S) + 3 * max(sizes)
+
+
+def test_text_that_comes_too_soon_is_shown_by_a_tick(cell: Cell) -> None:
+    events: list[tuple[float, Event]] = [
+        (0.0, TextDelta("one ")),
+        (0.01, TextDelta("two")),
+        (0.4, Done("stop")),
+    ]
+    cell.ask(events)
+    assert cell.texts == ["asking test …", "one", "one two"]
+
+
+def test_silence_within_an_answer_is_told(cell: Cell) -> None:
+    cell.ask([(0.0, TextDelta("one")), (3.5, TextDelta(" two")), (0.0, Done("stop"))])
+    told = ["one … nothing for 2 s", "one … nothing for 3 s"]
+    assert [text for text in cell.texts if "nothing" in text] == told
+    assert text_of(cell.outputs[0]["text/html"]) == "one two"
+
+
+def test_an_attempt_that_breaks_off_stays_and_the_next_begins_below(cell: Cell) -> None:
+    """The text of the answer is saved alone; the other is there to read, paler."""
+    broken = SECTION * 30
+    cell.ask(
+        [
+            *arriving(broken, per_s=2_000),
+            (0.1, BROKEN),
+            (0.0, Waiting(BROKEN, 1.0)),
+            (1.0, Waiting(BROKEN, 0.0)),
+            *arriving("The answer.", per_s=2_000),
+            (0.1, Done("stop")),
+        ]
+    )
+    shown = "".join(each["text/html"] for each in cell.outputs)
+    assert shown.count("How it works") == 30
+    assert shown.index("How it works") < shown.index(AGAIN) < shown.index("The answer.")
+    assert shown.count('<div style="opacity') == len(cell.outputs)
+    assert cell.plain.startswith("The answer.\n\nwaited 1 s")
+    lengths = [len(text) for text in cell.texts if "retry" not in text and "nothing" not in text]
+    assert lengths == sorted(lengths)
+
+
+def test_an_answer_that_did_not_fit_stays_above_the_next(cell: Cell) -> None:
+    events: list[Event] = [
+        TextDelta("Seven."),
+        Correcting("it is no JSON"),
+        TextDelta('{"n": 7}'),
+        Done("stop"),
+    ]
+    cell.ask([(1.0, event) for event in events], form="json")
+    (output,) = cell.outputs
+    assert text_of(output["text/html"]).startswith("Seven. (the answer did not fit (it is no JSON)")
+    assert output["text/plain"].startswith('{"n": 7}\n\nasked once more')
+
+
+def test_the_longest_attempt_is_the_answer_when_none_is_complete(cell: Cell) -> None:
+    """It is not paler than the last one in the end, and its text is what is saved."""
+    error = BrokenAnswerError("Gone.")
+    events: list[Event] = [
+        TextDelta("A long one."),
+        BROKEN,
+        Waiting(BROKEN, 0.0),
+        TextDelta("Short"),
+    ]
+    builder = cell.ask([(0.3, event) for event in [*events, Failed(error)]])
+    assert builder.reply.text == "A long one."
+    assert cell.plain.startswith("A long one.")
+    assert "Short" not in cell.plain
+    rendered = cell.outputs[0]["text/html"]
+    (paler,) = re.findall(r'<div style="opacity[^>]*>(.*?)</div></div>', rendered, re.DOTALL)
+    assert text_of(paler) == "Short"
+
+
+def test_reasoning_stands_above_from_the_moment_the_text_begins(cell: Cell) -> None:
+    """In an output that is left alone, so that it stays as somebody unfolds it."""
+    thoughts: list[tuple[float, Event]] = [(0.6, ReasoningDelta("Let me *think*."))] * 3
+    cell.ask([*thoughts, *arriving(SECTION, per_s=300), (0.0, Done("stop"))])
+    assert cell.texts[1] == "thinking … 3 words"
+    assert cell.outputs[0]["text/html"].startswith("<details><summary>Reasoning</summary>")
+    first_text = next(n for n, (_, number, _) in enumerate(cell.sent) if number == 1)
+    assert [number for _, number, _ in cell.sent[first_text:]].count(0) == 1
+    assert cell.plain == SECTION.rstrip()
+
+
+def test_an_address_that_comes_late_makes_a_link(cell: Cell) -> None:
+    """In the part that names it, which is sent once more."""
+    text = f"See [the page][p].\n\n{SECTION * 40}[p]: https://example.org\n"
+    cell.ask([*arriving(text, per_s=4_000), (0.0, Done("stop"))])
+    assert '<a href="https://example.org"' in cell.outputs[0]["text/html"]
+    assert [number for _, number, _ in cell.sent].count(0) > 1
+    assert cell.plain == text.rstrip()
+
+
+def test_text_of_a_stop_is_shown_too(cell: Cell) -> None:
+    """What the runner still had when it was stopped comes with the reply alone."""
+    waits = Waits(Clicks(None), Control(), cell.clock)
+    view = display.view_on("live", "test", cell.clock, waits)
+    builder = ReplyBuilder("test")
+    builder.add(TextDelta("one "))
+    view.update(TextDelta("one "), builder)
+    builder.add(TextDelta("two"))
+    view.render(builder.reply)
+    view.finish()
+    assert cell.plain == "one two"
+
+
+def test_half_a_character_is_no_harm(cell: Cell) -> None:
+    """A chunk may end within a surrogate pair, or between the two characters of a line's end."""
+    events: list[Event] = [
+        TextDelta("a \ud83d"),
+        TextDelta("\ude00 b\r"),
+        TextDelta("\nc"),
+        Done("stop"),
+    ]
+    cell.ask([(0.3, event) for event in events])
+    assert cell.plain == "a \U0001f600 b\nc"
 
 
 def ask(
@@ -44,7 +295,7 @@ def ask(
             late.append(chunks[sent - 1])
 
     def look(message: dict[str, Any]) -> None:
-        if message["header"]["msg_type"] == "update_display_data":
+        if message["header"]["msg_type"] in {"display_data", "update_display_data"}:
             shown = text_of(message["content"]["data"].get("text/html", ""))
             for chunk, event in zip(chunks, seen, strict=True):
                 if shown.split()[-2:] == chunk.split()[-2:]:
@@ -56,80 +307,28 @@ def ask(
     return kernel.run(f"{line}\nHello", on_message=look), late
 
 
-def test_a_long_answer_is_shown_as_it_arrives(kernel: Kernel, model_server: ModelServer) -> None:
-    """Each piece is shown before the next is sent, for at most 2.2 times its bytes; then all."""
-    chunks = [part(number) for number in range(1, PARTS + 1)]
+def test_each_piece_is_shown_before_the_next_is_sent(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Of a long answer, too, of which all outputs but the last stay as they are."""
+    chunks = [f"{SECTION * 12}This ends part {number}.\n\n" for number in range(5)]
     ran, late = ask(kernel, model_server, chunks)
 
     assert late == []
-    (final,) = ran.outputs
-    assert final["text/plain"].strip() == "".join(chunks).strip()
-    assert text_of(final["text/html"]).count("This ends part") == PARTS
-    assert "kB above" not in final["text/html"]
-    shown = [m for m in ran.messages if m["header"]["msg_type"] == "update_display_data"][:-1]
-    assert "… 9.9 kB above …" not in str(shown[0])
-    assert re.search(r"… 4\d\.\d kB above …", str(shown[-1]))
-    parts = ("header", "parent_header", "metadata", "content")
-    sent = sum(len(json.dumps(m[p], default=str)) for m in shown for p in parts)
-    assert sent <= 2.2 * len("".join(chunks))
+    assert 1 < len(ran.outputs) < 8
+    assert "".join(each["text/plain"] for each in ran.outputs) == "".join(chunks).rstrip()
+    assert sum(text_of(each["text/html"]).count("This ends part") for each in ran.outputs) == 5
 
 
-def test_a_short_answer_is_shown_whole(kernel: Kernel, model_server: ModelServer) -> None:
+def test_a_short_answer_is_one_output(kernel: Kernel, model_server: ModelServer) -> None:
     chunks = ["Here it begins. ", f"{SENTENCE * 5} It goes on. ", "It nears its ", "very end."]
     ran, late = ask(kernel, model_server, chunks)
 
     assert late == []
     shown = [each for each in ran.updates if "asking" not in each]
-    assert len(shown) > len(chunks)
+    assert len(shown) >= len(chunks)
     assert all("Here it begins." in each for each in shown)
     assert len(ran.outputs) == 1
-
-
-@pytest.mark.parametrize("room", range(20, 200, 20))
-def test_the_end_of_an_answer_begins_where_something_begins(room: int) -> None:
-    """With a paragraph if there is one nearby, else with a line, else with a word."""
-    words = [f"word{number}" for number in range(270)]
-    text = "\n\n".join(" ".join(words[at : at + 9]) for at in range(0, 270, 9))
-    told, first, *rest = live_html_words(text, room)
-
-    start = text.index(first)
-    assert [first, *rest] == text[start:].split()
-    assert len(text) - room <= start <= len(text) - room / 2 + 2
-    assert float(told) == pytest.approx(start / 1000, abs=0.06)
-    if "\n\n" in text[-room : -room // 2]:
-        assert text[start - 2 : start] == "\n\n"
-
-
-def live_html_words(text: str, room: int) -> list[str]:
-    """Give how many kilobytes are above the end that is shown, and the words of that."""
-    _, kilobytes, _, _, _, *words = text_of(live_html(text, room).replace("<", " <")).split()
-    return [kilobytes, *words]
-
-
-CODE = "\n".join(f"line_{number} = [{number}]" for number in range(100))
-
-
-@pytest.mark.parametrize(
-    ("before", "in_code"),
-    [
-        ("```python\n", True),
-        ("1. Do this:\n\n   ```python\n", True),
-        ("~~~\n", True),
-        ("````markdown\n```python\n```\n", True),
-        ("```\na\n```\n\n", False),
-        ("~~~\n```\n~~~\n\n", False),
-        ("Say `a` and ```b```.\n\n", False),
-    ],
-)
-def test_a_cut_in_a_code_block_leaves_code(before: str, *, in_code: bool) -> None:
-    """What is code in the whole answer is code in its end, and nothing else is."""
-    shown = live_html(f"{before}{CODE}", 500)
-    assert ("<pre>" in shown) is in_code
-
-
-def test_code_has_no_colours_yet() -> None:
-    """They would make the updates four times as long."""
-    assert "<span" not in live_html(f"```python\n{CODE}\n```", 10_000)
 
 
 @pytest.mark.parametrize("form", ["text", "json", "html"])
@@ -142,14 +341,4 @@ def test_what_is_no_markdown_is_shown_as_it_stands(
 
     assert late == []
     arriving = [each for each in ran.updates if "*starred*" in each]
-    assert html.escape(f"{chunks[0]}{chunks[1]}") in arriving[-2]
-
-
-def test_the_end_of_a_text_is_shown_as_it_stands() -> None:
-    shown = live_html(f"```\n{CODE}", 500, is_markdown=False)
-    assert re.search(r"kB above .*<pre>line_\d", shown, re.DOTALL)
-
-
-def test_half_a_character_is_no_harm() -> None:
-    """A chunk may end within a surrogate pair."""
-    assert "kB above" in live_html("one two three \ud83d" * 10, 50)
+    assert html.escape(f"{chunks[0]}{chunks[1]}") in arriving[1]

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import pytest
 from fake_clock import FakeClock
-from model_server import Answer, ModelServer, Refuse
+from model_server import Answer, ModelServer, Refuse, paced
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.events import Held, Retrying, Waiting
-from openhands_llm_magic.notebook.view.wait import PATIENCE_S, WIDGET_VIEW, Clicks, Waits
+from openhands_llm_magic.llm.events import Accepted, Held, Retrying, Waiting
+from openhands_llm_magic.notebook.view.wait import HOW_TO_STOP, PATIENCE_S, Clicks, Waits
 from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kernel import Front, Kernel, Ran
+
+    from openhands_llm_magic.llm.events import Event
 
 AT_ONCE_S = 2.0
 """Far below the wait, which is a minute."""
@@ -40,6 +42,7 @@ class FrontEnd:
         self._click = click
         self.clicked_at_s: float | None = None
         self.models: dict[str, dict[str, Any]] = {}
+        self.seen: list[str] = []
 
     def on_message(self, message: dict[str, Any]) -> None:
         """Take in a message of the cell."""
@@ -51,13 +54,24 @@ class FrontEnd:
                 self.models[content["comm_id"]] |= content["data"].get("state", {})
             case "comm_close":
                 del self.models[content["comm_id"]]
-            case "update_display_data" if WIDGET_VIEW not in content["data"]:
-                # It says so more than once, as the kernel may not have been ready to hear it.
-                for model_id in [key for key, state in self.models.items() if "_esm" in state]:
-                    self.send(model_id, "here")
-            case "update_display_data" if self._click and self.clicked_at_s is None:
+            case "update_display_data":
+                self._find(content["data"]["text/html"])
+        self._look()
+
+    def _find(self, html: str) -> None:
+        """Find the cell by the marker; it says so more than once, as it may not be heard yet."""
+        for model_id, state in self.models.items():
+            if state.get("marker") and f'class="{state["marker"]}"' in html:
+                self.send(model_id, "here")
+
+    def _look(self) -> None:
+        for model_id, state in self.models.items():
+            if state.get("is_shown") and state["now_text"] not in self.seen:
+                self.seen.append(state["now_text"])
+            can_click = state.get("is_shown") and (self._click != "now" or state["now_text"])
+            if can_click and self._click and self.clicked_at_s is None:
                 self.clicked_at_s = time.monotonic()
-                self.send(content["data"][WIDGET_VIEW]["model_id"], self._click)
+                self.send(model_id, self._click)
 
     def send(self, model_id: str, kind: str) -> None:
         """Send what a button, or the script itself, sends."""
@@ -104,39 +118,60 @@ def test_stop_is_the_interrupt(kernel: Kernel, model_server: ModelServer, cell: 
 
 
 @pytest.mark.parametrize("click", ["now", "stop"])
-def test_one_output_and_no_widget_is_left(kernel: Kernel, cell: str, click: str) -> None:
-    """The buttons stand in the output of the cell, and what came of it replaces them."""
+def test_no_output_ever_shows_a_widget(kernel: Kernel, cell: str, click: str) -> None:
+    """A notebook that is saved meanwhile would say that the widget is not found."""
     front_end = FrontEnd(kernel, click=click)
 
     ran = kernel.run(cell, on_message=front_end.on_message)
 
-    (output,) = ran.outputs
-    assert WIDGET_VIEW not in output
+    assert front_end.clicked_at_s is not None
+    assert len(ran.outputs) == 1
+    assert all(set(each["data"]) == {"text/html", "text/plain"} for each in shown_by(ran))
+    assert "llm-wait" in str(ran.updates)
+    assert "llm-wait" not in str(ran.outputs)
     assert front_end.models == {}
 
 
-def test_the_buttons_stay_as_they_are_while_the_time_runs(kernel: Kernel, cell: str) -> None:
-    """An update of the output would make them anew, and take the focus from them."""
+def shown_by(ran: Ran) -> list[dict[str, Any]]:
+    """All that the cell displayed and updated."""
+    return ran.contents("display_data", "update_display_data")
+
+
+def test_stop_is_there_while_text_comes(
+    kernel: Kernel, model_server: ModelServer, cell: str
+) -> None:
+    """In a request that lasts for some seconds, also while the first word is waited for."""
+    model_server.script(paced("word " * 2_000, bytes_per_s=100, piece=5))
+    front_end = FrontEnd(kernel, click="stop")
+
+    ran = kernel.run(cell, on_message=front_end.on_message)
+
+    assert front_end.seen == [""]
+    assert ran.error is not None
+    assert ran.error.startswith("Stopped: ")
+    assert ran.outputs[0]["text/plain"].startswith("word word")
+
+
+def test_the_countdown_does_not_touch_the_buttons(kernel: Kernel, cell: str) -> None:
+    """They would be made anew, and lose the focus."""
     front_end = FrontEnd(kernel)
     counted: list[str] = []
 
     def stop_after_some_time(message: dict[str, Any]) -> None:
         front_end.on_message(message)
-        state = message["content"].get("data", {}).get("state", {})
-        if "html" in state and "_esm" not in state:
-            counted.append(state["html"])
+        shown = message["content"].get("data", {}).get("text/plain", "")
+        if "Retry now" in front_end.seen and "retry 1 of 4 in" in shown:
+            counted.append(shown)
             if len(counted) == 3:
                 kernel.interrupt()
 
     ran = kernel.run(cell, on_message=stop_after_some_time)
 
     assert len(set(counted)) == 3
-    assert all("Rate limit (429): retry 1 of 4 in" in html for html in counted)
-    assert all("Slow down." in html for html in counted)
-    assert "interrupt button" not in counted[-1]
-    assert (
-        sum(WIDGET_VIEW in content["data"] for content in ran.contents("update_display_data")) == 1
-    )
+    assert "interrupt button" in str(ran.updates[1:3])
+    assert "interrupt button" not in ran.updates[-2]
+    states = [each["data"].get("state", {}) for each in ran.contents("comm_msg")]
+    assert sum("is_shown" in state for state in states) == 1
 
 
 def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, cell: str) -> None:
@@ -151,7 +186,6 @@ def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, ce
     ran = kernel.run(cell, on_message=stop_late)
 
     assert widget_messages(ran)
-    assert WIDGET_VIEW not in str(ran.updates)
     assert "interrupt button" in ran.updates[-2]
     assert front_end.models == {}
 
@@ -246,43 +280,48 @@ def receive(waits: Waits, content: object) -> WaitButtons:
     return buttons
 
 
+def see(waits: Waits, event: Event) -> None:
+    """Take in an event as a view does."""
+    waits.see(event)
+    waits.tick()
+
+
 def test_buttons_come_when_the_front_end_is_heard(waits: Waits) -> None:
-    before = [waits.bundle(a_wait(60)), waits.bundle(a_wait(59))]
+    see(waits, a_wait(60))
+    buttons = receive(waits, {})
+    assert (buttons.is_shown, waits.marker) == (False, buttons.marker)
+    assert waits.words_beside("Slow down.") == f"Slow down. {HOW_TO_STOP}"
+
+    receive(waits, {"type": "here"})
+    see(waits, a_wait(58))
+
+    assert (buttons.is_shown, buttons.now_text) == (True, "Retry now")
+    assert waits.words_beside("Slow down.") == "Slow down."
+
+
+def test_what_ends_a_wait_is_there_while_it_lasts(waits: Waits) -> None:
+    """The button "Stop" alone is there before and after."""
+    see(waits, a_wait(60))
     buttons = receive(waits, {"type": "here"})
-
-    shown = waits.bundle(a_wait(58))
-
-    assert all(WIDGET_VIEW not in each for each in before)
-    assert shown[WIDGET_VIEW]["model_id"] == buttons.model_id
-    assert shown["text/html"] == buttons.html
-    assert "in 58 s" in shown["text/plain"]
+    seen = []
+    for event in (a_wait(59), a_wait(0), Held("pace", 1, 9), Held("pace", 10, 0), Accepted()):
+        see(waits, event)
+        seen.append(buttons.now_text)
+    assert seen == ["Retry now", "", "Send now", "", ""]
 
 
-def test_the_words_of_a_server_are_text(waits: Waits) -> None:
-    waits.bundle(a_wait(60))
-    buttons = receive(waits, {"type": "here"})
-
-    shown = waits.bundle(a_wait(59))
-
-    assert "&lt;b&gt;Slow&lt;/b&gt; down." in buttons.html
-    assert "<b>" not in str(shown)
-
-
-def test_retry_now_can_be_pressed_while_it_waits(waits: Waits) -> None:
-    """When the wait is over the button stays where it is, without effect."""
-    waits.bundle(a_wait(60))
-    buttons = receive(waits, {"type": "here"})
-
-    waits.bundle(a_wait(59))
-    assert (buttons.now_text, buttons.waiting) == ("Retry now", True)
-    waits.bundle(a_wait(0))
-    assert (buttons.now_text, buttons.waiting) == ("Retry now", False)
-    waits.bundle(Held("pace", 1, 9))
-    assert (buttons.now_text, buttons.waiting) == ("Send now", True)
+def test_a_request_that_lasts_has_buttons(waits: Waits, clock: FakeClock) -> None:
+    see(waits, Accepted())
+    clock.sleep(2.4)
+    waits.tick()
+    assert waits.marker == ""
+    clock.sleep(0.2)
+    waits.tick()
+    assert waits.marker.startswith("llm-wait-")
 
 
 def test_a_click_on_retry_now_asks(waits: Waits, control: Control) -> None:
-    waits.bundle(a_wait(60))
+    see(waits, a_wait(60))
 
     receive(waits, {"type": "now"})
 
@@ -291,7 +330,7 @@ def test_a_click_on_retry_now_asks(waits: Waits, control: Control) -> None:
 
 @pytest.mark.parametrize("content", [{}, {"type": "other"}, "text", None, ["now"]])
 def test_other_messages_are_ignored(waits: Waits, control: Control, content: object) -> None:
-    waits.bundle(a_wait(60))
+    see(waits, a_wait(60))
 
     buttons = receive(waits, content)
 
@@ -304,22 +343,22 @@ def test_a_front_end_that_is_not_heard_in_time_is_tried_once_more(
 ) -> None:
     """It may have been busy; heard of neither time, it is not tried again."""
     for buttons in ("once", "twice"):
-        waits.bundle(a_wait(60))
+        see(waits, a_wait(60))
         clock.sleep(PATIENCE_S - 0.1)
-        waits.bundle(a_wait(55))
-        assert waits._buttons is not None, buttons
+        see(waits, a_wait(55))
+        assert waits.marker, buttons
         clock.sleep(0.1)
-        waits.bundle(a_wait(2))
+        see(waits, a_wait(54))
 
-    for remaining_s in (54, 53):
-        waits.bundle(a_wait(remaining_s))
-        assert waits._buttons is None
+    for remaining_s in (53, 52):
+        see(waits, a_wait(remaining_s))
+        assert waits.marker == ""
 
 
 def test_a_short_wait_has_no_buttons(waits: Waits) -> None:
-    waits.bundle(a_wait(2.4))
+    see(waits, a_wait(2.4))
 
-    assert waits._buttons is None
+    assert waits.marker == ""
 
 
 @pytest.mark.parametrize(

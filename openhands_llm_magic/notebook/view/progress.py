@@ -1,0 +1,122 @@
+"""What a request is doing, in words with seconds that count up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.llm.events import (
+    Accepted,
+    Correcting,
+    Event,
+    Held,
+    Loading,
+    ReasoningDelta,
+    Sending,
+    TextDelta,
+    Waiting,
+)
+from openhands_llm_magic.notebook.view.words import (
+    TOLD_FROM_S,
+    bar,
+    countdown_words,
+    held_words,
+    said_words,
+)
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.llm.reply import ReplyBuilder
+    from openhands_llm_magic.llm.retry import Clock
+
+AT_ONCE_S = 0.5
+"""A step that takes no longer is not shown; for most requests that is each of them."""
+
+QUIET_S = 2.0
+"""Seconds without text after which that is said."""
+
+
+class Progress:
+    """Follows the events of a request.
+
+    Args:
+        model: The model that is asked.
+        clock: Counts the seconds.
+
+    Attributes:
+        said: The server's own words about a fault that is waited for, or "".
+    """
+
+    def __init__(self, model: str, clock: Clock) -> None:
+        self._clock = clock
+        self._asking = f"asking {model}"
+        self._what = self._fixed = self._before = self.said = ""
+        self._began_s = clock.now()
+        self._thinking: ReplyBuilder | None = None
+        self._thought = (0, "")  # at which second
+        self._begin(self._asking)
+
+    def see(self, event: Event, builder: ReplyBuilder) -> None:
+        """Take in the next event."""
+        match event:
+            case TextDelta():
+                self._see_text()
+            case ReasoningDelta():
+                self._see_thought(builder)
+            case Loading():
+                self._begin("loading LiteLLM")
+            case Sending(model, host):
+                self._begin(f"connecting to {host or model}")
+            case Accepted():
+                self._begin("waiting for the first token")
+            case Held():
+                self._see_held(event)
+            case Waiting(retrying, remaining_s):
+                counted = countdown_words(retrying, remaining_s)
+                self.tell(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
+            case Correcting():
+                self._begin(self._asking)
+            case _:
+                pass
+
+    def _see_text(self) -> None:
+        if self._what:
+            self._begin("")
+        self._began_s = self._clock.now()
+
+    def _see_thought(self, builder: ReplyBuilder) -> None:
+        if self._thinking is None:
+            self._begin("thinking")
+            self._thinking = builder
+
+    def _see_held(self, held: Held) -> None:
+        if held.remaining_s >= TOLD_FROM_S:
+            self.tell(held_words(held))
+        elif self._fixed:
+            self._begin(self._asking)
+
+    def tell(self, words: str, said: str = "") -> None:
+        """Take words that stand until something else happens."""
+        self._begin(words)
+        self._fixed, self.said = words, said
+
+    def _begin(self, what: str) -> None:
+        self._before = self.words
+        self._what, self._began_s = what, self._clock.now()
+        self._fixed = self.said = ""
+        self._thinking = None
+
+    @property
+    def words(self) -> str:
+        """What is to be shown now; "" while text comes."""
+        if self._fixed:
+            return self._fixed
+        lasted_s = self._clock.now() - self._began_s
+        second = int(lasted_s)
+        if not self._what:
+            return f"… nothing for {second} s" if lasted_s >= QUIET_S else ""
+        if self._before and lasted_s < AT_ONCE_S:
+            return self._before
+        if self._thinking is not None:
+            if self._thought[0] != second or not self._thought[1]:  # counting takes a while
+                self._thought = second, f"thinking … {self._thinking.words_thought:,} words"
+            return self._thought[1]
+        return f"{self._what} … {second} s" if second else f"{self._what} …"
