@@ -93,8 +93,13 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             # on some paths; others end. `Ending.fault` tells in either case.
             error = None if tap.ended else fault_from(exc, stage, tap.error)
         usage = tap.usage(ending.usage)
-        counted = ending.counted if usage else None
-        cost = cost_of(litellm, request.model, counted, request.price_usd_per_token)
+        cost = cost_of(
+            litellm,
+            request.model,
+            tap.counted and (ending.counted or tap.counted),
+            told_usd=tap.told_usd,
+            price=request.price_usd_per_token,
+        )
     error = error or ending.fault(tap, usage, cost.usd)
     raw = ending.raw(tap)
     return Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
@@ -125,7 +130,7 @@ def _open(
         cleanup.callback(_close, lines)
         source.streaming_response = source.response_iterator = tap.lines(lines)
     headers = _headers(stream, source)
-    tap.content_type = headers.get("content-type", "")
+    tap.note_headers(headers)
     chunks = tap.chunks(source)
     if source is stream:
         return chunks, headers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ class FinishTap:
 
     Attributes:
         finish_reason: The finish reason that the provider sent, or None when it sent none.
-        usage_seen: Whether the provider counted the tokens itself.
+        counted: The provider's own latest count of the tokens, or None when it sent none.
+        told_usd: The provider's own figure of what the request cost, or None when it told none.
         reasoning_tokens: Those that it counted for reasoning, where LiteLLM would estimate them.
         model: The model's exact name, where the provider's chunks have it.
         understood: Whether any chunk was of a kind that could tell.
@@ -40,7 +42,8 @@ class FinishTap:
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
-        self.usage_seen = False
+        self.counted: Any = None
+        self.told_usd: float | None = None
         self.reasoning_tokens = 0
         self.model: str | None = None
         self.understood = False
@@ -101,35 +104,85 @@ class FinishTap:
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
 
+    def note_headers(self, headers: Mapping[str, str]) -> None:
+        """Take in the headers of the response, by lower-case name."""
+        self.content_type = headers.get("content-type", "")
+        with contextlib.suppress(ValueError):
+            # 0 is what a LiteLLM Proxy sends where it does not know the price.
+            self.told_usd = _usd(float(headers.get(COST_HEADER, ""))) or None
+
     def _note_usage(self, counted: Any) -> None:
         if counted:
-            self.usage_seen = True
+            self.counted = counted
             told = _detail(counted, "completion_tokens", "reasoning_tokens")
             self.reasoning_tokens = max(self.reasoning_tokens, told)
+            usd = _told_usd(counted)
+            self.told_usd = self.told_usd if usd is None else usd
+            if isinstance(getattr(counted, "cost", None), dict):
+                counted.cost = usd  # LiteLLM warns, into the cell, of what is no number
 
     def usage(self, counted: Usage | None) -> Usage | None:
-        """Give LiteLLM's count of the tokens as far as the provider made it itself."""
-        if counted is None or not self.usage_seen:
+        """Return LiteLLM's count of the tokens as far as the provider made it itself.
+
+        Args:
+            counted: LiteLLM's count, or None where there is none, as for an answer that broke off:
+                then what the provider had counted until then is returned.
+        """
+        if self.counted is None:
             return None
-        return replace(counted, reasoning_tokens=self.reasoning_tokens)
+        return replace(counted or usage_from(self.counted), reasoning_tokens=self.reasoning_tokens)
 
 
-def _usage(counted: Any) -> Usage:
-    """Read LiteLLM's count of the tokens."""
+COST_HEADER = "x-litellm-response-cost"
+"""Where a LiteLLM Proxy tells the cost, of an answer whose cost it knows before it sends it."""
+
+
+def usage_from(counted: Any) -> Usage:
+    """Read a count of the tokens: LiteLLM's, or one in OpenAI's form.
+
+    LiteLLM brings the names of Anthropic, DeepSeek, Gemini and OpenRouter into one form, in which
+    the tokens of a prompt are all of them: those read from a cache and those written to one, too.
+    """
     return Usage(
-        counted.prompt_tokens,
-        counted.completion_tokens,
+        _part(counted, "prompt_tokens") or 0,
+        _part(counted, "completion_tokens") or 0,
         cached_tokens=_detail(counted, "prompt_tokens", "cached_tokens"),
         reasoning_tokens=_detail(counted, "completion_tokens", "reasoning_tokens"),
+        cache_write_tokens=_detail(counted, "prompt_tokens", "cache_creation_tokens")
+        or _detail(counted, "prompt_tokens", "cache_write_tokens")
+        or _part(counted, "cache_creation_input_tokens")
+        or 0,
     )
 
 
+def _told_usd(counted: Any) -> float | None:
+    """Return the cost that a provider tells beside its count of the tokens, or None.
+
+    LiteLLM writes a figure of its own there in the count that it passes on, so this is for the
+    provider's chunk alone. Perplexity tells a sum and its parts. OpenRouter tells what it takes;
+    where it asks the model with the person's own key (`is_byok`), the model's provider takes more.
+    """
+    cost = _part(counted, "cost")
+    usd = _usd(_part(cost, "total_cost") if isinstance(cost, dict) else cost)
+    if usd is None or _part(counted, "is_byok") is not True:
+        return usd
+    return usd + (_usd(_part(_part(counted, "cost_details"), "upstream_inference_cost")) or 0)
+
+
+def _usd(value: object) -> float | None:
+    """Return a value that can be a number of dollars, or None."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value < math.inf else None  # type: ignore[arg-type, operator]
+
+
 def _detail(counted: Any, of: str, name: str) -> int:
-    """Read one of a count's details; some chunks are dictionaries, others objects."""
-    value = counted
-    for step in (f"{of}_details", name):
-        value = value.get(step) if isinstance(value, dict) else getattr(value, step, None)
-    return value or 0
+    """Read one of a count's details."""
+    return _part(_part(counted, f"{of}_details"), name) or 0
+
+
+def _part(value: Any, name: str) -> Any:
+    """Read a part of a count; some are dictionaries, others objects."""
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
 @dataclass(slots=True)
@@ -158,7 +211,9 @@ class Ending:
         told = {name: getattr(self._last, name, None) for name in _TOLD}
         told["model"] = tap.model or told["model"]
         if self.counted is not None:
-            told["usage"] = self.counted.model_dump(exclude_none=True)
+            # Not LiteLLM's own figure, which stands where the provider's would.
+            cost = {} if tap.told_usd is None else {"cost": tap.told_usd}
+            told["usage"] = self.counted.model_dump(exclude_none=True, exclude={"cost"}) | cost
         return {name: value for name, value in told.items() if value is not None}
 
     def note(self, chunk: Any) -> None:
@@ -172,7 +227,7 @@ class Ending:
             self.asked_for_tool |= bool(getattr(delta, "tool_calls", None))
         counted = getattr(chunk, "usage", None)
         if counted:
-            self.counted, self.usage = counted, _usage(counted)
+            self.counted, self.usage = counted, usage_from(counted)
             self.reasoned |= bool(self.usage.reasoning_tokens)
 
     def fault(
