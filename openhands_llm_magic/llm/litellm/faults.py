@@ -218,6 +218,9 @@ def _body(chain: list[BaseException], sent: str) -> dict[str, Any]:
     texts: list[object] = [sent]
     texts += [getattr(exc, "body", None) for exc in chain]
     texts += [said[said.find("{") : said.rfind("}") + 1] for said in (sent, *map(str, chain))]
+    if _response(chain) is None:  # an error in place of a chunk may be a bare text
+        bodies = [getattr(exc, "body", None) for exc in chain]
+        texts += [{"message": body} for body in bodies if _is_text(body)]
     return next((error for text in texts if (error := _error_object(text))), {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -231,6 +232,17 @@ def test_a_long_body_is_cut_between_words(model_server: ModelServer) -> None:
     assert len(words) < longest
     assert set(words.split()) == {"word"}
     assert str(failure(model_server, Refuse(500, body=b"x" * 2 * longest))).startswith("Internal")
+
+
+@pytest.mark.parametrize("provider", [name for name in LITELLM_MODELS if name != "anthropic"])
+@pytest.mark.parametrize("error", ["Queue full", {"message": "Queue full", "code": 503}])
+def test_an_error_in_place_of_an_answer(
+    model_server: ModelServer, provider: str, error: object
+) -> None:
+    """Some servers send a bare text, of which OpenAI's client only says that there was an error."""
+    event = f"data: {json.dumps({'error': error})}\n\ndata: [DONE]\n\n"
+    said = failure(model_server, Raw(event.encode(), "text/event-stream"), provider)
+    assert (type(said), str(said)) == (errors.ServerError, "Queue full")
 
 
 @pytest.mark.parametrize(
