@@ -2,85 +2,139 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+# By module, not by script: a script names the folder that it was installed in.
+RUN := $(VENV)/bin/python
 QUICKSTART := notebooks/01_quickstart.ipynb
+
+# What is promised: `make test-pins` finds wheels for each of these (3.11.2 is Debian 12's).
+PYTHONS := 3.11.2 3.12 3.13 3.14
+PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
+
+# The tests that tell whether a version of LiteLLM will do, and the oldest that pyproject.toml allows.
+LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm/test_contract.py
+LITELLM_OLDEST := $(shell sed -n 's/^ *"litellm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+
+# Packages that the caller's shell adds, or a `user = true` for pip, are none of the environment's.
+unexport PYTHONPATH PYTHONHOME
+export PIP_USER := 0
+# pip must not run twice at once in one environment.
+.NOTPARALLEL:
 
 # Notebooks run without the keys, settings, profile and kernels of whoever runs them, so that they
 # show the same on every machine.
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
+COMPILE = $(RUN) -m uv pip compile --quiet --no-annotate pyproject.toml
+COMPILE_PINS = $(COMPILE) --all-extras --universal --python-version 3.11 --custom-compile-command 'make constraints'
+
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
+$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create environments; on Debian and Ubuntu: apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 1; }
+endef
+
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations test-browser test-interrupts test-proxy lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-newest lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed-demo ## Run the quickstart notebook and print what it shows
-	@$(CLEAN_ENV) $(BIN)/python notebooks/show.py $(QUICKSTART)
+	@$(CLEAN_ENV) $(RUN) notebooks/show.py $(QUICKSTART)
 
 test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(CLEAN_ENV) $(BIN)/python -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
-	$(BIN)/python -m pytest -n 3 # half of the time the tests wait
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
+	$(RUN) -m pytest -n 3 # half of the time the tests wait
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
-	$(BIN)/python -m pytest -n 3 -m slow
+	$(RUN) -m pytest -n 3 -m slow
 
 test-translations: $(VENV)/.installed-dev ## Ask for every text of the panel in every language
 	$(BIN)/python -m pytest -m translations tests/notebook/test_language.py
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh
-	$(BIN)/python -m pytest tests/browser
+	$(RUN) -m pytest tests/browser
 
 test-interrupts: $(VENV)/.installed-dev ## Interrupt 200 cells at random moments, three times
-	@for round in 1 2 3; do $(BIN)/python -m pytest -m slow tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
+	@for round in 1 2 3; do $(RUN) -m pytest -m slow tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
 
 # Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
 test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)
-	$(BIN)/python -m pytest -n 4 tests/proxy
+	$(RUN) -m pytest -n 4 tests/proxy
+
+test-pins: $(VENV)/.installed-dev ## Prove that constraints.txt is complete and has wheels for every Python promised
+	@cp constraints.txt $(VENV)/constraints.txt
+	@$(COMPILE_PINS) --output-file $(VENV)/constraints.txt > /dev/null
+	@diff constraints.txt $(VENV)/constraints.txt || { echo 'constraints.txt does not fit pyproject.toml: run `make constraints`' >&2; exit 1; }
+	@for python in $(PYTHONS); do for platform in $(PLATFORMS); do \
+	   $(COMPILE) --all-extras --python-version $$python --python-platform $$platform --only-binary :all: --constraint constraints.txt > /dev/null || exit 1; \
+	   echo "wheels for all pins: Python $$python, $$platform"; \
+	 done; done
+
+test-litellm: test-litellm-oldest test-litellm-newest ## Run the tests of faults, masking and LiteLLM's own parts with the oldest and newest LiteLLM allowed
+
+# Each in an environment of its own, where all else is as pinned, but what that LiteLLM needs otherwise.
+test-litellm-oldest: LITELLM := litellm==$(LITELLM_OLDEST)
+test-litellm-newest: LITELLM := litellm
+test-litellm-oldest test-litellm-newest: ENVIRONMENT = $(VENV)$(@:test%=%)
+test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
+	@$(RUN) -m uv venv --quiet --allow-existing --python $(RUN) $(ENVIRONMENT)
+	@cp constraints.txt $(ENVIRONMENT)/constraints.txt
+	@$(COMPILE) --extra test --upgrade-package '$(LITELLM)' --output-file $(ENVIRONMENT)/constraints.txt > /dev/null
+	@$(RUN) -m uv pip install --quiet --python $(ENVIRONMENT) --constraint $(ENVIRONMENT)/constraints.txt --editable '.[test]'
+	@grep ^litellm== $(ENVIRONMENT)/constraints.txt
+	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
+
+test-newest: ## Run the tests as `pip install .` brings what they need: the newest of everything (PYTHON=python3.13 for another Python)
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m venv --clear $(VENV)-newest
+	@$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	$(VENV)-newest/bin/python -m pytest -n 3
 
 lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
-	$(BIN)/jupyter-lab $(QUICKSTART)
+	$(RUN) -m jupyterlab $(QUICKSTART)
 
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
-	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(BIN)/python notebooks/show.py --save $$notebook || exit 1; done
+	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(RUN) notebooks/show.py --save $$notebook || exit 1; done
 
 images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
 	@sh tests/browser/chromium.sh
-	$(BIN)/python -m pytest tests/browser -k picture --images=docs/images
+	$(RUN) -m pytest tests/browser -k picture --images=docs/images
 
 docs: $(VENV)/.installed-dev ## Write docs/settings.md and docs/faults.md from the code
-	$(BIN)/python docs/generate.py
+	$(RUN) docs/generate.py
 
 format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
-	$(BIN)/ruff check --fix-only
-	$(BIN)/ruff format
+	$(RUN) -m ruff check --fix-only
+	$(RUN) -m ruff format
 
 benchmarks: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Measure again and write docs/benchmarks.md
 	@sh tests/browser/chromium.sh
-	$(BIN)/python benchmarks/run.py
+	$(RUN) benchmarks/run.py
 
-# Run it on the oldest Python: some packages are needed only there.
-constraints: $(VENV)/.installed-dev $(VENV)/.installed-browser $(VENV)/.installed-proxy ## Write the environment's versions to constraints.txt
-	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/freeze.txt
-	@{ echo "# The versions that the tests pass with, wheels only, for Python 3.11 to 3.13."; \
-	   echo "# Written by \`make constraints\` on $$($(BIN)/python -V)."; \
-	   cat $(VENV)/freeze.txt; } > constraints.txt
+constraints: $(VENV)/.installed-dev ## Write constraints.txt anew; what is pinned stays where it fits (UPGRADE=--upgrade renews all)
+	$(COMPILE_PINS) $(UPGRADE) --output-file constraints.txt > /dev/null
 
 clean: ## Remove the environment and all that was built
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-litellm-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp of one extra: demo, lab, browser, proxy or dev.
-$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.place
 	@echo "Installing into $(VENV) (about a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@
 
+# A clone that was moved, or has another Python now, is installed again.
+$(VENV)/.place: FORCE | $(VENV)/pyvenv.cfg
+	@$(RUN) -c 'import pip, sys; print(sys.prefix, sys.version)' > $@.now 2> /dev/null || { echo "$(VENV) has lost its Python, or was made without pip: run \`make clean\`, or name another folder, such as VENV=.venv-make" >&2; exit 1; }
+	@cmp -s $@.now $@ || cp $@.now $@
+
+FORCE:
+
 $(VENV)/pyvenv.cfg:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv $(VENV)
