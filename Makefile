@@ -14,8 +14,10 @@ PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-da
 LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm/test_contract.py
 LITELLM_OLDEST := $(shell sed -n 's/^ *"litellm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 
-# Packages that the caller's shell adds, or a `user = true` for pip, are none of the environment's.
-unexport PYTHONPATH PYTHONHOME
+# Nothing of the caller's shell that makes another Python of the environment's (PYTHONPATH and the
+# like), another language, or an encoding in which Python cannot read its own folder's name.
+unexport $(filter PYTHON% LANG% LC_%,$(.VARIABLES))
+# A `user = true` for pip would install beside the environment.
 export PIP_USER := 0
 # pip must not run twice at once in one environment.
 .NOTPARALLEL:
