@@ -54,7 +54,7 @@ test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, suc
 	$(RUN) -m pytest -n 3 -m slow
 
 test-translations: $(VENV)/.installed-dev ## Ask for every text of the panel in every language
-	$(BIN)/python -m pytest -m translations tests/notebook/test_language.py
+	$(RUN) -m pytest -m translations tests/notebook/test_language.py
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh
