@@ -57,7 +57,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     The home folder does not exist until something writes to it.
     """
     for name in list(os.environ):
-        if name.startswith(("LLM_", "LITELLM_", "IPYTHON", "JUPYTER")) or name.endswith("_API_KEY"):
+        settings_of_ours = name.startswith(("LLM_", "LITELLM_", "IPYTHON", "JUPYTER"))
+        # A company's proxy does not reach the servers of tests, which listen on loopback.
+        if settings_of_ours or name.upper().endswith(("_API_KEY", "_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another than ours: IPython warns of it
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
