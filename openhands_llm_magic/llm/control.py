@@ -14,7 +14,6 @@ import contextlib
 import socket
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ class Control:
         self._lock = threading.Lock()
         self._thread_id: int | None = None
         """The thread that may wait for a socket now."""
+        self._off_socket = threading.Event()
 
     @property
     def cancelled(self) -> bool:
@@ -101,11 +101,13 @@ class Control:
         with self._lock:
             self.check()
             self._thread_id = threading.get_ident()
+            self._off_socket.clear()
         try:
             return work()
         finally:
             with self._lock:
                 self._thread_id = None
+            self._off_socket.set()
 
     def _hang_up(self) -> None:
         """Shut down the socket, and any that comes after it, until the work is over."""
@@ -118,7 +120,7 @@ class Control:
                     with contextlib.suppress(OSError):  # it is not connected, or closed by now
                         # Not the method of an SSLSocket, which takes the TLS away from its reader.
                         socket.socket.shutdown(found, socket.SHUT_RDWR)
-            time.sleep(AGAIN_S)
+            self._off_socket.wait(AGAIN_S)
 
 
 def _socket_awaited(thread_id: int, outermost: CodeType) -> socket.socket | None:

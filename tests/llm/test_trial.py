@@ -511,6 +511,7 @@ def full_server() -> Iterator[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="others refuse a connection too many")
 def test_stopping_while_it_connects(full_server: int) -> None:
     running = Running(base_url=f"http://127.0.0.1:{full_server}/v1")
+    running.wait_for(lambda item: item == Step("request", "running"))
     while not any(map(socket_of, threads_named("openhands-llm-magic"))):
         assert running.thread.is_alive()
     running.stop()

@@ -213,6 +213,8 @@ def test_all_text_is_shown_when_the_model_falls_silent(
     ran = kernel.run(f"%%llm {at(model_server)}\nHello", on_message=stop)
     assert shown[0]["header"]["msg_type"] == "update_display_data"
     assert len(ran.outputs) == 1
+    settled = f"while threading.active_count() > {before.strip()} and time.time() < until_s: pass"
+    kernel.run(f"import time\nuntil_s = time.time() + 5\n{settled}")
     assert kernel.run("print(threading.active_count())").stdout == before
 
 
