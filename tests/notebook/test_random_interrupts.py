@@ -109,6 +109,7 @@ class Torture:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.faults: list[str] = []
         self.kernel.run(IN_KERNEL)
+        self.kernel.run("print('x' * 100_000)")  # for messages over 64 kB pyzmq starts a thread
         whole = list(filter(answer_of, STATES))
         lasts_s = {state: self.check_whole(state) for state in whole * 2}  # the first is slower
         self.within_s = dict.fromkeys(STATES, ENDLESS * lasts_s["instant"]) | lasts_s
