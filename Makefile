@@ -35,7 +35,7 @@ $(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create 
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-newest lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-newest lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -53,7 +53,10 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
 	$(RUN) -m pytest -n 3 -m slow
 
-test-translations: $(VENV)/.installed-dev ## Ask for every text of the panel in every language
+translations: $(VENV)/.installed-dev ## Put every new text into the files that translators work with
+	$(RUN) tests/texts.py
+
+test-translations: $(VENV)/.installed-dev ## Ask for every text in every language, and for no other
 	$(RUN) -m pytest -m translations tests/notebook/test_language.py
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)

@@ -31,17 +31,75 @@
             └── BrokenAnswerError the answer ended early or was empty
 
 An error's text is one line for a person: what happened, which setting to change and where its
-value came from, what to do. IPython and Jupyter show that line instead of a traceback, and the
-cell still fails, so that "Run All" stops.
+value came from, what to do. It is in English, as a script is told it; where it is a `Text`, a place
+such as a notebook says it in words of its own. IPython and Jupyter show that line instead of a
+traceback, and the cell still fails, so that "Run All" stops.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
+
+Say = Callable[..., str]
+"""Says a template, with the facts as keywords, in the words of another place or language."""
+
+
+class Text(str):
+    """Words for a person that can be said in other words: a template, and the facts in it.
+
+    It is the English words. A fact that is a `Text` itself is said in other words, too; any other
+    fact stays as it is.
+
+    Args:
+        template: English words, with the names of the facts in braces where there are facts.
+        facts: The facts by their names.
+    """
+
+    __slots__ = ("facts", "template")
+
+    template: str
+    facts: Mapping[str, object]
+
+    def __new__(cls, template: str, /, **facts: object) -> Self:
+        """Put the facts into the template."""
+        text = super().__new__(cls, template.format_map(facts) if facts else template)
+        text.template, text.facts = template, facts
+        return text
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:  # for copies
+        return (self.template,), dict(self.facts)
+
+    def worded(self, say: Say) -> str:
+        """Return the text in other words."""
+        return say(self.template, **self._facts(lambda each: each.worded(say), str))
+
+    def masked(self, mask: Callable[[str], str]) -> Text:
+        """Return the text with what `mask` hides hidden, in its facts as well."""
+        facts = self._facts(lambda each: each.masked(mask), lambda each: mask(str(each)))
+        text = Text(self.template, **facts)
+        hidden = mask(text)  # of a text without facts; or a secret lies across two of them
+        return text if hidden == text else Text(hidden)
+
+    def _facts(self, of_text: Callable[[Text], str], of_other: Callable[[object], str]) -> Any:
+        return {
+            name: of_text(each) if isinstance(each, Text) else of_other(each)
+            for name, each in self.facts.items()
+        }
 
 
 class LLMMagicError(Exception):
     """Base of every error of this package; its text is one line for a person."""
+
+    @property
+    def text(self) -> Text:
+        """The line, in a form that can be said in other words."""
+        words = self.args[0] if self.args else ""
+        return words if isinstance(words, Text) else Text(str(self))
+
+    def say_in(self, say: Say) -> None:
+        """Put the error's line into other words."""
+        self.args = (self.text.worded(say),)
 
     def _render_traceback_(self) -> list[str]:
         """Return the one line that IPython shows in place of a traceback."""

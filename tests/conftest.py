@@ -62,6 +62,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if settings_of_ours or name.upper().endswith(("_API_KEY", "_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another than ours: IPython warns of it
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")  # what is said is in English
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 

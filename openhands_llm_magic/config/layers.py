@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,10 +34,16 @@ class Origin:
     path: Path | None = None
     line: int | None = None
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> Text:
+        """The words for the place, in a form that can be said in other words."""
         if self.path is None:
-            return self.name
-        return shown_path(self.path) + (f" line {self.line}" if self.line else "")
+            return self.name if isinstance(self.name, Text) else Text(self.name)
+        path = shown_path(self.path)
+        return Text("{file} line {line}", file=path, line=self.line) if self.line else Text(path)
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 DEFAULT = Origin("default", "default")
@@ -48,7 +54,7 @@ EDIT = Origin("edit", "the panel, not applied yet")
 
 def argument(name: str) -> Origin:
     """Return the origin of a value that is a keyword argument of a Python function."""
-    return Origin("argument", f"the argument {name}")
+    return Origin("argument", Text("the argument {name}", name=name))
 
 
 def flag(name: str) -> Origin:
@@ -89,6 +95,11 @@ class Problem:
     origin: Origin
     facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def text(self) -> Text:
+        """What is wrong, in a form that can be said in other words."""
+        return self.message if isinstance(self.message, Text) else Text(self.message)
+
     def __str__(self) -> str:
         return f"{self.origin}: {self.message}"
 
@@ -110,13 +121,15 @@ class Layer:
         if not self.problems:
             return self
         # Who has just typed an assignment knows where it comes from; flags have their own names.
-        raise SettingError(
-            "; ".join(
-                problem.message + (f" (from {problem.origin})" * (problem.origin.kind == "flag"))
-                for problem in self.problems
-            ),
-            **(self.problems[0].facts if len(self.problems) == 1 else {}),
-        )
+        texts = [
+            Text("{problem} (from {origin})", problem=problem.text, origin=problem.origin.text)
+            if problem.origin.kind == "flag"
+            else problem.text
+            for problem in self.problems
+        ]
+        if len(texts) == 1:
+            raise SettingError(texts[0], **self.problems[0].facts)
+        raise SettingError("; ".join(texts))
 
 
 class LayerBuilder:
@@ -147,12 +160,12 @@ class LayerBuilder:
         try:
             value = read(raw)
         except SettingError as error:
-            self.problem(f"{error}{note}", origin, error)
+            self.problem(f"{error}{note}" if note else error.text, origin, error)
             return
         try:
             self.values[setting.name] = Found(setting.check(value), origin)
         except SettingError as error:
-            self.problem(str(error), origin, error)
+            self.problem(error.text, origin, error)
 
     def problem(self, message: str, origin: Origin, error: SettingError | None = None) -> None:
         """Add a mistake, with the error that told it, if an error did."""
@@ -186,7 +199,7 @@ def layer_of(
         try:
             setting = setting_named(key)
         except SettingError as error:
-            builder.problem(str(error), origin, error)
+            builder.problem(error.text, origin, error)
             continue
         read = setting.from_text if typed and isinstance(value, typed) else setting.validate
         builder.take(setting, read, value, origin)

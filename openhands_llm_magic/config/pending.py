@@ -69,7 +69,7 @@ class PendingEdits:
         try:
             new = setting.from_text(str(value)) if typed else setting.validate(value)
         except SettingError as error:
-            self._refused[name] = str(error)
+            self._refused[name] = error.text
             raise
         self._edits[name] = new
         # Where the file or the group is gone, nothing is in force that an edit could equal.

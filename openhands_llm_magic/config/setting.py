@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
 from openhands_llm_magic.config.secret import Secret, masking
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
 Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
@@ -113,10 +113,11 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
     @property
-    def takes(self) -> str:
+    def takes(self) -> Text:
         """The values that the setting takes, in words, for help and error texts."""
         if self.closed:
-            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
+            *others, last = self.choices
+            return Text("{others} or {last}", others=", ".join(others), last=last)
         words = {
             "bool": "true or false",
             "int": "a whole number",
@@ -125,12 +126,14 @@ class Setting:
             "str": "text" if self._fits("") else "text that is not empty",
             "list": "a Python list of dictionaries of text",
             "dict": "a Python dictionary",
-        }[self.kind]
+        }
+        kind = Text(words[self.kind])
         if self.minimum is not None and self.maximum is not None:
-            words += f" from {self.minimum:g} to {self.maximum:g}"
+            low, high = f"{self.minimum:g}", f"{self.maximum:g}"
+            kind = Text("{kind} from {low} to {high}", kind=kind, low=low, high=high)
         elif self.minimum is not None:
-            words += f", {self.minimum:g} or more"
-        return words + (", or none" if self.optional else "")
+            kind = Text("{kind}, {least} or more", kind=kind, least=f"{self.minimum:g}")
+        return Text("{kind}, or none", kind=kind) if self.optional else kind
 
     def from_text(self, text: str) -> Value:
         """Return the value that a person typed, on a flag or as NAME=VALUE.
@@ -261,8 +264,9 @@ class Setting:
     def _refuse(self, value: object) -> NoReturn:
         # A list or a dictionary may hold a key.
         given = "" if self.kind in ("secret", "list", "dict") else described(value)
+        told = "{name} takes {kind}, not {given}" if given else "{name} takes {kind}"
         raise SettingError(
-            f"{self.name} takes {self.takes}" + f", not {given}" * bool(given),
+            Text(told, name=self.name, kind=self.takes, given=given),
             setting=self.name,
             given=given,
             expected=self.takes,

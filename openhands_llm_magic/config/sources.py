@@ -32,7 +32,7 @@ OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         FILE_VARIABLE: "the config file to read, which must be there",
         DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
-        LANGUAGE_VARIABLE: "the language of the settings panel: en or ja",
+        LANGUAGE_VARIABLE: "the language of notebooks and of the settings panel: en or ja",
     }
 )
 """The environment variables that are read although they set no setting."""

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -106,11 +106,10 @@ def sendable(found: Attachment) -> Attachment:
         UsageError: It is too large, or empty.
     """
     if len(found.data) > MOST_BYTES:
-        raise UsageError(
-            f"{found.name} has more than {MOST_BYTES // 1_000_000} MB, which no provider takes."
-        )
+        told = "{name} has more than {limit} MB, which no provider takes."
+        raise UsageError(Text(told, name=found.name, limit=MOST_BYTES // 1_000_000))
     if not found.data:
-        raise UsageError(f"there is nothing in {found.name}.")
+        raise UsageError(Text("there is nothing in {name}.", name=found.name))
     return found
 
 

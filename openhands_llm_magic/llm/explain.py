@@ -1,4 +1,8 @@
-"""What a failed request means to the person who asked: what happened, and what to change where."""
+"""What a failed request means to the person who asked: what happened, and what to change where.
+
+The words are those for a script. What is a name of its own in capitals here, a place such as a
+notebook says in words of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import HeldBy
@@ -25,18 +30,36 @@ HELD_BY: dict[HeldBy, str] = {
 }
 """Why a request is held back."""
 
-TEXTS = {
+GIVE_KEY = "give api_key"
+OR_GIVE_KEY = "or as an argument"
+TRY_PRACTICE = "try the model practice/echo"
+GIVE_EMBEDDING_KEY = "give it as api_key"
+TRY_PRACTICE_VECTORS = "try the embedding_model practice/embed"
+KEPT_IN = "the error's reply"
+STORE_IT = 'Ask once with cache="on"'
+THE_SCHEMA = "argument {name}"
+EMPTY_PROMPT = "the prompt is empty."
+NO_EMBEDDING_MODEL = (
+    "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"
+    " which needs no account."
+)
+REQUEST_REFUSED = (
+    "the request was refused {said}. Check the settings it was made with, such as model"
+    " ({model_from})."
+)
+
+TEXTS: Mapping[type[errors.RequestError], str] = {
     errors.MissingKeyError: (
-        "there is no API key for {model}. Set {variables} in the environment, give one with"
-        " `%llm_config api_key`, or try `-m practice/echo`, which needs no account."
+        "there is no API key for {model}. Set {variables} in the environment, {give_key}, or"
+        " {try_practice}, which needs no account."
     ),
     errors.AuthenticationError: (
-        "the provider refused the key {said}. Set another api_key ({api_key_from}), there or with"
-        " `%llm_config api_key`."
+        "the provider refused the key {said}. Set another api_key ({api_key_from}), there"
+        " {or_give_key}."
     ),
     errors.ModelNotFoundError: (
         "the model {model} is not known {said}. Set model ({model_from}) to a name with its"
-        " provider's prefix, such as openai/gpt-4o, or try `-m practice/echo`."
+        " provider's prefix, such as openai/gpt-4o, or {try_practice}."
     ),
     errors.QuotaError: (
         "the account has no credit left {said}. Add credit, or set another api_key"
@@ -46,10 +69,7 @@ TEXTS = {
         "the prompt is longer than {model} takes {said}. Shorten it, or set another model"
         " ({model_from})."
     ),
-    errors.BadRequestError: (
-        "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
-        " model ({model_from})."
-    ),
+    errors.BadRequestError: REQUEST_REFUSED,
     errors.UnsendableError: (
         "no request can be made {said}. Check api_key ({api_key_from}) and base_url"
         " ({base_url_from})."
@@ -87,6 +107,21 @@ TEXTS = {
 }
 """One line for each fault. The names in braces are those of `facts`."""
 
+CUT_OFF = {
+    "length": (
+        "the answer was cut off at the limit of its tokens ({problem}). Its text is in {kept_in};"
+        " raise max_output_tokens ({max_output_tokens_from})."
+    ),
+    "content_filter": (
+        "the answer was cut off by the provider's content filter ({problem}). Its text is in"
+        " {kept_in}; ask in other words, or set another model ({model_from})."
+    ),
+}
+CUT_OFF_OTHERWISE = (
+    "the answer was cut off with {finish_reason} ({problem}). Its text is in {kept_in}."
+)
+"""What is said of an answer that does not fit, by its finish_reason."""
+
 
 def explained(
     error: errors.RequestError,
@@ -109,7 +144,7 @@ def explained(
     if refused and missing_variables:
         kind = errors.MissingKeyError
     known = facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
-    return error.reworded(TEXTS[kind].format_map(known), kind)
+    return error.reworded(Text(TEXTS[kind], **known), kind)
 
 
 def misfit_explained(
@@ -118,45 +153,45 @@ def misfit_explained(
     """Return a misfit in other words where the answer was cut off, which is why it does not fit."""
     if finish_reason == "stop" or not error.problem:
         return error
-    cut, cure = f"with {finish_reason!r}", ""
-    match finish_reason:
-        case "length":
-            cut = "at the limit of its tokens"
-            cure = f"; raise max_output_tokens ({origin_of(settings, 'max_output_tokens')})"
-        case "content_filter":
-            cut = "by the provider's content filter"
-            cure = f"; ask in other words, or set another model ({origin_of(settings, 'model')})"
-    return errors.FormatError(
-        f"the answer was cut off {cut} ({error.problem}). Its text is in `_`{cure}.",
+    text = Text(
+        CUT_OFF.get(finish_reason or "", CUT_OFF_OTHERWISE),
+        finish_reason=repr(finish_reason),
         problem=error.problem,
+        kept_in=Text(KEPT_IN),
+        max_output_tokens_from=origin_of(settings, "max_output_tokens"),
+        model_from=origin_of(settings, "model"),
     )
+    return errors.FormatError(text, problem=error.problem)
 
 
-def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, str]:
+def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, Text]:
     """Name the setting that ended the retries, and say what happened."""
     limit_s, asked_s = settings.retry_after_limit, error.retry_after_s
     if asked_s is not None and asked_s > limit_s:
-        return (
-            "retry_after_limit",
-            f"the server asks to wait {asked_s:.0f} s, longer than {limit_s:g} s",
-        )
-    gave_up = f"gave up after {retries} {'retry' if retries == 1 else 'retries'}"
+        told = "the server asks to wait {asked} s, longer than {limit} s"
+        return "retry_after_limit", Text(told, asked=f"{asked_s:.0f}", limit=f"{limit_s:g}")
+    gave_up = Text("gave up after {retries} retries", retries=retries)
+    if retries == 1:
+        gave_up = Text("gave up after 1 retry")
     if settings.deadline is not None and retries < settings.num_retries:
-        return "deadline", f"{gave_up}, as the next would come after {settings.deadline:g} s"
+        told = "{gave_up}, as the next would come after {seconds} s"
+        return "deadline", Text(told, gave_up=gave_up, seconds=f"{settings.deadline:g}")
     return "num_retries", gave_up
 
 
 def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[str, object]:
     """Collect what the texts may mention."""
     limit_name, gave_up = _limit(error, settings, retries)
-    status = "" if error.status is None else f"{error.status}: "
-    key_from = None if settings.api_key else "now from the provider's own variable"
+    said = shorten(str(error), WORDS_LIMIT).rstrip(".")
+    told = "({words})" if error.status is None else "({status}: {words})"
+    key_from = None if settings.api_key else Text("now from the provider's own variable")
     return {
-        "said": f"({status}{shorten(str(error), WORDS_LIMIT).rstrip('.')})",
+        # The server's own words are in no table, and stay as they are.
+        "said": Text(told, status=error.status, words=error.text if said == error.text else said),
         "gave_up": gave_up,
         "limit_name": limit_name,
         "limit_from": origin_of(settings, limit_name),
-        "server": settings.base_url or f"the provider of {settings.model}",
+        "server": settings.base_url or Text("the provider of {model}", model=settings.model),
         "model": settings.model,
         "model_from": origin_of(settings, "model"),
         "api_key_from": key_from or origin_of(settings, "api_key"),
@@ -164,11 +199,16 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "timeout_from": origin_of(settings, "timeout"),
         "deadline_from": origin_of(settings, "deadline"),
         "max_output_tokens_from": origin_of(settings, "max_output_tokens"),
+        "give_key": Text(GIVE_KEY),
+        "or_give_key": Text(OR_GIVE_KEY),
+        "try_practice": Text(TRY_PRACTICE),
     }
 
 
-def origin_of(settings: Snapshot, name: str) -> str:
-    """Name a setting's value and origin: "4, from config.toml line 3"."""
-    value, origin = getattr(settings, name), settings.origin(name)
-    shown = "not set" if value is None else f"{value:g}" if isinstance(value, float) else value
-    return f"now {shown}, from {origin}"
+def origin_of(settings: Snapshot, name: str) -> Text:
+    """Name a setting's value and origin: "now 4, from config.toml line 3"."""
+    value, origin = getattr(settings, name), settings.origin(name).text
+    if value is None:
+        return Text("now not set, from {origin}", origin=origin)
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return Text("now {value}, from {origin}", value=shown, origin=origin)

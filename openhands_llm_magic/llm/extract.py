@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import FormatError
+from openhands_llm_magic.errors import FormatError, Text
+from openhands_llm_magic.llm.explain import KEPT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,8 +114,8 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _missing(what: str, text: str) -> FormatError:
-    said = shorten(" ".join(text.split()), MOST_QUOTED)
+    said = repr(shorten(" ".join(text.split()), MOST_QUOTED))
+    told = "the answer is no {what}: {said}. Its text is in {kept_in}; ask for {what} alone."
     return FormatError(
-        f"the answer is no {what}: {said!r}. Its text is in `_`; ask for {what} alone.",
-        problem=f"it is no {what}",
+        Text(told, what=what, said=said, kept_in=Text(KEPT_IN)), problem=f"it is no {what}"
     )

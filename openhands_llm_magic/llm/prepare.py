@@ -20,10 +20,11 @@ from openhands_llm_magic.config.providers import (
 )
 from openhands_llm_magic.config.secret import Secrecy, Secret, logins_in, secrecy, throughout
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.llm import caching
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.explain import EMPTY_PROMPT
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.request import Request
 
@@ -153,7 +154,7 @@ def conversation(
         UsageError: The prompt is empty.
     """
     if isinstance(prompt, str) and not prompt.strip():
-        raise UsageError("the prompt is empty: write it below `%%llm` or after `%llm`.")
+        raise UsageError(EMPTY_PROMPT)
     first = [{"role": "system", "content": system}] if system else []
     return [*first, *before, {"role": "user", "content": prompt}]
 
@@ -334,10 +335,12 @@ def _completion_kwargs(draft: Draft) -> None:
     given = draft.settings.completion_kwargs or {}  # a copy, which LiteLLM may change
     taken = sorted(TAKEN_KEYWORDS.intersection(given))
     if taken:
-        raise SettingError(
-            f"completion_kwargs ({draft.settings.origin('completion_kwargs')}) cannot hold"
-            f" {', '.join(taken)}: take it out, and use the setting of that name if there is one"
+        told = (
+            "completion_kwargs ({origin}) cannot hold {names}: take it out, and use the setting of"
+            " that name if there is one"
         )
+        origin = draft.settings.origin("completion_kwargs").text
+        raise SettingError(Text(told, origin=origin, names=", ".join(taken)))
     draft.options |= given
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import StoreError
+from openhands_llm_magic.errors import StoreError, Text
 from openhands_llm_magic.llm.events import (
     Correcting,
     Done,
@@ -150,8 +150,8 @@ class ReplyBuilder:
     def _correct(self, event: Correcting) -> None:
         self._start_again()
         self._corrects, self._corrected_usage = True, self._reply.usage
-        told = f"asked once more, as the answer did not fit ({event.problem})"
-        notes = (*self._reply.notes, told)
+        told = "asked once more, as the answer did not fit ({problem})"
+        notes = (*self._reply.notes, Text(told, problem=event.problem))
         self._reply = replace(self._reply, cost_usd=event.cost_usd, notes=notes)
 
     def _finish(self, event: Done) -> None:

@@ -382,7 +382,7 @@ class Requests:
         return response
 
     def _masked(self, error: RequestError) -> RequestError:
-        return error.reworded(self._redactor.redact(str(error)))
+        return error.reworded(error.text.masked(self._redactor.redact))
 
 
 def load(emit: Emit) -> None:

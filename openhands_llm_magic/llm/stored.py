@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.providers import addresses_in, provider_of
-from openhands_llm_magic.errors import NotStoredError, StoreError
+from openhands_llm_magic.errors import NotStoredError, StoreError, Text
+from openhands_llm_magic.llm.explain import STORE_IT
 from openhands_llm_magic.llm.store import FOLDER, Store
 
 if TYPE_CHECKING:
@@ -43,13 +44,11 @@ class Stored:
 
     def why_not(self) -> NotStoredError:
         """Return the error of a request that is not stored where nothing is to be sent."""
-        why = f"no answer to this prompt is stored in {FOLDER}"
+        why = Text("no answer to this prompt is stored in {folder}", folder=FOLDER)
         if self.path.exists():
-            why = f"the stored answer {self.path} cannot be read"
-        return NotStoredError(
-            f"{why}, and nothing is sent with LLM_MAGIC_CACHE=replay. Run the cell once with"
-            " `--cache`."
-        )
+            why = Text("the stored answer {path} cannot be read", path=str(self.path))
+        told = "{why}, and nothing is sent with LLM_MAGIC_CACHE=replay. {store_it}."
+        return NotStoredError(Text(told, why=why, store_it=Text(STORE_IT)))
 
     def keep(self, reply: Reply) -> StoreError | None:
         """Store an answer; where that fails, return the error, as the answer has been paid for."""
@@ -57,7 +56,8 @@ class Stored:
             self._store.keep(self.path, self._model, self._address, self._request, reply)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer has been paid for
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            return StoreError(f"the answer is not stored in {FOLDER}: {why}.")
+            told = "the answer is not stored in {folder}: {why}."
+            return StoreError(Text(told, folder=FOLDER, why=why))
         return None
 
 

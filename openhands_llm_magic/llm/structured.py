@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import FormatError, UsageError
+from openhands_llm_magic.errors import FormatError, Text, UsageError
 from openhands_llm_magic.llm.characters import whole
+from openhands_llm_magic.llm.explain import KEPT_IN, THE_SCHEMA
 from openhands_llm_magic.llm.extract import json_in
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ class Schema:
             try:
                 form = made()
             except Exception as error:  # noqa: BLE001 - the class is the user's own
-                raise UsageError(f"--schema {name}: {_first_line(error)}.") from None
+                raise _unfit_schema("{schema}: {why}.", name, _first_line(error)) from None
             return cls(value.__name__, _writable(name, form), value)
-        raise UsageError(
-            f"--schema {name}: it takes a pydantic class or a JSON schema (a dictionary), not"
-            f" {type(value).__name__}."
+        raise _unfit_schema(
+            "{schema}: it takes a pydantic class or a JSON schema (a dictionary), not {why}.",
+            name,
+            type(value).__name__,
         )
 
     @property
@@ -80,10 +82,9 @@ class Schema:
         problem, read = self._held(value)
         problem = whole(problem)
         if problem:
-            raise FormatError(
-                f"the answer does not fit {self.name}: {problem}. Its text is in `_`.",
-                problem=problem,
-            )
+            told = "the answer does not fit {name}: {problem}. Its text is in {kept_in}."
+            text = Text(told, name=self.name, problem=problem, kept_in=Text(KEPT_IN))
+            raise FormatError(text, problem=problem)
         return read
 
     def _held(self, value: object) -> tuple[str, Any]:
@@ -109,7 +110,9 @@ def _checked(name: str, form: dict[str, Any]) -> dict[str, Any]:
     try:
         jsonschema.validators.validator_for(form).check_schema(form)
     except Exception as error:  # noqa: BLE001 - a dictionary can hold anything
-        raise UsageError(f"--schema {name} is no JSON schema: {_first_line(error)}.") from None
+        raise _unfit_schema(
+            "{schema} is no JSON schema: {why}.", name, _first_line(error)
+        ) from None
     return _writable(name, form)
 
 
@@ -118,9 +121,8 @@ def _writable(name: str, form: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(form, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"--schema {name} cannot be written as JSON: {_first_line(error)}."
-        ) from None
+        why = _first_line(error)
+        raise _unfit_schema("{schema} cannot be written as JSON: {why}.", name, why) from None
     return form
 
 
@@ -141,10 +143,13 @@ def _misfit(form: Mapping[str, Any], value: object) -> str:
         problem = f"{type(error).__name__}: {_first_line(error)}"
         if isinstance(error, referencing.exceptions.Unresolvable):
             problem = f"it refers to {error.ref}, which is not in it"
-        raise FormatError(
-            f"no answer can be held to the schema: {problem}. What came is in `_`."
-        ) from None
+        told = "no answer can be held to the schema: {problem}. What came is in {kept_in}."
+        raise FormatError(Text(told, problem=problem, kept_in=Text(KEPT_IN))) from None
     return "" if found is None else f"{found.json_path}: {found.message}"
+
+
+def _unfit_schema(template: str, name: str, why: str) -> UsageError:
+    return UsageError(Text(template, schema=Text(THE_SCHEMA, name=name), why=why))
 
 
 def _first_line(error: Exception) -> str:

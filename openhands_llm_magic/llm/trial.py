@@ -171,8 +171,8 @@ class Trial:
             prepared = prepare(PROMPT, self._settings)
         except (errors.SettingError, OSError) as error:  # OSError: of the practice provider
             yield self._begin("request")
-            words = masked(str(error), self._settings.secrets())
-            raise errors.UnsendableError(words) from None
+            text = error.text if isinstance(error, errors.SettingError) else errors.Text(str(error))
+            raise errors.UnsendableError(text.masked(self._mask)) from None
         with run(prepared, self._clock, self._control) as running:
             while not running.ended:
                 for event in running.take():
@@ -211,7 +211,10 @@ class Trial:
     ) -> errors.RequestError:
         """Explain a failure that came before the request as one of the request is explained."""
         told = explained(error, self._settings, missing_variables=missing_variables)
-        return told.reworded(masked(str(told), self._settings.secrets()))
+        return told.reworded(told.text.masked(self._mask))
+
+    def _mask(self, words: str) -> str:
+        return masked(words, self._settings.secrets())
 
 
 def _keys(settings: Snapshot, provider: Provider | None) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import FormatError, RequestError, Stopped, UsageError
+from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.conversations import Conversations, Turn
 from openhands_llm_magic.llm.events import Failed
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
@@ -191,15 +191,16 @@ def _body(options: PromptOptions, cell: str | None) -> str:
     if cell is None:
         return options.prompt
     if options.prompt:
-        raise UsageError(
-            f"{options.prompt!r} stands on the `%%llm` line, which takes options alone: write"
-            " the prompt below it."
+        told = (
+            "{prompt} stands on the `%%llm` line, which takes options alone: write the prompt below"
+            " it."
         )
+        raise UsageError(Text(told, prompt=repr(options.prompt)))
     return cell
 
 
-def _stopped_words(builder: ReplyBuilder) -> str:
+def _stopped_words(builder: ReplyBuilder) -> Text:
     """Say where to find what had come of an answer that was stopped."""
     if not builder.reply.text:
-        return f"stopped before {builder.model} had answered."
-    return f"stopped; what {builder.model} had answered is in `_`."
+        return Text("stopped before {model} had answered.", model=builder.model)
+    return Text("stopped; what {model} had answered is in `_`.", model=builder.model)

@@ -161,9 +161,11 @@ def _test(session: _Session, words: list[str]) -> None:
                 case Step() if event.state != "running":
                     print(*filter(None, trial_log.step_words(event, say)))  # noqa: T201 - see above
                 case Retrying(wait_s=wait_s):
-                    print(trial_log.wait_words(event, wait_s, say))  # noqa: T201 - see above
+                    counted = words_of_waits.countdown_words(event, wait_s, say)
+                    said = words_of_waits.said_words(event, say)
+                    print(f"{counted} ({said})")  # noqa: T201 - see above
                 case Held(held_s=0.0, remaining_s=left_s) if left_s >= words_of_waits.TOLD_FROM_S:
-                    print(trial_log.held_words(event, say))  # noqa: T201 - see above
+                    print(words_of_waits.held_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:

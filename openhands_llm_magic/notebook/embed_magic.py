@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook import embed_line
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
@@ -208,8 +208,10 @@ def _told(error: RequestError, done: int, count: int) -> RequestError:
     """Add to a failure where the vectors are that came before it."""
     if count == 1:
         return error
-    where = f"The first {done:,} of {count:,} vectors are in `_`." if done else "No vectors came."
-    return error.reworded(f"{error} {where}")
+    told = "{error} The first {done} of {count} vectors are in `_`."
+    if not done:
+        told = "{error} No vectors came."
+    return error.reworded(Text(told, error=error.text, done=f"{done:,}", count=f"{count:,}"))
 
 
 def words(made: Embeddings) -> str:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property
+from functools import cached_property, wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from IPython.core.magic import (
     Magics,
@@ -16,6 +16,8 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
+
+from openhands_llm_magic.errors import LLMMagicError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 def _help(module: str) -> Callable[[], str]:
     """Make the method that IPython asks for the help of a magic, which is in a module."""
@@ -39,6 +44,22 @@ def _prompt_help() -> str:
     from openhands_llm_magic.notebook.arguments import help_text
 
     return help_text()
+
+
+def _told(magic: Callable[P, R]) -> Callable[P, R]:
+    """Let the errors of a magic say what is to be done in a cell, in the person's language."""
+
+    @wraps(magic)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return magic(*args, **kwargs)
+        except LLMMagicError as error:
+            from openhands_llm_magic.notebook.language import cell_words
+
+            error.say_in(cell_words())
+            raise
+
+    return run
 
 
 @magics_class
@@ -84,6 +105,7 @@ class LLMMagics(Magics):
     @no_var_expand
     @line_cell_magic
     @needs_local_scope
+    @_told
     def llm(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Reply | None:
@@ -96,6 +118,7 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @_told
     def llm_error(self, line: str) -> Reply | None:
         """Ask the model why the last cell that failed did so."""
         from openhands_llm_magic.notebook import error_magic
@@ -107,6 +130,7 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @_told
     def llm_models(self, line: str) -> None:
         """Search models by name, price, context and vision."""
         from openhands_llm_magic.notebook import models_magic
@@ -117,6 +141,7 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @_told
     def llm_chat(self, line: str) -> None:
         """List, show, forget and export the conversations of this session."""
         from openhands_llm_magic.notebook import chat_magic
@@ -127,6 +152,7 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @_told
     def llm_embed(self, line: str) -> Any:
         """Turn a text, or a list of texts, into vectors for NumPy."""
         from openhands_llm_magic.notebook import embed_magic
@@ -137,6 +163,7 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    @_told
     def llm_config(self, line: str) -> None:
         """Show, change, check, save and export the settings."""
         from openhands_llm_magic.notebook import config_magic

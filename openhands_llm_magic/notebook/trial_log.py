@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.llm.events import Held, Waiting
-from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.trial import Step
-from openhands_llm_magic.notebook.view.words import SET_BY, TOLD_FROM_S
+from openhands_llm_magic.notebook.view.words import (
+    TOLD_FROM_S,
+    countdown_words,
+    held_words,
+    said_words,
+    waits_words,
+)
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Event, Retrying
+    from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.trial import StepName
     from openhands_llm_magic.notebook.language import Language
@@ -64,7 +68,8 @@ class TrialLog:
                 self._steps[event.name] = event
                 self._wait = ""
             case Waiting(retrying, remaining_s):
-                self._wait = wait_words(retrying, remaining_s, self._say)
+                counted = countdown_words(retrying, remaining_s, self._say)
+                self._wait = f"{counted} ({said_words(retrying, self._say)})"
             case Held(remaining_s=remaining_s):
                 told = remaining_s >= TOLD_FROM_S
                 self._wait = held_words(event, self._say) if told else ""
@@ -106,38 +111,13 @@ def step_words(step: Step, say: Language) -> list[str]:
 def end_words(reply: Reply, say: Language) -> str:
     """Say what came of a test: that it works and what it cost, or what to change."""
     if reply.error is not None:
-        label = say(reply.error.label)
-        # The error's own line is in English: it says the label in a sentence.
-        return str(reply.error) if label == reply.error.label else f"{label}: {reply.error}"
+        return reply.error.text.worded(say)
     answer = shorten(" ".join(reply.text.split()), MOST_SHOWN)
     told = [say("It works."), say("Answer: {text}", text=answer)]
     if reply.waits:
-        waited = "waited {seconds} s, {count} retries"
-        told.append(say(waited, seconds=f"{reply.waited_s:.0f}", count=len(reply.waits)))
+        told.append(waits_words(reply, say))
     if reply.usage:
         told.append(say("{count} tokens", count=reply.usage.total_tokens))
     cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
     told.append(say(cost, cost=f"{reply.cost_usd or 0:.6f}"))
     return " · ".join(told)
-
-
-def held_words(held: Held, say: Language) -> str:
-    """Write for how long the request is held back, and why."""
-    left_s = math.ceil(held.remaining_s)
-    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(HELD_BY[held.by]))
-
-
-def wait_words(retrying: Retrying, remaining_s: float, say: Language) -> str:
-    """Write a wait as it is counted down."""
-    fault = retrying.caused_by
-    label = say(fault.label) + (f" ({fault.status})" if fault.status else "")
-    said = shorten(" ".join(str(fault).split()), MOST_SHOWN)
-    told = say(
-        "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
-        fault=label,
-        retry=retrying.retry,
-        of=retrying.of,
-        seconds=math.ceil(remaining_s),
-        set_by=say(SET_BY[retrying.set_by]),
-    )
-    return f"{told} ({said})"

@@ -93,7 +93,7 @@ def test_a_refusal_for_want_of_a_key(kind: type[errors.RequestError]) -> None:
     settings = load_settings(env={"LLM_MODEL": "openai/gpt-4o"})
     error = explained(kind("No key."), settings, missing_variables=["A_KEY", "B_KEY"])
     assert type(error) is errors.MissingKeyError
-    for name in ("A_KEY or B_KEY", "%llm_config api_key", "openai/gpt-4o", "practice/echo"):
+    for name in ("A_KEY or B_KEY", "give api_key", "openai/gpt-4o", "practice/echo"):
         assert name in str(error)
 
 

@@ -32,7 +32,7 @@ def test_json_after_a_sentence_is_found(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["I cannot.", "[" * 100_000, "", '{"n": 1', "f(x) = {x}", "[1, 2"])
 def test_prose_is_one_line_that_says_where_the_answer_is(text: str) -> None:
-    with pytest.raises(FormatError, match=r"no JSON: .* in `_`") as caught:
+    with pytest.raises(FormatError, match=r"no JSON: .* in the error's reply") as caught:
         json_in(text)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -64,7 +64,7 @@ def test_the_code_of_an_answer(text: str, code: str) -> None:
 
 @pytest.mark.parametrize("text", ["I would rather not.", "", "```\n```", "Use ```x = 1``` here."])
 def test_prose_is_no_code(text: str) -> None:
-    with pytest.raises(FormatError, match=r"no code: .* in `_`"):
+    with pytest.raises(FormatError, match=r"no code: .* in the error's reply"):
         code_in(text)
 
 

@@ -9,10 +9,13 @@ import pytest
 from model_server import Answer, Cut, ModelServer, Refuse
 from sending import ask_in_vain
 
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.reply import Reply, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fake_clock import FakeClock
     from model_server import Step
 
@@ -23,12 +26,20 @@ pytestmark = pytest.mark.usefixtures("litellm", "set_up")
 CANARY = "sk-canary-0123456789abcdef"
 
 
+def facts_in(text: Text) -> Iterator[object]:
+    """Yield the facts of a text, and those of the texts among them."""
+    for fact in text.facts.values():
+        yield fact
+        if isinstance(fact, Text):
+            yield from facts_in(fact)
+
+
 def everything_said(events: list[Event], reply: Reply) -> str:
     """Give every text that a person might get to see of a request."""
     found: list[object] = [*events, reply, reply.text]
     for error in [reply.error, *(wait.caused_by for wait in reply.waits)]:
         if error is not None:
-            found += [error, *error.args, *traceback.format_exception(error)]
+            found += [error, *error.args, *facts_in(error.text), *traceback.format_exception(error)]
     return "\n".join(f"{thing!s} {thing!r}" for thing in found)
 
 

@@ -164,7 +164,7 @@ def test_closing_it_hangs_up(model_server: ModelServer) -> None:
             errors.ContextLengthError,
             ["model", "LLM_MODEL"],
         ),
-        (Refuse(400), errors.BadRequestError, ["%llm_config", "LLM_MODEL"]),
+        (Refuse(400), errors.BadRequestError, ["Check the settings", "LLM_MODEL"]),
         (Cut(how="reset"), errors.ConnectionFailedError, ["base_url", "LLM_BASE_URL"]),
         (RETRY_AFTER_7, errors.RateLimitError, ["num_retries", "argument num_retries"]),
     ],

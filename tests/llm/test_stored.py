@@ -52,7 +52,7 @@ def test_replay_needs_no_key_and_no_server(
     monkeypatch.setenv("LLM_MAGIC_CACHE", "replay")
 
     assert ask("Hello").text == "Hi"
-    with pytest.raises(errors.NotStoredError, match="Run the cell once with `--cache`"):
+    with pytest.raises(errors.NotStoredError, match='Ask once with cache="on"'):
         ask("Something else")
     assert model_server.count == 1
 

@@ -51,7 +51,7 @@ def test_how_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("value", [1, {}, "City", int, None, City(name="x", people=1)])
 def test_what_is_no_schema_is_refused(value: Any) -> None:
-    with pytest.raises(UsageError, match="--schema it: it takes"):
+    with pytest.raises(UsageError, match="argument it: it takes"):
         Schema.of("it", value)
 
 
@@ -70,7 +70,7 @@ def test_a_dictionary_that_is_no_schema_is_refused() -> None:
     ],
 )
 def test_a_schema_that_json_cannot_write_is_refused(form: Any) -> None:
-    with pytest.raises(UsageError, match=r"--schema it (cannot be written as|is no) JSON"):
+    with pytest.raises(UsageError, match=r"argument it (cannot be written as|is no) JSON"):
         Schema.of("it", form)
 
 
@@ -112,5 +112,5 @@ def test_a_class_without_a_json_schema_is_refused() -> None:
     class Odd(pydantic.BaseModel):
         call: Callable[[], int]
 
-    with pytest.raises(UsageError, match="--schema Odd: Cannot generate a JsonSchema"):
+    with pytest.raises(UsageError, match="argument Odd: Cannot generate a JsonSchema"):
         Schema.of("Odd", Odd)

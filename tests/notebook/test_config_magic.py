@@ -106,7 +106,7 @@ def test_a_test_that_fails_is_one_line(kernel: Kernel, model_server: ModelServer
     kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
     ran = kernel.run("%llm_config --test")
     assert "✓ Key" in ran.stdout
-    assert "a rate limit (429): retry 1 of 4 in 0 s, as the server asks" in ran.stdout
+    assert "Rate limit (429): retry 1 of 4, asking again …" in ran.stdout
     assert ran.error is not None
     assert ran.error.startswith("AuthenticationError: the provider refused the key")
     assert "sk-of" not in ran.everything

@@ -1,20 +1,34 @@
-"""The settings panel speaks the language that the person prefers, where its table has the text.
+"""A notebook speaks the language that the person prefers, where its file has the text.
 
 `make test-translations` asks for every text to be in the table; a new text fails nothing else.
 """
 
+# ruff: noqa: RUF001 - Japanese has parentheses of its own
 from __future__ import annotations
 
+import ast
 import re
 from string import Formatter
+from typing import TYPE_CHECKING
 
 import pytest
-from panel_texts import DYNAMIC, Module, said, texts
+from model_server import Refuse
+from texts import DYNAMIC, PACKAGE, Module, said, texts
 
-from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook.language import TABLES, Language, preferred
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.errors import AuthenticationError, UsageError
+from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.notebook import language
+from openhands_llm_magic.notebook.language import CELLS, LANGUAGES, Language, preferred, texts_in
 
-JAPANESE = Language("ja")._texts
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kernel import Kernel
+    from model_server import ModelServer
+
+JAPANESE = texts_in("ja")
 
 PROPER_NAMES = {
     "Anthropic",
@@ -32,6 +46,8 @@ PROPER_NAMES = {
     "OpenAI",
     "OpenHands",
     "OpenRouter",
+    "--schema {name}",
+    "`_`",
 }
 """Texts that are the same in both languages."""
 
@@ -95,7 +111,7 @@ def test_a_text_that_is_not_in_the_table_stays_english_and_is_reported() -> None
         *untranslated,
     ]
     if untranslated:
-        pytest.skip(f"not in japanese.toml, see `make test-translations`: {untranslated}")
+        pytest.skip(f"not in ja.po, see `make test-translations`: {untranslated}")
 
 
 @pytest.mark.translations
@@ -104,7 +120,102 @@ def test_no_entry_of_the_table_is_unused() -> None:
 
 
 def test_both_sides_have_the_same_placeholders() -> None:
-    assert [en for en, ja in JAPANESE.items() if placeholders(en) != placeholders(ja)] == []
+    sides = [*JAPANESE.items(), *CELLS.items()]
+    assert [en for en, other in sides if placeholders(en) != placeholders(other)] == []
+
+
+def test_a_translation_that_is_not_finished_or_damaged_stays_english(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a guess of a translators' tool does, and one with a placeholder that there is not."""
+    texts = {"a file": "datei", "new": "", "{count} files": "{Anzahl} Dateien", "Saved.": "Ja."}
+    entries = [f'msgid "{msgid}"\nmsgstr "{msgstr}"\n' for msgid, msgstr in texts.items()]
+    (tmp_path / "de.po").write_text("#, fuzzy\n" + "\n".join(entries), "utf-8")
+    monkeypatch.setattr(language, "LOCALE", tmp_path)
+
+    german = Language("de")
+
+    assert [german("a file"), german("new"), german("Saved.")] == ["a file", "new", "Ja."]
+    assert german("{count} files", count=3) == "3 files"
+
+
+FOR_CELLS = re.compile(r"%llm|`_`|-m practice|--cache|--api-key \$")
+"""What is of use in a cell alone."""
+
+
+def test_what_is_said_below_the_notebook_is_of_use_in_a_script() -> None:
+    """No string there names a magic, its flags or the variable `_`; docstrings may."""
+    strings = [
+        node.value
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "notebook"
+        for parent in ast.walk(ast.parse(path.read_text("utf-8")))
+        if not isinstance(parent, ast.Expr)  # it would be a docstring
+        for node in ast.iter_child_nodes(parent)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert len(strings) > 1000
+    assert [each for each in strings if FOR_CELLS.search(each)] == []
+
+
+@pytest.mark.parametrize("chosen", LANGUAGES)
+def test_a_script_is_told_the_same_in_any_language(
+    monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    """A cell is told what to do there, in its language; the panel of nothing to write in a cell."""
+    monkeypatch.setenv("LLM_MAGIC_LANG", chosen)
+    settings = load_settings(env={"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": "sk-a"})
+    error = explained(AuthenticationError("No.", status=401), settings)
+    script = (
+        "the provider refused the key (401: No). Set another api_key (now **********, from"
+        " LLM_API_KEY), there or as an argument."
+    )
+
+    assert str(error) == script
+    in_panel = error.text.worded(Language(chosen))
+    assert (in_panel == script) == (chosen == "en")
+    assert "`" not in in_panel
+    error.say_in(language.cell_words())
+    assert "`%llm_config api_key`" in str(error)
+    assert str(error).startswith("the provider") == (chosen == "en")
+
+
+@pytest.fixture
+def japanese_kernel(kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel of a person who reads Japanese."""
+    kernel.run("%env LLM_MAGIC_LANG=ja")
+    yield kernel
+    kernel.run("import os\ndel os.environ['LLM_MAGIC_LANG']")
+
+
+def test_a_wait_and_what_it_ends_with_are_told_in_japanese(
+    japanese_kernel: Kernel, model_server: ModelServer
+) -> None:
+    """With what the server says in its own words, and what to do in a cell."""
+    model_server.script(
+        Refuse(429, message="Slow down.", headers={"retry-after": "1"}), Refuse(401)
+    )
+    japanese_kernel.run("key = 'sk-of-the-test'")
+    at = f"-m openai/test --base-url {model_server.openai_base} --api-key $key"
+
+    ran = japanese_kernel.run(f"%%llm {at}\nHi", "console")
+
+    assert "レート制限 (429): 1 秒後に再試行（1/4 回目、サーバーの指定による）" in ran.stdout
+    assert "Slow down." in ran.stdout
+    assert "待ち時間 1 秒（レート制限）、再試行 1 回" in ran.stdout
+    assert ran.error is not None
+    assert ran.error.startswith("AuthenticationError: プロバイダーがキーを拒否しました（401: ")
+    assert "または `%llm_config api_key` で、別の api_key を設定してください" in ran.error
+
+
+def test_a_line_that_is_no_prompt_is_answered_in_japanese(japanese_kernel: Kernel) -> None:
+    """And in English where LLM_MAGIC_LANG names no language."""
+    assert japanese_kernel.run("%llm").error == (
+        "UsageError: プロンプトが空です。`%%llm` の下の行、または `%llm` の後に入力してください。"
+    )
+    japanese_kernel.run("%env LLM_MAGIC_LANG=xx")
+    error = japanese_kernel.run("%llm").error
+    assert error == "UsageError: the prompt is empty: write it below `%%llm` or after `%llm`."
 
 
 def test_everything_but_proper_names_is_translated() -> None:
@@ -120,7 +231,7 @@ def test_a_space_is_between_japanese_and_latin_words() -> None:
 
 
 def test_a_language_says_a_text_with_its_values() -> None:
-    english, japanese = map(Language, TABLES)
+    english, japanese = map(Language, LANGUAGES)
 
     assert english("Saved {path}.", path="config.toml") == "Saved config.toml."
     assert japanese("Saved {path}.", path="config.toml") == JAPANESE["Saved {path}."].format(
@@ -135,7 +246,7 @@ def test_english_is_what_stands_in_the_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "env"),
+    ("name", "env"),
     [
         ("en", {}),
         ("ja", {"LANG": "ja_JP.UTF-8"}),
@@ -151,9 +262,9 @@ def test_english_is_what_stands_in_the_code() -> None:
         ("ja", {"LLM_MAGIC_LANG": "", "LANG": "ja_JP"}),
     ],
 )
-def test_the_preferred_language(language: str, env: dict[str, str]) -> None:
+def test_the_preferred_language(name: str, env: dict[str, str]) -> None:
     """LLM_MAGIC_LANG comes before the locale, and of that LC_ALL before LC_MESSAGES before LANG."""
-    assert preferred(env) == language
+    assert preferred(env) == name
 
 
 @pytest.mark.parametrize("chosen", ["fr", "JA", "ja_JP", "en\nja"])

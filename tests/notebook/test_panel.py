@@ -220,7 +220,7 @@ def test_a_test_counts_down_waits_and_says_what_to_change(
     model_server.script(Refuse(429, headers={"retry-after": "3"}), Refuse(401))
     at_server.test()
     for second in (3, 2, 1):
-        words = f"a rate limit (429): retry 1 of 4 in {second} s, as the server asks"
+        words = f"Rate limit (429): retry 1 of 4 in {second} s, as the server asks"
         assert any(words in text for text in seen)
     assert sum(clock.sleeps_s) == 3
     assert "the provider refused the key (401" in at_server.text

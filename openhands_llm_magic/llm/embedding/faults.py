@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import explain
+from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.embedding.place import Place
 
-TEXTS = explain.TEXTS | {
+TEXTS = {
+    **explain.TEXTS,
     errors.MissingKeyError: (
-        "there is no API key for {model} {said}. Set it in the environment, give one with"
-        " `--api-key $NAME`, or try `-m practice/embed`, which needs no account."
+        "there is no API key for {model} {said}. Set it in the environment, {give_key}, or"
+        " {try_practice}, which needs no account."
     ),
     errors.AuthenticationError: (
-        "{server} refused the key {said}; {key_from}. Set another there, or give one with"
-        " `--api-key $NAME`."
+        "{server} refused the key {said}; {key_from}. Set another there, or {give_key}."
     ),
     errors.ModelNotFoundError: (
         "the embedding model {model} is not known {said}. Set embedding_model ({model_from}) to a"
-        " name with its provider's prefix, such as openai/text-embedding-3-small, or try"
-        " `-m practice/embed`."
+        " name with its provider's prefix, such as openai/text-embedding-3-small, or"
+        " {try_practice}."
     ),
     errors.QuotaError: (
         "the account has no credit left {said}; {key_from}. Add credit, or set another."
@@ -72,8 +74,10 @@ def explained(
         "model": place.name,
         "model_from": explain.origin_of(settings, "embedding_model"),
         "base_url_from": explain.origin_of(settings, "embedding_base_url"),
-        "server": address or f"the provider of {place.name}",
+        "server": address or Text("the provider of {model}", model=place.name),
         "key_from": place.key_from,
         "texts": texts,
+        "give_key": Text(GIVE_EMBEDDING_KEY),
+        "try_practice": Text(TRY_PRACTICE_VECTORS),
     }
-    return error.reworded(TEXTS[type(error)].format_map(facts))
+    return error.reworded(Text(TEXTS[type(error)], **facts))

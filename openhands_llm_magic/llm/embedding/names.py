@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.providers import provider_of
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.explain import NO_EMBEDDING_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,36 +70,41 @@ def model_named(settings: Snapshot) -> str:
     Raises:
         SettingError: None is set, or it cannot be used as it is.
     """
-    name, origin = settings.embedding_model or "none", settings.origin("embedding_model")
-    deployment = settings.embedding_deployment_name
+    name, deployment = settings.embedding_model or "none", settings.embedding_deployment_name
     match name:
         case "none":
-            raise SettingError(
-                "embedding_model is not set: write `-m openai/text-embedding-3-small`, or"
-                " `-m practice/embed`, which needs no account."
-            )
+            wrong = NO_EMBEDDING_MODEL
         case "local":
-            raise SettingError(
-                f"embedding_model is local (from {origin}), which OpenHands runs in its own"
-                " process. Here it needs a server, such as Ollama: `ollama pull all-minilm`, and"
-                " set embedding_model to ollama/all-minilm; or set embedding_model to openai/NAME"
-                " and embedding_base_url to the address of another."
+            wrong = (
+                "embedding_model is local (from {origin}), which OpenHands runs in its own process."
+                " Here it needs a server, such as Ollama: `ollama pull all-minilm`, and set"
+                " embedding_model to ollama/all-minilm; or set embedding_model to openai/NAME and"
+                " embedding_base_url to the address of another."
             )
         case "azureopenai" if not deployment:
-            raise SettingError(
-                f"embedding_model is azureopenai (from {origin}) and embedding_deployment_name is"
+            wrong = (
+                "embedding_model is azureopenai (from {origin}) and embedding_deployment_name is"
                 " not set. Set it to the name of the deployment on Azure."
             )
         case "azureopenai":
             return f"azure/{deployment}"
         case _ if name.startswith("azure/") and deployment and name != f"azure/{deployment}":
-            raise SettingError(
-                f"embedding_model {name} (from {origin}) names another deployment than"
-                f" embedding_deployment_name, {deployment} (from"
-                f" {settings.origin('embedding_deployment_name')}). Set embedding_model to"
-                " azureopenai, or embedding_deployment_name to none."
+            wrong = (
+                "embedding_model {name} (from {origin}) names another deployment than"
+                " embedding_deployment_name, {deployment} (from {deployment_origin}). Set"
+                " embedding_model to azureopenai, or embedding_deployment_name to none."
             )
-    return NAMES.get(name, name)
+        case _:
+            return NAMES.get(name, name)
+    raise SettingError(
+        Text(
+            wrong,
+            name=name,
+            origin=settings.origin("embedding_model").text,
+            deployment=deployment,
+            deployment_origin=settings.origin("embedding_deployment_name").text,
+        )
+    )
 
 
 def batches(texts: Sequence[str], limit: Limit) -> Iterator[Sequence[str]]:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.errors import MissingKeyError, SettingError
+from openhands_llm_magic.errors import MissingKeyError, SettingError, Text
 from openhands_llm_magic.llm.embedding.names import model_named
+from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS
 from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft
 from openhands_llm_magic.llm.request import EmbeddingRequest
 
@@ -52,11 +53,11 @@ class Key:
     """A key, or None for what LiteLLM finds itself, and where it comes from, in words."""
 
     value: str | None
-    origin: str
+    origin: Text
 
 
-NONE = Key(NO_KEY, "no key was sent, as none is known to be for this server")
-FOUND = Key(None, "the key, if any, is that of the provider's own variable")
+NONE = Key(NO_KEY, Text("no key was sent, as none is known to be for this server"))
+FOUND = Key(None, Text("the key, if any, is that of the provider's own variable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Place:
 
     request: EmbeddingRequest
     name: str
-    key_from: str
+    key_from: Text
 
 
 def place_from(settings: Snapshot) -> Place:
@@ -122,24 +123,24 @@ def _require_address(model: str, base_url: str | None) -> None:
     """Refuse a model of a provider without an address of its own, if there is none."""
     provider, variable = provider_of(model), f"{_maker(model).upper()}_API_BASE"
     if provider and "base_url" in provider.asks_for and not (base_url or os.environ.get(variable)):
-        raise SettingError(
-            f"{model} needs embedding_base_url, the address of its server"
-            f" ({provider.title}: {provider.base_url_form})."
-        )
+        told = "{model} needs embedding_base_url, the address of its server ({provider}: {form})."
+        form = provider.base_url_form
+        raise SettingError(Text(told, model=model, provider=provider.title, form=form))
 
 
 def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) -> Key:
     """Choose the key that goes along."""
     origin = settings.origin("api_key")
     if settings.api_key and (same or origin.kind == "flag"):
-        return Key(settings.api_key.get_secret_value(), f"the key is api_key, from {origin}")
+        words = Text("the key is api_key, from {origin}", origin=origin.text)
+        return Key(settings.api_key.get_secret_value(), words)
     provider = provider_of(model)  # by its prefix alone: the one whose variables LiteLLM takes
     if provider is None:
         return FOUND if same or not base_url else NONE
     home = not base_url or provider.is_at(base_url)
     own = home or provider.local or not provider.has_address
     if (own or same) and (variable := _variable_of(provider)):
-        return Key(os.environ[variable], f"the key is that of {variable}")
+        return Key(os.environ[variable], Text("the key is that of {variable}", variable=variable))
     token = (own or same) and provider.stand_in("", os.environ)  # of Azure, or other credentials
     if token or "api_key" not in provider.asks_for:
         return FOUND
@@ -154,11 +155,25 @@ def _variable_of(provider: Provider) -> str:
     return next((name for name in variables if os.environ.get(name)), "")
 
 
-def _missing(settings: Snapshot, model: str, provider: Provider, *, same: bool) -> str:
+def _missing(settings: Snapshot, model: str, provider: Provider, *, same: bool) -> Text:
     """Say where a key could come from."""
-    other = f": api_key is for the server of {settings.model}" if settings.api_key else ""
-    variables = " or ".join(provider.key_variables) + " in the environment"
-    return (
-        f"there is no API key for {model}{other}. Set {'api_key, or ' * same}{variables}, give one"
-        " with `--api-key $NAME`, or try `-m practice/embed`, which needs no account."
+    told = (
+        "there is no API key for {model}. Set {variable}, {give_key}, or"
+        " {try_practice}, which needs no account."
+    )
+    if settings.api_key:
+        told = (
+            "there is no API key for {model}: api_key is for the server of {other}. Set {variable},"
+            " {give_key}, or {try_practice}, which needs no account."
+        )
+    variable = "{names} in the environment"
+    if same:
+        variable = "api_key, or {names} in the environment"
+    return Text(
+        told,
+        model=model,
+        other=settings.model,
+        variable=Text(variable, names=" or ".join(provider.key_variables)),
+        give_key=Text(GIVE_EMBEDDING_KEY),
+        try_practice=Text(TRY_PRACTICE_VECTORS),
     )

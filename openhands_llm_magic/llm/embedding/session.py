@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.control import Cancelled, Control
 from openhands_llm_magic.llm.embedding.faults import explained
 from openhands_llm_magic.llm.embedding.names import batches, limit_of
 from openhands_llm_magic.llm.embedding.place import Place, place_from
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import AttemptEnded, Failed, Usage
+from openhands_llm_magic.llm.explain import TRY_PRACTICE_VECTORS
 from openhands_llm_magic.llm.litellm.embed import embed as embed_once
 from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
@@ -123,8 +125,11 @@ def prepare(texts: Sequence[str], settings: Snapshot) -> PreparedTexts:
     place = place_from(settings)
     if settings.cache == "replay" and not place.name.startswith(practice_models.PREFIX):
         raise errors.NotStoredError(
-            "vectors are not stored, and nothing is sent with LLM_MAGIC_CACHE=replay. Keep them in"
-            " a file of your own, or try `-m practice/embed`."
+            Text(
+                "vectors are not stored, and nothing is sent with LLM_MAGIC_CACHE=replay. Keep"
+                " them in a file of your own, or {try_practice}.",
+                try_practice=Text(TRY_PRACTICE_VECTORS),
+            )
         )
     return PreparedTexts(texts, settings, place)
 
@@ -134,8 +139,9 @@ def _require_texts(texts: Sequence[str]) -> None:
         raise errors.UsageError("there are no texts to make vectors of.")
     for number, text in enumerate(texts, 1):
         if not text.strip():
-            which = f"text {number:,} of {len(texts):,}" if len(texts) > 1 else "the text"
-            raise errors.UsageError(f"{which} is empty: leave it out.")
+            which = Text("text {number} of {count}", number=f"{number:,}", count=f"{len(texts):,}")
+            which = which if len(texts) > 1 else Text("the text")
+            raise errors.UsageError(Text("{which} is empty: leave it out.", which=which))
 
 
 def run(
@@ -162,7 +168,9 @@ def _embed_all(
     done = 0
     for batch in batches(texts, limit_of(place.name, options.get("base_url"))):
         request = EmbeddingRequest(place.request.model, batch, options)
-        which = f"texts {done + 1:,} to {done + len(batch):,}" if len(texts) > 1 else "the text"
+        first, last = f"{done + 1:,}", f"{done + len(batch):,}"
+        which = Text("texts {first} to {last}", first=first, last=last)
+        which = which if len(texts) > 1 else Text("the text")
         explain = partial(explained, settings=settings, place=place, texts=which)
         requests = Requests(settings, secrets, clock, control)
         try:
@@ -183,6 +191,6 @@ def _sent(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
         # LiteLLM would try OPENAI_API_KEY at some providers.
         missing = missing_key_variables(request.model)
         if missing:
-            variables = " or ".join(missing)
-            return Response(errors.MissingKeyError(f"{variables} is not set"))
+            text = Text("{variables} is not set", variables=" or ".join(missing))
+            return Response(errors.MissingKeyError(text))
     return embed_once(request, emit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.errors import HeldBackError, RateLimitError
+from openhands_llm_magic.errors import HeldBackError, RateLimitError, Text
 from openhands_llm_magic.llm.events import Held
 from openhands_llm_magic.llm.explain import HELD_BY
 from openhands_llm_magic.llm.limits.gate import Limits, Turn, gate_for
@@ -72,7 +72,9 @@ class Admission:
                 tell_at_s = now_s + TICK_S
                 yield Held(turn.held_by, now_s - began_s, wait_s)
             if now_s + wait_s > until_s:
-                raise HeldBackError(f"its turn comes in {wait_s:.0f} s, {HELD_BY[turn.held_by]}")
+                told = "its turn comes in {seconds} s, {why}"
+                why = Text(HELD_BY[turn.held_by])
+                raise HeldBackError(Text(told, seconds=f"{wait_s:.0f}", why=why))
             self._control.sleep(self._clock, min(wait_s, TICK_S))
             now_s = self._clock.now()
         if now_s > began_s:

@@ -94,7 +94,8 @@ def _vectors(response: Any) -> Vectors:
     try:
         return Vectors.of(row["embedding"] or () for row in rows)
     except (TypeError, ValueError) as error:
-        raise errors.BrokenAnswerError(f"the vectors could not be read: {error}") from None
+        text = errors.Text("the vectors could not be read: {why}", why=error)
+        raise errors.BrokenAnswerError(text) from None
 
 
 def _usage(response: Any) -> Usage | None:

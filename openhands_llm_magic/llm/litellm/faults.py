@@ -121,7 +121,7 @@ def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestE
     what = (
         "no more of the answer came in time" if silent else "the connection was lost in its middle"
     )
-    return errors.BrokenAnswerError(what)
+    return errors.BrokenAnswerError(errors.Text(what))
 
 
 def _within_answer(stage: Stage, body: Mapping[str, Any]) -> type[errors.RequestError]:

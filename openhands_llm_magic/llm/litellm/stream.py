@@ -252,9 +252,8 @@ class Ending:
             kind, words = said
             return kind(words, finish_reason=reason, cost_usd=cost_usd)
         if tap.content_type and not (tap.understood or _STREAM.search(tap.content_type)):
-            return errors.BrokenAnswerError(
-                f"{tap.content_type} came in place of a stream: is base_url right?"
-            )
+            came = "{content_type} came in place of a stream: is base_url right?"
+            return errors.BrokenAnswerError(errors.Text(came, content_type=tap.content_type))
         return errors.BrokenAnswerError("the model sent an empty answer")
 
     def _without_text(

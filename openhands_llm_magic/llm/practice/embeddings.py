@@ -17,7 +17,7 @@ from openhands_llm_magic.llm.practice.models import Refusal
 MODEL = "embed"
 """The name of the one model that makes vectors."""
 
-ABOUT = "makes vectors of texts, for `%llm_embed`"
+ABOUT = "makes vectors of texts"
 """What it does, as the rest of a sentence that starts with its name."""
 
 WIDTH = 64

@@ -13,7 +13,6 @@ from openhands_llm_magic.notebook.panel.words import (
     error_html,
     field_text,
     note_html,
-    takes_words,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Field:
             choices = [(bench.say(word), value) for word, value in words.items()]
             control = bench.make(ipywidgets.Dropdown, options=choices, **options)
         else:
-            options["placeholder"] = takes_words(setting, bench.say)
+            options["placeholder"] = setting.takes.worded(bench.say)
             options["continuous_update"] = setting.topic == _LIVE_TOPIC
             if setting.kind in ("list", "dict"):
                 control = bench.make(ipywidgets.Textarea, rows=2, **options)

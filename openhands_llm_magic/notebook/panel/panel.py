@@ -89,7 +89,7 @@ class Panel:
                 self._bench.refresh(settings)
                 self._head.value = self._head_html(settings)
             except LLMMagicError as error:  # the file or the group is gone
-                self._fail(str(error))
+                self._fail(error.text.worded(self._bench.say))
             except Exception as error:  # noqa: BLE001 - it runs after every cell, which is not to blame
                 self._fail(f"{type(error).__name__}: {error}")
 

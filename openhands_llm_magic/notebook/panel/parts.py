@@ -153,7 +153,7 @@ class Workbench:
             try:
                 action()
             except LLMMagicError as error:
-                tell(str(error))
+                tell(error.text.worded(self.say))
             self._changed()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.layers import EDIT, Origin
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.notebook.settings_table import shown
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting
     from openhands_llm_magic.notebook.language import Language
-
-_TAKES = re.compile(
-    r"(?P<kind>.*?)"
-    r"(?: from (?P<low>\S+) to (?P<high>\S+)|, (?P<least>\S+) or more)?"
-    r"(?P<none>, or none)?"
-)
 
 
 def field_text(value: object, settings: Snapshot) -> str:
@@ -45,16 +39,9 @@ def keys_of(settings: Snapshot) -> list[str]:
 
 def origin_words(origin: Origin, say: Language) -> str:
     """Write where a value comes from."""
-    match origin.kind:
-        case "default" | "session":
-            return say(str(origin))
-        case "edit":
-            return say("edited, not applied yet")
-        case "file" if origin.line:
-            path = str(origin).removesuffix(f" line {origin.line}")
-            return say("{file} line {line}", file=path, line=origin.line)
-        case _:
-            return str(origin)
+    if origin == EDIT:
+        return say("edited, not applied yet")
+    return origin.text.worded(say)
 
 
 def note_html(setting: Setting, settings: Snapshot, say: Language) -> str:
@@ -80,27 +67,10 @@ def note_html(setting: Setting, settings: Snapshot, say: Language) -> str:
 
 
 def error_html(setting: Setting, error: str, say: Language) -> str:
-    """Say why what was typed is refused."""
-    text = error
-    begins = f"{setting.name} takes {setting.takes}"
-    if error.startswith(begins):
-        title, kind = say(setting.title), takes_words(setting, say)
-        value = error.removeprefix(begins).removeprefix(", not ")
-        told = "{title} takes {kind}, not {value}" if value else "{title} takes {kind}"
-        text = say(told, title=title, kind=kind, value=value)
-    return f'<span role="alert" class="llm-error">{escape(text)}</span>'
-
-
-def takes_words(setting: Setting, say: Language) -> str:
-    """Say what values a setting takes; the parts of `Setting.takes` are translated one by one."""
-    parts = _TAKES.fullmatch(setting.takes)
-    assert parts is not None  # noqa: S101 - it matches every text
-    text = say(parts["kind"])
-    if parts["low"]:
-        text = say("{kind} from {low} to {high}", kind=text, low=parts["low"], high=parts["high"])
-    elif parts["least"]:
-        text = say("{kind}, {least} or more", kind=text, least=parts["least"])
-    return say("{kind}, or none", kind=text) if parts["none"] else text
+    """Say why what was typed is refused, with the setting by its title."""
+    if isinstance(error, Text) and error.facts:
+        error = Text(error.template, **{**error.facts, "name": Text(setting.title)}).worded(say)
+    return f'<span role="alert" class="llm-error">{escape(error)}</span>'
 
 
 def _from(found: Found, say: Language) -> str:

@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.explain import HELD_BY
+from openhands_llm_magic.notebook.language import cell_words
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.events import Held, Retrying
     from openhands_llm_magic.llm.reply import Reply
 
@@ -42,9 +45,9 @@ MOST_SAID = 160
 """Characters of a server's words that are shown during a wait."""
 
 
-def seconds(duration_s: float) -> str:
+def seconds(duration_s: float, say: Say | None = None) -> str:
     """Write a duration with its unit, to a tenth of a second."""
-    return f"{round(duration_s, 1):g} s"
+    return (say or cell_words())("{seconds} s", seconds=f"{round(duration_s, 1):g}")
 
 
 def usd(amount_usd: float) -> str:
@@ -54,25 +57,35 @@ def usd(amount_usd: float) -> str:
     return f"${digits if len(digits) > len(cents) and amount_usd < 1 else cents}"
 
 
-def countdown_words(retrying: Retrying, remaining_s: float) -> str:
+def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = None) -> str:
     """Write a wait as it is counted down.
 
     Example: "Rate limit (429): retry 1 of 4 in 3 s, as the server asks".
     """
+    say = say or cell_words()
     fault = retrying.caused_by
-    status = f" ({fault.status})" if fault.status else ""
-    what = fault.label.removeprefix("a ").capitalize()
-    retry = f"{what}{status}: retry {retrying.retry} of {retrying.of}"
+    told = say(fault.label).removeprefix("a ")
+    what = told[:1].upper() + told[1:] + (f" ({fault.status})" if fault.status else "")
     if remaining_s <= 0:
-        return f"{retry}, asking again …"
-    return f"{retry} in {math.ceil(remaining_s)} s, {SET_BY[retrying.set_by]}"
+        asking = "{fault}: retry {retry} of {of}, asking again …"
+        return say(asking, fault=what, retry=retrying.retry, of=retrying.of)
+    return say(
+        "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
+        fault=what,
+        retry=retrying.retry,
+        of=retrying.of,
+        seconds=math.ceil(remaining_s),
+        set_by=say(SET_BY[retrying.set_by]),
+    )
 
 
-def held_words(held: Held) -> str:
+def held_words(held: Held, say: Say | None = None) -> str:
     """Write for how long a request is held back, and why; a moment is not worth a word."""
+    say = say or cell_words()
     if held.remaining_s < TOLD_FROM_S:
-        return "asking …"
-    return f"Held back for {math.ceil(held.remaining_s)} s, {HELD_BY[held.by]}"
+        return say("asking …")
+    left_s = math.ceil(held.remaining_s)
+    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(HELD_BY[held.by]))
 
 
 def correcting_words(problem: str) -> str:
@@ -87,9 +100,10 @@ def bar(retrying: Retrying, remaining_s: float) -> str:
     return "▰" * (BAR_WIDTH - left) + "▱" * left
 
 
-def said_words(retrying: Retrying) -> str:
-    """Give the server's own words about the fault, in short, on one line."""
-    return shorten(" ".join(str(retrying.caused_by).split()), MOST_SAID)
+def said_words(retrying: Retrying, say: Say | None = None) -> str:
+    """Return what the server said about the fault, in short, on one line."""
+    told = retrying.caused_by.text.worded(say or cell_words())
+    return shorten(" ".join(told.split()), MOST_SAID)
 
 
 def note_words(reply: Reply) -> str:
@@ -97,17 +111,26 @@ def note_words(reply: Reply) -> str:
 
     Example: "waited 12 s for a rate limit, 2 retries". There is none for an answer as it should be.
     """
-    cut = CUT_OFF.get(reply.finish_reason or "") if reply.error is None else None
-    held = f"held back {seconds(reply.held_s)}" if reply.held_s >= NOTED_FROM_S else None
-    return "; ".join(note for note in (*reply.notes, cut, held, _waits_words(reply)) if note)
+    say = cell_words()
+    notes = [note.worded(say) if isinstance(note, Text) else note for note in reply.notes]
+    if reply.error is None and reply.finish_reason in CUT_OFF:
+        notes.append(say(CUT_OFF[reply.finish_reason]))
+    if reply.held_s >= NOTED_FROM_S:
+        notes.append(say("held back {duration}", duration=seconds(reply.held_s, say)))
+    return "; ".join(filter(None, [*notes, waits_words(reply, say)]))
 
 
-def _waits_words(reply: Reply) -> str:
+def waits_words(reply: Reply, say: Say) -> str:
+    """Write what was waited for between attempts, or "" where nothing was."""
     if not reply.waits:
         return ""
     waited: defaultdict[str, float] = defaultdict(float)
     for wait in reply.waits:
         waited[wait.caused_by.label] += wait.wait_s
-    causes = " and ".join(f"{seconds(wait_s)} for {label}" for label, wait_s in waited.items())
-    retries = len(reply.waits)
-    return f"waited {causes}, {retries} {'retry' if retries == 1 else 'retries'}"
+    causes = say(" and ").join(
+        say("{duration} for {fault}", duration=seconds(wait_s, say), fault=say(label))
+        for label, wait_s in waited.items()
+    )
+    if len(reply.waits) == 1:
+        return say("waited {causes}, 1 retry", causes=causes)
+    return say("waited {causes}, {count} retries", causes=causes, count=len(reply.waits))

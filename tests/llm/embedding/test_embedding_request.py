@@ -70,7 +70,7 @@ def test_azure_has_a_deployment() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"embedding_model": None}, "embedding_model is not set: write `-m openai/text-embed"),
+        ({"embedding_model": None}, "embedding_model is not set: set it to openai/text-embed"),
         ({"embedding_model": "none"}, "embedding_model is not set"),
         ({"embedding_model": "local"}, "Here it needs a server, such as Ollama"),
         ({"embedding_model": "azureopenai"}, "embedding_deployment_name is not set"),

@@ -1,55 +1,58 @@
-"""Finds every text that the settings panel can say, in its code and in the declarations."""
+"""Finds every text that is said in a person's language, in the code and in the declarations."""
 
 from __future__ import annotations
 
 import ast
 from collections import defaultdict
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import polib
 
 import openhands_llm_magic
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
-from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.explain import HELD_BY
-from openhands_llm_magic.notebook.panel.words import _TAKES
-from openhands_llm_magic.notebook.view.words import SET_BY
+from openhands_llm_magic.errors import LLMMagicError, RequestError
+from openhands_llm_magic.llm.embedding import faults
+from openhands_llm_magic.llm.explain import TEXTS
+from openhands_llm_magic.notebook.language import CELLS, LOCALE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGE = Path(openhands_llm_magic.__file__).parent
 
-SPEAKERS = {"say", "_say", "button", "heading"}
-"""The functions whose first argument is a text that they translate."""
+SPEAKERS = {"say", "_say", "button", "heading", "Text", "_unfit_schema"}
+"""The functions whose first argument is a text that is said in a person's language."""
 
 
 def origins() -> Iterator[str]:
-    """Give the words for the origins that are told in words: a default and the session."""
+    """Give the words for the origins that are told in words, such as a default."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
                 case ast.Call(
                     func=ast.Name("Origin"),
-                    args=[ast.Constant("default" | "session"), name],
+                    args=[ast.Constant("default" | "session" | "edit"), name],
                 ):
                     yield ast.literal_eval(name)
 
 
-def labels(error: type[RequestError] = RequestError) -> Iterator[str]:
-    """Give the label of a class of errors and of those under it."""
-    yield error.label
+E = TypeVar("E", bound=LLMMagicError)
+
+
+def classes(error: type[E]) -> Iterator[type[E]]:
+    """Give a class of errors and those under it."""
+    yield error
     for under in error.__subclasses__():
-        yield from labels(under)
+        yield from classes(under)
 
 
-def kinds() -> Iterator[str]:
-    """Give the words for kinds of values, without their bounds."""
-    for setting in SETTINGS.values():
-        parts = _TAKES.fullmatch(setting.takes)
-        assert parts is not None
-        yield parts["kind"]
+ERRORS = {each.__name__ for each in classes(LLMMagicError)}
+
+LABELS = {each.label for each in classes(RequestError)}
 
 
 SETTING_TITLES = {each.title for each in SETTINGS.values()}
@@ -69,24 +72,35 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
     "parts: english": (),  # of `button` and `heading`: found where they are called
-    "trial_log: HELD_BY[held.by]": HELD_BY.values(),
-    "trial_log: SET_BY[retrying.set_by]": SET_BY.values(),
-    "trial_log: fault.label": set(labels()),
-    "trial_log: reply.error.label": set(labels()),
-    "words: parts['kind']": set(kinds()),
+    "explain: TEXTS[kind]": TEXTS.values(),
+    "faults: TEXTS[type(error)]": faults.TEXTS.values(),
+    "layers: path": (),
+    "layers: self.message": (),  # of an error, where it was raised
+    "layers: self.name": set(origins()),
+    "words: error.template": (),  # as above
+    "structured: template": (),  # of `_unfit_schema`, as above
+    "trial: str(error)": (),  # the operating system's
+    "words: fault.label": LABELS,
+    "words: label": LABELS,
     "words: setting.help": SETTING_HELPS,
     "words: setting.title": SETTING_TITLES,
-    "words: str(origin)": set(origins()),
 }
-"""The texts that are no literals in the panel: "module: expression", and what it can be."""
+"""The texts that are no literals where they are said: "module: expression", what it can be."""
 
 
 class Module:
-    """Finds what one module says."""
+    """Finds what one module says.
 
-    def __init__(self, name: str, source: str) -> None:
+    Args:
+        name: Its name.
+        source: Its source.
+        names: What it defines and imports.
+    """
+
+    def __init__(self, name: str, source: str, names: Mapping[str, object] | None = None) -> None:
         self._name = name
         self._tree = ast.parse(source)
+        self._names = names or {}
 
     def said(self) -> dict[str, set[str]]:
         """Give the texts that are said, by the module and the expression that gives them.
@@ -109,6 +123,10 @@ class Module:
                 scope = node
             case ast.Call(func=ast.Name(name) | ast.Attribute(attr=name)) if name in SPEAKERS:
                 yield (node.args or [node])[0], scope
+            case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [ast.Constant(str()), *_]) if (
+                name in ERRORS
+            ):
+                yield node.args[0], scope
             case ast.Call(ast.Name("map"), [ast.Name(name) | ast.Attribute(attr=name), *_]) if (
                 name in SPEAKERS
             ):
@@ -127,9 +145,11 @@ class Module:
             case ast.IfExp(body=one, orelse=other):
                 return self._resolved(one, scope) | self._resolved(other, scope)
             case ast.Subscript(ast.Name(name)):
-                found = [self._dictionary(name, scope).values]
+                found = [self._dictionary(name, scope)]
             case ast.Call(ast.Attribute(ast.Name(name), "get"), [_, default]):
-                found = [[default], self._dictionary(name, scope).values]
+                found = [[default], self._dictionary(name, scope)]
+            case ast.Name(name) if isinstance(constant := self._names.get(name), str):
+                return {constant}
             case ast.Name(name):
                 found = [*self._assigned(name, scope), *self._iterated(name, scope)]
             case _:
@@ -154,10 +174,17 @@ class Module:
                     ast.Tuple([ast.Name(key), ast.Name(value)]),
                     ast.Call(ast.Attribute(ast.Name(dictionary), "items")),
                 ) if name in (key, value):
-                    items = self._dictionary(dictionary, scope)
+                    items = self._literal(dictionary, scope)
                     yield items.values if name == value else [key for key in items.keys if key]
 
-    def _dictionary(self, name: str, scope: ast.AST) -> ast.Dict:
+    def _dictionary(self, name: str, scope: ast.AST) -> list[ast.expr]:
+        """Give the values of a dictionary that the module imports, or else has."""
+        imported = self._names.get(name)
+        if isinstance(imported, dict):
+            return [ast.Constant(value) for value in imported.values()]
+        return self._literal(name, scope).values
+
+    def _literal(self, name: str, scope: ast.AST) -> ast.Dict:
         for node in (*ast.walk(scope), *ast.walk(self._tree)):
             match node:
                 case ast.Assign([ast.Name(target)], ast.Dict() as found) | ast.AnnAssign(
@@ -169,14 +196,40 @@ class Module:
 
 @cache
 def said() -> dict[str, set[str]]:
-    """Give all that the notebook floor says."""
+    """Give all that the package says."""
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for path in (PACKAGE / "notebook").rglob("*.py"):
-        for place, what in Module(path.stem, path.read_text("utf-8")).said().items():
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        if path.stem in ("__init__", "errors"):  # what `Text` is, and what says nothing
+            continue
+        module = Module(path.stem, path.read_text("utf-8"), vars(import_module(name)))
+        for place, what in module.said().items():
             found[place] |= what
     return found
 
 
 def texts() -> set[str]:
-    """Give the texts of all that; "" says nothing."""
-    return set().union(*said().values()) - {""}
+    """Give the texts of all that, and those for a cell; "" says nothing."""
+    return set().union(CELLS.values(), *said().values()) - {""}
+
+
+def update() -> None:
+    """Put every new text into the file of each language, and mark those that are said no more."""
+    places: defaultdict[str, set[str]] = defaultdict(set)
+    for place, found in {**said(), "language: CELLS": {*CELLS.values()}}.items():
+        for text in found - {""}:
+            places[text].add(place.partition(":")[0])
+    template = polib.POFile()
+    for text in sorted(places, key=lambda text: (sorted(places[text]), text)):
+        flags = ["python-brace-format"] if "{" in text else []
+        comment = ", ".join(sorted(places[text]))
+        template.append(polib.POEntry(msgid=text, comment=comment, flags=flags))
+    for path in LOCALE.glob("*.po"):
+        file = polib.pofile(str(path), encoding="utf-8", wrapwidth=100)
+        file.merge(template)
+        file.sort(key=lambda entry: (entry.obsolete, entry.comment, entry.msgid))
+        file.save()
+
+
+if __name__ == "__main__":
+    update()
