@@ -11,7 +11,7 @@ PYTHONS := 3.11.2 3.12 3.13 3.14
 PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin
 
 # The tests that tell whether a version of LiteLLM will do, and the oldest that pyproject.toml allows.
-LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm/test_contract.py
+LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm
 LITELLM_OLDEST := $(shell sed -n 's/^ *"litellm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 
 # Nothing of the caller's shell that makes another Python of the environment's (PYTHONPATH and the

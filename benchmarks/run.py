@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # its kernel and its model server
 from benchmarks import (  # noqa: E402 - found there
     calls,
     completing,
+    first_answer,
     interrupts,
     limits,
     loading,
@@ -50,6 +51,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
 
 - `%load_ext`: the median of {loads} fresh processes with IPython's shell alone. LiteLLM's import is
   what follows in the background.
+- The first answer: the median of the ratios of {firsts} rounds. Bare is `import litellm` and one
+  streamed `litellm.completion`, of the same answer from the same server, in a fresh kernel, too.
 - The panel: the median of {openings} fresh kernels, from the call to its return. What the browser
   then takes to draw it is not in it.
 - Calls: the median of {calls} rounds in a real kernel. All stream the same short answer from the
@@ -102,7 +105,7 @@ def _speed() -> str:
         lines.append(line)
         print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
 
-    for first in (loading, opening):
+    for first in (loading, first_answer, opening):
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
@@ -112,6 +115,7 @@ def _speed() -> str:
     return TEXT.format(
         table=markdown(lines),
         loads=loading.TIMES,
+        firsts=first_answer.ROUNDS,
         openings=opening.TIMES,
         calls=calls.ROUNDS,
         characters=len(streams.ANSWER) / model.CHUNKS,

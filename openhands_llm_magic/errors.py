@@ -5,6 +5,7 @@
     LLMMagicError
     ├── UsageError              a magic was called in a way it does not understand
     ├── FormatError             an answer came, and is not in the format that was asked for
+    ├── LibraryError            LiteLLM cannot be imported
     ├── SettingError            a setting has a value it cannot take, or does not exist
     │   ├── ConfigFileError     a config file cannot be read
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
@@ -122,6 +123,10 @@ class FormatError(LLMMagicError):
         super().__init__(message)
         self.problem = problem
         self.reply: Any = None  # a `Reply`, which the ground does not import
+
+
+class LibraryError(LLMMagicError):
+    """LiteLLM cannot be imported, or another module has its name."""
 
 
 class SettingError(LLMMagicError):

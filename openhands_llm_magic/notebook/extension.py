@@ -29,7 +29,7 @@ def load(shell: Any) -> None:
     shell.input_transformer_manager.token_transformers.append(_Prompt)
     complete = matcher(shell, settings, lambda: magics.asking.chats.named)
     shell.Completer.custom_matchers.append(complete)
-    _let_imports_wait(shell, load_in_background())
+    _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
 
 
 def unload(shell: Any) -> None:
@@ -88,15 +88,30 @@ class _Prompt(TokenTransformBase):  # type: ignore[misc]  # IPython has no types
         return transformed
 
 
+FOR_THE_FIRST_ANSWER = (
+    "openhands_llm_magic.notebook.asking",
+    "openhands_llm_magic.notebook.dry_run",
+    "openhands_llm_magic.notebook.prompt.messages",
+    "openhands_llm_magic.notebook.view.display",
+    "openhands_llm_magic.notebook.view.live",
+    "openhands_llm_magic.notebook.view.sanitize",
+    "markdown_it",
+    "nh3",
+)
+"""What a prompt imports on use; all of it is there when the person has read for a while."""
+
+
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
     """Hold back a cell that imports until LiteLLM is there: two imports of it break each other.
 
-    `llm.import_lock` holds back import statements that a cell reaches elsewhere; this covers
-    `importlib`, and the packages that LiteLLM is about to import itself.
+    `loading.others_wait` holds back import statements that a cell reaches elsewhere; this covers
+    `importlib`, and the packages that LiteLLM is about to import itself. A prompt may well hold the
+    word, and is no Python: it says itself that it waits.
     """
 
     def wait(info: Any) -> None:
-        if "import" in (info.raw_cell or ""):
+        cell = info.raw_cell or ""
+        if "import" in cell and not cell.lstrip().startswith("%%llm"):
             importing.join()
         if not importing.is_alive():
             shell.events.unregister("pre_run_cell", wait)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.run import Run
     from openhands_llm_magic.notebook.view.display import View
 
+HURRIED_S = 0.1
+"""Seconds that a second interrupt leaves the run for its tidy end, which gives back the text that
+it holds: a person who presses twice at once means no more than once."""
+
 LEAVING_S = 0.2
 """How long after a stop the cell's own code may take to notice it before an interrupt is heard."""
 
@@ -81,7 +85,7 @@ class Interrupts:
     def watch(self, run: Run, show: Callable[[Any], None], view: View) -> None:
         """Show the events of a run to its end; the first interrupt cancels it.
 
-        A second one does not wait for its tidy end. What is shown last is `Failed`, where the run
+        A second one hardly waits for its tidy end. What is shown last is `Failed`, where the run
         was left behind.
 
         Args:
@@ -101,7 +105,7 @@ class Interrupts:
                 if cancelled_at_s is None:
                     cancelled_at_s = time.monotonic()
                     run.control.cancel()
-                elif self.count > 1 or time.monotonic() - cancelled_at_s > TIDY_S:
+                elif time.monotonic() - cancelled_at_s > (HURRIED_S if self.count > 1 else TIDY_S):
                     break
         finally:
             self._wake = None

@@ -12,6 +12,8 @@ from kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from model_server import ModelServer
+
 
 @pytest.fixture
 def fresh_kernel(tmp_path: Path) -> Iterator[Kernel]:
@@ -31,6 +33,60 @@ def test_litellm_is_imported_behind_the_users_back(fresh_kernel: Kernel) -> None
     first = fresh_kernel.run("from litellm.exceptions import RateLimitError; there()")
     assert first.error is None
     assert first.outputs[0]["text/plain"] == "True"
+
+
+@pytest.mark.slow
+def test_a_first_prompt_finds_all_imported(fresh_kernel: Kernel, model_server: ModelServer) -> None:
+    """After a while all that it needs is there, so it takes hardly longer than later ones."""
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    fresh_kernel.run(
+        "import sys, threading\n"
+        "for each in threading.enumerate(): each.name == 'import litellm' and each.join()\n"
+        "before = set(sys.modules)"
+    )
+    fresh_kernel.run("import os; os.environ['OPENAI_API_KEY'] = 'sk-test-key'")
+    options = f"-m openai/x --base-url {model_server.openai_base}"
+    assert fresh_kernel.run(f"%%llm {options}\nIs it?").error is None
+    new = fresh_kernel.run("sorted(set(sys.modules) - before)").outputs[0]["text/plain"]
+    assert new == "[]"
+
+
+@pytest.mark.slow
+def test_a_prompt_with_the_word_import_is_not_held_back(fresh_kernel: Kernel) -> None:
+    """Its cell begins at once, and says what it waits for; one of Python waits for the import."""
+    fresh_kernel.run("def there(): return 'litellm.main' in __import__('sys').modules")
+    fresh_kernel.run("from IPython import get_ipython\n%load_ext openhands_llm_magic\n")
+    fresh_kernel.run("magics = get_ipython().magics_manager.magics['cell']")
+    fresh_kernel.run("magics['llm'] = lambda line, cell: print(there(), cell)")
+    assert "False" in fresh_kernel.run("%%llm\nWhat is important?").stdout
+    assert "True" in fresh_kernel.run("import os; print(there())").stdout
+
+
+@pytest.mark.slow
+def test_files_of_the_notebooks_folder_are_not_imported(
+    fresh_kernel: Kernel, tmp_path: Path
+) -> None:
+    """They run neither in the background nor with the first prompt; the person may import them."""
+    for name in ("litellm", "brotli", "tiktoken_ext", "httpx", "openai", "theirs"):
+        (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w').close()\n")
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    assert fresh_kernel.run("%%llm -m practice/echo\nIs it?").error is None
+    assert [each.name for each in tmp_path.glob("ran-*")] == []
+    assert fresh_kernel.run("import theirs, brotli").error is None
+    assert {each.name for each in tmp_path.glob("ran-*")} >= {"ran-theirs"}
+
+
+@pytest.mark.slow
+def test_a_file_of_ones_own_in_its_place_is_one_line(fresh_kernel: Kernel, tmp_path: Path) -> None:
+    """The person has imported a `litellm.py` of their own: the prompt names that file."""
+    (tmp_path / "litellm.py").write_text("mine = 1")
+    fresh_kernel.run("import litellm")
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    error = fresh_kernel.run("%%llm -m practice/echo\nIs it?").error
+    assert error is not None
+    assert error.startswith("LibraryError: the module `litellm` that is loaded is not LiteLLM (")
+    assert str(tmp_path / "litellm.py") in error
+    assert "\n" not in error
 
 
 @pytest.mark.slow

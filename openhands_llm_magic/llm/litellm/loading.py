@@ -1,23 +1,37 @@
 """The import of LiteLLM, which takes seconds: once, in silence, and apart from other imports of it.
 
-Two threads that import different parts of LiteLLM at once break each other, so while one of ours
-imports it, the others wait.
+A thread makes it while the person reads, with less work than Python would, and then rehearses a
+first answer. Three rules keep it harmless:
+
+- Two threads that import different parts of LiteLLM at once break each other, so while one of ours
+  imports it, the others wait.
+- Files of the working folder are not imported in place of installed ones (`_Installed`).
+- The environment and the garbage collector are as they were afterwards.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
+import gc
+import importlib
 import os
 import sys
+import sysconfig
 import threading
+import time
 import warnings
+from importlib.machinery import PathFinder, SourceFileLoader
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from openhands_llm_magic.errors import LibraryError
 
-_loading = threading.Lock()
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 IMPORT_ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it downloads prices, and warns into the cell
@@ -25,47 +39,110 @@ IMPORT_ENVIRONMENT = {
 }
 """The environment that LiteLLM is imported in; it is put back afterwards."""
 
+_loading = threading.Lock()
+_began_s: float | None = None
+
 
 def load() -> Any:
-    """Import LiteLLM, in silence and without a change to the environment."""
-    with _loading:
-        if "litellm" in sys.modules:
-            import litellm  # noqa: PLC0415 - waits if another thread is in the middle of it
+    """Import LiteLLM, in silence and without a change to the environment, and return it.
 
-            return litellm
-        before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
-        os.environ.update(IMPORT_ENVIRONMENT)
-        try:
-            with others_wait(_loading):
-                import litellm  # noqa: PLC0415 - it takes seconds
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-        warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
-        return litellm
+    Raises:
+        LibraryError: It cannot be imported, or another module has its name.
+    """
+    with _loading:
+        return _loaded()
 
 
 def is_loaded() -> bool:
-    """Tell whether LiteLLM is there, and not in the middle of its import on another thread."""
+    """Tell whether LiteLLM is there, and no thread is in the middle of its import."""
     spec = getattr(sys.modules.get("litellm"), "__spec__", None)
-    return "litellm" in sys.modules and not getattr(spec, "_initializing", False)
+    initializing = getattr(spec, "_initializing", False)
+    return "litellm" in sys.modules and not initializing and not _loading.locked()
 
 
-def load_in_background() -> threading.Thread:
-    """Start to import LiteLLM, and to read its list of models, on a thread; return the thread."""
-    thread = threading.Thread(target=_load_all, name="import litellm", daemon=True)
+def seconds_loading() -> float | None:
+    """Return for how many seconds LiteLLM has been loading, or None when it is not loading."""
+    began_s = _began_s
+    return None if began_s is None else time.monotonic() - began_s
+
+
+def load_in_background(then: Sequence[str] = ()) -> threading.Thread:
+    """Start to make all ready for a first answer, on a thread; return the thread.
+
+    Args:
+        then: Modules to import after LiteLLM. A failure to do so is left to whoever needs them.
+    """
+    thread = threading.Thread(target=_load_all, args=(then,), name="import litellm", daemon=True)
     thread.start()
     return thread
 
 
-def _load_all() -> None:
+def _load_all(then: Sequence[str]) -> None:
     from openhands_llm_magic.llm.litellm import models  # noqa: PLC0415 - in the background, too
 
-    load()
-    models.prices()
+    with contextlib.suppress(LibraryError):  # a prompt will tell the person
+        with _loading:
+            _loaded(rehearse=True)
+        models.prices()
+        for name in then:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+
+def _loaded(*, rehearse: bool = False) -> Any:
+    """Import LiteLLM while `_loading` is held; then ask it once for an answer from nobody."""
+    if "litellm" not in sys.modules:
+        with _importing():
+            try:
+                import litellm  # noqa: PLC0415 - it takes seconds
+            except Exception as error:  # noqa: BLE001 - whatever a broken installation raises
+                raise LibraryError(_told(error)) from None
+            finally:
+                if "litellm" not in sys.modules:  # it failed: the next attempt begins anew
+                    for name in [each for each in sys.modules if each.startswith("litellm.")]:
+                        del sys.modules[name]
+            if rehearse:
+                with contextlib.suppress(Exception):  # a prompt will do what it did not do
+                    _rehearse(litellm)
+    import litellm  # noqa: PLC0415 - waits if another thread is in the middle of it
+
+    if not hasattr(litellm, "completion"):
+        where = getattr(litellm, "__file__", None) or "made by hand"
+        raise LibraryError(
+            f"the module `litellm` that is loaded is not LiteLLM ({where}): rename that file, and"
+            " restart the kernel."
+        )
+    return litellm
+
+
+def _told(error: Exception) -> str:
+    """Say in one line that LiteLLM cannot be imported, and why."""
+    why = f"{type(error).__name__}: {error}".splitlines()[0]
+    return (
+        f"LiteLLM cannot be imported ({why}). Install it again, such as with `%pip install"
+        " --force-reinstall litellm`; the next prompt tries again."
+    )
+
+
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """Set up what the import of LiteLLM needs, and put everything back."""
+    global _began_s  # noqa: PLW0603 - there is one LiteLLM in a process
+    _began_s = time.monotonic()
+    before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
+    os.environ.update(IMPORT_ENVIRONMENT)
+    importlib.invalidate_caches()  # it may have been installed a moment ago
+    try:
+        with others_wait(_loading), _only_installed(), _no_garbage():
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _began_s = None
+        warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
 
 
 PATIENCE_S = 60
@@ -76,8 +153,8 @@ PATIENCE_S = 60
 def others_wait(loading: threading.Lock) -> Iterator[None]:
     """Let other threads that import a part of LiteLLM wait until this one releases `loading`.
 
-    They must wait before they take an import lock that this thread may need: so this wraps
-    `__import__` and is no import hook.
+    They must wait before they take an import lock that this thread may need: Python takes that of
+    `litellm.exceptions` before it asks any finder. So this wraps `__import__` and is no finder.
     """
     ours = threading.current_thread()
     original = builtins.__import__
@@ -94,3 +171,210 @@ def others_wait(loading: threading.Lock) -> Iterator[None]:
     finally:
         if builtins.__import__ is waiting_import:
             builtins.__import__ = original
+
+
+YOUNG_OBJECTS = 10_000_000
+"""New objects that the garbage collector lets come together meanwhile; LiteLLM's are 500,000."""
+
+
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep the garbage collector from looking through the new modules again and again.
+
+    It is held off by its threshold, so that a person's `gc.disable()` and `gc.enable()` count.
+    """
+    before = gc.get_threshold()
+    held_off = (YOUNG_OBJECTS, *before[1:])
+    gc.set_threshold(*held_off)
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # else somebody has objects there that are to stay
+            gc.freeze()
+            gc.unfreeze()  # all that is there counts as old: no pause to look through it at once
+        if gc.get_threshold() == held_off:
+            gc.set_threshold(*before)
+
+
+@contextlib.contextmanager
+def _only_installed() -> Iterator[None]:
+    """Let this thread import no files of the working folder."""
+    if PathFinder not in sys.meta_path:  # somebody has put another one in its place
+        yield
+        return
+    finder: Any = _Installed()
+    sys.meta_path[sys.meta_path.index(PathFinder)] = finder
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path[sys.meta_path.index(finder)] = PathFinder
+
+
+class _Installed:
+    """Python's search along `sys.path`; for the thread that made it, without the working folder.
+
+    A kernel has the working folder at the head of its path, and an optional dependency of
+    LiteLLM's such as `brotli` need not be installed: a file of that name would run in its place.
+    For all other threads nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        self._path = _installed_path()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module; packages that only gather the names of others fetch these on use."""
+        if threading.get_ident() != self._thread:
+            return PathFinder.find_spec(name, path, target)
+        spec = PathFinder.find_spec(name, self._path if path is None else path, target)
+        if name.startswith(GATHERING) and spec is not None:
+            _gather_on_use(spec)
+        return spec
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(PathFinder, name)
+
+
+def _installed_path() -> list[str]:
+    """Return `sys.path` without the working folder and the folder of the script that runs.
+
+    An entry that is no absolute path means a place in the working folder. Where LiteLLM itself
+    lies in the working folder, as in a clone of it, it counts as not installed.
+    """
+    with contextlib.suppress(OSError):  # the working folder has been deleted
+        here = {str(Path.cwd()), os.path.realpath(Path.cwd())}
+        left_out = here - set(sysconfig.get_paths().values())
+        script = getattr(sys.modules.get("__main__"), "__file__", None)
+        path = [each for each in sys.path if isinstance(each, str)]
+        if script and path and os.path.realpath(path[0]) == str(Path(script).resolve().parent):
+            path = path[1:]
+        return [
+            each
+            for each in path
+            if Path(each).is_absolute() and {each, os.path.realpath(each)}.isdisjoint(left_out)
+        ]
+    return [each for each in sys.path if Path(each).is_absolute()]
+
+
+GATHERING = ("openai.types", "openai.resources")
+"""Where OpenAI's client has packages that only gather the names of their modules: a fifth of what
+LiteLLM's import takes, and a third of what a first answer takes on top."""
+
+
+def _gather_on_use(spec: ModuleSpec) -> None:
+    """Let a package import its modules when their names are first used, if that is all it does."""
+    if spec.submodule_search_locations is not None and isinstance(spec.loader, SourceFileLoader):
+        names = _gathered(spec.loader)
+        if names:
+            spec.loader = _OnUse(spec.loader, names)
+
+
+def _gathered(loader: SourceFileLoader) -> Mapping[str, tuple[str, str]]:
+    """Return the names that a package gathers, with their modules and their names in these.
+
+    The result is empty for a package whose file does anything else, and for one where a name is
+    that of a module, too: which of them it means depends on the order of the imports.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    try:
+        statements = ast.parse(loader.get_data(loader.path)).body
+    except (OSError, SyntaxError):
+        return {}
+    for each in statements:
+        match each:
+            case ast.ImportFrom(module="__future__") | ast.Expr(value=ast.Constant()):
+                pass
+            case ast.ImportFrom(module=str(module), level=1):
+                names |= {(it.asname or it.name): (module, it.name) for it in each.names}
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List()):
+                pass
+            case _:
+                return {}
+    modules = {module for module, _ in names.values()}
+    return {} if "*" in names or modules & names.keys() else names
+
+
+class _OnUse(SourceFileLoader):
+    """Loads a package that gathers names of its modules, each of which is imported on use.
+
+    Nothing else differs: `dir`, `import *` and the modules as attributes are there. Where a module
+    cannot be imported alone, the package's own file is run, as Python would have done at first.
+    """
+
+    def __init__(self, loader: SourceFileLoader, names: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(loader.name, loader.path)
+        self._names = names
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the package's module its names."""
+        own: dict[str, Any] = vars(module)
+        own["__getattr__"] = self._getter(module)
+        own["__dir__"] = lambda: sorted({*own, *self._names})
+        own["__all__"] = list(self._names)
+
+    def _getter(self, module: ModuleType) -> Callable[[str], Any]:
+        package, own = module.__name__, vars(module)
+
+        def get(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            inner, inner_name = self._names.get(name, (name, None))
+            try:
+                value: Any = importlib.import_module(f"{package}.{inner}")
+                if inner_name is not None:
+                    value = getattr(value, inner_name)
+            except (AttributeError, ImportError):
+                if name not in self._names:
+                    raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+                super(_OnUse, self).exec_module(module)
+                value = own[name]
+            own[name] = value
+            return value
+
+        return get
+
+
+REHEARSED = (
+    'data: {"id":"-","object":"chat.completion.chunk","created":1,"model":"-","choices":'
+    '[{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":null}]}\n\n'
+    'data: {"id":"-","object":"chat.completion.chunk","created":1,"model":"-","choices":'
+    '[{"index":0,"delta":{},"finish_reason":"stop"}],'
+    '"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}\n\n'
+    "data: [DONE]\n\n"
+)
+
+
+def _rehearse(litellm: Any) -> None:
+    """Ask LiteLLM for an answer that no server gives: nothing is sent, no socket is opened.
+
+    What a first answer takes longer than all later ones, it takes now: more imports, a tokenizer,
+    the certificates. Nobody can have set a callback yet, which would hear of it.
+    """
+    import httpx  # noqa: PLC0415 - LiteLLM has imported both
+    import openai  # noqa: PLC0415
+
+    from openhands_llm_magic.llm.litellm.quiet import quiet  # noqa: PLC0415 - on use
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=REHEARSED, headers={"content-type": "text/event-stream"})
+
+    httpx.HTTPTransport().close()  # imports what a real connection needs
+    nobody = httpx.Client(transport=httpx.MockTransport(answer))
+    client = openai.OpenAI(
+        api_key="-", base_url="http://nobody.invalid/v1", max_retries=0, http_client=nobody
+    )
+    with client, quiet(litellm):
+        stream = litellm.completion(
+            model="openai/nobody",  # for a known one it might download a tokenizer
+            messages=[{"role": "user", "content": "Hi"}],
+            stream=True,
+            stream_options={"include_usage": True},
+            client=client,
+            num_retries=0,
+            max_retries=0,
+        )
+        for _ in stream:
+            pass

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Raw, Refuse
@@ -18,10 +16,6 @@ from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.litellm.send import DROP_MAX_RETRIES, missing_key_variables
 from openhands_llm_magic.llm.request import Request
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 pytestmark = pytest.mark.usefixtures("litellm")
 
@@ -236,79 +230,6 @@ def test_which_variables_could_hold_the_key(monkeypatch: pytest.MonkeyPatch) -> 
     assert missing_key_variables("openai/gpt-4o") == ()
 
 
-LOAD = """
-import os, threading
-from openhands_llm_magic.llm.litellm import loading
-
-before = dict(os.environ)
-found = []
-barrier = threading.Barrier(3)
-
-def load():
-    barrier.wait()
-    found.append(loading.load().completion)
-
-threads = [threading.Thread(target=load) for _ in range(3)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert dict(os.environ) == before
-import litellm
-assert found == [litellm.completion] * 3
-"""
-
-
-@pytest.mark.slow
-def test_threads_can_load_it_at_once() -> None:
-    """They all get the whole of it, nothing is printed, and the environment is as before."""
-    done = subprocess.run(  # noqa: S603 - fixed text
-        [sys.executable, "-c", LOAD], capture_output=True, text=True, timeout=100, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.parametrize("before", [None, "", "False"])
-def test_the_download_of_prices_is_off_during_the_import_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str | None
-) -> None:
-    """Shown with a module in LiteLLM's place that notes the variable."""
-    name = "LITELLM_LOCAL_MODEL_COST_MAP"
-    if before is not None:
-        monkeypatch.setenv(name, before)
-    (tmp_path / "litellm.py").write_text(f"import os\nseen = os.environ[{name!r}]\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "litellm")
-    assert load().seen == "True"
-    assert os.environ.get(name) == before
-
-
-INDIRECT = """\
-import pathlib, sys
-pathlib.Path("theirs.py").write_text("from litellm.exceptions import RateLimitError")
-pathlib.Path(".env").write_text("LLM_MODEL=from-dotenv")
-sys.path.insert(0, "")
-import builtins, os
-from openhands_llm_magic.llm.litellm.loading import load_in_background
-before = builtins.__import__
-thread = load_in_background()
-while "litellm" not in sys.modules: pass  # until it is in the middle of it
-import theirs
-thread.join()
-assert builtins.__import__ is before
-assert "LLM_MODEL" not in os.environ
-"""
-
-
-@pytest.mark.slow
-def test_an_import_elsewhere_waits_for_the_one_in_the_background() -> None:
-    """A module of the user's that imports a part of LiteLLM works; no .env is loaded meanwhile."""
-    done = subprocess.run(  # noqa: S603 - fixed text
-        [sys.executable, "-c", INDIRECT], capture_output=True, text=True, timeout=100, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_the_users_fallbacks_stay_his(
     model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,28 +250,3 @@ def test_what_the_user_changes_meanwhile_stays_changed(
     litellm.num_retries = 7
     events.close()
     assert litellm.num_retries == 7
-
-
-AT_ONCE_AND_AGAIN = """\
-import builtins
-from openhands_llm_magic.llm.litellm.loading import load, load_in_background
-before = builtins.__import__
-threads = [load_in_background() for _ in range(3)]
-load()
-for thread in threads: thread.join(60)
-assert not any(thread.is_alive() for thread in threads)
-assert builtins.__import__ is before
-"""
-
-
-@pytest.mark.slow
-def test_loading_at_once_and_again_does_not_hang() -> None:
-    """As when `%load_ext`, `%reload_ext` and a prompt follow each other."""
-    done = subprocess.run(  # noqa: S603 - fixed text
-        [sys.executable, "-c", AT_ONCE_AND_AGAIN],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
