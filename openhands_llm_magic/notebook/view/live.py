@@ -13,7 +13,7 @@ from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.parts import Part, Parts
 from openhands_llm_magic.notebook.view.progress import Progress
 from openhands_llm_magic.notebook.view.wait import Bundle, Waits, note_html, status_html
-from openhands_llm_magic.notebook.view.words import AGAIN, correcting_words, note_words
+from openhands_llm_magic.notebook.view.words import again_words, correcting_words, note_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ class LiveView:
                 self._attempt.add(text)
                 self._has_news = True
             case Retrying():
-                self._break_off(AGAIN)
+                self._break_off(again_words())
             case Correcting(problem):
                 self._break_off(correcting_words(problem))
             case _:

@@ -15,6 +15,7 @@ from openhands_llm_magic.llm.events import (
     TextDelta,
     Waiting,
 )
+from openhands_llm_magic.notebook.language import cell_words
 from openhands_llm_magic.notebook.view.words import (
     TOLD_FROM_S,
     bar,
@@ -47,7 +48,8 @@ class Progress:
 
     def __init__(self, model: str, clock: Clock) -> None:
         self._clock = clock
-        self._asking = f"asking {model}"
+        self._say = say = cell_words()
+        self._asking = say("asking {model}", model=model)
         self._what = self._fixed = self._before = self.said = ""
         self._began_s = clock.now()
         self._thinking: ReplyBuilder | None = None
@@ -62,11 +64,11 @@ class Progress:
             case ReasoningDelta():
                 self._see_thought(builder)
             case Loading():
-                self._begin("loading LiteLLM")
+                self._begin(self._say("loading LiteLLM"))
             case Sending(model, host):
-                self._begin(f"connecting to {host or model}")
+                self._begin(self._say("connecting to {host}", host=host or model))
             case Accepted():
-                self._begin("waiting for the first token")
+                self._begin(self._say("waiting for the first token"))
             case Held():
                 self._see_held(event)
             case Waiting(retrying, remaining_s):
@@ -84,7 +86,7 @@ class Progress:
 
     def _see_thought(self, builder: ReplyBuilder) -> None:
         if self._thinking is None:
-            self._begin("thinking")
+            self._begin(self._say("thinking"))
             self._thinking = builder
 
     def _see_held(self, held: Held) -> None:
@@ -112,11 +114,18 @@ class Progress:
         lasted_s = self._clock.now() - self._began_s
         second = int(lasted_s)
         if not self._what:
-            return f"… nothing for {second} s" if lasted_s >= QUIET_S else ""
+            return (
+                self._say("… nothing for {seconds} s", seconds=second)
+                if lasted_s >= QUIET_S
+                else ""
+            )
         if self._before and lasted_s < AT_ONCE_S:
             return self._before
         if self._thinking is not None:
             if self._thought[0] != second or not self._thought[1]:  # counting takes a while
-                self._thought = second, f"thinking … {self._thinking.words_thought:,} words"
+                count = f"{self._thinking.words_thought:,}"
+                self._thought = second, self._say("thinking … {count} words", count=count)
             return self._thought[1]
-        return f"{self._what} … {second} s" if second else f"{self._what} …"
+        if not second:
+            return f"{self._what} …"
+        return self._say("{what} … {seconds} s", what=self._what, seconds=second)

@@ -10,8 +10,8 @@ from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, Te
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.progress import Progress
 from openhands_llm_magic.notebook.view.words import (
-    AGAIN,
     TOLD_FROM_S,
+    again_words,
     correcting_words,
     countdown_words,
     held_words,
@@ -52,7 +52,7 @@ class TerminalView:
             case Retrying():
                 self._end_line()
                 if self._answer_began:
-                    self._write(f"({AGAIN})\n")
+                    self._write(f"({again_words()})\n")
                     self._answer_began = False
                 if not self._rewrites:
                     counted = countdown_words(event, event.wait_s)

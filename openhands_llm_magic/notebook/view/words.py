@@ -28,9 +28,6 @@ CUT_OFF = {
 }
 """What is said of an answer with text, by its finish_reason."""
 
-AGAIN = "the answer broke off; asking again"
-"""Stands between a partial answer, which stays where it is, and the next attempt's."""
-
 
 BAR_WIDTH = 10
 """Characters of the bar of a wait."""
@@ -88,9 +85,14 @@ def held_words(held: Held, say: Say | None = None) -> str:
     return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(HELD_BY[held.by]))
 
 
+def again_words() -> str:
+    """Write what stands between a partial answer, which stays where it is, and the next one."""
+    return cell_words()("the answer broke off; asking again")
+
+
 def correcting_words(problem: str) -> str:
     """Write what stands between an answer that did not fit, and the next."""
-    return f"the answer did not fit ({problem}); asking once more"
+    return cell_words()("the answer did not fit ({problem}); asking once more", problem=problem)
 
 
 def bar(retrying: Retrying, remaining_s: float) -> str:

@@ -29,7 +29,7 @@ from openhands_llm_magic.llm.events import (
 from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.notebook.view import display, live
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
-from openhands_llm_magic.notebook.view.words import AGAIN
+from openhands_llm_magic.notebook.view.words import again_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -200,7 +200,7 @@ def test_an_attempt_that_breaks_off_stays_and_the_next_begins_below(cell: Cell) 
     )
     shown = "".join(each["text/html"] for each in cell.outputs)
     assert shown.count("How it works") == 30
-    assert shown.index("How it works") < shown.index(AGAIN) < shown.index("The answer.")
+    assert shown.index("How it works") < shown.index(again_words()) < shown.index("The answer.")
     assert shown.count('<div style="opacity') == len(cell.outputs)
     assert cell.plain.startswith("The answer.\n\nwaited 1 s")
     lengths = [len(text) for text in cell.texts if "retry" not in text and "nothing" not in text]
