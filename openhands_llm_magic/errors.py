@@ -5,12 +5,12 @@
     LLMMagicError
     ├── UsageError              a magic was called in a way it does not understand
     ├── FormatError             an answer came, and is not in the format that was asked for
-    ├── LibraryError            LiteLLM cannot be imported
     ├── SettingError            a setting has a value it cannot take, or does not exist
     │   ├── ConfigFileError     a config file cannot be read
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
     └── RequestError            a prompt got no complete answer; `reply` holds what came
         ├── Stopped             the person interrupted it
+        ├── LibraryError        LiteLLM cannot be imported
         ├── MissingKeyError     no API key for the provider
         ├── AuthenticationError the provider refused the key (401, 403)
         ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
@@ -125,10 +125,6 @@ class FormatError(LLMMagicError):
         self.reply: Any = None  # a `Reply`, which the ground does not import
 
 
-class LibraryError(LLMMagicError):
-    """LiteLLM cannot be imported, or another module has its name."""
-
-
 class SettingError(LLMMagicError):
     """A setting has a value it cannot take, or does not exist.
 
@@ -211,6 +207,12 @@ class Stopped(RequestError):  # noqa: N818 - "StoppedError" would read as a fail
     """The person interrupted the request."""
 
     label = "stopped"
+
+
+class LibraryError(RequestError):
+    """LiteLLM cannot be imported, or another module has its name."""
+
+    label = "LiteLLM cannot be loaded"
 
 
 class MissingKeyError(RequestError):

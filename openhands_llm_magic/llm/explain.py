@@ -144,6 +144,8 @@ def explained(
     if refused and missing_variables:
         kind = errors.MissingKeyError
     known = facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
+    if kind not in TEXTS:  # LibraryError, which says all by itself
+        return error
     return error.reworded(Text(TEXTS[kind], **known), kind)
 
 

@@ -17,7 +17,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from openhands_llm_magic.config.secret import Redactor, throughout
-from openhands_llm_magic.errors import FormatError, RequestError, Stopped, TransientError
+from openhands_llm_magic.errors import (
+    FormatError,
+    LibraryError,
+    RequestError,
+    Stopped,
+    TransientError,
+)
 from openhands_llm_magic.llm.control import Cancelled, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
@@ -466,6 +472,8 @@ class Prompt:
         return builder.reply, [done, Failed(unkept)] if unkept else [done]
 
     def _explain(self, error: RequestError, retries: int) -> RequestError:
+        if isinstance(error, LibraryError):
+            return error
         request = self._prepared.request
         missing = () if "api_key" in request.options else missing_key_variables(request.model)
         return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)

@@ -83,7 +83,7 @@ def test_a_setting_that_is_not_set_is_named_too(kind: type[errors.RequestError])
 def test_every_failure_of_a_request_has_a_text() -> None:
     """But for those that are raised in words of their own, as no server has any part in them."""
     kinds = errors.RequestError.__subclasses__() + errors.TransientError.__subclasses__()
-    own_words = {errors.Stopped, errors.StoreError, errors.NotStoredError}
+    own_words = {errors.LibraryError, errors.Stopped, errors.StoreError, errors.NotStoredError}
     assert set(TEXTS) == {*kinds} - {errors.TransientError, *own_words}
 
 

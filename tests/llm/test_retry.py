@@ -49,6 +49,7 @@ PERMANENT = [
     errors.ModelNotFoundError,
     errors.NoTextError,
     errors.HeldBackError,
+    errors.LibraryError,
     errors.NotStoredError,
     errors.StoreError,
     errors.OutputLimitError,

@@ -80,4 +80,6 @@ def explained(
         "give_key": Text(GIVE_EMBEDDING_KEY),
         "try_practice": Text(TRY_PRACTICE_VECTORS),
     }
+    if type(error) not in TEXTS:
+        return error
     return error.reworded(Text(TEXTS[type(error)], **facts))

@@ -119,7 +119,7 @@ def _told(error: Exception) -> str:
     """Say in one line that LiteLLM cannot be imported, and why."""
     why = f"{type(error).__name__}: {error}".splitlines()[0]
     return (
-        f"LiteLLM cannot be imported ({why}). Install it again, such as with `%pip install"
+        f"LiteLLM cannot be imported ({why}). Install it again: `pip install"
         " --force-reinstall litellm`; the next prompt tries again."
     )
 
