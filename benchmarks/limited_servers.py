@@ -22,13 +22,13 @@ class Server(Protocol):
     """A limit of so many requests a minute."""
 
     def wait_s(self, now_s: float) -> float:
-        """Give the seconds until a request would be accepted, 0 for at once."""
+        """Return the seconds until a request would be accepted, 0 for at once."""
 
     def take(self, now_s: float) -> None:
         """Count a request that is accepted now; `wait_s` was asked just before."""
 
     def left(self, now_s: float) -> dict[str, str]:
-        """Give the headers that tell what is left, in OpenAI's form."""
+        """Return the headers that tell what is left, in OpenAI's form."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class TokenBucket:
         self._level = self.burst
 
     def wait_s(self, now_s: float) -> float:
-        """Give the seconds until the bucket holds one request."""
+        """Return the seconds until the bucket holds one request."""
         per_s = self.per_minute / 60
         self._level = min(self.burst, self._level + (now_s - self._at_s) * per_s)
         self._at_s = now_s
@@ -71,7 +71,7 @@ class FixedWindow:
     _taken: int = field(init=False, default=0)
 
     def wait_s(self, now_s: float) -> float:
-        """Give the seconds until the next minute begins, if this one is used up."""
+        """Return the seconds until the next minute begins, if this one is used up."""
         window = int((now_s + self.phase_s + EPSILON_S) // WINDOW_S)
         if window != self._window:
             self._window, self._taken = window, 0
@@ -97,7 +97,7 @@ class SlidingWindow:
     _taken_s: deque[float] = field(init=False, default_factory=deque)
 
     def wait_s(self, now_s: float) -> float:
-        """Give the seconds until the oldest request of the last minute is a minute old."""
+        """Return the seconds until the oldest request of the last minute is a minute old."""
         while self._taken_s and self._taken_s[0] + WINDOW_S <= now_s + EPSILON_S:
             self._taken_s.popleft()
         if len(self._taken_s) < self.per_minute:
@@ -115,7 +115,7 @@ class SlidingWindow:
 
 
 def named_wait_s(wait_s: float, style: RetryAfter) -> float | None:
-    """Give the wait that a refusal names, in seconds."""
+    """Return the wait that a refusal names, in seconds."""
     match style:
         case "exact":
             return wait_s

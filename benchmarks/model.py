@@ -54,7 +54,7 @@ def long_answer() -> tuple[str, ...]:
 
 
 def streamed() -> str:
-    """Give the answer that comes at `PER_S` chunks a second."""
+    """Return the answer that comes at `PER_S` chunks a second."""
     return "".join(long_answer())[:STREAMED]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.limited_servers import FixedWindow, SlidingWindow, TokenBucket
 from benchmarks.simulation import Load, Result, ideal_s, simulate
-from openhands_llm_magic.llm.limits.gate import Gate, Limits
+from openhands_llm_magic.llm.limits.limiter import Limits, RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ class Run:
 
 @cache
 def ideal(server: str, per_minute: int, load: Load) -> float:
-    """Give `ideal_s`, reckoned once."""
+    """Return `ideal_s`, reckoned once."""
     return ideal_s(SERVERS[server](per_minute), load)
 
 
@@ -89,5 +89,5 @@ def runs(
     for per_minute in rates:
         for *latency_s, seed in SLOW_AND_FAST:
             load = Load(prompts, latency_s=tuple(latency_s), seed=seed, **options)  # type: ignore[arg-type]
-            result = simulate(SERVERS[server](per_minute), Gate(limits(per_minute)), load)
+            result = simulate(SERVERS[server](per_minute), RateLimiter(limits(per_minute)), load)
             yield Run(per_minute, load, result, ideal(ideal_of or server, per_minute, load))

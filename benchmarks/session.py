@@ -38,7 +38,7 @@ class Session:
 
 
 def clean_environment(home: str) -> dict[str, str]:
-    """Give an environment without the settings and keys of whoever runs this."""
+    """Return an environment without the settings and keys of whoever runs this."""
     return {"PATH": os.environ["PATH"], "HOME": home, "PYTHONPATH": str(ROOT)}
 
 

@@ -1,6 +1,6 @@
-"""Prompts, threads and a rate-limited server on a simulated clock, around the real gate.
+"""Prompts, threads and a rate-limited server on a simulated clock, around the real limiter.
 
-Each worker does what a thread does: it takes a prompt, waits for its turn at the gate, sends, and
+Each worker does what a thread does: it takes a prompt, waits for its permit, sends, and
 when it is refused waits as the real `RetryPolicy` says. Nothing sleeps, so minutes take
 milliseconds, and a seed gives the same run every time.
 """
@@ -21,7 +21,7 @@ from openhands_llm_magic.llm.retry import TICK_S, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from openhands_llm_magic.llm.limits.gate import Gate
+    from openhands_llm_magic.llm.limits.limiter import RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Result:
         requests: Requests that reached the server.
         refused: Those answered with status 429.
         gave_up: Prompts without an answer after all of their retries.
-        longest_in_line_s: The longest that a request waited at the gate, in seconds.
+        longest_in_line_s: The longest that a request waited at the limiter, in seconds.
     """
 
     took_s: float = 0.0
@@ -101,12 +101,12 @@ class World:
                 heapq.heappush(agenda, (self.now_s + wait_s, next(order), one))
         return self.result
 
-    def through(self, gate: Gate) -> Generator[float]:
+    def through(self, limiter: RateLimiter) -> Generator[float]:
         """Work through `gate`; yields the seconds to the next step."""
         while self._todo:
             prompt = self._todo.popleft()
             retry = 0
-            while (refused := (yield from self._attempt(gate, prompt))) is not None:
+            while (refused := (yield from self._attempt(limiter, prompt))) is not None:
                 retry += 1
                 retrying = self.policy.retrying(retry, refused)
                 if retrying is None:
@@ -114,10 +114,12 @@ class World:
                     break
                 yield retrying.wait_s
 
-    def _attempt(self, gate: Gate, prompt: int) -> Generator[float, None, RateLimitError | None]:
-        with gate.turn() as turn:
+    def _attempt(
+        self, limiter: RateLimiter, prompt: int
+    ) -> Generator[float, None, RateLimitError | None]:
+        with limiter.permit() as permit:
             came_s = self.now_s
-            while wait_s := turn.wait_s(self.now_s):
+            while wait_s := permit.wait_s(self.now_s):
                 yield min(wait_s, TICK_S)
             longest_s = max(self.result.longest_in_line_s, self.now_s - came_s)
             self.result.longest_in_line_s = longest_s
@@ -127,13 +129,13 @@ class World:
             yield self._random.uniform(*self.load.transit_s)
             if refusal_s:
                 retry_after_s = named_wait_s(refusal_s, self.load.retry_after)
-                turn.refused(self.now_s, retry_after_s)
+                permit.refused(self.now_s, retry_after_s)
                 return RateLimitError("slow down", status=429, retry_after_s=retry_after_s)
             if not self.load.late:
-                turn.accepted(self.now_s, headers)
+                permit.accepted(self.now_s, headers)
             yield from self._answer(prompt)
             if self.load.late:
-                turn.accepted(self.now_s, headers)
+                permit.accepted(self.now_s, headers)
         return None
 
     def knowing_all(self) -> Generator[float]:
@@ -163,14 +165,14 @@ class World:
         self.result.took_s = self.now_s
 
 
-def simulate(server: Server, gate: Gate, load: Load) -> Result:
+def simulate(server: Server, limiter: RateLimiter, load: Load) -> Result:
     """Ask all prompts through `gate`."""
     world = World(server, load)
-    return world.run(lambda: world.through(gate))
+    return world.run(lambda: world.through(limiter))
 
 
 def ideal_s(server: Server, load: Load) -> float:
-    """Give the seconds that nobody can beat: each request is sent as soon as it is accepted.
+    """Return the seconds that nobody can beat: each request is sent as soon as it is accepted.
 
     For a token bucket and answers without latency this is (prompts - burst) / rate.
     """

@@ -55,7 +55,7 @@ def lines(session: Session) -> Iterator[Line]:
 
 
 def _shown(ran: Ran) -> list[dict[str, Any]]:
-    """Give the data of all that was displayed."""
+    """Return the data of all that was displayed."""
     return [each["data"] for each in ran.contents("display_data", "update_display_data")]
 
 
@@ -82,7 +82,7 @@ class _Clock:
 
 
 def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
-    """Give what a live area would show of the answer at some pace."""
+    """Return what a live area would show of the answer at some pace."""
     from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - IPython is
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not needed before
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot, load_settings
     from openhands_llm_magic.config.secret import Secret
     from openhands_llm_magic.llm import events as events
+    from openhands_llm_magic.llm.answers.schema import Schema
     from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
     from openhands_llm_magic.llm.control import Control
-    from openhands_llm_magic.llm.embedding.session import Embeddings, embed
+    from openhands_llm_magic.llm.embedding.embed import Embeddings, embed
     from openhands_llm_magic.llm.events import Usage
     from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.run import Run, run
-    from openhands_llm_magic.llm.structured import Schema
 
 __all__ = [
     "Control",
@@ -53,18 +53,18 @@ __all__ = [
 
 _HOMES = {
     "Control": "llm.control",
-    "Embeddings": "llm.embedding.session",
+    "Embeddings": "llm.embedding.embed",
     "LLMSettings": "config.configurable",
     "Prepared": "llm.prepare",
     "Reply": "llm.reply",
     "Run": "llm.run",
-    "Schema": "llm.structured",
+    "Schema": "llm.answers.schema",
     "Secret": "config.secret",
     "Snapshot": "config.resolve",
     "Usage": "llm.events",
     "ask": "llm.ask",
     "ask_async": "llm.ask",
-    "embed": "llm.embedding.session",
+    "embed": "llm.embedding.embed",
     "errors": "",
     "events": "llm",
     "load_settings": "config.resolve",

@@ -23,7 +23,7 @@
         ├── NoTextError         the model finished its answer without any text
         ├── StoreError          the answer came, and cannot be kept as a file
         ├── NotStoredError      its answer is not stored, and nothing is to be sent
-        ├── HeldBackError       its turn would have come after the deadline
+        ├── ThrottledError       its turn would have come after the deadline
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
             ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
@@ -287,7 +287,7 @@ class NotStoredError(RequestError):
     label = "not stored"
 
 
-class HeldBackError(RequestError):
+class ThrottledError(RequestError):
     """It was held back to keep within a limit, and its turn would have come after the deadline."""
 
     label = "held back"

@@ -16,7 +16,7 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
-from openhands_llm_magic.llm.limits import gate
+from openhands_llm_magic.llm.limits import limiter
 from openhands_llm_magic.llm.litellm.loading import load
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def nothing_learned() -> None:
     """Forget what earlier tests have taught about a server's limit."""
-    gate.forget()
+    limiter.forget()
 
 
 def _close_clients() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def full_port() -> Iterator[int]:
-    """Give a port where a connection waits for ever to be taken."""
+    """Yield a port where a connection waits for ever to be taken."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(3):

@@ -64,7 +64,7 @@ class PressedKernel(Kernel):
         raise AssertionError(f"the kernel answered nothing for {PATIENCE_S} s")
 
     def connected_to(self) -> list[int]:
-        """Give the port at the other end of each TCP connection of its process (on Linux)."""
+        """Return the port at the other end of each TCP connection of its process (on Linux)."""
         provisioner: Any = self._manager.provisioner  # a LocalProvisioner, which has a pid
         process = Path("/proc", str(provisioner.pid))
         descriptors = set()

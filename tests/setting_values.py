@@ -32,7 +32,7 @@ IN_A_LIST = st.dictionaries(NAMES, SCALAR | st.dictionaries(NAMES, SCALAR, max_s
 
 
 def values_of(setting: Setting) -> st.SearchStrategy[Any]:
-    """Give values that a setting takes and a file can hold."""
+    """Return values that a setting takes and a file can hold."""
     low, high = setting.minimum, setting.maximum
     match setting.kind:
         case "int":
@@ -52,7 +52,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
 
 
 def some(*kinds_left_out: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Give values of some settings."""
+    """Return values of some settings."""
     by_name = {
         name: values_of(each) | st.none() if each.optional else values_of(each)
         for name, each in SETTINGS.items()

@@ -88,7 +88,7 @@ def test_a_refusal_has_the_dialects_form(
     """As a status, and as an event after some chunks of a stream."""
 
     def said(body: bytes) -> object:
-        """Give the error without its message."""
+        """Return the error without its message."""
         found = json.loads(body)["error"]
         if error is None:
             assert found == "Slow down."

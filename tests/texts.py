@@ -29,7 +29,7 @@ SPEAKERS = {"say", "_say", "button", "heading", "Text", "_unfit_schema"}
 
 
 def origins() -> Iterator[str]:
-    """Give the words for the origins that are told in words, such as a default."""
+    """Yield the words for the origins that are told in words, such as a default."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
@@ -44,7 +44,7 @@ E = TypeVar("E", bound=LLMMagicError)
 
 
 def classes(error: type[E]) -> Iterator[type[E]]:
-    """Give a class of errors and those under it."""
+    """Yield a class of errors and those under it."""
     yield error
     for under in error.__subclasses__():
         yield from classes(under)
@@ -103,7 +103,7 @@ class Module:
         self._names = names or {}
 
     def said(self) -> dict[str, set[str]]:
-        """Give the texts that are said, by the module and the expression that gives them.
+        """Return the texts that are said, by the module and the expression that gives them.
 
         Raises:
             LookupError: It cannot be told what an expression gives.
@@ -135,7 +135,7 @@ class Module:
             yield from self._calls(child, scope)
 
     def _resolved(self, text: ast.expr, scope: ast.AST) -> set[str]:
-        """Give what an expression can be."""
+        """Return what an expression can be."""
         place = self._place(text)
         if place in DYNAMIC:
             return set(DYNAMIC[place])
@@ -167,7 +167,7 @@ class Module:
                     yield [value]
 
     def _iterated(self, name: str, scope: ast.AST) -> Iterator[list[ast.expr]]:
-        """Give the keys or the values of a dictionary whose items the name goes through."""
+        """Yield the keys or the values of a dictionary whose items the name goes through."""
         for node in ast.walk(scope):
             match node:
                 case ast.comprehension(
@@ -178,7 +178,7 @@ class Module:
                     yield items.values if name == value else [key for key in items.keys if key]
 
     def _dictionary(self, name: str, scope: ast.AST) -> list[ast.expr]:
-        """Give the values of a dictionary that the module imports, or else has."""
+        """Return the values of a dictionary that the module imports, or else has."""
         imported = self._names.get(name)
         if isinstance(imported, dict):
             return [ast.Constant(value) for value in imported.values()]
@@ -196,7 +196,7 @@ class Module:
 
 @cache
 def said() -> dict[str, set[str]]:
-    """Give all that the package says."""
+    """Return all that the package says."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
@@ -209,7 +209,7 @@ def said() -> dict[str, set[str]]:
 
 
 def texts() -> set[str]:
-    """Give the texts of all that, and those for a cell; "" says nothing."""
+    """Return the texts of all that, and those for a cell; "" says nothing."""
     return set().union(CELLS.values(), *said().values()) - {""}
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.errors import FormatError
+from openhands_llm_magic.llm.answers.schema import Schema
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
 from openhands_llm_magic.llm.run import run
-from openhands_llm_magic.llm.structured import Schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence

@@ -25,7 +25,7 @@ class Characters:
         self._half = ""
 
     def feed(self, text: str) -> str:
-        """Take the next piece; give what can be shown of the text so far."""
+        """Take the next piece; return what can be shown of the text so far."""
         if text.isascii() and not (text and self._half):
             return text
         text = self._half + text
@@ -33,6 +33,6 @@ class Characters:
         return whole(text.removesuffix(self._half))
 
     def flush(self) -> str:
-        """Give what is held back, at the text's end."""
+        """Return what is held back, at the text's end."""
         half, self._half = self._half, ""
         return whole(half)

@@ -62,7 +62,7 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
 def content_of(parts: Sequence[Part], *, cached_from_bytes: float = math.inf) -> Content:
-    """Give the content of a message in OpenAI's form: a text alone, or a list of parts.
+    """Return the content of a message in OpenAI's form: a text alone, or a list of parts.
 
     Args:
         parts: Texts and files.
@@ -139,7 +139,7 @@ def fenced(text: str) -> str:
 
 
 def text_of(content: Content) -> str:
-    """Give the text of a message's content, without its files."""
+    """Return the text of a message's content, without its files."""
     if isinstance(content, str):
         return content
     return "".join(form["text"] for form in content if form["type"] == "text")

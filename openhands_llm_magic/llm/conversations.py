@@ -53,7 +53,7 @@ class Conversations:
     last: list[Turn] = field(default_factory=list)
 
     def before(self, *, name: str | None = None, goes_on: bool = False) -> list[Turn]:
-        """Give the turns that a prompt goes on from: none for one that stands alone."""
+        """Return the turns that a prompt goes on from: none for one that stands alone."""
         if name is not None:
             return list(self.named.get(name, []))
         return list(self.last) if goes_on else []
@@ -81,7 +81,7 @@ class Conversations:
 
 
 def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]:
-    """Leave out the oldest turns that do not fit; give the others, and how many were left out."""
+    """Leave out the oldest turns that do not fit; return the others and how many were left out."""
     kept: list[Turn] = []
     for turn in reversed(turns):
         room_tokens -= sum(tokens_of(message["content"]) for message in turn.messages)

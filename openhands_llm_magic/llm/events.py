@@ -3,7 +3,7 @@
 ::
 
     Loading                 LiteLLM is still being imported
-    Held ...                the attempt waits for its turn, to keep within a limit
+    Throttled ...                the attempt waits for its turn, to keep within a limit
     Sending                 an attempt begins: one HTTP request
       Accepted              the server took it
       ReasoningDelta ...    what the model thinks, where it says so
@@ -14,7 +14,7 @@
     Correcting              the answer did not fit its schema; the model is asked once more
     Done or Failed          the last event
 
-A stored answer has `Recalled` in place of an attempt. Whoever shows a prompt only consumes these.
+A stored answer has `CacheHit` in place of an attempt. Whoever shows a prompt only consumes these.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.errors import RequestError
 
 
-HeldBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pause", "pace"]
+ThrottledBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pause", "pace"]
 """What holds a request back: a limit that is set, what the server says is left of its own, a wait
 that it named to another request, or what its refusals have taught."""
 
@@ -57,22 +57,22 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Throttled:
     """The attempt is not sent yet, so that the server need not refuse it; about one a second.
 
     Attributes:
         by: What holds it back.
-        held_s: Seconds for which this attempt has been held back.
+        throttled_s: Seconds for which this attempt has been held back.
         remaining_s: Seconds that are left as far as is known; 0 in the last event, when it goes.
     """
 
-    by: HeldBy
-    held_s: float
+    by: ThrottledBy
+    throttled_s: float
     remaining_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class CacheHit:
     """The answer that follows was stored before; no request is made.
 
     Attributes:
@@ -199,7 +199,7 @@ class AttemptEnded:
             where no answer came.
         usage: Tokens as the provider counted them, or None where it counted none.
         cost: What it cost.
-        held_s: Seconds for which it was held back, to keep within a limit.
+        throttled_s: Seconds for which it was held back, to keep within a limit.
         waited_s: Seconds of the wait before it, after the attempt before had failed.
         first_token_s: Seconds from its beginning to the first piece of text or reasoning, or None
             where there was not one.
@@ -216,7 +216,7 @@ class AttemptEnded:
     status: int | None = None
     usage: Usage | None = None
     cost: Cost = field(default_factory=Cost)
-    held_s: float = 0.0
+    throttled_s: float = 0.0
     waited_s: float = 0.0
     first_token_s: float | None = None
     took_s: float = 0.0
@@ -263,9 +263,9 @@ class Failed:
 
 Event = (
     Loading
-    | Held
+    | Throttled
     | Sending
-    | Recalled
+    | CacheHit
     | Accepted
     | ReasoningDelta
     | TextDelta

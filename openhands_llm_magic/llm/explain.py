@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import HeldBy
+    from openhands_llm_magic.llm.events import ThrottledBy
 
 WORDS_LIMIT = 300
 """Characters of the server's own words that are quoted."""
 
-HELD_BY: dict[HeldBy, str] = {
+THROTTLED_BY: dict[ThrottledBy, str] = {
     "requests_per_minute": "to keep within requests_per_minute",
     "tokens_per_minute": "to keep within tokens_per_minute",
     "headroom": "as the server says that its limit is used up",
@@ -84,7 +84,7 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
     errors.NoTextError: (
         "the answer has no text {said}. Ask in other words, or set another model ({model_from})."
     ),
-    errors.HeldBackError: (
+    errors.ThrottledError: (
         "not sent within the deadline {said}. Ask later, or raise deadline ({deadline_from})."
     ),
     errors.RateLimitError: (

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.answers.schema import Schema
     from openhands_llm_magic.llm.content import Content
     from openhands_llm_magic.llm.conversations import Message
-    from openhands_llm_magic.llm.structured import Schema
 
 NO_KEY = Secret("")
 

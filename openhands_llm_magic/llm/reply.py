@@ -11,11 +11,11 @@ from openhands_llm_magic.llm.events import (
     Done,
     Event,
     Failed,
-    Held,
     ReasoningDelta,
     Retrying,
     Sending,
     TextDelta,
+    Throttled,
     Usage,
     Waiting,
 )
@@ -39,7 +39,7 @@ class Reply:
             what it cost when it was asked for.
         attempts: HTTP requests made; 0 for a stored answer.
         waits: Each retry that was waited for, in order, with the wait as long as it lasted.
-        held_s: Seconds for which requests were held back, so that the server need not refuse them.
+        throttled_s: Seconds for which requests were held back to keep within a limit.
         finish_reason: Why the model stopped, or None when it did not get that far. An answer that
             was finished without text has one, and an error.
         error: Why there is no complete answer, or None when there is one.
@@ -56,7 +56,7 @@ class Reply:
     cost_usd: float | None = None
     attempts: int = 0
     waits: tuple[Retrying, ...] = ()
-    held_s: float = 0.0
+    throttled_s: float = 0.0
     finish_reason: str | None = None
     error: RequestError | None = None
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
@@ -103,7 +103,7 @@ class ReplyBuilder:
     _thoughts: list[str] = field(init=False, default_factory=list)
     _longest_partial: str = field(init=False, default="")
     _unwaited_s: float = field(init=False, default=0.0)
-    _held_before_s: float = field(init=False, default=0.0)
+    _throttled_before_s: float = field(init=False, default=0.0)
     _corrects: bool = field(init=False, default=False)
     _corrected_usage: Usage | None = field(init=False, default=None)
 
@@ -115,7 +115,7 @@ class ReplyBuilder:
         """Take in the next event."""
         unwaited_s, self._unwaited_s = self._unwaited_s, 0.0
         match event:
-            case Held():
+            case Throttled():
                 self._hold(event)
             case Sending():
                 self._reply = replace(self._reply, attempts=self._reply.attempts + 1)
@@ -142,10 +142,10 @@ class ReplyBuilder:
                 self._unwaited_s = remaining_s
                 self._cut_last_wait(skipped_s)
 
-    def _hold(self, event: Held) -> None:
-        self._reply = replace(self._reply, held_s=self._held_before_s + event.held_s)
+    def _hold(self, event: Throttled) -> None:
+        self._reply = replace(self._reply, throttled_s=self._throttled_before_s + event.throttled_s)
         if event.remaining_s <= 0:
-            self._held_before_s = self._reply.held_s
+            self._throttled_before_s = self._reply.throttled_s
 
     def _correct(self, event: Correcting) -> None:
         self._start_again()

@@ -47,12 +47,12 @@ class Request:
         return prompt + answer
 
     def within(self, limit_s: float) -> Request:
-        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
+        """Return the request with a timeout of at most some seconds, or as it is for infinity."""
         return replace(self, options=timed(self.options, limit_s))
 
 
 def timed(options: Mapping[str, Any], limit_s: float) -> Mapping[str, Any]:
-    """Give a request's options with a timeout of at most some seconds; infinity changes nothing."""
+    """Return options with a timeout of at most some seconds; infinity changes nothing."""
     if math.isinf(limit_s):
         return options
     timeout_s = min(limit_s, options.get("timeout") or limit_s)
@@ -79,7 +79,7 @@ class EmbeddingRequest:
         return sum(map(tokens_of, self.texts))
 
     def within(self, limit_s: float) -> EmbeddingRequest:
-        """Give the request with a timeout of at most some seconds, or as it is for infinity."""
+        """Return the request with a timeout of at most some seconds, or as it is for infinity."""
         return replace(self, options=timed(self.options, limit_s))
 
 

@@ -24,41 +24,41 @@ from openhands_llm_magic.errors import (
     Stopped,
     TransientError,
 )
+from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.control import Cancelled, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     AttemptEnded,
+    CacheHit,
     Correcting,
     Done,
     Failed,
     Loading,
     ReasoningDelta,
-    Recalled,
     Retrying,
     Sending,
     TextDelta,
     Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.llm.limits.admission import Admission
+from openhands_llm_magic.llm.limits.limiter import Throttle
 from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
-from openhands_llm_magic.llm.stored import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from typing import Self
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.answers.schema import Schema
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Event, Outcome
-    from openhands_llm_magic.llm.limits.gate import Turn
+    from openhands_llm_magic.llm.limits.limiter import Permit
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.request import EmbeddingRequest, Request, Response
-    from openhands_llm_magic.llm.structured import Schema
 
     Emit = Callable[[Any], None]
     R = TypeVar("R", Request, EmbeddingRequest)
@@ -318,7 +318,7 @@ class Requests:
             Cancelled: The run was cancelled.
         """
         account = account_of(request.options)
-        admission = Admission(request, account, self._settings, self._clock, self._control)
+        throttle = Throttle(request, account, self._settings, self._clock, self._control)
         answered: list[Response] = []
         waited_s, retries = 0.0, 0
         if self.began_s is None:
@@ -327,20 +327,22 @@ class Requests:
         def attempt() -> None:
             load(emit)
             self._control.check()
-            with admission.turn() as turn:
+            with throttle.permit() as permit:
                 held_from_s = self._clock.now()
-                for held in admission.wait(turn, self.ends_at_s):
+                for held in throttle.wait(permit, self.ends_at_s):
                     emit(held)
                 self._attempts += 1
-                held_s = self._clock.now() - held_from_s
-                begin = replace(to, number=self._attempts, held_s=held_s, waited_s=waited_s)
-                response = self._send_once(request, send, emit, turn, begin)
+                throttled_s = self._clock.now() - held_from_s
+                begin = replace(
+                    to, number=self._attempts, throttled_s=throttled_s, waited_s=waited_s
+                )
+                response = self._send_once(request, send, emit, permit, begin)
                 if response.error is None:
                     answered.append(response)
                     return
                 if isinstance(response.error, TransientError):
                     pause_s = self._policy.wait_before_s(retries + 1)
-                    admission.learn(turn, response.error, pause_s)
+                    throttle.learn(permit, response.error, pause_s)
                 raise response.error
 
         for event in with_retries(attempt, self._policy, self._clock, self._control, self.began_s):
@@ -359,7 +361,7 @@ class Requests:
         request: R,
         send: Callable[[R, Emit], Response],
         emit: Emit,
-        turn: Turn,
+        permit: Permit,
         begin: AttemptEnded,
     ) -> Response:
         """Make one attempt; the limiter learns what the server says of its limits."""
@@ -368,7 +370,7 @@ class Requests:
         def note(event: Event) -> None:
             attempt.note(event)
             if isinstance(event, Accepted):
-                turn.accepted(self._clock.now(), event.headers)
+                permit.accepted(self._clock.now(), event.headers)
             emit(event)
 
         emit(Sending(begin.model, begin.host))
@@ -380,7 +382,7 @@ class Requests:
             stopped = Stopped("stopped.") if self._control.cancelled else None
             response = replace(response, error=stopped or self._masked(response.error).alone())
         if response.usage is not None:
-            turn.answered(response.usage.total_tokens)
+            permit.answered(response.usage.total_tokens)
             emit(response.usage)
         emit(attempt.ended(response))
         if response.error is not None:
@@ -392,7 +394,7 @@ class Requests:
 
 
 def load(emit: Emit) -> None:
-    """Import LiteLLM, ahead of the attempt's turn: the server counts a request when it comes."""
+    """Import LiteLLM, ahead of the attempt's permit: the server counts a request when it comes."""
     if not loading.is_loaded():
         emit(Loading())
         loading.load()
@@ -456,7 +458,7 @@ class Prompt:
             place = Stored(request, settings, self._prepared.secrets)
             if found := place.find():
                 *events, end = found
-                for event in (Recalled(str(place.path)), *events):
+                for event in (CacheHit(str(place.path)), *events):
                     tell(event)
                 builder.add(end)
                 return builder.reply, [end]

@@ -111,7 +111,7 @@ class Asking:
         return self.just_shown  # as `_keeping` has left it
 
     def _snapshot(self, options: PromptOptions) -> Snapshot:
-        """Give the settings of a cell; no flag of its own lifts a replay."""
+        """Return the settings of a cell; no flag of its own lifts a replay."""
         settings = self._settings.snapshot(options.settings, options.group)
         if "cache" not in options.settings:
             return settings
@@ -149,10 +149,10 @@ class Asking:
         interrupts: Interrupts,
     ) -> FormatError | None:
         """Show a request to its end, whatever that is, and read the data out of its answer."""
-        from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
 
-        where = surface(self._shell)
+        where = front_end(self._shell)
         view = display.view_on(where, builder.model, self._clock, waits, builder.format)
 
         def show(event: Event) -> None:
@@ -177,17 +177,17 @@ class Asking:
 
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
-        from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
 
         if self.just_shown is not reply:
             display.show(reply)
-        elif surface(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
+        elif front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
 
 
 def _body(options: PromptOptions, cell: str | None) -> str:
-    """Give the prompt, of which nothing stands on the line of a cell."""
+    """Return the prompt, of which nothing stands on the line of a cell."""
     if cell is None:
         return options.prompt
     if options.prompt:

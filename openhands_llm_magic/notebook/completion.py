@@ -92,7 +92,7 @@ LINES: Mapping[str, Callable[[], Line]] = {
 
 
 def candidates(line: str, known: Known, *, first_line: bool = True) -> tuple[str, list[str]] | None:
-    """Give what is completed and with what, or None where that is not ours to say.
+    """Return what is completed and with what, or None where that is not ours to say.
 
     Args:
         line: The line up to the cursor.
@@ -115,7 +115,7 @@ def candidates(line: str, known: Known, *, first_line: bool = True) -> tuple[str
 
 
 def _asked(line: Line, before: list[str], fragment: str) -> tuple[str, str]:
-    """Give the kind of the word at the cursor, "" for a flag or free text, and the word itself."""
+    """Return the kind of the word at the cursor ("" for a flag or free text) and the word."""
     name, equals, typed = fragment.partition("=")
     if equals and name in line.flags:
         return line.flags[name], typed

@@ -88,9 +88,9 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
 
 
 def _is_terminal(shell: Any) -> bool:
-    from openhands_llm_magic.notebook.surface import surface  # noqa: PLC0415 - see _show
+    from openhands_llm_magic.notebook.front_end import front_end  # noqa: PLC0415 - see _show
 
-    return surface(shell) == "terminal"
+    return front_end(shell) == "terminal"
 
 
 def _show(session: _Session, names: list[str]) -> None:
@@ -146,31 +146,33 @@ def _test(session: _Session, words: list[str]) -> None:
     """Send a tiny prompt, and print how far it gets."""
     # Only the test needs them, see _show.
     from openhands_llm_magic.errors import Stopped  # noqa: PLC0415 - see above
-    from openhands_llm_magic.llm.events import Held, Retrying  # noqa: PLC0415 - see above
-    from openhands_llm_magic.llm.trial import Step, Trial  # noqa: PLC0415 - see above
-    from openhands_llm_magic.notebook import language, trial_log  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.connection import ConnectionTest, Step  # noqa: PLC0415 - see above
+    from openhands_llm_magic.llm.events import Retrying, Throttled  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook import connection_log, language  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook.view import words as words_of_waits  # noqa: PLC0415 - see above
 
     if words:
         raise UsageError("write `%llm_config --test`.")
     say = language.Language(language.preferred())
-    trial = Trial(session.settings.snapshot())
+    trial = ConnectionTest(session.settings.snapshot())
     try:
         for event in trial.run():
             match event:
                 case Step() if event.state != "running":
-                    print(*filter(None, trial_log.step_words(event, say)))  # noqa: T201 - see above
+                    print(*filter(None, connection_log.step_words(event, say)))  # noqa: T201 - see above
                 case Retrying(wait_s=wait_s):
                     counted = words_of_waits.countdown_words(event, wait_s, say)
                     said = words_of_waits.said_words(event, say)
                     print(f"{counted} ({said})")  # noqa: T201 - see above
-                case Held(held_s=0.0, remaining_s=left_s) if left_s >= words_of_waits.TOLD_FROM_S:
-                    print(words_of_waits.held_words(event, say))  # noqa: T201 - see above
+                case Throttled(throttled_s=0.0, remaining_s=left_s) if (
+                    left_s >= words_of_waits.TOLD_FROM_S
+                ):
+                    print(words_of_waits.throttled_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:
         raise trial.reply.error
-    print(trial_log.end_words(trial.reply, say))  # noqa: T201 - see above
+    print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
 
 
 def _save(session: _Session, words: list[str]) -> None:

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import ModelNotFoundError
+from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.stored import Stored
 from openhands_llm_magic.notebook.view import display, sanitize
 from openhands_llm_magic.notebook.view.words import usd
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.answers.schema import Schema
     from openhands_llm_magic.llm.litellm.preview import Preview
     from openhands_llm_magic.llm.prepare import Prepared
-    from openhands_llm_magic.llm.structured import Schema
     from openhands_llm_magic.notebook.prompt.messages import Made
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
-    from openhands_llm_magic.llm.embedding.session import Embeddings
+    from openhands_llm_magic.llm.embedding.embed import Embeddings
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.retry import Clock
@@ -69,7 +69,7 @@ TOLD_EVERY_S = 0.2
 def run(
     line: str, shell: Any, settings: LLMSettings, clicks: Clicks, clock: Clock | None = None
 ) -> Any:
-    """Run one `%llm_embed` line; give the vectors, unless they are stored.
+    """Run one `%llm_embed` line; return the vectors, unless they are stored.
 
     Raises:
         RequestError: A request failed; its `reply` is the `Embeddings` of the texts before it.
@@ -106,7 +106,7 @@ def _value(expression: str, shell: Any) -> Any:
 
 
 def _texts(value: Any) -> tuple[list[str], bool]:
-    """Give the texts in a value, and whether it is a text itself."""
+    """Return the texts in a value, and whether it is a text itself."""
     if isinstance(value, str):
         return [str(value)], True
     many = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | Mapping)
@@ -122,7 +122,7 @@ def _texts(value: Any) -> tuple[list[str], bool]:
 
 
 def _array(vectors: Any) -> Any:
-    """Give vectors as an array of NumPy, where it is installed."""
+    """Return vectors as an array of NumPy, where it is installed."""
     try:
         import numpy as np  # type: ignore[import-not-found,unused-ignore]  # it need not be there
     except ImportError:
@@ -143,14 +143,16 @@ class _Embedding:
     ) -> None:
         from openhands_llm_magic.llm import retry
         from openhands_llm_magic.llm.control import Control
-        from openhands_llm_magic.llm.embedding import session
+        from openhands_llm_magic.llm.embedding import embed as embedding
         from openhands_llm_magic.llm.reply import ReplyBuilder
 
         self._shell = shell
         self._clicks = clicks
         self._clock = clock or retry.SYSTEM_CLOCK
         self._control = Control()
-        self._running = session.run(session.prepare(texts, settings), self._clock, self._control)
+        self._running = embedding.run(
+            embedding.prepare(texts, settings), self._clock, self._control
+        )
         self._count = len(texts)
         self._builder = ReplyBuilder(settings.embedding_model or "")
         self._parts: list[Embeddings] = []
@@ -158,21 +160,21 @@ class _Embedding:
         self._told_s = self._clock.now()
 
     def run(self, interrupts: Interrupts) -> tuple[Any, Reply]:
-        """Make the requests; give the vectors that came, and the waits and the failure."""
+        """Make the requests; return the vectors that came, and the waits and the failure."""
         with contextlib.closing(Waits(self._clicks, self._control, self._clock)) as waits:
             return self._run(interrupts, waits)
 
     def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
-        from openhands_llm_magic.notebook.surface import surface
+        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
 
-        where, model = surface(self._shell), self._builder.model
+        where, model = front_end(self._shell), self._builder.model
         view = display.view_on(where, model, self._clock, waits)
         interrupts.watch(self._running, partial(self._take, view=view), view)
         return self._finished(view)
 
     def _take(self, event: Event | Embeddings, view: View) -> None:
-        from openhands_llm_magic.llm.embedding.session import Embeddings
+        from openhands_llm_magic.llm.embedding.embed import Embeddings
 
         if not isinstance(event, Embeddings):
             self._builder.add(event)
@@ -189,7 +191,7 @@ class _Embedding:
         """Show what came of it."""
         from dataclasses import replace
 
-        from openhands_llm_magic.llm.embedding.session import Embeddings
+        from openhands_llm_magic.llm.embedding.embed import Embeddings
 
         made = Embeddings.joined(self._parts)
         reply = self._builder.reply

@@ -73,7 +73,7 @@ def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tupl
 
 
 def _handled(shell: Any) -> Failure | None:
-    """Give the exception whose `except` block the magic stands in."""
+    """Return the exception whose `except` block the magic stands in."""
     error = sys.exception()
     if error is None or isinstance(error, LLMMagicError):
         return None

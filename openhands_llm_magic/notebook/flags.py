@@ -54,7 +54,7 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
 
 
 def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> dict[str, Any]:
-    """Read the options that were split off a line; give those that are there, by name.
+    """Read the options that were split off a line; return those that are there, by name.
 
     Raises:
         UsageError: An unknown flag, or a flag without its value.
@@ -71,7 +71,7 @@ def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> d
 
 
 def flags_of(made: argparse.ArgumentParser) -> Mapping[str, argparse.Action]:
-    """Give what each flag of a parser does."""
+    """Return what each flag of a parser does."""
     return made._option_string_actions  # noqa: SLF001 - argparse has no public list of its options
 
 

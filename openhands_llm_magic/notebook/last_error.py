@@ -102,7 +102,7 @@ def failure(error: BaseException, cell: str, shell: Any) -> Failure:
 
 
 def title_of(error: BaseException) -> str:
-    """Give an exception's class and the first line of its message."""
+    """Return an exception's class and the first line of its message."""
     lines = "".join(traceback.format_exception_only(error)).splitlines()
     return next(line for line in lines if not line.startswith(" "))
 
@@ -133,7 +133,7 @@ def _tidy(written: Any, shell: Any) -> None:
 
 
 def _chain(written: Any) -> Iterator[Any]:
-    """Give an exception and all that Python shows with it."""
+    """Yield an exception and all that Python shows with it."""
     yield written
     context = None if written.__suppress_context__ else written.__context__
     for other in (written.__cause__, context, *(written.exceptions or ())):
@@ -147,7 +147,7 @@ def _cell_name(file: str, shell: Any) -> str:
 
 
 def _as_run(cell: str, shell: Any) -> str:
-    """Give a cell as IPython runs it, its magics made into Python."""
+    """Return a cell as IPython runs it, its magics made into Python."""
     try:
         return str(shell.transform_cell(cell)).strip()
     except SyntaxError:

@@ -177,15 +177,15 @@ class LLMMagics(Magics):
         from IPython.display import publish_display_data
 
         from openhands_llm_magic.notebook import language
+        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.panel.panel import Panel
-        from openhands_llm_magic.notebook.surface import surface
 
         self._refresh_panel()
         if self._panel is None or self._panel.closed:
             self.close()  # what is left of it
             say = language.Language(language.preferred())
             self._panel = Panel(self._settings, say, self._clock)
-        publish_display_data(self._panel.bundle(watched=surface(self.shell) == "live"))
+        publish_display_data(self._panel.bundle(watched=front_end(self.shell) == "live"))
 
     def _refresh_panel(self) -> None:
         """Show in the panel what a cell has changed."""
@@ -209,7 +209,7 @@ class LLMMagics(Magics):
         self._raw_cell = info.raw_cell or ""
 
     def _as_typed(self, line: str, cell: str) -> str:
-        """Give the body of a `%%llm` cell as it was typed.
+        """Return the body of a `%%llm` cell as it was typed.
 
         IPython takes prompts (">>> ", "In [1]: ") and blank lines at the end out of every cell, for
         which it adds a newline. The cell that was typed last need not be the one that runs: a

@@ -45,7 +45,7 @@ class Lab:
         return self.home / "files"
 
     def use_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give the pages opened from now on these settings beside `self.settings`, and no other."""
+        """Open pages from now on with these settings beside `self.settings`, and no other."""
         folder = self.home / "user-settings"
         shutil.rmtree(folder, ignore_errors=True)
         for plugin, values in {**SETTINGS, **self.settings, **settings}.items():

@@ -34,7 +34,7 @@ def run(script: str, shell: str = "bash", **env: str) -> list[str]:
 
 
 def docker_arguments(snapshot: Snapshot) -> list[str]:
-    """Give the arguments that docker would get from a shell."""
+    """Return the arguments that docker would get from a shell."""
     return run(f"printf '%s\\0' {export(snapshot, 'docker')}")
 
 
@@ -43,7 +43,7 @@ def variables_of(pairs: list[str]) -> dict[str, str]:
 
 
 def shell_variables(snapshot: Snapshot, shell: str = "bash", **env: str) -> dict[str, str]:
-    """Give the environment of a program that is started after the commands."""
+    """Return the environment of a program that is started after the commands."""
     return variables_of(run(export(snapshot, "shell") + "\nenv -0", shell, **env))
 
 

@@ -31,7 +31,7 @@ def plain(value: object) -> Any:
 
 
 def different(settings: Snapshot, fields: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Give ours and theirs of each field that is not equal, or not of the same type."""
+    """Return ours and theirs of each field that is not equal, or not of the same type."""
     pairs = {name: (plain(getattr(settings, name)), theirs) for name, theirs in fields.items()}
     return {
         name: (ours, theirs)

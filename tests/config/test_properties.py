@@ -20,7 +20,7 @@ TEXT = st.text("abc/.:-_ ü\"'\\", min_size=1).map(lambda text: "x" + text)
 
 
 def values_of(setting: Setting) -> st.SearchStrategy[Any]:
-    """Give values that a setting takes."""
+    """Return values that a setting takes."""
     low, high = setting.minimum, setting.maximum
     match setting.kind:
         case "int":
@@ -50,7 +50,7 @@ def table(header: str, values: dict[str, Any]) -> str:
 
 
 def some(*, section: str = "", text_only: bool = False) -> st.SearchStrategy[dict[str, Any]]:
-    """Give values of some settings: of one section, such as can be written there, or of all."""
+    """Return values of some settings: of one section, such as can be written there, or of all."""
     chosen = {
         name: values_of(each)
         for name, each in SETTINGS.items()

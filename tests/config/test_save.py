@@ -360,7 +360,7 @@ def test_everything_else_survives(
 
 
 def without_settings(text: str, group: str | None) -> dict[str, Any]:
-    """Give what a file says besides the settings that were saved."""
+    """Return what a file says besides the settings that were saved."""
     data = tomllib.loads(text)
     data.pop("openhands_llm_magic", None)
     data["core"].pop("max_budget_per_task", None)

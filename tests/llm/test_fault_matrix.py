@@ -48,7 +48,7 @@ def cases(faults: Iterable[Fault]) -> list[Any]:
 
 
 def settings_for(server: ModelServer, provider: str, fault: Fault) -> Snapshot:
-    """Give settings that lead to the server, with the default policy of retries."""
+    """Return settings that lead to the server, with the default policy of retries."""
     base_url = server.base_for(provider)
     if fault.step(DIALECT_OF[provider]) is None:
         with socket.create_server(("127.0.0.1", 0)) as closed:

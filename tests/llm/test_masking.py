@@ -35,7 +35,7 @@ def facts_in(text: Text) -> Iterator[object]:
 
 
 def everything_said(events: list[Event], reply: Reply) -> str:
-    """Give every text that a person might get to see of a request."""
+    """Return every text that a person might get to see of a request."""
     found: list[object] = [*events, reply, reply.text]
     for error in [reply.error, *(wait.caused_by for wait in reply.waits)]:
         if error is not None:

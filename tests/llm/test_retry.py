@@ -48,7 +48,7 @@ PERMANENT = [
     errors.MissingKeyError,
     errors.ModelNotFoundError,
     errors.NoTextError,
-    errors.HeldBackError,
+    errors.ThrottledError,
     errors.LibraryError,
     errors.NotStoredError,
     errors.StoreError,

@@ -71,7 +71,7 @@ def test_the_times_are_those_of_the_request_alone(
     ask("Hello", clock=clock, requests_per_minute=6)
     model_server.script(Answer("One two", between_chunks=lambda _sent: clock.sleep(2)))
     [attempt] = ended(list(stream("Hello", clock=clock, requests_per_minute=6)))
-    assert attempt.held_s == pytest.approx(10, rel=0.03)
+    assert attempt.throttled_s == pytest.approx(10, rel=0.03)
     assert attempt.took_s == pytest.approx(4)
 
 

@@ -39,11 +39,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:
-        """Give the JSON of an answer that is not streamed."""
+        """Return the JSON of an answer that is not streamed."""
 
     @abstractmethod
     def error(self, refuse: Refuse) -> dict[str, Any]:
-        """Give the JSON of an error."""
+        """Return the JSON of an error."""
 
     def error_event(self, refuse: Refuse) -> bytes:
         """Write an error inside a stream."""

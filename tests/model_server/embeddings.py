@@ -29,7 +29,7 @@ def asks_for_vectors(path: str) -> bool:
 
 
 def vectors(dialect: str, body: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Give the JSON with a vector for each text: (0.5, -0.5), (1.5, -0.5) and so on."""
+    """Return the JSON with a vector for each text: (0.5, -0.5), (1.5, -0.5) and so on."""
     texts = body.get("input", body.get("requests", [None]))
     count = 1 if isinstance(texts, str) else len(texts)
     numbers = [[index + 0.5, -0.5] for index in range(count)]

@@ -54,7 +54,7 @@ class ModelServer:
         self.script(Answer())
 
     def script(self, *steps: Step | Callable[[Received], Step]) -> None:
-        """Give each request to a model the next step; the last one repeats.
+        """Return each request to a model the next step; the last one repeats.
 
         A function chooses the step when its turn comes.
         """
@@ -83,7 +83,7 @@ class ModelServer:
         return f"{self.base_url}/v1"
 
     def base_for(self, provider: str) -> str:
-        """Give the `api_base` that leads LiteLLM's `provider` to this server."""
+        """Return the `api_base` that leads LiteLLM's `provider` to this server."""
         if provider in {"anthropic", "azure", "bedrock", "ollama", "ollama_chat"}:
             return self.base_url
         if provider == "mistral":

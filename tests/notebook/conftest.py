@@ -29,6 +29,8 @@ def kernel(running_kernel: Kernel) -> Kernel:
     running_kernel.run("%reset_selective -f .")
     running_kernel.run("%llm_chat --forget")
     running_kernel.run("%llm_config --reset")
-    running_kernel.run("from openhands_llm_magic.llm.limits import gate\ngate.forget()\ndel gate")
+    running_kernel.run(
+        "from openhands_llm_magic.llm.limits import limiter\ngate.forget()\ndel limiter"
+    )
     running_kernel.run("%llm_config model=practice/echo")
     return running_kernel

@@ -62,7 +62,7 @@ def holding(kernel: Kernel, model_server: ModelServer) -> Iterator[threading.Eve
 
 def shown_in_test(kernel: Kernel, words: str) -> Ran:
     """Wait in a cell until the panel's test shows some words; the cell prints whether it did."""
-    shown = f"{words!r} in panel.trial._steps.value"
+    shown = f"{words!r} in panel.connection._steps.value"
     wait = f"while not {shown} and time.monotonic() < until_s: time.sleep(0.01)"
     return kernel.run(f"{wait}\nprint({shown})")
 

@@ -221,7 +221,7 @@ def test_reasoning_is_folded_up(kernel: Kernel, model_server: ModelServer, at: s
 
 
 def said(server: ModelServer) -> list[tuple[str, str]]:
-    """Give the role and text of each message that was sent last."""
+    """Return the role and text of each message that was sent last."""
     return [(each["role"], each["content"]) for each in server.received[-1].body["messages"]]
 
 

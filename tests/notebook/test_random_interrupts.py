@@ -34,18 +34,18 @@ OUT_OF_REACH = 0.1
 
 
 def words(size: int) -> str:
-    """Give a text of some length in Markdown, of words whose numbers show how far it goes."""
+    """Return a text of some length in Markdown, of words whose numbers show how far it goes."""
     numbered = (f"**w{n}** " + "\n\n" * (n % 30 == 0) for n in range(1, size // 5))
     return "".join(numbered)[:size].rpartition(" ")[0]
 
 
 def last_word(text: str) -> int:
-    """Give the number of a text's last word."""
+    """Return the number of a text's last word."""
     return max(map(int, re.findall(r"w(\d+)", text)), default=0)
 
 
 def pieces(size: int, of: int) -> tuple[str, ...]:
-    """Give a text of some length in pieces."""
+    """Return a text of some length in pieces."""
     text = words(size)
     return tuple(text[start : start + of] for start in range(0, size, of))
 
@@ -117,7 +117,7 @@ class Torture:
         self.threads = self.report(0)["threads"]
 
     def code(self, state: str, number: int = 0) -> str:
-        """Give a cell that gets into a state."""
+        """Return a cell that gets into a state."""
         base = self.server.openai_base
         if STATES[state] is None:
             base = f"http://127.0.0.1:{self.full_port}/v1"
@@ -167,7 +167,7 @@ class Torture:
 
 
 def answer_of(state: str) -> str:
-    """Give the whole answer of a state, "" where there is none."""
+    """Return the whole answer of a state, "" where there is none."""
     step = STATES[state]
     return step.whole if isinstance(step, Answer) else ""
 

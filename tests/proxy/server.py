@@ -85,7 +85,7 @@ class Proxy:
     skip: int = 0
 
     def settings(self, model: str) -> dict[str, Any]:
-        """Give the settings that reach one of its models."""
+        """Return the settings that reach one of its models."""
         return {"model": f"litellm_proxy/{model}", "base_url": self.url, "api_key": KEY}
 
     def handled(self) -> list[Handled]:
@@ -101,7 +101,7 @@ class Proxy:
 
 
 def _log_config(access_log: Path) -> dict[str, Any]:
-    """Give the proxy's server a log with times, in Python's logging schema."""
+    """Return the proxy's server a log with times, in Python's logging schema."""
     line = "%(created).3f %(request_line)s %(status_code)s"
     access = {"class": "logging.FileHandler", "filename": str(access_log)}
     return {

@@ -65,7 +65,7 @@ more."""
 
 
 def model_named(settings: Snapshot) -> str:
-    """Give the embedding model of the settings as LiteLLM takes it.
+    """Return the embedding model of the settings as LiteLLM takes it.
 
     Raises:
         SettingError: None is set, or it cannot be used as it is.
@@ -120,7 +120,7 @@ def batches(texts: Sequence[str], limit: Limit) -> Iterator[Sequence[str]]:
 
 
 def limit_of(model: str, base_url: str | None) -> Limit:
-    """Give the limit for a model at an address."""
+    """Return the limit for a model at an address."""
     provider = provider_of(model, base_url)
     name = provider.name if provider else ""
     if model.startswith("openai/") and name != "openai":

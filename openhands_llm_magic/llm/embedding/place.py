@@ -109,7 +109,7 @@ def _plain(settings: Snapshot, name: str) -> Any:
 
 
 def _maker(model: str, custom_llm_provider: str | None = None) -> str:
-    """Give LiteLLM's name of a model's provider."""
+    """Return LiteLLM's name of a model's provider."""
     if custom_llm_provider:
         return custom_llm_provider
     prefix, slash, _ = model.partition("/")
@@ -120,7 +120,7 @@ def _maker(model: str, custom_llm_provider: str | None = None) -> str:
 
 
 def _require_address(model: str, base_url: str | None) -> None:
-    """Refuse a model of a provider without an address of its own, if there is none."""
+    """Refuse a model of a provider without an address of its own, if it is not set."""
     provider, variable = provider_of(model), f"{_maker(model).upper()}_API_BASE"
     if provider and "base_url" in provider.asks_for and not (base_url or os.environ.get(variable)):
         told = "{model} needs embedding_base_url, the address of its server ({provider}: {form})."

@@ -84,7 +84,7 @@ class Vectors(Sequence[Any]):
         return f"Vectors(shape={self.shape})"
 
     def tolist(self) -> list[Any]:
-        """Give the numbers as lists, as NumPy's arrays do."""
+        """Return the numbers as lists, as NumPy's arrays do."""
         if len(self.shape) == 1:
             return self._numbers.tolist()
         return [vector.tolist() for vector in self]

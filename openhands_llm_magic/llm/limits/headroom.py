@@ -96,7 +96,7 @@ def _seconds(text: str | None, servers_now: str | None) -> float | None:
 
 
 def _wall_s(servers_now: str | None) -> float:
-    """Give the time since 1970 by the server's own clock where it tells it."""
+    """Return the time since 1970 by the server's own clock where it tells it."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 10 ms at import
 
     try:
@@ -108,7 +108,7 @@ def _wall_s(servers_now: str | None) -> float:
 class Headroom:
     """Holds back what would go over the limit that the server's answers tell.
 
-    Pure, like `Pace`: times are seconds of one monotonic clock.
+    Pure, like `LearnedRate`: times are seconds of one monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Headroom:
         self._under_way: list[tuple[float, float]] = []
 
     def wait_s(self, now_s: float, amount: float) -> float:
-        """Give the seconds until `amount` requests or tokens are free."""
+        """Return the seconds until `amount` requests or tokens are free."""
         if self._left is None:
             return 0.0
         resets_s = self._told_s + self._left.resets_in_s
@@ -157,7 +157,7 @@ class Headroom:
         self._left = left if next_s <= LONGEST_WAIT_S else None
 
     def _steady_unit_s(self, now_s: float, left: Left) -> float | None:
-        """Give the seconds that one unit takes to come back, or None if all come back at once.
+        """Return the seconds that one unit takes to come back, or None if all come back at once.
 
         A bucket's reset moves on with each request, by the time that one takes to refill; a
         window's stays where it is.

@@ -310,7 +310,7 @@ _LIMITS = re.compile("ratelimit|^date$")
 
 
 def plain(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Give headers by the names that the provider gave them, in lower case."""
+    """Return headers by the names that the provider gave them, in lower case."""
     return {
         name.lower().removeprefix("llm_provider-"): str(value)
         for name, value in dict(headers).items()
@@ -318,5 +318,5 @@ def plain(headers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def limits_in(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Give those headers alone that tell of limits."""
+    """Return those headers alone that tell of limits."""
     return {name: value for name, value in plain(headers).items() if _LIMITS.search(name)}

@@ -309,7 +309,7 @@ class _OnUse(SourceFileLoader):
         self._names = names
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the package's module its names."""
+        """Return the package's module its names."""
         own: dict[str, Any] = vars(module)
         own["__getattr__"] = self._getter(module)
         own["__dir__"] = lambda: sorted({*own, *self._names})

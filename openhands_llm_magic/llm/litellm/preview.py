@@ -143,7 +143,7 @@ def _captor(litellm: Any, request: Request) -> Any | None:
 
 
 def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the body and the headers, with what OpenAI's client adds to each from the former.
+    """Return the body and the headers, with what OpenAI's client adds to each from the former.
 
     Its requests are those whose headers are complete but for the content type, which it adds, too.
     """

@@ -108,7 +108,7 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
 def _open(
     litellm: Any, request: Request, tap: FinishTap, cleanup: contextlib.ExitStack
 ) -> tuple[Iterator[Any], dict[str, str]]:
-    """Make the HTTP request; give its chunks and its headers. `cleanup` closes the connection."""
+    """Make the HTTP request; return its chunks and headers. `cleanup` closes the connection."""
     provider, *_ = resolved(litellm, request.model, request.options)
     options = asking_once(litellm, provider, request.options, cleanup)
     if provider in DROP_MAX_RETRIES:

@@ -207,7 +207,7 @@ class Ending:
     _last: Any = None
 
     def raw(self, tap: FinishTap) -> dict[str, Any]:
-        """Give what the provider told beside the text, in OpenAI's terms."""
+        """Return what the provider told beside the text, in OpenAI's terms."""
         told = {name: getattr(self._last, name, None) for name in _TOLD}
         told["model"] = tap.model or told["model"]
         if self.counted is not None:
@@ -233,7 +233,7 @@ class Ending:
     def fault(
         self, tap: FinishTap, usage: Usage | None, cost_usd: float | None
     ) -> errors.RequestError | None:
-        """Tell an answer that LiteLLM takes for a complete one, and that is none.
+        """Return why an answer that LiteLLM takes for a complete one is not complete, or None.
 
         One that would come out the same is a permanent fault, so that it is not paid for twice.
 
@@ -281,7 +281,7 @@ NO_DATA: Mapping[str, Any] = {}
 
 
 def whole_lines(lines: Iterable[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
-    """Give each line with its data, after putting lines together that belong together.
+    """Yield each line with its data, after putting lines together that belong together.
 
     Args:
         lines: Of server-sent events or of one JSON object each; what is no single line of text
@@ -312,7 +312,7 @@ def whole_lines(lines: Iterable[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]
 def _data_in(line: str) -> Mapping[str, Any]:
     """Return the JSON object that a line holds.
 
-    The bare brace of a body that is laid out over several lines is none.
+    The bare brace of a body that is laid out over several lines is not one.
     """
     is_event = line.startswith("data:")
     text = line.removeprefix("data:").lstrip() if is_event else line

@@ -55,7 +55,7 @@ def read_texts(body: bytes) -> Texts | Refusal:
 
 
 def embedded(request: Texts) -> dict[str, Any] | Refusal:
-    """Give the body of the answer."""
+    """Return the body of the answer."""
     if request.model != MODEL:
         message = f"The model `{request.model}` makes no vectors; `{MODEL}` does."
         return Refusal(404, message, "invalid_request_error", "model_not_found")

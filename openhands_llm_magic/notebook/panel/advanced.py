@@ -63,7 +63,7 @@ class Advanced(Section):
             self._found.children = shown
 
     def _refused(self) -> list[Any]:
-        """Give the fields that are to be corrected, which show also when the rest is folded."""
+        """Return the fields that are to be corrected, which show also when the rest is folded."""
         elsewhere = {*RETRIES, *self._elsewhere()}
         refused = self._bench.draft.refused
         return [self._field(name).box for name in refused if name not in elsewhere]

@@ -12,8 +12,8 @@ from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.llm.litellm.models import models_of
+from openhands_llm_magic.notebook.panel.descriptions import origin_words
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
-from openhands_llm_magic.notebook.panel.words import origin_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -29,7 +29,7 @@ class Choice:
         self._chosen: Provider | None = None
 
     def provider(self, settings: Snapshot) -> Provider | None:
-        """Give the provider that settings lead to, or would with the base URL still to come."""
+        """Return the provider that settings lead to, or would with the base URL still to come."""
         led_to = _led_to(settings)
         chosen = self._chosen
         if chosen is None or settings.custom_llm_provider or not chosen.leads(settings.model):
@@ -39,7 +39,7 @@ class Choice:
         return chosen if to_come or led_to is chosen else led_to
 
     def stranger(self, settings: Snapshot) -> Provider | None:
-        """Give the provider that prompts would go to in place of the one that is shown."""
+        """Return the provider that prompts would go to in place of the one that is shown."""
         led_to = _led_to(settings)
         is_strange = not settings.base_url and led_to is not self.provider(settings)
         return led_to if is_strange else None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.errors import SettingError
-from openhands_llm_magic.notebook.panel.parts import Workbench, show_if
-from openhands_llm_magic.notebook.panel.words import (
+from openhands_llm_magic.notebook.panel.descriptions import (
     error_html,
     field_text,
     note_html,
 )
+from openhands_llm_magic.notebook.panel.parts import Workbench, show_if
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

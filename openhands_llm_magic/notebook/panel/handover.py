@@ -12,7 +12,7 @@ from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.layers import shown_path
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
-from openhands_llm_magic.notebook.panel.front_end import FrontEnd
+from openhands_llm_magic.notebook.panel.browser import FrontEnd
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
 
 if TYPE_CHECKING:

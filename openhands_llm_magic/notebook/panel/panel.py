@@ -12,12 +12,12 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.notebook.panel.advanced import Advanced
 from openhands_llm_magic.notebook.panel.basic import Basic
+from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field
 from openhands_llm_magic.notebook.panel.groups import Groups
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 from openhands_llm_magic.notebook.panel.retries import Retries
-from openhands_llm_magic.notebook.panel.trial import TrialSection
 from openhands_llm_magic.notebook.settings_table import problems
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Panel:
         style = bench.html("llm-style")
         style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
         self.basic = Basic(bench, self.field)
-        self.trial = TrialSection(bench, clock)
+        self.trial = ConnectionSection(bench, clock)
         self.retries = Retries(bench, self.field)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
         self.handover = HandOver(bench)
@@ -71,7 +71,7 @@ class Panel:
         self.refresh()
 
     def field(self, name: str) -> Field:
-        """Give a setting's field, the same each time."""
+        """Return a setting's field, the same each time."""
         if name not in self._fields:
             self._fields[name] = Field(SETTINGS[name], self._bench)
             self._fields[name].refresh(self.draft.snapshot())
@@ -108,7 +108,7 @@ class Panel:
         self._bench.close()
 
     def bundle(self, *, watched: bool) -> dict[str, Any]:
-        """Give what shows it in a notebook, and a text alone where nobody could press a button."""
+        """Return what shows it in a notebook, or a text alone where nobody can press a button."""
         view = self.box._repr_mimebundle_() if watched else {}
         return {**view, "text/plain": PLAIN}
 

@@ -31,7 +31,7 @@ class Workbench:
         draft: The edited settings.
         choice: The provider that was chosen.
         say: Translates a text of the panel.
-        lock: Held during an action: some kernels run it on a thread while a cell runs.
+        lock: Throttled during an action: some kernels run it on a thread while a cell runs.
 
     Args:
         draft: The edited settings.
@@ -51,7 +51,7 @@ class Workbench:
         self._made: list[Any] = [self._layout]
 
     def settings(self) -> Snapshot:
-        """Give the settings as they would be with the edits.
+        """Return the settings as they would be with the edits.
 
         Raises:
             SettingError: A field was refused, or a prompt would go to another provider than the
@@ -143,7 +143,7 @@ class Workbench:
         return self.styled(self.make(ipywidgets.Box, children=tuple(children)), *names)
 
     def styled(self, widget: Any, *names: str) -> Any:
-        """Give a widget class names; setting them one by one sends a message for each."""
+        """Return a widget class names; setting them one by one sends a message for each."""
         widget._dom_classes = names  # noqa: SLF001 - ipywidgets has no public way for several
         return widget
 
@@ -194,7 +194,7 @@ def show_if(widget: Any, visible: object) -> None:
 
 
 def values_of(settings: Snapshot) -> dict[str, object]:
-    """Give each setting's value, wherever it comes from."""
+    """Return each setting's value, wherever it comes from."""
     return {name: found[0].value for name, found in settings.found.items()}
 
 

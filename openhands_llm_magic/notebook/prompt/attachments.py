@@ -56,7 +56,7 @@ def attachment(word: str, namespace: Mapping[str, object]) -> Attachment:
 
 
 def _without_secrets(address: str) -> str:
-    """Give an address without its login and its query, which may hold keys."""
+    """Return an address without its login and its query, which may hold keys."""
     return masked(re.sub(r"://[^/]*@", "://", re.split(r"[?#]", address, maxsplit=1)[0]))
 
 
@@ -126,7 +126,7 @@ def _text(name: str, data: bytes) -> bytes:
     """Give back what is text that models take.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not.
     """
     if _SVG.match(data):
         raise UsageError(f"-a {name}: {images.NO_SVG}")

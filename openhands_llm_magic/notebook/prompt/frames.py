@@ -20,7 +20,7 @@ MOST_CELL_CHARS = 200
 
 
 def as_markdown(value: Any) -> str | None:
-    """Write the beginning of a table in Markdown, its shape first; None for what is no table."""
+    """Write the beginning of a table in Markdown, its shape first; None for what is not a table."""
     kinds = kinds_of(value)
     if kinds & SERIES:
         return as_markdown(value.to_frame())
@@ -37,7 +37,7 @@ def as_markdown(value: Any) -> str | None:
 
 
 def _of_pandas(table: Any) -> tuple[list[object], Iterable[Sequence[object]]]:
-    """Give the headings and the rows, with the index unless it only counts the rows."""
+    """Return the headings and the rows, with the index unless it only counts the rows."""
     index = table.index
     shown = table.iloc[:MOST_ROWS, :MOST_COLUMNS]
     rows = shown.itertuples(index=False, name=None)

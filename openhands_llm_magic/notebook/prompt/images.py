@@ -24,7 +24,7 @@ NO_SVG = "no model takes SVG as a picture; save it as PNG."
 
 
 def image_of(name: str, value: Any) -> Attachment | None:
-    """Give the image that an object is, or None if it is none.
+    """Return the image that an object is, or None if it is not one.
 
     Raises:
         UsageError: It is an image of a kind that models do not take, or cannot be saved.
@@ -66,7 +66,7 @@ def _png_of_figure(figure: Any) -> bytes:
 
 
 def image_from(name: str, data: bytes) -> Attachment:
-    """Give an image by the bytes of its file.
+    """Return an image by the bytes of its file.
 
     Raises:
         UsageError: It is an SVG, no image that models take, or too large.
@@ -78,7 +78,7 @@ def image_from(name: str, data: bytes) -> Attachment:
 
 
 def type_of(data: bytes) -> str | None:
-    """Tell the media type of an image by its first bytes, or None if it is none that models take.
+    """Tell the media type of an image by its first bytes, or None if models do not take it.
 
     A file's name or a server's Content-Type may be wrong; the provider would refuse it.
     """

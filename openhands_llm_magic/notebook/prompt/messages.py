@@ -98,7 +98,7 @@ def _filled(
 
 
 def own_variables(shell: Any, local: Mapping[str, object]) -> dict[str, object]:
-    """Give the person's variables; one that a startup file defined counts once it is redefined.
+    """Return the person's variables; one that a startup file defined counts once it is redefined.
 
     Args:
         shell: The session.

@@ -75,7 +75,7 @@ def filled(text: str, namespace: Mapping[str, object], *, limit_chars: int) -> F
 
 
 def _normalized(name: str) -> str:
-    """Give a name as Python knows it, or "" if it is none, or begins with an underscore."""
+    """Return a name as Python knows it, or "" if it is not one or begins with an underscore."""
     name = unicodedata.normalize("NFKC", name)
     return name if name.isidentifier() and not name.startswith("_") else ""
 
@@ -83,7 +83,7 @@ def _normalized(name: str) -> str:
 def _part(
     match: re.Match[str], value: object, steps: Sequence[str], limit_chars: int
 ) -> tuple[Part, str]:
-    """Give what stands in for a field, and a note about it."""
+    """Return what stands in for a field, and a note about it."""
     path = match["name"] + match["steps"]
     if match["escape"]:
         return f"{{{path}}}", ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.notebook.surface import Surface, surface
+from openhands_llm_magic.notebook.front_end import FrontEnd, front_end
 from openhands_llm_magic.notebook.view import garbage, sanitize
 from openhands_llm_magic.notebook.view.formats import FORMATS
 from openhands_llm_magic.notebook.view.live import LiveView
@@ -49,7 +49,9 @@ class View(Protocol):
         """Show what came of it; of what was shown before, text stays."""
 
 
-def view_on(where: Surface, model: str, clock: Clock, waits: Waits, form: str = "markdown") -> View:
+def view_on(
+    where: FrontEnd, model: str, clock: Clock, waits: Waits, form: str = "markdown"
+) -> View:
     """Make the view for a surface, of an answer in one of the formats."""
     match where:
         case "live":
@@ -90,7 +92,7 @@ def _publish(shown: Bundle) -> None:
 
 def show_both(shell: Any, *, text: str, html: str) -> None:
     """Show text of our own, as HTML where that can be shown."""
-    if surface(shell) == "terminal":
+    if front_end(shell) == "terminal":
         sys.stdout.write(f"{text}\n")
     else:
         publish_display_data({"text/plain": text, "text/html": html})

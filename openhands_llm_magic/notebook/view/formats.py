@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, UsageError
+from openhands_llm_magic.llm.answers.extract import code_in, json_in, unfenced
+from openhands_llm_magic.llm.answers.schema import Schema
 from openhands_llm_magic.llm.content import fenced
-from openhands_llm_magic.llm.extract import code_in, json_in, unfenced
-from openhands_llm_magic.llm.structured import Schema
 from openhands_llm_magic.notebook.view import sanitize
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MARK = re.compile(r"(?<!\\)(?:\$|\\[\[(])")
 
 
 def _json(text: str) -> str:
-    """Show JSON indented and coloured; an answer that is none, as it is."""
+    """Show JSON indented and coloured; an answer that is not JSON, as it is."""
     try:
         value = json_in(text)
     except FormatError:
@@ -64,7 +64,7 @@ NO_MARKDOWN = frozenset({"text", "json", "html"})
 
 
 def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | None:
-    """Give the schema in a variable, if one is named.
+    """Return the schema in a variable, if one is named.
 
     Raises:
         UsageError: There is no such variable, or no schema in it.
@@ -77,7 +77,7 @@ def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | 
 
 
 def data_of(text: str, form: str, schema: Schema | None = None) -> Any:
-    """Give what an answer is in its format: JSON's value, the code, or None.
+    """Return what an answer is in its format: JSON's value, the code, or None.
 
     Raises:
         FormatError: It was to be JSON, or to fit a schema, and does not.

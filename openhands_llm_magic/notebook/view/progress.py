@@ -8,11 +8,11 @@ from openhands_llm_magic.llm.events import (
     Accepted,
     Correcting,
     Event,
-    Held,
     Loading,
     ReasoningDelta,
     Sending,
     TextDelta,
+    Throttled,
     Waiting,
 )
 from openhands_llm_magic.notebook.language import cell_words
@@ -20,8 +20,8 @@ from openhands_llm_magic.notebook.view.words import (
     TOLD_FROM_S,
     bar,
     countdown_words,
-    held_words,
     said_words,
+    throttled_words,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Progress:
                 self._begin(self._say("connecting to {host}", host=host or model))
             case Accepted():
                 self._begin(self._say("waiting for the first token"))
-            case Held():
+            case Throttled():
                 self._see_held(event)
             case Waiting(retrying, remaining_s):
                 counted = countdown_words(retrying, remaining_s)
@@ -89,9 +89,9 @@ class Progress:
             self._begin(self._say("thinking"))
             self._thinking = builder
 
-    def _see_held(self, held: Held) -> None:
+    def _see_held(self, held: Throttled) -> None:
         if held.remaining_s >= TOLD_FROM_S:
-            self.tell(held_words(held))
+            self.tell(throttled_words(held))
         elif self._fixed:
             self._begin(self._asking)
 

@@ -164,7 +164,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 
 
 def to_plain(text: str) -> str:
-    """Give a model's text without what a terminal would obey, for text/plain and terminals.
+    """Return a model's text without what a terminal would obey, for text/plain and terminals.
 
     Removes the C0 and C1 controls (ESC, BEL, backspace…) and the characters that reorder text
     (those of CVE-2021-42574). Newline and tab stay; a carriage return becomes a newline, half a

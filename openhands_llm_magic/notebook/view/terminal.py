@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.events import Correcting, Event, Held, Retrying, TextDelta
+from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.progress import Progress
 from openhands_llm_magic.notebook.view.words import (
@@ -14,9 +14,9 @@ from openhands_llm_magic.notebook.view.words import (
     again_words,
     correcting_words,
     countdown_words,
-    held_words,
     note_words,
     said_words,
+    throttled_words,
 )
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class TerminalView:
                 if not self._rewrites:
                     counted = countdown_words(event, event.wait_s)
                     self._write(f"{counted} ({said_words(event)})\n")
-            case Held(remaining_s=remaining_s) if not self._rewrites:
+            case Throttled(remaining_s=remaining_s) if not self._rewrites:
                 if remaining_s >= TOLD_FROM_S and not self._held:
-                    self._write(held_words(event) + "\n")
+                    self._write(throttled_words(event) + "\n")
                 self._held = remaining_s > 0
             case _:
                 pass

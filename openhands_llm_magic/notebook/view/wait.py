@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.events import Event, Held, Waiting
+from openhands_llm_magic.llm.events import Event, Throttled, Waiting
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.control import Control
@@ -91,14 +91,14 @@ class Waits:
         self._control = control
         self._clock = clock
         self._began_s = clock.now()
-        self._wait: Waiting | Held | None = None
+        self._wait: Waiting | Throttled | None = None
         self._buttons: WaitButtons | None = None
         self._made_at_s = 0.0
 
     def see(self, event: Event) -> None:
         """Take in an event; of those only a wait can be ended by a button."""
         self._wait = None
-        if isinstance(event, Waiting | Held) and event.remaining_s > 0:
+        if isinstance(event, Waiting | Throttled) and event.remaining_s > 0:
             self._wait = event
 
     def tick(self) -> None:
@@ -134,7 +134,7 @@ class Waits:
     def _first_button(self) -> str:
         """Tell what the button says that ends the wait; "" where there is nothing to end."""
         match self._wait:
-            case Held():
+            case Throttled():
                 return "Send now"
             case Waiting():
                 return "Retry now"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.llm.explain import HELD_BY
+from openhands_llm_magic.llm.explain import THROTTLED_BY
 from openhands_llm_magic.notebook.language import cell_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.errors import Say
-    from openhands_llm_magic.llm.events import Held, Retrying
+    from openhands_llm_magic.llm.events import Retrying, Throttled
     from openhands_llm_magic.llm.reply import Reply
 
 SET_BY = {
@@ -76,13 +76,13 @@ def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = No
     )
 
 
-def held_words(held: Held, say: Say | None = None) -> str:
+def throttled_words(held: Throttled, say: Say | None = None) -> str:
     """Write for how long a request is held back, and why; a moment is not worth a word."""
     say = say or cell_words()
     if held.remaining_s < TOLD_FROM_S:
         return say("asking …")
     left_s = math.ceil(held.remaining_s)
-    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(HELD_BY[held.by]))
+    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(THROTTLED_BY[held.by]))
 
 
 def again_words() -> str:
@@ -117,8 +117,8 @@ def note_words(reply: Reply) -> str:
     notes = [note.worded(say) if isinstance(note, Text) else note for note in reply.notes]
     if reply.error is None and reply.finish_reason in CUT_OFF:
         notes.append(say(CUT_OFF[reply.finish_reason]))
-    if reply.held_s >= NOTED_FROM_S:
-        notes.append(say("held back {duration}", duration=seconds(reply.held_s, say)))
+    if reply.throttled_s >= NOTED_FROM_S:
+        notes.append(say("held back {duration}", duration=seconds(reply.throttled_s, say)))
     return "; ".join(filter(None, [*notes, waits_words(reply, say)]))
 
 

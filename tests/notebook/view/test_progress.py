@@ -9,12 +9,12 @@ from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import (
     Accepted,
     Event,
-    Held,
     Loading,
     ReasoningDelta,
     Retrying,
     Sending,
     TextDelta,
+    Throttled,
     Waiting,
 )
 from openhands_llm_magic.llm.reply import ReplyBuilder
@@ -87,9 +87,9 @@ def test_waits_are_counted_down_by_their_events(progress: Progress, clock: FakeC
     assert progress.said == "Slow down."
     see(progress, Waiting(retrying, 0))
     assert "asking again" in progress.words
-    see(progress, Held("pace", 0, 7))
+    see(progress, Throttled("pace", 0, 7))
     assert progress.words.startswith("Held back for 7 s")
-    see(progress, Held("pace", 7, 0))
+    see(progress, Throttled("pace", 7, 0))
     clock.sleep(0.5)
     assert (progress.words, progress.said) == ("asking test …", "")
 

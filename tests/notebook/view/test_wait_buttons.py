@@ -12,7 +12,7 @@ from model_server import Answer, ModelServer, Refuse, paced
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.events import Accepted, Held, Retrying, Waiting
+from openhands_llm_magic.llm.events import Accepted, Retrying, Throttled, Waiting
 from openhands_llm_magic.notebook.view.wait import HOW_TO_STOP, PATIENCE_S, Clicks, Waits
 from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
@@ -304,7 +304,13 @@ def test_what_ends_a_wait_is_there_while_it_lasts(waits: Waits) -> None:
     see(waits, a_wait(60))
     buttons = receive(waits, {"type": "here"})
     seen = []
-    for event in (a_wait(59), a_wait(0), Held("pace", 1, 9), Held("pace", 10, 0), Accepted()):
+    for event in (
+        a_wait(59),
+        a_wait(0),
+        Throttled("pace", 1, 9),
+        Throttled("pace", 10, 0),
+        Accepted(),
+    ):
         see(waits, event)
         seen.append(buttons.now_text)
     assert seen == ["Retry now", "", "Send now", "", ""]

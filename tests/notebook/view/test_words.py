@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
-from openhands_llm_magic.llm.events import Held, Retrying
-from openhands_llm_magic.llm.explain import HELD_BY
+from openhands_llm_magic.llm.events import Retrying, Throttled
+from openhands_llm_magic.llm.explain import THROTTLED_BY
 from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.view import words
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import HeldBy
+    from openhands_llm_magic.llm.events import ThrottledBy
 
 
 def wait(wait_s: float = 20, said: str = "slow down") -> Retrying:
@@ -58,18 +58,18 @@ def test_an_answer_that_was_cut_off_says_so(finish_reason: str, note: str) -> No
     assert waited == "; ".join(filter(None, [note, "waited 20 s for a rate limit, 1 retry"]))
 
 
-@pytest.mark.parametrize("by", HELD_BY)
-def test_a_hold_says_for_how_long_and_why(by: HeldBy) -> None:
-    told = words.held_words(Held(by, 0, 3.2))
+@pytest.mark.parametrize("by", THROTTLED_BY)
+def test_a_hold_says_for_how_long_and_why(by: ThrottledBy) -> None:
+    told = words.throttled_words(Throttled(by, 0, 3.2))
     assert told.startswith("Held back for 4 s, ")
     if by.endswith("_per_minute"):
         assert by in told
-    assert words.held_words(Held(by, 3.2, 0)) == "asking …"
+    assert words.throttled_words(Throttled(by, 3.2, 0)) == "asking …"
 
 
-@pytest.mark.parametrize(("held_s", "note"), [(0, ""), (0.9, ""), (4.25, "held back 4.2 s")])
-def test_only_a_hold_that_somebody_noticed_is_noted(held_s: float, note: str) -> None:
-    assert words.note_words(Reply("Hi", held_s=held_s)) == note
+@pytest.mark.parametrize(("throttled_s", "note"), [(0, ""), (0.9, ""), (4.25, "held back 4.2 s")])
+def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: str) -> None:
+    assert words.note_words(Reply("Hi", throttled_s=throttled_s)) == note
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import FormatError
-from openhands_llm_magic.llm.extract import code_in, json_in, unfenced
+from openhands_llm_magic.llm.answers.extract import code_in, json_in, unfenced
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

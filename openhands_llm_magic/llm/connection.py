@@ -59,7 +59,7 @@ class Step:
     detail: str = ""
 
 
-class Trial:
+class ConnectionTest:
     """One test of settings.
 
     Args:

@@ -52,18 +52,18 @@ def _fences(parser: Any, text: str) -> Iterator[Any]:
 
 
 def unfenced(text: str) -> str:
-    """Give what stands in the code blocks of an answer, or all of it if there are none."""
+    """Return what stands in the code blocks of an answer, or all of it if there are none."""
     return "\n".join(block.content for block in blocks_in(text)) or text.strip()
 
 
 def code_in(text: str) -> str:
-    """Give the code of an answer, for a cell.
+    """Return the code of an answer, for a cell.
 
     That is Python, if any block is; else all blocks of the first one's language, or an answer
     without blocks that is Python as a whole.
 
     Raises:
-        FormatError: There is none.
+        FormatError: There is not any.
     """
     blocks = blocks_in(text)
     if any(block.language in PYTHON for block in blocks):
@@ -88,10 +88,10 @@ def _is_python(text: str) -> bool:
 
 
 def json_in(text: str) -> Any:
-    """Give the JSON of an answer, also when it stands in a code block, or after a sentence.
+    """Return the JSON of an answer, also when it stands in a code block, or after a sentence.
 
     Raises:
-        FormatError: There is none.
+        FormatError: There is not any.
     """
     for candidate in _candidates(text):
         try:

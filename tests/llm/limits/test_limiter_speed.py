@@ -13,7 +13,7 @@ import pytest
 from benchmarks.limited_servers import TokenBucket
 from benchmarks.scenarios import BURSTS, PER_MINUTE, SERVERS, runs
 from benchmarks.simulation import Load, ideal_s, simulate
-from openhands_llm_magic.llm.limits.gate import Gate, Limits
+from openhands_llm_magic.llm.limits.limiter import Limits, RateLimiter
 
 if TYPE_CHECKING:
     from benchmarks.limited_servers import RetryAfter
@@ -90,7 +90,7 @@ def test_a_network_that_is_not_even_slows_little_down(limits: Limits, seed: int)
     """A request that is overtaken by the next one is refused, and says little about the limit."""
     load = Load(500, latency_s=(0.05, 0.4), transit_s=(0.005, 0.1), seed=seed)
 
-    result = simulate(TokenBucket(60), Gate(limits), load)
+    result = simulate(TokenBucket(60), RateLimiter(limits), load)
 
     assert result.took_s <= 1.35 * ideal_s(TokenBucket(60), load)
     assert result.refused_share <= 0.04
@@ -115,7 +115,7 @@ def test_nobody_waits_much_longer_in_line_than_the_others(server: str) -> None:
     """8 workers at 37 a minute: each has its turn within 13 s, or a whole window."""
     load = Load(200)
 
-    result = simulate(SERVERS[server](37), Gate(), load)
+    result = simulate(SERVERS[server](37), RateLimiter(), load)
 
     assert result.longest_in_line_s <= (65 if "window" in server else 20)
 
@@ -125,7 +125,7 @@ def test_an_unlimited_server_is_not_slowed_down() -> None:
     load = Load(500)
     unlimited = TokenBucket(1e9, 1e9)
 
-    result = simulate(unlimited, Gate(), load)
+    result = simulate(unlimited, RateLimiter(), load)
 
     assert result.took_s <= ideal_s(TokenBucket(1e9, 1e9), load) + 0.1
     assert result.longest_in_line_s <= 0.1
@@ -140,7 +140,7 @@ def test_a_limit_that_gets_lower_is_learned_within_some_refusals(retry_after: Re
 
     load = Load(400, retry_after=retry_after, seed=1)
 
-    result = simulate(Halved(120, 2), Gate(), load)
+    result = simulate(Halved(120, 2), RateLimiter(), load)
 
     assert result.took_s <= 1.05 * ideal_s(Halved(120, 2), load)
     assert result.refused <= 25
@@ -157,7 +157,7 @@ def test_a_limit_that_gets_higher_is_found_out() -> None:
 
     load = Load(1000, seed=1)
 
-    result = simulate(Raised(60, 2), Gate(), load)
+    result = simulate(Raised(60, 2), RateLimiter(), load)
 
     assert result.took_s <= 1.4 * ideal_s(Raised(60, 2), load)
     assert result.refused_share <= 0.03

@@ -33,7 +33,7 @@ def field_text(value: object, settings: Snapshot) -> str:
 
 
 def keys_of(settings: Snapshot) -> list[str]:
-    """Give the keys to be masked in what is shown."""
+    """Return the keys to be masked in what is shown."""
     return [key for key in settings.secrets() if len(key) >= SHORTEST_REAL_KEY]
 
 

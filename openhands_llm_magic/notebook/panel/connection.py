@@ -6,10 +6,10 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.llm.connection import ConnectionTest
 from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
-from openhands_llm_magic.llm.trial import Trial
+from openhands_llm_magic.notebook.connection_log import ConnectionLog
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, values_of
-from openhands_llm_magic.notebook.trial_log import TrialLog
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
@@ -19,8 +19,8 @@ THREAD = "test of the settings"
 """The name of a test's thread."""
 
 
-class TrialSection(Section):
-    """Runs a `Trial` on a thread of its own, which does nothing but set the value of a widget.
+class ConnectionSection(Section):
+    """Runs a `ConnectionTest` on a thread of its own, which sets the value of a widget alone.
 
     Args:
         bench: What the sections share.
@@ -30,7 +30,7 @@ class TrialSection(Section):
     def __init__(self, bench: Workbench, clock: Clock | None = None) -> None:
         self._bench = bench
         self._clock = clock or SYSTEM_CLOCK
-        self._trial: Trial | None = None
+        self._trial: ConnectionTest | None = None
         self._tested: dict[str, object] = {}
         self._lock = threading.Lock()  # of the test in place and what is shown of it
         self._message = bench.message()
@@ -66,7 +66,7 @@ class TrialSection(Section):
         settings = self._bench.settings()
         self.stop()
         self._message.note("")
-        trial = Trial(settings, self._clock)
+        trial = ConnectionTest(settings, self._clock)
         with self._lock:
             self._tested, self._trial = values_of(settings), trial
         # ipykernel knows by the context where output would belong: to this click, not to a cell.
@@ -80,15 +80,15 @@ class TrialSection(Section):
         if self._trial is not None:
             self._trial.stop()
 
-    def _watch(self, trial: Trial) -> None:
-        log = TrialLog(self._bench.say)
+    def _watch(self, trial: ConnectionTest) -> None:
+        log = ConnectionLog(self._bench.say)
         for event in trial.run():
             log.add(event)
             self._show(trial, log)
         log.end(trial.reply)
         self._show(trial, log)
 
-    def _show(self, trial: Trial, log: TrialLog) -> None:
+    def _show(self, trial: ConnectionTest, log: ConnectionLog) -> None:
         """Show how far a test is, unless another one has taken its place."""
         with self._lock:
             if self._trial is trial:

@@ -12,12 +12,11 @@ from model_server import Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.answers.stored import FOLDER, Stored
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.request import Request
-from openhands_llm_magic.llm.store import FOLDER
-from openhands_llm_magic.llm.stored import Stored
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -153,7 +152,7 @@ def test_other_addresses_are_none(
 
 
 def missing(model: str) -> list[Path]:
-    """Give the files of an answer that is stored now."""
+    """Return the files of an answer that is stored now."""
     options = {"base_url": "http://127.0.0.1:1/v1"} if model.startswith("practice") else {}
     request = Request(model, [{"role": "user", "content": "Hello"}], options)
     settings = load_settings().with_overrides({"model": model, "cache": "on"})

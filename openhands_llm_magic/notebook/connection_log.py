@@ -6,20 +6,20 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.llm.events import Held, Waiting
-from openhands_llm_magic.llm.trial import Step
+from openhands_llm_magic.llm.connection import Step
+from openhands_llm_magic.llm.events import Throttled, Waiting
 from openhands_llm_magic.notebook.view.words import (
     TOLD_FROM_S,
     countdown_words,
-    held_words,
     said_words,
+    throttled_words,
     waits_words,
 )
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.llm.connection import StepName
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.trial import StepName
     from openhands_llm_magic.notebook.language import Language
 
 TITLES: dict[StepName, str] = {
@@ -47,7 +47,7 @@ MOST_SHOWN = 80
 """Characters of the answer that are shown."""
 
 
-class TrialLog:
+class ConnectionLog:
     """What a test of the settings has shown so far.
 
     Args:
@@ -70,9 +70,9 @@ class TrialLog:
             case Waiting(retrying, remaining_s):
                 counted = countdown_words(retrying, remaining_s, self._say)
                 self._wait = f"{counted} ({said_words(retrying, self._say)})"
-            case Held(remaining_s=remaining_s):
+            case Throttled(remaining_s=remaining_s):
                 told = remaining_s >= TOLD_FROM_S
-                self._wait = held_words(event, self._say) if told else ""
+                self._wait = throttled_words(event, self._say) if told else ""
             case _:
                 pass
 
@@ -100,7 +100,7 @@ class TrialLog:
 
 
 def step_words(step: Step, say: Language) -> list[str]:
-    """Give a step's mark, title, time and detail."""
+    """Return a step's mark, title, time and detail."""
     took = ""
     if step.state in ("done", "failed"):
         took = say("{seconds} s", seconds=f"{step.took_s:.2f}")

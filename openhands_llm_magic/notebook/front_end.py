@@ -8,10 +8,10 @@ from typing import Any, Literal
 from openhands_llm_magic.config.sources import DISPLAY_VARIABLE
 from openhands_llm_magic.errors import UsageError
 
-Surface = Literal["live", "final", "terminal"]
+FrontEnd = Literal["live", "final", "terminal"]
 
 
-def surface(shell: Any) -> Surface:
+def front_end(shell: Any) -> FrontEnd:
     """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
     chosen = os.environ.get(DISPLAY_VARIABLE, "")
     match chosen:

@@ -13,14 +13,14 @@ from model_server import Answer, Hang, ModelServer, Raw, Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.embedding.session import Embeddings, embed, prepare, run
+from openhands_llm_magic.llm.embedding.embed import Embeddings, embed, prepare, run
 from openhands_llm_magic.llm.events import (
     Accepted,
     AttemptEnded,
     Failed,
-    Held,
     Retrying,
     Sending,
+    Throttled,
     Usage,
     Waiting,
 )
@@ -177,7 +177,7 @@ def test_the_deadline_bounds_each_request(model_server: ModelServer) -> None:
 def test_the_gate_keeps_the_pace(model_server: ModelServer, clock: FakeClock) -> None:
     """The same as for prompts: all requests to a model go through one."""
     events = list(run(prepare(TEXTS, settings(requests_per_minute=60)), clock))
-    assert any(isinstance(event, Held) for event in events)
+    assert any(isinstance(event, Throttled) for event in events)
     assert sum(clock.sleeps_s) == pytest.approx(2 / 0.98, rel=0.05)
     assert model_server.count == 3
 
@@ -201,7 +201,7 @@ def test_what_the_server_says_is_left_is_kept_to(
     }
     model_server.script(Answer(headers=limits), Answer())
     events = list(run(prepare(TEXTS[:40], settings()), clock))
-    assert any(isinstance(event, Held) and event.by == "headroom" for event in events)
+    assert any(isinstance(event, Throttled) and event.by == "headroom" for event in events)
 
 
 def test_nothing_is_sent_before_the_first_event_is_asked_for(model_server: ModelServer) -> None:

@@ -19,6 +19,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import control
 from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.connection import PROMPT, ConnectionTest, Step
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
@@ -30,7 +31,6 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.practice import server as practice
-from openhands_llm_magic.llm.trial import PROMPT, Step, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 def try_out(clock: FakeClock, **overrides: Any) -> list[Item]:
-    return list(Trial(load_settings().with_overrides(overrides), clock).run())
+    return list(ConnectionTest(load_settings().with_overrides(overrides), clock).run())
 
 
 def told(items: list[Item]) -> list[str]:
@@ -67,13 +67,13 @@ def told(items: list[Item]) -> list[str]:
 def until(name: str, **overrides: Any) -> Step:
     """Run a trial until a step is over, and give the step."""
     settings = load_settings().with_overrides(overrides)
-    with contextlib.closing(Trial(settings).run()) as items:
+    with contextlib.closing(ConnectionTest(settings).run()) as items:
         steps = (item for item in items if isinstance(item, Step))
         return next(step for step in steps if step.name == name and step.state != "running")
 
 
 def the_last(kind: type[T], items: list[Item]) -> T:
-    """Give the last item, which is of a kind, and the only one of that kind."""
+    """Return the last item, which is of a kind, and the only one of that kind."""
     assert [item for item in items if isinstance(item, kind)] == items[-1:]
     return items[-1]  # type: ignore[return-value]
 
@@ -113,7 +113,7 @@ def test_what_each_step_found(clock: FakeClock) -> None:
 
 def test_the_reply(model_server: ModelServer, clock: FakeClock) -> None:
     model_server.script(Answer("OK", usage=(7, 1)))
-    trial = Trial(load_settings(), clock)
+    trial = ConnectionTest(load_settings(), clock)
     list(trial.run())
     reply = trial.reply
     assert (reply.text, reply.model, reply.usage) == ("OK", "openai/gpt-4o", Usage(7, 1))
@@ -132,7 +132,7 @@ def test_the_times(model_server: ModelServer, clock: FakeClock) -> None:
 
     model_server.script(late)
     times = {}
-    for item in Trial(load_settings(), clock).run():
+    for item in ConnectionTest(load_settings(), clock).run():
         if isinstance(item, Step):
             times[item.name, item.state] = item.took_s
             if item == Step("request", "running"):
@@ -155,7 +155,7 @@ def test_a_retry(model_server: ModelServer, clock: FakeClock) -> None:
 
 def test_the_retry_policy_of_the_settings(model_server: ModelServer, clock: FakeClock) -> None:
     model_server.script(Refuse(503))
-    trial = Trial(load_settings().with_overrides({"num_retries": 2}), clock)
+    trial = ConnectionTest(load_settings().with_overrides({"num_retries": 2}), clock)
     items = list(trial.run())
     assert told(items)[-5:] == [*REFUSED, "Failed"]
     assert type(error_of(items)) is errors.ServerError
@@ -348,7 +348,7 @@ def test_an_unknown_name(
 IN_A_FRESH_PROCESS = """
 import sys, threading
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.trial import Step, Trial
+from openhands_llm_magic.llm.connection import Step, ConnectionTest
 
 def stop_in_the_middle(trial):
     while "litellm" not in sys.modules:
@@ -356,7 +356,7 @@ def stop_in_the_middle(trial):
     trial.stop()
 
 for stops in (True, False):
-    trial = Trial(load_settings())
+    trial = ConnectionTest(load_settings())
     if stops:
         threading.Thread(target=stop_in_the_middle, args=[trial]).start()
     for item in trial.run():
@@ -382,7 +382,7 @@ class Running:
     """A trial on a thread of its own, with the machine's clock."""
 
     def __init__(self, **overrides: Any) -> None:
-        self.trial = Trial(load_settings().with_overrides(overrides))
+        self.trial = ConnectionTest(load_settings().with_overrides(overrides))
         self.items: list[Item] = []
         self._told: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run)
@@ -564,7 +564,7 @@ def test_stopping_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stopping_between_two_events(model_server: ModelServer, clock: FakeClock) -> None:
     """By whoever reads them, on the same thread."""
     model_server.script(Hang(after_chunks=1))
-    trial = Trial(load_settings(), clock)
+    trial = ConnectionTest(load_settings(), clock)
     items = []
     for item in trial.run():
         items.append(item)
@@ -576,14 +576,14 @@ def test_stopping_between_two_events(model_server: ModelServer, clock: FakeClock
 
 
 def test_stopping_beforehand(model_server: ModelServer, clock: FakeClock) -> None:
-    trial = Trial(load_settings(), clock)
+    trial = ConnectionTest(load_settings(), clock)
     trial.stop()
     assert told(list(trial.run())) == ["Failed"]
     assert model_server.count == 0
 
 
 def test_stopping_afterwards(clock: FakeClock) -> None:
-    trial = Trial(load_settings(), clock)
+    trial = ConnectionTest(load_settings(), clock)
     items = list(trial.run())
     trial.stop()
     the_last(Done, items)
@@ -592,7 +592,7 @@ def test_stopping_afterwards(clock: FakeClock) -> None:
 
 def test_closing_it_hangs_up(model_server: ModelServer, clock: FakeClock) -> None:
     model_server.script(Hang(after_chunks=1))
-    with contextlib.closing(Trial(load_settings(), clock).run()) as items:
+    with contextlib.closing(ConnectionTest(load_settings(), clock).run()) as items:
         while not isinstance(next(items), TextDelta):
             pass
     assert model_server.received[0].hung_up.wait(SOON_S)

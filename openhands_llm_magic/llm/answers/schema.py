@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, Text, UsageError
+from openhands_llm_magic.llm.answers.extract import json_in
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.explain import KEPT_IN, THE_SCHEMA
-from openhands_llm_magic.llm.extract import json_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class Schema:
         return [{"role": "system", "content": "".join([*system, words])}, *others]
 
     def read(self, text: str) -> Any:
-        """Give an answer's data: an instance of the class, or what the JSON says.
+        """Return an answer's data: an instance of the class, or what the JSON says.
 
         Raises:
             FormatError: The answer is no JSON, or does not fit. Without a `problem` it is the
@@ -88,7 +88,7 @@ class Schema:
         return read
 
     def _held(self, value: object) -> tuple[str, Any]:
-        """Hold a value to the schema; give where it does not fit, or "", and what it becomes."""
+        """Hold a value to the schema; return where it does not fit, or "", and what it becomes."""
         if self.model is None:
             return _misfit(self.form, value), value
         import pydantic  # noqa: PLC0415 - it takes 40 ms to import

@@ -1,6 +1,6 @@
-"""Prompts to one model pass one gate, through real HTTP.
+"""Prompts to one model pass one limiter, through real HTTP.
 
-Two requests at once are two runs that are read in turn, on a clock that stands still until the
+Two requests at once are two runs that are read in permit, on a clock that stands still until the
 test lets time pass.
 """
 
@@ -18,7 +18,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.events import Accepted, Event, Held, Retrying, Waiting
+from openhands_llm_magic.llm.events import Accepted, Event, Retrying, Throttled, Waiting
 from openhands_llm_magic.llm.reply import ReplyBuilder
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def test_when_one_is_told_to_wait_the_others_wait_with_it(
     until(Retrying, first)
     held = next(second)
 
-    assert isinstance(held, Held)
-    assert (held.by, held.held_s) == ("pause", 0)
+    assert isinstance(held, Throttled)
+    assert (held.by, held.throttled_s) == ("pause", 0)
     assert held.remaining_s >= 7
     assert model_server.count == 1
     first.close()
@@ -72,7 +72,7 @@ def test_when_one_is_told_to_wait_the_others_wait_with_it(
     for event in second:
         builder.add(event)
     assert (builder.reply.text, builder.reply.attempts) == ("Hi", 1)
-    assert builder.reply.held_s == stepped.now() >= 7
+    assert builder.reply.throttled_s == stepped.now() >= 7
     assert model_server.count == 2
 
 
@@ -84,7 +84,7 @@ def test_a_busy_server_that_names_a_wait_is_left_alone_by_all(
 
     until(Retrying, first)
 
-    assert next(second) == Held("pause", 0, 7)
+    assert next(second) == Throttled("pause", 0, 7)
 
 
 def test_a_busy_server_that_names_none_holds_nobody_up(
@@ -95,7 +95,7 @@ def test_a_busy_server_that_names_none_holds_nobody_up(
 
     until(Retrying, first)
 
-    assert not isinstance(next(second), Held)
+    assert not isinstance(next(second), Throttled)
 
 
 def test_another_model_or_key_does_not_wait(model_server: ModelServer, asking: Any) -> None:
@@ -103,7 +103,7 @@ def test_another_model_or_key_does_not_wait(model_server: ModelServer, asking: A
     until(Retrying, asking())
 
     for other in (asking(model="openai/gpt-4.1"), asking(api_key="sk-another")):
-        assert not isinstance(next(other), Held)
+        assert not isinstance(next(other), Throttled)
 
 
 def test_what_the_server_says_is_left_is_kept_to(
@@ -116,7 +116,7 @@ def test_what_the_server_says_is_left_is_kept_to(
     reply = ask("Hello", clock=clock)
 
     assert (reply.text, reply.attempts) == ("two", 1)
-    assert reply.held_s == pytest.approx(6)
+    assert reply.throttled_s == pytest.approx(6)
 
 
 def test_a_limit_of_requests_is_kept_from_the_start(
@@ -125,9 +125,9 @@ def test_a_limit_of_requests_is_kept_from_the_start(
     model_server.script(Answer("Hi"))
     replies = [ask("Hello", clock=clock, requests_per_minute=30) for _ in range(3)]
 
-    assert [reply.held_s for reply in replies] == pytest.approx([0, 2, 2], rel=0.03)
+    assert [reply.throttled_s for reply in replies] == pytest.approx([0, 2, 2], rel=0.03)
     held = next(stream("Hello", clock=clock, requests_per_minute=30))
-    assert isinstance(held, Held)
+    assert isinstance(held, Throttled)
     assert held.by == "requests_per_minute"
 
 
@@ -139,8 +139,8 @@ def test_a_limit_of_tokens_counts_what_the_answers_used(
 
     first, second = (ask("Hello", clock=clock, **settings) for _ in range(2))
 
-    assert first.held_s == 0
-    assert second.held_s == pytest.approx(60, rel=0.05)
+    assert first.throttled_s == 0
+    assert second.throttled_s == pytest.approx(60, rel=0.05)
 
 
 def test_a_long_prompt_counts_before_its_answer(
@@ -163,9 +163,9 @@ def test_a_hold_is_told_about_once_a_second(
     stepped.let_time_pass()
     list(asking(requests_per_minute=20))
 
-    held = [event for event in asking(requests_per_minute=20) if isinstance(event, Held)]
+    held = [event for event in asking(requests_per_minute=20) if isinstance(event, Throttled)]
 
-    assert [each.held_s for each in held] == pytest.approx([0, 1, 2, 3, 3.06], abs=0.01)
+    assert [each.throttled_s for each in held] == pytest.approx([0, 1, 2, 3, 3.06], abs=0.01)
     left_s = [each.remaining_s for each in held]
     assert left_s == pytest.approx([3.06, 2.06, 1.06, 0.06, 0], abs=0.01)
 
@@ -187,7 +187,7 @@ def test_a_hold_beyond_the_deadline_is_not_begun(
 
     error = ask_in_vain(clock, **settings)
 
-    assert type(error) is errors.HeldBackError
+    assert type(error) is errors.ThrottledError
     assert str(error).startswith("not sent within the deadline (its turn comes in ")
     assert "s, to keep within requests_per_minute)" in str(error)
     assert "raise deadline (now" in str(error)
@@ -222,7 +222,7 @@ def test_what_is_left_is_read_from_the_headers_of_each_dialect(
 
     replies = [ask("Hello", clock=clock, **settings) for _ in range(2)]
 
-    assert [reply.held_s for reply in replies] == [0, pytest.approx(6)]
+    assert [reply.throttled_s for reply in replies] == [0, pytest.approx(6)]
 
 
 def test_other_headers_are_not_passed_on(model_server: ModelServer, asking: Any) -> None:
@@ -255,7 +255,7 @@ def test_a_key_of_the_providers_own_variable_has_its_own_gate(
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another")
 
-    assert not isinstance(next(asking()), Held)
+    assert not isinstance(next(asking()), Throttled)
 
 
 def test_after_a_wait_beyond_the_limit_whoever_asks_again_is_sent(
@@ -265,7 +265,7 @@ def test_after_a_wait_beyond_the_limit_whoever_asks_again_is_sent(
     model_server.script(Refuse(429, {"retry-after": "3600"}), Answer("Hi"))
     ask_in_vain(clock)
 
-    assert ask("Hello", clock=clock).held_s == 0
+    assert ask("Hello", clock=clock).throttled_s == 0
 
 
 @pytest.mark.parametrize("wait_s", [0, 1, 3])
@@ -277,7 +277,7 @@ def test_the_gate_makes_no_retry_later_than_the_policy(
 
     reply = ask("Hello", clock=clock, retry_min_wait=wait_s, retry_multiplier=1)
 
-    assert (reply.attempts, reply.held_s) == (5, 0)
+    assert (reply.attempts, reply.throttled_s) == (5, 0)
     assert clock.now() == 4 * wait_s
 
 

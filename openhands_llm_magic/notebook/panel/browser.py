@@ -23,7 +23,7 @@ class FrontEnd(anywidget.AnyWidget):
             background answers first. Without a front end it is never called.
     """
 
-    _esm = Path(__file__).with_name("front_end.js")
+    _esm = Path(__file__).with_name("browser.js")
 
     def __init__(self, on_copied: Callable[[bool], None]) -> None:
         super().__init__(layout={"display": "none"})
