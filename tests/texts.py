@@ -77,13 +77,13 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "layers: path": (),
     "layers: self.message": (),  # of an error, where it was raised
     "layers: self.name": set(origins()),
-    "words: error.template": (),  # as above
-    "structured: template": (),  # of `_unfit_schema`, as above
-    "trial: str(error)": (),  # the operating system's
+    "descriptions: error.template": (),  # as above
+    "schema: template": (),  # of `_unfit_schema`, as above
+    "connection: str(error)": (),  # the operating system's
     "words: fault.label": LABELS,
     "words: label": LABELS,
-    "words: setting.help": SETTING_HELPS,
-    "words: setting.title": SETTING_TITLES,
+    "descriptions: setting.help": SETTING_HELPS,
+    "descriptions: setting.title": SETTING_TITLES,
 }
 """The texts that are no literals where they are said: "module: expression", what it can be."""
 

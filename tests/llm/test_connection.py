@@ -382,14 +382,14 @@ class Running:
     """A trial on a thread of its own, with the machine's clock."""
 
     def __init__(self, **overrides: Any) -> None:
-        self.trial = ConnectionTest(load_settings().with_overrides(overrides))
+        self.connection = ConnectionTest(load_settings().with_overrides(overrides))
         self.items: list[Item] = []
         self._told: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
-        for item in self.trial.run():
+        for item in self.connection.run():
             self.items.append(item)
             self._told.put(item)
 
@@ -399,7 +399,7 @@ class Running:
 
     def stop(self, within_s: float = SOON_S) -> None:
         """Stop it, and see that it ends, and leaves no thread behind."""
-        self.trial.stop()
+        self.connection.stop()
         self.thread.join(within_s)
         assert not self.thread.is_alive()
         for thread in threading.enumerate():
@@ -408,7 +408,7 @@ class Running:
         assert "hang up" not in {thread.name for thread in threading.enumerate()}
         error = error_of(self.items)
         assert type(error) is errors.Stopped
-        assert self.trial.reply.error is error
+        assert self.connection.reply.error is error
         assert not [item for item in self.items if isinstance(item, Done)]
 
 
@@ -439,7 +439,7 @@ def test_stopping_before_an_answer(
     running.stop()
     assert model_server.received[0].hung_up.wait(SOON_S)
     assert told(running.items)[-2:] == ["request: failed", "Failed"]
-    assert (model_server.count, running.trial.reply.attempts) == (1, 1)
+    assert (model_server.count, running.connection.reply.attempts) == (1, 1)
     assert capfd.readouterr() == ("", "")
 
 
@@ -452,7 +452,7 @@ def test_stopping_in_the_middle_of_an_answer(model_server: ModelServer) -> None:
     running.stop()
     assert model_server.received[0].hung_up.wait(SOON_S)
     assert told(running.items)[-2:] == ["answer: failed", "Failed"]
-    assert running.trial.reply.text == "one two "
+    assert running.connection.reply.text == "one two "
 
 
 def test_stopping_a_wait(model_server: ModelServer) -> None:
@@ -462,7 +462,7 @@ def test_stopping_a_wait(model_server: ModelServer) -> None:
     running.wait_for(lambda item: isinstance(item, Waiting))
     running.stop(within_s=0.5)
     assert told(running.items)[-3:] == ["Retrying", "Waiting", "Failed"]
-    reply = running.trial.reply
+    reply = running.connection.reply
     assert (model_server.count, reply.attempts) == (1, 1)
     assert reply.waited_s < SOON_S
 

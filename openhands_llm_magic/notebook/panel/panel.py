@@ -53,7 +53,7 @@ class Panel:
         style = bench.html("llm-style")
         style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
         self.basic = Basic(bench, self.field)
-        self.trial = ConnectionSection(bench, clock)
+        self.connection = ConnectionSection(bench, clock)
         self.retries = Retries(bench, self.field)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
         self.handover = HandOver(bench)
@@ -61,7 +61,7 @@ class Panel:
         self._sections: list[Section] = [
             self.groups,
             self.basic,
-            self.trial,
+            self.connection,
             self.retries,
             self.advanced,
             self.handover,
@@ -104,7 +104,7 @@ class Panel:
 
     def close(self) -> None:
         """Take it off the page, and stop the test that may run."""
-        self.trial.stop()
+        self.connection.stop()
         self._bench.close()
 
     def bundle(self, *, watched: bool) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def missing(model: str) -> list[Path]:
 def test_the_answers_beside_the_notebooks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the practice provider listens."""
     monkeypatch.delenv("LLM_BASE_URL")
-    monkeypatch.chdir(Path(__file__).parents[2] / "notebooks")
+    monkeypatch.chdir(Path(__file__).parents[3] / "notebooks")
     prompt = "This answer is stored beside the notebook."
     assert "stored beside" in ask(prompt, model="practice/echo", cache="replay").text
 

@@ -169,11 +169,11 @@ def test_what_lies_in_the_working_folder_is_not_litellm(
 
 
 @pytest.mark.usefixtures("no_litellm")
-def test_a_module_of_the_same_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_of_the_same_name_is_told() -> None:
     """The person's own cell has imported it before; it is named, and left alone."""
     theirs = ModuleType("litellm")
     theirs.__file__ = "/home/me/litellm.py"
-    monkeypatch.setitem(sys.modules, "litellm", theirs)
+    sys.modules["litellm"] = theirs  # `no_litellm` puts the real one back
     with pytest.raises(LibraryError, match=r"is not LiteLLM \(/home/me/litellm\.py\): rename"):
         load()
     assert sys.modules["litellm"] is theirs
