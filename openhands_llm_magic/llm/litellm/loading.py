@@ -177,6 +177,10 @@ YOUNG_OBJECTS = 10_000_000
 """New objects that the garbage collector lets come together meanwhile; LiteLLM's are 500,000."""
 
 
+PYTHONS_FROZEN = 5_000
+"""More objects than Python 3.12 and newer freeze when they start, some hundreds."""
+
+
 @contextlib.contextmanager
 def _no_garbage() -> Iterator[None]:
     """Keep the garbage collector from looking through the new modules again and again.
@@ -189,7 +193,7 @@ def _no_garbage() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # else somebody has objects there that are to stay
+        if gc.get_freeze_count() < PYTHONS_FROZEN:  # else the person froze some
             gc.freeze()
             gc.unfreeze()  # all that is there counts as old: no pause to look through it at once
         if gc.get_threshold() == held_off:
@@ -309,7 +313,7 @@ class _OnUse(SourceFileLoader):
         self._names = names
 
     def exec_module(self, module: ModuleType) -> None:
-        """Return the package's module its names."""
+        """Put the names into the module, each to be imported when it is used."""
         own: dict[str, Any] = vars(module)
         own["__getattr__"] = self._getter(module)
         own["__dir__"] = lambda: sorted({*own, *self._names})
