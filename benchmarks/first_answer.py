@@ -100,7 +100,7 @@ def _lines(ways: dict[str, Way]) -> Iterator[Line]:
         (True, "the first answer alone"),
     ):
         rounds = list(_rounds(ways, rests=rests))
-        for name in ways.keys() - {"bare"}:
+        for name in (each for each in ways if each != "bare"):
             by_clock, by_cpu = (
                 median(getattr(each[name], unit) / getattr(each["bare"], unit) for each in rounds)
                 for unit in ("clock_s", "cpu_s")
