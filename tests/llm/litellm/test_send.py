@@ -177,6 +177,7 @@ def test_switches_are_put_back_by_the_last_of_several_requests(
     before = [getattr(litellm, name) for name in SWITCHES]
     ours = list(SWITCHES.values())
     assert before != ours
+    model_server.script(Hang(after_chunks=1))
     first, second = (send_once(request_to(model_server)) for _ in range(2))
     next(first)
     next(second)
@@ -244,7 +245,7 @@ def test_what_the_user_changes_meanwhile_stays_changed(
     model_server: ModelServer, litellm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(litellm, "num_retries", 2)
-    model_server.script(Answer())
+    model_server.script(Hang(after_chunks=1))
     events = send_once(request_to(model_server))
     next(events)
     litellm.num_retries = 7
