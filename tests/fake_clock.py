@@ -6,7 +6,7 @@ import threading
 
 
 class FakeClock:
-    """Satisfies `llm.retry.Clock`.
+    """Satisfies `llm.control.Clock`.
 
     Attributes:
         sleeps_s: Each sleep, in seconds.

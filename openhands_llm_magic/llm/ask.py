@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.errors import FormatError
 from openhands_llm_magic.llm.answers.schema import Schema
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Clock
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
 from openhands_llm_magic.llm.run import run
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of, server_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm.control import Cancelled, Control
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
@@ -25,7 +25,6 @@ from openhands_llm_magic.llm.events import (
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK
 from openhands_llm_magic.llm.run import Run, run
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.llm.control import Clock
 
 PROMPT = "Answer with the one word OK."
 

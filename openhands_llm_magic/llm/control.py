@@ -1,4 +1,4 @@
-"""What other threads can do to a request that runs: cancel it, or end the wait that it is in.
+"""A run's clock, and what other threads can do to it: cancel it, or end the wait that it is in.
 
 Python has no way to break off what a thread is doing. What waits for a time can wait for an event
 instead. What waits for a socket returns when the socket is shut down; closing it does not wake the
@@ -14,18 +14,51 @@ import contextlib
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, TypeVar
+import time
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
 
-    from openhands_llm_magic.llm.retry import Clock
-
     T = TypeVar("T")
 
 AGAIN_S = 0.02
 """Seconds between two looks whether there is a socket to hang up by now."""
+
+
+class Clock(Protocol):
+    """Time as a run sees it; tests pass in one of their own."""
+
+    def now(self) -> float:
+        """Return the seconds on a clock that never goes back."""
+
+    def wait(self, wake: threading.Event, duration_s: float) -> None:
+        """Let some seconds pass, or fewer when the event is set."""
+
+
+class SystemClock:
+    """The machine's clock that is never set, and goes on while a laptop sleeps, as servers' do.
+
+    On Linux and macOS `time.monotonic` stops then.
+    """
+
+    @staticmethod
+    def now() -> float:
+        """Return the seconds since the machine was started, or since another moment in the past."""
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        if sys.platform == "darwin":
+            return time.clock_gettime(time.CLOCK_MONOTONIC)
+        return time.monotonic()
+
+    @staticmethod
+    def wait(wake: threading.Event, duration_s: float) -> None:
+        """Let some seconds pass, or fewer when the event is set."""
+        wake.wait(duration_s)
+
+
+SYSTEM_CLOCK = SystemClock()
 
 
 class Cancelled(Exception):  # noqa: N818 - it is not an error: somebody asked for it

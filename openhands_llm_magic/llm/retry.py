@@ -8,58 +8,21 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from openhands_llm_magic.config import schedule
 from openhands_llm_magic.errors import RequestError, TransientError
-from openhands_llm_magic.llm.control import Control
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Clock, Control
 from openhands_llm_magic.llm.events import Failed, Retrying, Waiting
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator
 
     from openhands_llm_magic.config.resolve import Snapshot
 
 TICK_S = 1.0
 """The longest time between two `Waiting` events, in seconds."""
-
-
-class Clock(Protocol):
-    """Time as a run sees it; tests pass in one of their own."""
-
-    def now(self) -> float:
-        """Return the seconds on a clock that never goes back."""
-
-    def wait(self, wake: threading.Event, duration_s: float) -> None:
-        """Let some seconds pass, or fewer when the event is set."""
-
-
-class SystemClock:
-    """The machine's clock that is never set, and goes on while a laptop sleeps, as servers' do.
-
-    On Linux and macOS `time.monotonic` stops then.
-    """
-
-    @staticmethod
-    def now() -> float:
-        """Return the seconds since the machine was started, or since another moment in the past."""
-        if sys.platform == "linux":
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        if sys.platform == "darwin":
-            return time.clock_gettime(time.CLOCK_MONOTONIC)
-        return time.monotonic()
-
-    @staticmethod
-    def wait(wake: threading.Event, duration_s: float) -> None:
-        """Let some seconds pass, or fewer when the event is set."""
-        wake.wait(duration_s)
-
-
-SYSTEM_CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from openhands_llm_magic.errors import (
     TransientError,
 )
 from openhands_llm_magic.llm.answers.stored import Stored
-from openhands_llm_magic.llm.control import Cancelled, Control
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Clock, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     AttemptEnded,
@@ -46,7 +46,7 @@ from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock, RetryPolicy, with_retries
+from openhands_llm_magic.llm.retry import RetryPolicy, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
+    from openhands_llm_magic.llm.control import Clock
     from openhands_llm_magic.llm.embedding.embed import Embeddings
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.view.display import View
 
 _OTHERS = textwrap.fill(
@@ -141,14 +141,13 @@ class _Embedding:
         clicks: Clicks,
         clock: Clock | None,
     ) -> None:
-        from openhands_llm_magic.llm import retry
-        from openhands_llm_magic.llm.control import Control
+        from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Control
         from openhands_llm_magic.llm.embedding import embed as embedding
         from openhands_llm_magic.llm.reply import ReplyBuilder
 
         self._shell = shell
         self._clicks = clicks
-        self._clock = clock or retry.SYSTEM_CLOCK
+        self._clock = clock or SYSTEM_CLOCK
         self._control = Control()
         self._running = embedding.run(
             embedding.prepare(texts, settings), self._clock, self._control

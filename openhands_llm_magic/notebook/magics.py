@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.llm.control import Clock
     from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.retry import Clock
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel

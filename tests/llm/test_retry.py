@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.control import Cancelled, Control
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Control, SystemClock
 from openhands_llm_magic.llm.events import (
     Done,
     Event,
@@ -26,14 +26,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.reply import fold
-from openhands_llm_magic.llm.retry import (
-    SYSTEM_CLOCK,
-    TICK_S,
-    RetryPolicy,
-    SystemClock,
-    countdown,
-    with_retries,
-)
+from openhands_llm_magic.llm.retry import TICK_S, RetryPolicy, countdown, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.llm.control import Cancelled, Control
+from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Clock, Control
 from openhands_llm_magic.llm.embedding.faults import explained
 from openhands_llm_magic.llm.embedding.names import batches, limit_of
 from openhands_llm_magic.llm.embedding.place import Place, place_from
@@ -22,7 +22,6 @@ from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
 from openhands_llm_magic.llm.prepare import host_of, secrets_of
 from openhands_llm_magic.llm.request import EmbeddingRequest, Response
-from openhands_llm_magic.llm.retry import SYSTEM_CLOCK, Clock
 from openhands_llm_magic.llm.run import Requests, Run
 
 if TYPE_CHECKING:

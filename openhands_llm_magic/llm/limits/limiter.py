@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import TransientError
-    from openhands_llm_magic.llm.control import Control
+    from openhands_llm_magic.llm.control import Clock, Control
     from openhands_llm_magic.llm.events import ThrottledBy
     from openhands_llm_magic.llm.request import EmbeddingRequest, Request
-    from openhands_llm_magic.llm.retry import Clock
 
 ASK_EVERY_S = 1.0
 LATE_S = 0.25

@@ -20,7 +20,6 @@ import os
 import sys
 import sysconfig
 import threading
-import time
 import warnings
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
@@ -40,7 +39,6 @@ IMPORT_ENVIRONMENT = {
 """The environment that LiteLLM is imported in; it is put back afterwards."""
 
 _loading = threading.Lock()
-_began_s: float | None = None
 
 
 def load() -> Any:
@@ -58,12 +56,6 @@ def is_loaded() -> bool:
     spec = getattr(sys.modules.get("litellm"), "__spec__", None)
     initializing = getattr(spec, "_initializing", False)
     return "litellm" in sys.modules and not initializing and not _loading.locked()
-
-
-def seconds_loading() -> float | None:
-    """Return for how many seconds LiteLLM has been loading, or None when it is not loading."""
-    began_s = _began_s
-    return None if began_s is None else time.monotonic() - began_s
 
 
 def load_in_background(then: Sequence[str] = ()) -> threading.Thread:
@@ -127,8 +119,6 @@ def _told(error: Exception) -> str:
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
     """Set up what the import of LiteLLM needs, and put everything back."""
-    global _began_s  # noqa: PLW0603 - there is one LiteLLM in a process
-    _began_s = time.monotonic()
     before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
     os.environ.update(IMPORT_ENVIRONMENT)
     importlib.invalidate_caches()  # it may have been installed a moment ago
@@ -141,7 +131,6 @@ def _importing() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        _began_s = None
         warnings.filterwarnings("ignore", ".*`ReadOnly` qualifier", UserWarning)  # of its types
 
 

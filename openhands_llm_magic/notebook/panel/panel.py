@@ -23,7 +23,7 @@ from openhands_llm_magic.notebook.settings_table import problems
 if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.retry import Clock
+    from openhands_llm_magic.llm.control import Clock
     from openhands_llm_magic.notebook.language import Language
 
 STYLE = Path(__file__).with_name("style.css")

@@ -59,10 +59,6 @@ FORMATS: dict[str, Callable[[str], str]] = {
 """For each value of `--format`, what renders an answer's text as HTML that is safe to show."""
 
 
-NO_MARKDOWN = frozenset({"text", "json", "html"})
-"""The formats in which an answer is not read as Markdown while it arrives."""
-
-
 def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | None:
     """Return the schema in a variable, if one is named.
 
