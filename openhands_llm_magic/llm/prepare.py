@@ -21,7 +21,7 @@ from openhands_llm_magic.config.providers import (
 from openhands_llm_magic.config.secret import Secrecy, Secret, logins_in, secrecy, throughout
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, UsageError
-from openhands_llm_magic.llm import caching
+from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.explain import EMPTY_PROMPT
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.answers.schema import Schema
-    from openhands_llm_magic.llm.content import Content
-    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.conversations import Content, Message
 
 NO_KEY = Secret("")
 
@@ -107,7 +106,7 @@ class Prepared:
 
     def with_messages(self, messages: Sequence[Message]) -> Request:
         """Return the request that asks other messages with all else as it is."""
-        return replace(self.request, messages=caching.marked(messages, self.settings))
+        return replace(self.request, messages=conversations.marked(messages, self.settings))
 
 
 def prepare(
@@ -135,7 +134,7 @@ def prepare(
         response_format = schema.response_format
     elif schema is not None:
         messages = schema.told(messages)
-    messages = caching.marked(throughout(messages, whole), settings)
+    messages = conversations.marked(throughout(messages, whole), settings)
     request = request_from(settings, messages, response_format)
     return Prepared(settings, request, schema, tuple(secrets_of(settings, request.options)))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm.content import text_of
+from openhands_llm_magic.llm.conversations import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

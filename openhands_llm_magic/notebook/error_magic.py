@@ -13,7 +13,7 @@ from openhands_llm_magic.config.secret import (
     secrecy,
 )
 from openhands_llm_magic.errors import LLMMagicError, UsageError
-from openhands_llm_magic.llm.content import fenced
+from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
 

@@ -9,16 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import caching
+from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.ask import stream
-from openhands_llm_magic.llm.content import Attachment, content_of
+from openhands_llm_magic.llm.conversations import Attachment, content_of
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.content import Part
-    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.conversations import Message, Part
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 CLAUDE = "anthropic/claude-sonnet-4-20250514"
@@ -37,7 +36,7 @@ def body_of(
     server: ModelServer, clock: FakeClock, model: str, *, marked: bool = True, **more: Any
 ) -> Any:
     """Send a system prompt, a long and a short file and a question, and give what arrives."""
-    from_bytes = caching.LONG_BYTES if marked else float("inf")
+    from_bytes = conversations.LONG_BYTES if marked else float("inf")
     parts: list[Part] = [LONG, SHORT, "Who tells it?"]
     content = content_of(parts, cached_from_bytes=from_bytes)
     messages: list[Message] = [
@@ -107,9 +106,9 @@ def test_no_request_has_more_marks_than_are_taken(turns: list[list[bool]], syste
         parts = [{"type": "text", "text": "x"} | (MARK if each else {}) for each in files]
         messages.append({"role": "user", "content": parts})
     settings = load_settings(env={}).with_overrides({"model": CLAUDE})
-    made = caching.marked(messages, settings)
+    made = conversations.marked(messages, settings)
     assert marks_in(made) == min(4, marks_in(messages) + system)
-    assert caching.marked(made, settings) == made
+    assert conversations.marked(made, settings) == made
     before = [form for each in messages if each["role"] == "user" for form in each["content"]]
     after = [form for each in made if each["role"] == "user" for form in each["content"]]
     lost = [index for index, form in enumerate(before) if form != after[index]]

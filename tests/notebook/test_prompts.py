@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from model_server import Answer, ModelServer, Refuse
 
-from openhands_llm_magic.llm.content import text_of
+from openhands_llm_magic.llm.conversations import text_of
 
 if TYPE_CHECKING:
     from kernel import Kernel

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm import content
-from openhands_llm_magic.llm.content import PDF, Attachment, sendable
+from openhands_llm_magic.llm import conversations
+from openhands_llm_magic.llm.conversations import PDF, Attachment, sendable
 from openhands_llm_magic.notebook.last_error import title_of
 from openhands_llm_magic.notebook.prompt import images
 from openhands_llm_magic.notebook.prompt.variables import as_text
@@ -82,7 +82,7 @@ def _read(path: str | Path) -> bytes:
         if not stat.S_ISREG(found.stat().st_mode):  # opening a pipe would wait for its other end
             raise UsageError(f"-a {path}: it is no regular file.")
         with found.open("rb") as file:
-            return file.read(content.MOST_BYTES + 1)
+            return file.read(conversations.MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; nobody's home folder
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -103,7 +103,7 @@ def _downloaded(address: str, name: str) -> bytes:
                 raise UsageError(f"-a {name}: the server answered {told}.")
             for piece in response.iter_bytes():
                 data += piece
-                if len(data) > content.MOST_BYTES:
+                if len(data) > conversations.MOST_BYTES:
                     break
     except httpx.InvalidURL:  # what it says may quote a password
         raise UsageError("-a: this is no valid http address.") from None

@@ -9,7 +9,7 @@ import io
 from typing import Any
 
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm.content import Attachment, sendable
+from openhands_llm_magic.llm.conversations import Attachment, sendable
 from openhands_llm_magic.notebook.last_error import title_of
 
 SIGNATURES = {

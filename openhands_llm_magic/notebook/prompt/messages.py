@@ -7,9 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm import caching
-from openhands_llm_magic.llm.content import Attachment, Part, content_of, without_files
-from openhands_llm_magic.llm.conversations import tokens_of, trimmed
+from openhands_llm_magic.llm import conversations
+from openhands_llm_magic.llm.conversations import (
+    Attachment,
+    Part,
+    content_of,
+    tokens_of,
+    trimmed,
+    without_files,
+)
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.prepare import conversation
 from openhands_llm_magic.notebook.prompt.attachments import attachment
@@ -19,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.content import Content
-    from openhands_llm_magic.llm.conversations import Message, Turn
+    from openhands_llm_magic.llm.conversations import Content, Message, Turn
     from openhands_llm_magic.notebook.arguments import PromptOptions
 
 HISTORY = ("In", "Out")
@@ -69,7 +74,7 @@ def made(
     parts: list[Part] = [*(attachment(word, own) for word in options.attach), *text.parts]
     not_taken = _not_taken(settings)
     _require_taken(parts, not_taken)
-    cached_from_bytes = caching.LONG_BYTES if caching.is_asked(settings) else math.inf
+    cached_from_bytes = conversations.LONG_BYTES if conversations.caches(settings) else math.inf
     content = content_of(parts, cached_from_bytes=cached_from_bytes)
     window_tokens = settings.max_input_tokens or abilities_of(settings.model).window_tokens
     room_tokens = (window_tokens or math.inf) - tokens_of(content) - tokens_of(options.system or "")

@@ -23,7 +23,7 @@ from openhands_llm_magic.notebook.prompt import frames, images
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from openhands_llm_magic.llm.content import Part
+    from openhands_llm_magic.llm.conversations import Part
 
 # Python's names may hold more than letters: the vowel signs of Indian scripts are none.
 _NAME = r"[A-Za-z\x80-\U0010ffff][\w\x80-\U0010ffff]*"

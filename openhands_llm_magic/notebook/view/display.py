@@ -14,7 +14,7 @@ from IPython.display import publish_display_data
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.notebook.front_end import FrontEnd, front_end
-from openhands_llm_magic.notebook.view import garbage, sanitize
+from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.formats import FORMATS
 from openhands_llm_magic.notebook.view.live import LiveView
 from openhands_llm_magic.notebook.view.terminal import TerminalView
@@ -62,7 +62,7 @@ def view_on(
             return TerminalView(model, clock)
 
 
-@garbage.kept()
+@sanitize.collector_off()
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     note = note_words(reply)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.errors import FormatError, UsageError
 from openhands_llm_magic.llm.answers.extract import code_in, json_in, unfenced
 from openhands_llm_magic.llm.answers.schema import Schema
-from openhands_llm_magic.llm.content import fenced
+from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook.view import sanitize
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import html
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic.llm.characters import whole
 from openhands_llm_magic.notebook.view import formulas
-from openhands_llm_magic.notebook.view.clean import cleaner, is_web_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from markdown_it import MarkdownIt
     from markdown_it.rules_core import StateCore
@@ -302,3 +302,52 @@ _RENDERERS: dict[str, Callable[[Token], str]] = {
 def _one_token(render: Callable[[Token], str]) -> Callable[..., str]:
     """Make a render rule, to markdown-it a method over all tokens, of a function of one."""
     return lambda _renderer, tokens, idx, *_: render(tokens[idx])
+
+
+_BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".format, range(1, 7))}
+_INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
+_TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
+_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
+
+
+def cleaner(values: Mapping[str, Mapping[str, set[str]]] | None = None) -> Callable[[str], str]:
+    """Make what takes out of HTML all that could run, load, navigate or change how a page looks.
+
+    Args:
+        values: The classes and alignments that are allowed, by tag and attribute.
+    """
+    import nh3
+
+    return nh3.Cleaner(
+        tags=_BLOCKS | _INLINES | _TABLES,
+        attributes=_ATTRIBUTES,
+        attribute_filter=lambda _tag, name, value: (
+            value if name != "href" or is_web_address(value) else None
+        ),
+        tag_attribute_values={tag: dict(found) for tag, found in (values or {}).items()},
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+        link_rel="noopener noreferrer",
+        url_schemes={"http", "https", "mailto"},
+    ).clean
+
+
+def is_web_address(url: str) -> bool:
+    """A relative link counts as none: JupyterLab would open a file or call its own server."""
+    return re.match(r"(?:https?://|mailto:)\S", url, re.IGNORECASE) is not None
+
+
+@contextlib.contextmanager
+def collector_off() -> Iterator[None]:
+    """Leave Python's garbage collector off for a block; also a decorator.
+
+    Rendering a long answer makes so many objects that the collector looks through all there are.
+    With LiteLLM loaded that takes 0.15 s, in which nothing is shown, and it finds nothing: what
+    rendering makes is freed without it. Where two threads do so, it may be on for the slower one.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

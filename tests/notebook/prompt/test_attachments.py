@@ -10,8 +10,8 @@ import pytest
 from model_server import ModelServer, Raw
 
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm import content
-from openhands_llm_magic.llm.content import PDF, Attachment, content_of
+from openhands_llm_magic.llm import conversations
+from openhands_llm_magic.llm.conversations import PDF, Attachment, content_of
 from openhands_llm_magic.notebook.prompt.attachments import attachment
 from openhands_llm_magic.notebook.prompt.variables import filled
 
@@ -125,7 +125,7 @@ def test_a_value_that_cannot_be_written_is_one_line(make: Callable[[], object]) 
 
 
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "MOST_BYTES", 100)
+    monkeypatch.setattr(conversations, "MOST_BYTES", 100)
     (tmp_path / "large.txt").write_bytes(b"x" * 101)
     with pytest.raises(UsageError, match="more than"):
         attachment("large.txt", {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openhands_llm_magic.notebook.view import garbage
+from openhands_llm_magic.notebook.view import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def was_on(request: pytest.FixtureRequest) -> Iterator[bool]:
 def test_it_is_off_meanwhile_and_as_it_was_afterwards(*, was_on: bool) -> None:
     """Also when the rendering is broken off."""
 
-    @garbage.kept()
+    @sanitize.collector_off()
     def render() -> None:
         assert not gc.isenabled()
         raise KeyboardInterrupt
