@@ -72,7 +72,7 @@ class Asking:
         from openhands_llm_magic.llm import explain
         from openhands_llm_magic.llm.control import Control
         from openhands_llm_magic.llm.prepare import prepare
-        from openhands_llm_magic.llm.reply import ReplyBuilder
+        from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
         from openhands_llm_magic.llm.run import run
         from openhands_llm_magic.notebook import dry_run
         from openhands_llm_magic.notebook.prompt import messages as prompt
@@ -93,7 +93,10 @@ class Asking:
                     return None
                 prepared = prepare(made.messages, settings, schema=schema)
         except KeyboardInterrupt:
-            raise Stopped("stopped before the prompt was sent.") from None
+            stopped = Stopped("stopped before the prompt was sent.")
+            stopped.reply = Reply(error=stopped)
+            self._shell.displayhook.update_user_ns(stopped.reply)
+            raise stopped from None
         control = Control()
         running = run(prepared, self._clock, control)
         builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
