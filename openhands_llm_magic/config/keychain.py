@@ -64,7 +64,7 @@ def keep(name: str, secret: Secret) -> None:
 
 
 def kept(name: str) -> Secret | None:
-    """Return the key that is kept under a name, or None.
+    """Return the API key that the keyring holds under a name, or None where it holds none there.
 
     Raises:
         KeychainError: The keyring could not be read.

@@ -53,7 +53,7 @@ EDIT = Origin("edit", "the panel, not applied yet")
 
 
 def argument(name: str) -> Origin:
-    """Return the origin of a value that is a keyword argument of a Python function."""
+    """Return the origin of a setting that was given as this argument of a Python function."""
     return Origin("argument", Text("the argument {name}", name=name))
 
 

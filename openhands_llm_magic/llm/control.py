@@ -34,7 +34,7 @@ class Clock(Protocol):
         """Return the seconds on a clock that never goes back."""
 
     def wait(self, wake: threading.Event, duration_s: float) -> None:
-        """Let some seconds pass, or fewer when the event is set."""
+        """Wait for so many seconds of the clock, or until `wake` is set."""
 
 
 class SystemClock:
@@ -54,7 +54,7 @@ class SystemClock:
 
     @staticmethod
     def wait(wake: threading.Event, duration_s: float) -> None:
-        """Let some seconds pass, or fewer when the event is set."""
+        """Wait for so many seconds of the clock, or until `wake` is set."""
         wake.wait(duration_s)
 
 
@@ -84,7 +84,7 @@ class Control:
 
     @property
     def retrying_now(self) -> bool:
-        """Whether somebody has ended the wait that the run is in."""
+        """Whether `retry_now` has ended the run's current wait."""
         return self._retry_now
 
     def cancel(self) -> None:

@@ -202,12 +202,12 @@ def _environment_keys() -> list[str]:
 
 @dataclass(slots=True)
 class Draft:
-    """A request in the making.
+    """A request in the making, which the rules below may still change.
 
     Attributes:
-        settings: What it is made from.
-        model: The model as LiteLLM takes it.
-        options: The other keyword arguments.
+        settings: The settings that it is made from.
+        model: LiteLLM's name of the model.
+        options: The other keyword arguments of LiteLLM's function.
     """
 
     settings: Snapshot

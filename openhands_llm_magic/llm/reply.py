@@ -71,7 +71,7 @@ class Reply:
         return self.text
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        """Show the text, and why it is not whole, in an IPython that has not loaded the magics."""
+        """Show the text and, if it is not whole, why, in an IPython without the magics."""
         printer.text(self.text if self.error is None else f"{self.text}\n({self.error})".lstrip())
 
     @property

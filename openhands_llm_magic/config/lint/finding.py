@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The finding in one line, without its origin."""
+        """What is wrong and what to do, in one line that does not say where."""
         return " ".join(f"{part}." for part in (self.message, self.fix, self.openhands) if part)
 
     def __str__(self) -> str:

@@ -77,7 +77,7 @@ class Basic(Section):
         return ("model", *asked)
 
     def refresh(self, settings: Snapshot) -> None:
-        """Show the provider that the settings lead to, and what it asks for."""
+        """Show the provider of these settings, and the fields that the provider needs."""
         provider = self._bench.choice.provider(settings)
         self._shows_itself = True
         try:

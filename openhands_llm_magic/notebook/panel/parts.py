@@ -208,4 +208,4 @@ class Section:
     box: Any
 
     def refresh(self, settings: Snapshot) -> None:
-        """Show the settings as they would be with the edits."""
+        """Show the settings, edits that are not applied yet included."""
