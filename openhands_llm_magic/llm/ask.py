@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Clock
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.run import run
+from openhands_llm_magic.llm.run import POLL_S, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
@@ -124,19 +125,23 @@ async def _events_async(
     loop, something = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(something.set)
 
     running = run(prepared, clock, control)
     try:
         running.start(wake)
         while not running.ended:
+            # A piece of text, or the end of a run that failed, need not wake: look by ourselves.
+            look = loop.call_later(POLL_S, something.set)
             await something.wait()
+            look.cancel()
             something.clear()
             for event in running.take(0):
                 yield event
     finally:
-        running.control.cancel()
+        if not running.ended:
+            running.control.cancel()
 
 
 def _prepared(

@@ -97,8 +97,9 @@ class Control:
 
     def retry_now(self) -> None:
         """Send the request now, if it waits."""
-        self._retry_now = True
-        self._wake.set()
+        with self._lock:
+            self._retry_now = True
+            self._wake.set()
 
     def begin_wait(self) -> None:
         """Forget a `retry_now` that came too late for the wait before."""

@@ -171,7 +171,7 @@ class Run:
     def _work(self) -> None:
         try:
             self._job(self._put)
-        except Exception as crash:  # noqa: BLE001 - it is raised where the events are taken
+        except BaseException as crash:  # noqa: BLE001 - it is raised where the events are taken
             self._crash = crash
         finally:
             self._over = True
@@ -331,6 +331,7 @@ class Requests:
                 held_from_s = self._clock.now()
                 for held in throttle.wait(permit, self.ends_at_s):
                     emit(held)
+                self._control.begin_wait()  # "Send now" is about this attempt, and no later one
                 self._attempts += 1
                 throttled_s = self._clock.now() - held_from_s
                 begin = replace(

@@ -97,21 +97,21 @@ class Interrupts:
         self._wake = run.wake
         try:
             while not run.ended:
+                if self.count or run.control.cancelled:  # the latter by a button
+                    if cancelled_at_s is None:
+                        cancelled_at_s = time.monotonic()
+                        run.control.cancel()
+                    patience_s = HURRIED_S if self.count > 1 else TIDY_S
+                    if time.monotonic() - cancelled_at_s > patience_s:
+                        break
                 for event in run.take():
                     show(event)
                 view.tick()
-                if not self.count:
-                    continue
-                if cancelled_at_s is None:
-                    cancelled_at_s = time.monotonic()
-                    run.control.cancel()
-                elif time.monotonic() - cancelled_at_s > (HURRIED_S if self.count > 1 else TIDY_S):
-                    break
         finally:
             self._wake = None
             if not run.ended:  # it is left behind, or a view has failed
                 run.control.cancel()
-        if self.count and not run.ended:
+        if not run.ended:
             show(Failed(Stopped("stopped.")))
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:

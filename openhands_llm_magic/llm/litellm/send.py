@@ -120,8 +120,11 @@ def _open(
         stream_options={"include_usage": True},
         **options,
     )
-    # A cache is a callback, too.
-    logged = any(getattr(litellm, name, ()) for name in ("success_callback", "callbacks"))
+    # A cache is a callback, too. LiteLLM names it even where there is not one, and logs for it:
+    # then it asks Ollama about the model, for instance.
+    no_cache = getattr(litellm, "cache", None) is None
+    callbacks = [*getattr(litellm, "success_callback", ()), *getattr(litellm, "callbacks", ())]
+    logged = any(not (each == "cache" and no_cache) for each in callbacks)
     drop_logging(stream, keep_answer=logged)
     source = _source_of(stream)
     cleanup.callback(_close, source)
