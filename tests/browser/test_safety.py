@@ -39,6 +39,7 @@ ASKED = {
 SHOWN_TAGS = TAGS | {"small", "details", "summary"}
 SHOWN_ATTRIBUTES = ATTRIBUTES | {
     ("a", "rel"): "noopener( noreferrer)?",
+    ("pre", "style"): "margin:0",  # where a text goes on in the next part
     ("span", "class"): rf"{ATTRIBUTES['span', 'class']}|numbering-entry",
 }
 """What is there when JupyterLab has seen links and headings, and we have added our notes."""
