@@ -175,6 +175,8 @@ class ConnectionTest:
         with run(prepared, self._clock, self._control) as running:
             while not running.ended:
                 for event in running.take():
+                    if isinstance(event, Failed) and isinstance(event.error, errors.Stopped):
+                        raise Cancelled  # which is told in words of its own
                     yield from self._around(event)
                 self._control.check()
 
