@@ -4,8 +4,8 @@ Python has no way to break off what a thread is doing. What waits for a time can
 instead. What waits for a socket returns when the socket is shut down; closing it does not wake the
 thread on Linux. LiteLLM and the HTTP clients below it do not give their socket away, least of all
 while they connect, but the frames of the thread that waits for it name it. All else (a look-up of
-a host's name, an import) cannot be broken off: the thread is left behind, and nothing is sent once
-it is through.
+a host's name, an import) cannot be broken off: the thread is left behind, and hung up on as soon as
+it has a socket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-AGAIN_S = 0.02
+AGAIN_S = 0.002
 """Seconds between two looks whether there is a socket to hang up by now."""
 
 

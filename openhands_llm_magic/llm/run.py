@@ -382,6 +382,8 @@ class Requests:
             # failed for that.
             stopped = Stopped("stopped.") if self._control.cancelled else None
             response = replace(response, error=stopped or self._masked(response.error).alone())
+        if response.model is not None:
+            response = replace(response, model=self._redactor.redact(response.model))
         if response.usage is not None:
             permit.answered(response.usage.total_tokens)
             emit(response.usage)

@@ -159,14 +159,19 @@ def test_a_reader_that_is_late_gets_all_of_the_text(model_server: ModelServer) -
     assert "".join(texts) == "one two three"
 
 
-def test_a_mistake_of_ours_is_raised_where_the_events_are_taken() -> None:
+@pytest.mark.parametrize("mistake", [ZeroDivisionError, SystemExit])
+def test_a_mistake_of_ours_is_raised_where_the_events_are_taken(
+    mistake: type[BaseException],
+) -> None:
+    """It is no success, whatever kind it is."""
+
     def job(emit: Callable[[Any], None]) -> None:
         emit(TextDelta("before"))
-        raise ZeroDivisionError
+        raise mistake
 
     events = iter(Run(job))
     assert next(events) == TextDelta("before")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(mistake):
         next(events)
 
 

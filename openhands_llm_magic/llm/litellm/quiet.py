@@ -40,6 +40,7 @@ class _Quiet:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users: dict[str, object] = {}
+        self._newest: Mapping[str, object] = {}
         self._threads: Counter[int] = Counter()
 
     @contextlib.contextmanager
@@ -51,6 +52,7 @@ class _Quiet:
                 self._users = {n: getattr(litellm, n) for n in ours if hasattr(litellm, n)}
                 self._drop_log(on=True)
             self._threads[thread] += 1
+            self._newest = ours
             self._set(litellm, {name: ours[name] for name in self._users})
         try:
             yield
@@ -59,6 +61,7 @@ class _Quiet:
                 self._threads -= Counter([thread])
                 if not self._threads:
                     # What somebody has changed meanwhile stays changed.
+                    ours = self._newest
                     kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
                     self._set(litellm, kept)
                     self._drop_log(on=False)

@@ -109,6 +109,21 @@ def test_a_wait_can_be_cut_short(model_server: ModelServer) -> None:
     assert clock.now() == 0
 
 
+def test_send_now_is_about_one_request_and_no_later_one(model_server: ModelServer) -> None:
+    """The limit holds for the rest."""
+    clock, control, throttled = SteppedClock(), Control(), 0
+    model_server.script(Answer())
+    for event in run(prepare(TEXTS, settings(requests_per_minute=6)), clock, control):
+        if isinstance(event, Throttled) and event.remaining_s > 0:
+            throttled += 1
+            if throttled == 1:
+                control.retry_now()
+            else:
+                clock.let_time_pass()
+    assert model_server.count == 3
+    assert clock.now() > 9
+
+
 def test_each_request_has_all_the_retries(model_server: ModelServer, clock: FakeClock) -> None:
     passing = Refuse(503)
     model_server.script(passing, passing, Answer(), passing, passing, Answer())
