@@ -8,6 +8,7 @@ request for each attempt, the class of each fault, the text of each refusal.)
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,9 +132,15 @@ def test_a_prompt_is_answered_without_it(
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "One two.\n"
     assert isinstance(done, Done)
     assert done.finish_reason == "stop"
+    if path.startswith("completion()"):
+        # What could not be closed is closed by the collector: now, and not within httpcore, while
+        # that holds the lock that closing needs (it would wait for itself for ever).
+        gc.collect()
     error = failure(model_server, Refuse(429, {"retry-after": "7"}), provider)
     assert (type(error), error.retry_after_s) == (RateLimitError, 7)
     assert model_server.count == 2
+    if path.startswith("completion()"):
+        gc.collect()
 
 
 def test_vectors_come_without_the_headers(
