@@ -1,7 +1,7 @@
 """Many prompts from 8 threads, where the server limits the rate: how fast, how rarely refused.
 
-For every kind of limit by simulation, around the real gate; then for real, beside what else people
-use. `python benchmarks/run.py limits` measures this part alone.
+For every kind of limit by simulation, around the real rate limiter; then for real, beside what else
+people use. `python benchmarks/run.py limits` measures this part alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The limits under which the gate is simulated: kinds of servers, rates, latencies."""
+"""The limits under which the rate limiter is simulated: kinds of servers, rates, latencies."""
 
 from __future__ import annotations
 

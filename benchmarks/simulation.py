@@ -102,7 +102,7 @@ class World:
         return self.result
 
     def through(self, limiter: RateLimiter) -> Generator[float]:
-        """Work through `gate`; yields the seconds to the next step."""
+        """Work through `limiter`; yields the seconds to the next step."""
         while self._todo:
             prompt = self._todo.popleft()
             retry = 0
@@ -166,7 +166,7 @@ class World:
 
 
 def simulate(server: Server, limiter: RateLimiter, load: Load) -> Result:
-    """Ask all prompts through `gate`."""
+    """Ask all prompts through `limiter`."""
     world = World(server, load)
     return world.run(lambda: world.through(limiter))
 

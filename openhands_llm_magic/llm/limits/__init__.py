@@ -1,1 +1,1 @@
-"""The limits of servers: one gate for each endpoint, model and key."""
+"""The limits of servers: one rate limiter for each endpoint, model and key."""

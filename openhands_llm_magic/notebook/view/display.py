@@ -1,8 +1,8 @@
 """What a person sees of a request: outputs that grow, a final one, or text in a terminal.
 
-A view takes each event as it comes and shows as much as its surface can. The surfaces differ in
-who watches: JupyterLab and VS Code update an output in place, a terminal can only add text, and
-where nobody watches (nbclient, nbval) one final output is all there is.
+A view takes each event as it comes and shows as much as its front end can. Front ends
+differ in who watches: JupyterLab and VS Code update an output in place, a terminal can only add
+text, and where nobody watches (nbclient, nbval) one final output is all there is.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class View(Protocol):
 def view_on(
     where: FrontEnd, model: str, clock: Clock, waits: Waits, form: str = "markdown"
 ) -> View:
-    """Make the view for a surface, of an answer in one of the formats."""
+    """Make the view for a front end, of an answer in one of the formats."""
     match where:
         case "live":
             return LiveView(model, clock, waits, _answer_html, form)

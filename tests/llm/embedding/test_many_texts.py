@@ -1,4 +1,4 @@
-"""Many texts into vectors: requests under the retry policy and the gate, and what comes of them."""
+"""Many texts into vectors: retries, the rate limiter, and what comes of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast the gate is, and how rarely refused: by simulation, so nothing waits.
+"""How fast the rate limiter is, and how rarely refused: by simulation, so nothing waits.
 
 Each prompt is asked by one of 8 workers. The times are compared with those of somebody who knows
 exactly when the server will accept a request, and sends it then.
