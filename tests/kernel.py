@@ -60,6 +60,15 @@ class Ran:
         return "".join(content["text"] for content in self.contents("stream"))
 
     @property
+    def terminal(self) -> str:
+        """The text that stands in a terminal at the end, each line as it was last overwritten.
+
+        How far a request has come is written for a while on a slow machine, and never on a fast
+        one, so only this is the same on both.
+        """
+        return "\n".join(map(_overwritten, self.stdout.split("\n")))
+
+    @property
     def updates(self) -> list[str]:
         """The texts of every state of the live area, each of its updates one."""
         return [
@@ -82,6 +91,14 @@ class Ran:
     def everything(self) -> str:
         """All that the kernel published and replied, as JSON."""
         return json.dumps([self.messages, self.reply], default=str)
+
+
+def _overwritten(line: str) -> str:
+    """Return what stands in a line of a terminal once all of it is written."""
+    standing = ""
+    for written in line.split("\r"):
+        standing = written + standing[len(written) :]
+    return standing.rstrip() if "\r" in line else line
 
 
 class Kernel:

@@ -30,7 +30,7 @@ def key(kernel: Kernel) -> None:
 def test_an_answer_is_shown_once(kernel: Kernel, front: Front) -> None:
     """The answer stands below the cell once, wherever it runs, and is its value."""
     ran = kernel.run("%%llm\nSay hello.", front)
-    shown = [each["text/plain"] for each in ran.outputs] if front != "console" else [ran.stdout]
+    shown = [each["text/plain"] for each in ran.outputs] if front != "console" else [ran.terminal]
     assert len(shown) == 1
     assert shown[0].count("> Say hello.") == 1
     assert ran.reply["status"] == "ok"
@@ -190,7 +190,7 @@ def test_a_console_says_that_the_answer_starts_again(
     """Between the partial text and the whole answer stands a line; a refusal needs none."""
     model_server.script(Refuse(503), Cut(after_chunks=2), Answer("One two three four."))
     options = f"{at(model_server)} --retry-min-wait 0"
-    written = kernel.run(f"%%llm {options}\nHello", "console").stdout
+    written = kernel.run(f"%%llm {options}\nHello", "console").terminal
     assert written.count("(the answer broke off; asking again)") == 1
     assert re.search(r"Hello from ?\n\(the answer broke off; asking again\)\n", written)
     assert written.index("broke off") < written.index("One two three four.")

@@ -35,7 +35,7 @@ def test_vectors_go_into_a_variable(kernel: Kernel, front: Front) -> None:
     """One line says what came; the cell has no value."""
     ran = kernel.run(f"%llm_embed ['one', 'two words'] -o vectors {PRACTICE}", front)
     assert ran.error is None
-    shown = [each["text/plain"] for each in ran.outputs] if front != "console" else [ran.stdout]
+    shown = [each["text/plain"] for each in ran.outputs] if front != "console" else [ran.terminal]
     assert [each.strip("\n()") for each in shown] == ["2 vectors of 64 numbers, 3 tokens"]
     assert printed(kernel, "vectors.shape, len(vectors), len(vectors[1])") == "(2, 64) 2 64"
 

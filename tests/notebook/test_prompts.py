@@ -380,7 +380,7 @@ def test_a_schema_holds_the_answer(kernel: Kernel, model_server: ModelServer, at
     assert kernel.run("print(number)").stdout == "{'n': 7}\n"
     terminal = model_server.count
     model_server.script(Answer("Seven."), Answer('{"n": 7}'))
-    written = kernel.run(f"%%llm -m openai/test {at} --schema form\nHow many?", "console").stdout
+    written = kernel.run(f"%%llm -m openai/test {at} --schema form\nHow many?", "console").terminal
     assert written.startswith(
         "Seven.\n(the answer did not fit (it is no JSON); asking once more)\n"
     )
