@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import signal
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,13 @@ REQUESTS: dict[Front, tuple[dict[str, Any], bool]] = {
 """What tells the front ends apart: an execute request's metadata and its `allow_stdin`."""
 
 PATIENCE_S = 60
+
+_DUMPS_STACKS = """\
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR1, open({!r}, "w"))
+del faulthandler, signal
+"""
+"""Lets a kernel that hangs be asked where."""
 
 
 @dataclass
@@ -116,6 +124,8 @@ class Kernel:
         self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)
         self._replies: dict[str, dict[str, Any]] = {}
+        self._stacks = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 - closed with the kernel
+        self.run(_DUMPS_STACKS.format(self._stacks.name), silent=True)
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +139,7 @@ class Kernel:
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
+        self._stacks.close()
 
     def interrupt(self) -> None:
         """Do what the interrupt button does."""
@@ -227,4 +238,13 @@ class Kernel:
                 on_message(message)
             if message["content"].get("execution_state") == "idle":
                 return ran
-        raise AssertionError(f"the cell did not end within {PATIENCE_S} s: {ran.everything}")
+        raise AssertionError(
+            f"the cell did not end within {PATIENCE_S} s: {ran.everything}\n{self._where_it_is()}"
+        )
+
+    def _where_it_is(self) -> str:
+        """Return the stack of every thread of the kernel."""
+        provisioner: Any = self._manager.provisioner
+        os.kill(provisioner.pid, signal.SIGUSR1)
+        time.sleep(1)  # nothing tells when it has written them
+        return self._stacks.read()

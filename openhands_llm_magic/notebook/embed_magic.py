@@ -184,7 +184,7 @@ class _Embedding:
         now_s = self._clock.now()
         if self._done < self._count and now_s - self._told_s >= TOLD_EVERY_S:
             self._told_s = now_s
-            view.tell(f"{self._done:,} of {self._count:,} vectors …")
+            view.tell(f"{self._done:,} of {self._count:,} vectors")
 
     def _finished(self, view: View) -> tuple[Any, Reply]:
         """Show what came of it."""

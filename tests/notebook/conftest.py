@@ -11,6 +11,15 @@ from kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FRESH = (
+    "%reset_selective -f .",
+    "%llm_chat --forget",
+    "%llm_config --reset",
+    "from openhands_llm_magic.llm.limits import limiter\nlimiter.forget()\ndel limiter",
+    "%llm_config model=practice/echo",
+)
+"""What makes of a used kernel one in which nobody has set, asked or learned anything."""
+
 
 @pytest.fixture(scope="session")
 def running_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
@@ -26,11 +35,7 @@ def running_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]
 @pytest.fixture
 def kernel(running_kernel: Kernel) -> Kernel:
     """The kernel as a fresh session has it: no variables, conversations or learned limits."""
-    running_kernel.run("%reset_selective -f .")
-    running_kernel.run("%llm_chat --forget")
-    running_kernel.run("%llm_config --reset")
-    running_kernel.run(
-        "from openhands_llm_magic.llm.limits import limiter\ngate.forget()\ndel limiter"
-    )
-    running_kernel.run("%llm_config model=practice/echo")
+    for cell in FRESH:
+        ran = running_kernel.run(cell)
+        assert ran.reply["status"] == "ok", ran.error
     return running_kernel

@@ -141,7 +141,7 @@ class LiveView:
 
     def tell(self, words: str) -> None:
         """Show how far it is."""
-        self._progress.tell(words)
+        self._progress.done = words
         self.tick()
 
     def render(self, reply: Reply) -> None:

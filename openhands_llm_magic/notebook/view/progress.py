@@ -44,13 +44,14 @@ class Progress:
 
     Attributes:
         said: The server's own words about a fault that is waited for, or "".
+        done: How much of the work is done, which stands in front of each step, or "".
     """
 
     def __init__(self, model: str, clock: Clock) -> None:
         self._clock = clock
         self._say = say = cell_words()
         self._asking = say("asking {model}", model=model)
-        self._what = self._fixed = self._before = self.said = ""
+        self._what = self._fixed = self._before = self.said = self.done = ""
         self._began_s = clock.now()
         self._thinking: ReplyBuilder | None = None
         self._thought = (0, "")  # at which second
@@ -73,7 +74,7 @@ class Progress:
                 self._see_held(event)
             case Waiting(retrying, remaining_s):
                 counted = countdown_words(retrying, remaining_s)
-                self.tell(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
+                self._fix(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
             case Correcting():
                 self._begin(self._asking)
             case _:
@@ -91,17 +92,17 @@ class Progress:
 
     def _see_held(self, held: Throttled) -> None:
         if held.remaining_s >= TOLD_FROM_S:
-            self.tell(throttled_words(held))
+            self._fix(throttled_words(held))
         elif self._fixed:
             self._begin(self._asking)
 
-    def tell(self, words: str, said: str = "") -> None:
+    def _fix(self, words: str, said: str = "") -> None:
         """Take words that stand until something else happens."""
         self._begin(words)
         self._fixed, self.said = words, said
 
     def _begin(self, what: str) -> None:
-        self._before = self.words
+        self._before = self._step
         self._what, self._began_s = what, self._clock.now()
         self._fixed = self.said = ""
         self._thinking = None
@@ -109,6 +110,10 @@ class Progress:
     @property
     def words(self) -> str:
         """What is to be shown now; "" while text comes."""
+        return " · ".join(filter(None, (self.done, self._step)))
+
+    @property
+    def _step(self) -> str:
         if self._fixed:
             return self._fixed
         lasted_s = self._clock.now() - self._began_s

@@ -67,7 +67,7 @@ class TerminalView:
 
     def tell(self, words: str) -> None:
         """Rewrite the status line with how far it is."""
-        self._progress.tell(words)
+        self._progress.done = words
         self.tick()
 
     def tick(self) -> None:

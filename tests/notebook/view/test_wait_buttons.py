@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,8 @@ def test_where_clicks_do_not_get_through_there_are_no_buttons(kernel: Kernel, ce
 
     def stop_late(message: dict[str, Any]) -> None:
         front_end.on_message(message)
-        if f"in {60 - PATIENCE_S - 1:g} s" in str(message["content"]):
+        left_s = re.search(r"in (\d+) s", str(message["content"]))
+        if left_s is not None and int(left_s[1]) < 60 - PATIENCE_S:
             kernel.interrupt()
 
     ran = kernel.run(cell, on_message=stop_late)
