@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.model import CHUNKS, long_answer
 from benchmarks.table import Line, at_most
-from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.events import TextDelta
-from openhands_llm_magic.llm.reply import ReplyBuilder
+from openhands_llm_magic.llm.events import ReplyBuilder, TextDelta
+from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
     import threading

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic import config
+from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
-from openhands_llm_magic.config.sources import OTHER_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot, load_settings
     from openhands_llm_magic.config.secret import Secret
     from openhands_llm_magic.llm import events as events
-    from openhands_llm_magic.llm.answers.schema import Schema
+    from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
-    from openhands_llm_magic.llm.control import Control
     from openhands_llm_magic.llm.embedding.embed import Embeddings, embed
-    from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.events import Reply, Usage
     from openhands_llm_magic.llm.prepare import Prepared, prepare
-    from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.run import Run, run
+    from openhands_llm_magic.llm.run import run
+    from openhands_llm_magic.llm.worker import Control, Run
 
 __all__ = [
     "Control",
@@ -52,13 +51,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Control": "llm.control",
+    "Control": "llm.worker",
     "Embeddings": "llm.embedding.embed",
     "LLMSettings": "config.configurable",
     "Prepared": "llm.prepare",
-    "Reply": "llm.reply",
-    "Run": "llm.run",
-    "Schema": "llm.answers.schema",
+    "Reply": "llm.events",
+    "Run": "llm.worker",
+    "Schema": "llm.answers.extract",
     "Secret": "config.secret",
     "Snapshot": "config.resolve",
     "Usage": "llm.events",

@@ -18,7 +18,7 @@ from openhands_llm_magic.notebook.panel.parts import HIDDEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from openhands_llm_magic.llm.control import Clock
+    from openhands_llm_magic.llm.worker import Clock
 
 PATIENCE_S = 30
 

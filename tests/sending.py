@@ -9,12 +9,11 @@ from model_server import LITELLM_MODELS
 
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm.ask import ask
-from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import Done
 from openhands_llm_magic.llm.litellm import embed as litellm_embed
 from openhands_llm_magic.llm.litellm import send as litellm_send
-from openhands_llm_magic.llm.request import Request
-from openhands_llm_magic.llm.run import Run
+from openhands_llm_magic.llm.prepare import Request
+from openhands_llm_magic.llm.worker import Control, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer, Step
 
     from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.request import EmbeddingRequest, Response
+    from openhands_llm_magic.llm.prepare import EmbeddingRequest, Response
 
 DIALECTS = ("openai", "anthropic", "gemini", "ollama_chat")
 """One of LiteLLM's providers for each dialect of the server."""

@@ -15,7 +15,7 @@ import openhands_llm_magic
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import LLMMagicError, RequestError
-from openhands_llm_magic.llm.embedding import faults
+from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.notebook.language import CELLS, LOCALE
 
@@ -73,7 +73,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
     "parts: english": (),  # of `button` and `heading`: found where they are called
     "explain: TEXTS[kind]": TEXTS.values(),
-    "faults: TEXTS[type(error)]": faults.TEXTS.values(),
+    "faults: TEXTS[type(error)]": embed.TEXTS.values(),
     "layers: path": (),
     "layers: self.message": (),  # of an error, where it was raised
     "layers: self.name": set(origins()),

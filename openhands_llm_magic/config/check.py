@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import lint
-from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.document import Document, read_file, shown_path
 from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
-from openhands_llm_magic.config.resolve import absolute, resolve
-from openhands_llm_magic.config.secret import masked, secrets_in
-from openhands_llm_magic.config.sources import (
+from openhands_llm_magic.config.resolve import (
     FILE_NAME,
     FILE_VARIABLE,
+    absolute,
     env_layer,
     file_layer,
     find_config_file,
     group_layer,
+    resolve,
 )
+from openhands_llm_magic.config.secret import masked, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

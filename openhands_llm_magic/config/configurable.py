@@ -10,12 +10,15 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.layers import IPYTHON_CONFIG, SESSION, Layer, layer_of
 from openhands_llm_magic.config.resolve import (
     BASE_GROUP,
+    IPYTHON_CONFIG,
+    SESSION,
+    Layer,
     Snapshot,
     absolute,
     group_named,
+    layer_of,
     outside_layers,
     resolve,
 )

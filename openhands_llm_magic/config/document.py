@@ -1,19 +1,96 @@
-"""A config file: its text, its data, and the line of each of its keys."""
+"""A config file: its text, its data with the line of each key, and the text with other values.
+
+tomlkit edits only the lines of the table in question, up to its last key. If it edited the whole
+file, a new key would land below the comment that announces the next table, and tables whose parts
+are in several places would be moved. Values are written in forms that OpenHands' own TOML library
+reads back: `toml` 0.10.2 misreads some valid TOML, and each rule for a value avoids one such case.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import tomllib
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from openhands_llm_magic.config.layers import Origin, Problem
-from openhands_llm_magic.errors import ConfigFileError
+from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.errors import ConfigFileError, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
+
+    Names = tuple[str, ...]
+    Changes = Mapping[Names, Mapping[str, str | None]]
+    """New values, as TOML text, by the names of table and key; None removes a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place that a value comes from; `str(origin)` reads well in a sentence.
+
+    Attributes:
+        kind: The kind of layer that sets the value.
+        name: The words for the place: a variable, a flag, "this session".
+        path: The config file, when `kind` is "file".
+        line: The line in the file, counted from 1, or None when it is not known.
+    """
+
+    kind: Literal[
+        "default", "file", "environment", "ipython_config", "session", "edit", "argument", "flag"
+    ]
+    name: str = ""
+    path: Path | None = None
+    line: int | None = None
+
+    @property
+    def text(self) -> Text:
+        """The words for the place, in a form that can be said in other words."""
+        if self.path is None:
+            return self.name if isinstance(self.name, Text) else Text(self.name)
+        path = shown_path(self.path)
+        return Text("{file} line {line}", file=path, line=self.line) if self.line else Text(path)
+
+    def __str__(self) -> str:
+        return str(self.text)
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a person writes it: from the working directory, or with ~ for home."""
+    # No working directory (deleted) and no home are no reason to fail over a message.
+    for base, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        try:
+            return prefix + path.relative_to(base()).as_posix()
+        except (ValueError, OSError, RuntimeError):
+            continue
+    return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A mistake in one value, which was left out; it never holds a secret.
+
+    Attributes:
+        message: What is wrong, for a person.
+        origin: Where the value comes from.
+        facts: The attributes of the `SettingError` behind the mistake, by their names.
+    """
+
+    message: str
+    origin: Origin
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def text(self) -> Text:
+        """What is wrong, in a form that can be said in other words."""
+        return self.message if isinstance(self.message, Text) else Text(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.message}"
+
 
 LARGEST_FILE = 1_000_000
 """Bytes; a file that is larger is not read, as it cannot be a config file."""
@@ -177,3 +254,239 @@ def _split(names: str) -> tuple[str, ...]:
         ((name, value),) = value.items()
         parts.append(name)
     return tuple(parts)
+
+
+def edit(document: Document, changes: Changes) -> Document:
+    """Return a config file with changes in it; a table that is missing is added.
+
+    Args:
+        document: The file as it is; nothing on the disk is changed.
+        changes: The keys to set and to remove.
+
+    Raises:
+        ConfigFileError: The file is laid out so that it cannot be edited.
+        ValueError: A new table has a name that OpenHands would misread.
+    """
+    text = document.text
+    has_crlf = 0 < text.count("\n") == text.count("\r\n")
+    if has_crlf:
+        text = text.replace("\r\n", "\n")
+    rows = text.removesuffix("\n").split("\n") if text else []
+    layout = _Layout(document, rows)
+    edits: list[tuple[int, int, list[str]]] = []
+    for names, values in changes.items():
+        found = layout.find(names)
+        if found is None:
+            at = layout.place_for(names)
+            keys = [f"{key} = {value}" for key, value in values.items()]
+            edits.append((at, at, [header(names), *keys]))
+        elif values:
+            start, end = found
+            edits.append((start, end, _edited(document, rows[start:end], names, values)))
+    text = "".join(f"{row}\r\n" if has_crlf else f"{row}\n" for row in _spliced(rows, edits))
+    edited = parse(document.path, text)
+    if edited.data != _expected(document, changes):
+        raise _cannot_edit(document)
+    return edited
+
+
+class _Layout:
+    """The rows of a file, counted from 0, and which of them belong to which table."""
+
+    def __init__(self, document: Document, rows: list[str]) -> None:
+        self._rows = rows
+        self._lines = document.lines
+        self._headers = {
+            number for number in self._lines.values() if rows[number - 1].lstrip().startswith("[")
+        }
+
+    def find(self, names: Names) -> tuple[int, int] | None:
+        """Return the first row of a table and the row behind it, or None if it has to be added."""
+        own = self._lines.get(names)
+        if own is None:
+            inside = [at for key, at in self._lines.items() if key[: len(names)] == names]
+            own = min(inside, default=None)
+            # A table that is there only by the headers of its sub-tables gets its own.
+            if own is None or own in self._headers:
+                return None
+        start = max((each for each in self._headers if each <= own), default=1)
+        return start - 1, self._end(start)
+
+    def place_for(self, names: Names) -> int:
+        """Return the row to add a table at: below its sister tables, or at the end of the file."""
+        family = [at for key, at in self._lines.items() if key[0] == names[0]]
+        family = [at for at in family if at in self._headers]
+        end = self._end(max(family)) if family else len(self._rows)
+        while end and not self._rows[end - 1].strip():
+            end -= 1
+        return end
+
+    def _end(self, start: int) -> int:
+        """Return the row behind a table's last key; comments further down belong to the next."""
+        following = min((at for at in self._headers if at > start), default=len(self._rows) + 1)
+        last = max(at for at in self._lines.values() if start <= at < following)
+        end = following - 1
+        while end > last and self._rows[end - 1].lstrip()[:1] in ("", "#"):
+            end -= 1
+        return end
+
+
+def _spliced(rows: list[str], edits: list[tuple[int, int, list[str]]]) -> list[str]:
+    """Return rows with edits in their places; an added table gets blank rows around it."""
+    spliced: list[str] = []
+    done = 0
+    for start, end, new in sorted(edits, key=lambda each: each[:2]):
+        spliced += rows[done:start]
+        if start == end and spliced and spliced[-1].strip():
+            spliced.append("")
+        spliced += new
+        if start == end and start < len(rows) and rows[start].strip():
+            spliced.append("")
+        done = end
+    return spliced + rows[done:]
+
+
+def _edited(
+    document: Document, rows: list[str], names: Names, values: Mapping[str, str | None]
+) -> list[str]:
+    """Return the rows of one table with its keys set and removed."""
+    import tomlkit  # noqa: PLC0415 - costs 6 ms, and only saving needs it
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - see above
+
+    try:
+        piece = tomlkit.parse("".join(f"{row}\n" for row in rows))
+        table: Any = piece
+        for name in names:
+            table = table[name]
+        for key, value in values.items():
+            if value is None:
+                del table[key]
+            else:
+                table[key] = tomlkit.value(value)
+    except (TOMLKitError, RecursionError):
+        raise _cannot_edit(document) from None
+    return piece.as_string().removesuffix("\n").split("\n")
+
+
+def _expected(document: Document, changes: Changes) -> dict[str, Any]:
+    """Return the data that the edited text must parse to."""
+    data = deepcopy(dict(document.data))
+    for names, values in changes.items():
+        table = data
+        for name in names:
+            table = table.setdefault(name, {})
+        for key, value in values.items():
+            if value is None:
+                del table[key]
+            else:
+                table.update(tomllib.loads(f"{key} = {value}"))
+    return data
+
+
+def _cannot_edit(document: Document) -> ConfigFileError:
+    return ConfigFileError(
+        f"{shown_path(document.path)}: this file is laid out so that it cannot be edited safely,"
+        " and nothing was changed; begin each of its tables with a [header]"
+    )
+
+
+# Values as TOML text.
+
+_BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_GROUP_NAME = re.compile(r"[\w.:/@+-]+")
+_NESTED_NAME = re.compile(r"[\w:/@$+ -]+")
+_ESCAPES = str.maketrans(
+    {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+)
+# toml splits what is nested at commas and apostrophes inside strings.
+_NESTED_ESCAPES = {**_ESCAPES, ord(","): "\\u002c", ord("'"): "\\u0027"}
+# TOML has only \uXXXX for these, after which toml misreads a backslash; UTF-8 has no surrogates.
+_UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+
+_MISREAD = "OpenHands' TOML library would misread it"
+
+
+def literal(value: object) -> str:
+    """Return a value as TOML text.
+
+    Raises:
+        ValueError: TOML has no such value, or OpenHands' TOML library would misread it; the
+            error's text says which.
+    """
+    if isinstance(value, dict):
+        return _dictionary(value)
+    if isinstance(value, list):
+        return _list(value)
+    return _scalar(value, _ESCAPES)
+
+
+def header(names: Iterable[str]) -> str:
+    """Return the header of a table, such as `[llm."gpt-4.1"]` for "llm" and "gpt-4.1".
+
+    Raises:
+        ValueError: OpenHands' TOML library would misread a name.
+    """
+    return f"[{'.'.join(_name(name, _GROUP_NAME) for name in names)}]"
+
+
+def _name(name: str, allowed: re.Pattern[str]) -> str:
+    if _BARE_NAME.fullmatch(name):
+        return name
+    if name != name.strip() or not allowed.fullmatch(name):
+        raise ValueError(f"{_MISREAD}: {name!r} should be letters, digits, - and _")
+    return f'"{name}"'
+
+
+def _scalar(value: object, escapes: dict[int, str]) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float() if math.isfinite(value):
+            return repr(value)
+        case str():
+            return _text(value, escapes)
+        case Secret():
+            return _text(value.get_secret_value(), escapes)
+        case _:
+            raise ValueError(f"TOML has no {'none' if value is None else type(value).__name__}")
+
+
+def _text(value: str, escapes: dict[int, str]) -> str:
+    if _UNWRITABLE.search(value):
+        raise ValueError("it holds a control character")
+    quoted = f'"{value.translate(escapes)}"'
+    # toml takes two quotes after the opening one for the beginning of """, also escaped ones.
+    return f'""{quoted}""' if value == '"' or value.startswith('""') else quoted
+
+
+def _nested(value: object, inside: str) -> str:
+    """Return TOML text for a value inside of dictionaries and lists.
+
+    Args:
+        value: The value.
+        inside: "d" for each dictionary and "l" for each list around it, the outermost first.
+    """
+    if isinstance(value, dict):
+        return _dictionary(value, inside)
+    if isinstance(value, list):
+        return _list(value, inside)
+    if isinstance(value, str) and "\\" in value:
+        raise ValueError(f"{_MISREAD}: a backslash in a list or a dictionary")
+    return _scalar(value, _NESTED_ESCAPES)
+
+
+def _dictionary(value: dict[str, Any], inside: str = "") -> str:
+    pairs = (
+        f"{_name(name, _NESTED_NAME)} = {_nested(each, inside + 'd')}"
+        for name, each in value.items()
+    )
+    return "{" + ", ".join(pairs) + "}"
+
+
+def _list(value: list[Any], inside: str = "") -> str:
+    kinds = {dict if isinstance(each, dict) else type(each) for each in value}
+    if len(kinds) > 1 or "l" in inside or (dict in kinds and inside not in ("", "d")):
+        raise ValueError(f"{_MISREAD}: a list of different things, or a list too deep inside")
+    return f"[{', '.join(_nested(each, inside + 'l') for each in value)}]"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from openhands_llm_magic.config.layers import SESSION
+from openhands_llm_magic.config.resolve import SESSION
 from openhands_llm_magic.config.secret import (
     MASK,
     SHORTEST_REAL_KEY,

@@ -1,39 +1,306 @@
-"""Layers of settings, put on top of each other, make the settings in force: a `Snapshot`."""
+"""The settings in force, and where each comes from.
+
+config.toml, its groups and the environment are read as OpenHands 0.41 reads them. Each makes a
+layer: values with their origins, and what is wrong with the rest. Layers make a `Snapshot`.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
-from openhands_llm_magic.config import layers as origins
-from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.layers import Found, Layer, Origin, Problem, layer_of
+from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
 from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
+from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
-from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.config.sources import (
-    FILE_VARIABLE,
-    env_layer,
-    file_layer,
-    find_config_file,
-    group_layer,
-)
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.config.settings import SETTINGS, did_you_mean, setting_named
+from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-DEFAULTS = Layer(
-    "default", {name: Found(each.default, origins.DEFAULT) for name, each in SETTINGS.items()}
+    from openhands_llm_magic.config.setting import Value
+
+
+DEFAULT = Origin("default", "default")
+IPYTHON_CONFIG = Origin("ipython_config", "ipython_config")
+SESSION = Origin("session", "this session")
+EDIT = Origin("edit", "the panel, not applied yet")
+
+
+def argument(name: str) -> Origin:
+    """Return the origin of a setting that was given as this argument of a Python function."""
+    return Origin("argument", Text("the argument {name}", name=name))
+
+
+def flag(name: str) -> Origin:
+    """Return the origin of a value that was given with the flag of this setting."""
+    return Origin("flag", SETTINGS[name].flag if name in SETTINGS else name)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value and the place that it comes from."""
+
+    value: Value
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The settings that one source sets."""
+
+    name: str
+    values: Mapping[str, Found] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def require_valid(self) -> Layer:
+        """Return the layer itself if nothing in it is wrong.
+
+        Raises:
+            SettingError: Some values are wrong; one line names each mistake.
+        """
+        if not self.problems:
+            return self
+        # Who has just typed an assignment knows where it comes from; flags have their own names.
+        texts = [
+            Text("{problem} (from {origin})", problem=problem.text, origin=problem.origin.text)
+            if problem.origin.kind == "flag"
+            else problem.text
+            for problem in self.problems
+        ]
+        if len(texts) == 1:
+            raise SettingError(texts[0], **self.problems[0].facts)
+        raise SettingError("; ".join(texts))
+
+
+class LayerBuilder:
+    """Collects the values of one layer; a bad value becomes a problem, and the others count."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.values: dict[str, Found] = {}
+        self.problems: list[Problem] = []
+
+    def take(
+        self,
+        setting: Setting,
+        read: Callable[[Any], Value],
+        raw: object,
+        origin: Origin,
+        note: str = "",
+    ) -> None:
+        """Add the value of one setting.
+
+        Args:
+            setting: The setting.
+            read: The method of `setting` that converts the value.
+            raw: The value as the source has it.
+            origin: Where the value comes from.
+            note: Words to add to the problem when the value cannot be converted.
+        """
+        try:
+            value = read(raw)
+        except SettingError as error:
+            self.problem(f"{error}{note}" if note else error.text, origin, error)
+            return
+        try:
+            self.values[setting.name] = Found(setting.check(value), origin)
+        except SettingError as error:
+            self.problem(error.text, origin, error)
+
+    def problem(self, message: str, origin: Origin, error: SettingError | None = None) -> None:
+        """Add a mistake, with the error that told it, if an error did."""
+        facts = {**vars(error), "origin": str(origin)} if error else {}
+        self.problems.append(Problem(message, origin, facts))
+
+    def layer(self) -> Layer:
+        """Return the finished layer."""
+        return Layer(self._name, MappingProxyType(self.values), tuple(self.problems))
+
+
+def layer_of(
+    name: str,
+    values: Mapping[str, object],
+    origin_of: Callable[[str], Origin],
+    *,
+    typed: type[str] | None = None,
+) -> Layer:
+    """Return a layer of Python values.
+
+    Args:
+        name: The layer's name.
+        values: The values by setting name.
+        origin_of: Returns the origin of the setting of a name.
+        typed: The type of the values that are text which a person typed; such a value is read with
+            `Setting.from_text`, any other is checked with `Setting.validate`.
+    """
+    builder = LayerBuilder(name)
+    for key, value in values.items():
+        origin = origin_of(key)
+        try:
+            setting = setting_named(key)
+        except SettingError as error:
+            builder.problem(error.text, origin, error)
+            continue
+        read = setting.from_text if typed and isinstance(value, typed) else setting.validate
+        builder.take(setting, read, value, origin)
+    return builder.layer()
+
+
+FILE_NAME = "config.toml"
+FILE_VARIABLE = "LLM_MAGIC_CONFIG"
+DISPLAY_VARIABLE = "LLM_MAGIC_DISPLAY"
+LANGUAGE_VARIABLE = "LLM_MAGIC_LANG"
+
+OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        FILE_VARIABLE: "the config file to read, which must be there",
+        DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
+        LANGUAGE_VARIABLE: "the language of notebooks and of the settings panel: en or ja",
+    }
 )
+"""The environment variables that are read although they set no setting."""
+
+# What OpenHands sets for a model of a config file that begins with "azure".
+_AZURE_API_VERSION = Found(
+    "2024-12-01-preview", Origin("default", "OpenHands' default for Azure models")
+)
+
+
+def find_config_file(cwd: Path, home: Path, env: Mapping[str, str]) -> Path | None:
+    """Return the config file that applies in a folder.
+
+    `LLM_MAGIC_CONFIG` names the file. Without that variable, the file is the config.toml of the
+    folder, of the nearest folder above it within its repository, or of ~/.openhands.
+
+    Returns:
+        The file, which exists unless the variable names it, or None when there is no such file.
+    """
+    if named := env.get(FILE_VARIABLE):
+        return home / named[2:] if named.startswith("~/") else cwd / named
+    above = [cwd, *cwd.parents]
+    # os.path answers False, where Path raises, for a folder that cannot be entered.
+    root = next((n for n, each in enumerate(above) if os.path.exists(each / ".git")), 0)  # noqa: PTH110 - see above
+    for folder in (*above[: root + 1], home / ".openhands"):
+        if os.path.isfile(folder / FILE_NAME):  # noqa: PTH113 - see above
+            return folder / FILE_NAME
+    return None
+
+
+def file_layer(document: Document) -> Layer:
+    """Return the layer of `[llm]`, with the settings in `[core]` and `[openhands_llm_magic]`."""
+    builder = LayerBuilder(FILE_NAME)
+    if document.problem:
+        builder.problems.append(document.problem)
+    for name in ("llm", "core", OURS):
+        if name in document.data and not isinstance(document.data[name], dict):
+            builder.problem(f"{name} must be a table, [{name}]", document.origin(name))
+    llm = document.table("llm")
+    own = {key: raw for key, raw in llm.items() if not isinstance(raw, dict)}
+    _take(builder, document, ("llm",), own, "; OpenHands would drop the whole [llm] section")
+    _add_azure_version(builder, {})
+    for name in document.groups:
+        setting = SETTINGS.get(name)
+        if setting is not None and setting.kind == "dict":
+            builder.problem(
+                f"OpenHands takes this for the group [llm.{name}]: set {name} inside a group,"
+                f" or the variable {setting.variable}",
+                document.origin("llm", name),
+            )
+    core = {key: raw for key, raw in document.table("core").items() if key in SETTINGS}
+    _take(builder, document, ("core",), core, "; OpenHands would take it unchecked")
+    _take(builder, document, (OURS,), document.table(OURS))
+    return builder.layer()
+
+
+def group_layer(document: Document, group: str, base: Layer) -> Layer:
+    """Return the layer of the group `[llm.NAME]`.
+
+    Args:
+        document: The config file.
+        group: The NAME of the group.
+        base: The layer of `[llm]`, which lies below.
+
+    Raises:
+        SettingError: The file has no such group; the error's text lists those it has.
+    """
+    if group not in document.groups:
+        has = ", ".join(document.groups) or "none"
+        raise SettingError(
+            f"there is no group {shorten(repr(group))}; {shown_path(document.path)} has: {has}"
+        )
+    builder = LayerBuilder(f"[llm.{group}]")
+    table = document.table("llm")[group]
+    consequence = f"; OpenHands would skip the whole group [llm.{group}]"
+    _take(builder, document, ("llm", group), table, consequence)
+    _add_azure_version(builder, base.values)
+    return builder.layer()
+
+
+def _take(
+    builder: LayerBuilder,
+    document: Document,
+    path: tuple[str, ...],
+    table: Mapping[str, Any],
+    consequence: str = "",
+) -> None:
+    """Add the keys of one table; `consequence` says what OpenHands makes of a mistake."""
+    section = path[0]
+    for key, raw in table.items():
+        setting = SETTINGS.get(key)
+        origin = document.origin(*path, key)
+        if setting is None:
+            here = [name for name, each in SETTINGS.items() if each.section == section]
+            fix = did_you_mean(key, here) or "; take it out"
+            builder.problem(f"unknown key {shorten(repr(key))}{fix}{consequence}", origin)
+        elif setting.section != section:
+            belongs = f"{key} belongs under [{setting.section}]"
+            builder.problem(belongs + consequence * (section == "llm"), origin)
+        else:
+            builder.take(setting, setting.from_toml, raw, origin, consequence)
+
+
+def _add_azure_version(builder: LayerBuilder, below: Mapping[str, Found]) -> None:
+    values = {**below, **builder.values}
+    model = values.get("model")
+    if model and str(model.value).startswith("azure") and "api_version" not in values:
+        builder.values["api_version"] = _AZURE_API_VERSION
+
+
+def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
+    """Return the layer of the environment variables that are set and not empty.
+
+    Args:
+        env: The environment.
+        group: Whether the layer is for a named group, to which the variables of `[llm]` do not
+            apply.
+    """
+    builder = LayerBuilder("environment")
+    # Few are set, and `os.environ` takes long to give None: every prompt asks for all.
+    for setting in [each for each in SETTINGS.values() if each.variable in env]:
+        text = env[setting.variable]
+        if text and not (group and setting.section == "llm"):
+            origin = Origin("environment", setting.variable)
+            builder.take(setting, setting.from_env, text, origin, _if_bad(setting))
+    return builder.layer()
+
+
+def _if_bad(setting: Setting) -> str:
+    """Return what OpenHands makes of a bad variable, in words, where that is always the same."""
+    known = not setting.ours and setting.kind not in ("list", "dict")
+    return "; OpenHands would ignore it too" if known else ""
+
+
+DEFAULTS = Layer("default", {name: Found(each.default, DEFAULT) for name, each in SETTINGS.items()})
 
 # OpenHands checks the defaults only when a group inherits them, and then a 2 becomes a float.
 GROUP_DEFAULTS = Layer(
     "default",
-    {name: Found(each.validate(each.default), origins.DEFAULT) for name, each in SETTINGS.items()},
+    {name: Found(each.validate(each.default), DEFAULT) for name, each in SETTINGS.items()},
 )
 
 BASE_GROUP = "llm"
@@ -124,11 +391,11 @@ class Snapshot(SettingAttributes):
         """
         if kind == "flag":
             given = {name: value for name, value in values.items() if value is not None}
-            layer = layer_of("flags", given, origins.flag, typed=str)
+            layer = layer_of("flags", given, flag, typed=str)
         elif kind == "edit":
-            layer = layer_of("edits", values, lambda _: origins.EDIT)
+            layer = layer_of("edits", values, lambda _: EDIT)
         else:
-            layer = layer_of("arguments", values, origins.argument)
+            layer = layer_of("arguments", values, argument)
         return replace(self, found=_stack(self.found, layer.require_valid()))
 
 

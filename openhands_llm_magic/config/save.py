@@ -15,10 +15,16 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import toml_edit
-from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.layers import shown_path
-from openhands_llm_magic.config.resolve import absolute, group_named, resolve
+from openhands_llm_magic.config import document
+from openhands_llm_magic.config.document import Document, read_file, shown_path
+from openhands_llm_magic.config.resolve import (
+    FILE_NAME,
+    absolute,
+    file_layer,
+    group_layer,
+    group_named,
+    resolve,
+)
 from openhands_llm_magic.config.secret import (
     MASK,
     SECRET_WORDS,
@@ -30,15 +36,14 @@ from openhands_llm_magic.config.secret import (
 )
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.config.sources import FILE_NAME, file_layer, group_layer
 from openhands_llm_magic.errors import ConfigFileError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from openhands_llm_magic.config.document import Names
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting, Value
-    from openhands_llm_magic.config.toml_edit import Names
 
 _OWNER_ONLY = 0o600
 
@@ -119,7 +124,7 @@ def preview(
 def as_toml(snapshot: Snapshot) -> str:
     """Return what `save` would write to an empty file, without keys and as `[llm]`."""
     empty = Document(Path(FILE_NAME))
-    return toml_edit.edit(empty, _Changes(snapshot, empty, None, with_key=False).tables).text
+    return document.edit(empty, _Changes(snapshot, empty, None, with_key=False).tables).text
 
 
 def holds_key(snapshot: Snapshot, name: str) -> bool:
@@ -219,7 +224,7 @@ class _Changes:
 
     def _write(self, names: Names, name: str, value: Value) -> None:
         try:
-            text = toml_edit.literal(value)
+            text = document.literal(value)
         except ValueError as error:
             self._left_out[name] = str(error)
             return
@@ -249,7 +254,7 @@ class _Changes:
 
 def _require_group_name(group: str) -> None:
     try:
-        toml_edit.header(("llm", group))
+        document.header(("llm", group))
     except ValueError as error:
         raise SettingError(f"no group can be called {shorten(repr(group))}: {error}") from None
     if group in SETTINGS:
@@ -356,7 +361,7 @@ def _plan(
     before, status = _read(file)
     group = snapshot.group if group is None else group_named(group)
     changes = _Changes(snapshot, before, group, with_key=with_key)
-    after = toml_edit.edit(before, changes.tables)
+    after = document.edit(before, changes.tables)
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]
     saved = Saved(
         path=file,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.errors import FormatError
-from openhands_llm_magic.llm.answers.schema import Schema
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Clock
+from openhands_llm_magic.llm.answers.extract import Schema
+from openhands_llm_magic.llm.events import Reply, ReplyBuilder
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.run import POLL_S, run
+from openhands_llm_magic.llm.run import run
+from openhands_llm_magic.llm.worker import POLL_S, SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
 
-    from openhands_llm_magic.llm.control import Control
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.prepare import Prepared
+    from openhands_llm_magic.llm.worker import Control
 
 
 def ask(

@@ -11,28 +11,29 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of, server_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
     Event,
     Failed,
     Loading,
+    Reply,
+    ReplyBuilder,
     Retrying,
     Sending,
     TextDelta,
 )
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.prepare import host_of, prepare
-from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.run import Run, run
+from openhands_llm_magic.llm.run import run
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Cancelled, Control, Run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.control import Clock
+    from openhands_llm_magic.llm.worker import Clock
 
 PROMPT = "Answer with the one word OK."
 

@@ -1,21 +1,18 @@
-"""Running what was prepared: on a worker thread, whose events come out of one queue.
+"""Running what was prepared: attempts through the rate limiter, under the retry policy.
 
-The thread that asks, which in a notebook is the main thread, only reads that queue. It never runs
-LiteLLM, so an interrupt cannot land within LiteLLM or its HTTP clients and leave a connection open.
+`RetryPolicy` is pure arithmetic. `Requests` makes one HTTP request until it succeeds or is given
+up, and tells each wait as an event, so that whoever shows it can count down. `Prompt` adds the
+stored answer and the correction of one that does not fit its schema.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
+import itertools
 import math
-import queue
-import threading
-import time
-from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from openhands_llm_magic.config import schedule
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
     FormatError,
@@ -25,7 +22,6 @@ from openhands_llm_magic.errors import (
     TransientError,
 )
 from openhands_llm_magic.llm.answers.stored import Stored
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Clock, Control
 from openhands_llm_magic.llm.events import (
     Accepted,
     AttemptEnded,
@@ -35,6 +31,8 @@ from openhands_llm_magic.llm.events import (
     Failed,
     Loading,
     ReasoningDelta,
+    Reply,
+    ReplyBuilder,
     Retrying,
     Sending,
     TextDelta,
@@ -45,147 +43,152 @@ from openhands_llm_magic.llm.limits.limiter import Throttle
 from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
-from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-from openhands_llm_magic.llm.retry import RetryPolicy, with_retries
+from openhands_llm_magic.llm.worker import (
+    PIECES,
+    SYSTEM_CLOCK,
+    TICK_S,
+    Cancelled,
+    Clock,
+    Control,
+    Run,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from typing import Self
+    from collections.abc import Callable, Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.answers.schema import Schema
+    from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Event, Outcome
     from openhands_llm_magic.llm.limits.limiter import Permit
-    from openhands_llm_magic.llm.prepare import Prepared
-    from openhands_llm_magic.llm.request import EmbeddingRequest, Request, Response
+    from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared, Request, Response
+    from openhands_llm_magic.llm.worker import Emit
 
-    Emit = Callable[[Any], None]
     R = TypeVar("R", Request, EmbeddingRequest)
 
-BATCH_S = 0.01
-"""Seconds in which pieces of text gather before the reader is woken for them."""
 
-POLL_S = 0.05
-"""Seconds after which a reader looks again by itself. A signal that comes just before the main
-thread begins to wait does not wake it, and on Windows none does."""
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after which waits, a prompt is sent again.
 
-TIDY_S = 0.5
-"""Seconds that a cancelled run may take to end tidily before its reader leaves it behind."""
+    The defaults are those that OpenHands documents: 5, 10, 20 and 30 s.
 
-
-class Run:
-    """A job on a worker thread, whose events come out of one queue.
-
-    The thread starts with the first `take`. Close the run, or use it in a `with` statement: that
-    cancels what still goes on.
-
-    Args:
-        job: What the thread does; it is called with the function that takes its events.
-        control: The switches that the job asks.
+    Attributes:
+        num_retries: Retries after the first attempt.
+        min_wait_s: The wait before the first retry, in seconds.
+        max_wait_s: The longest wait that the policy chooses, in seconds.
+        multiplier: What each wait is multiplied by to give the next.
+        retry_after_limit_s: The longest wait that a server may ask for, in seconds.
+        deadline_s: Seconds from the beginning after which nothing is sent again, or None.
     """
 
-    def __init__(self, job: Callable[[Emit], None], control: Control | None = None) -> None:
-        self.control = control or Control()
-        self._job = job
-        self._events: deque[Any] = deque()
-        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._wake: Callable[[], None] = lambda: self._woken.put(None)
-        self._woke_s = 0.0
-        self._thread: threading.Thread | None = None
-        self._over = False
-        self._crash: BaseException | None = None
+    num_retries: int = 4
+    min_wait_s: float = 5
+    max_wait_s: float = 30
+    multiplier: float = 2
+    retry_after_limit_s: float = 300
+    deadline_s: float | None = None
 
-    @property
-    def ended(self) -> bool:
-        """Whether the job is over and all of its events were taken."""
-        return self._over and not self._events and self._crash is None
+    @classmethod
+    def from_settings(cls, settings: Snapshot) -> RetryPolicy:
+        """The policy that the settings describe."""
+        return cls(
+            num_retries=settings.num_retries,
+            min_wait_s=settings.retry_min_wait,
+            max_wait_s=settings.retry_max_wait,
+            multiplier=settings.retry_multiplier,
+            retry_after_limit_s=settings.retry_after_limit,
+            deadline_s=settings.deadline,
+        )
 
-    def start(self, wake: Callable[[], None] | None = None) -> None:
-        """Start the thread, unless it was started before.
+    def wait_before_s(self, retry: int) -> float:
+        """Seconds to wait before a retry, counted from 1."""
+        return schedule.wait_s(retry, self.min_wait_s, self.max_wait_s, self.multiplier)
 
-        Args:
-            wake: Called, on any thread, when there is something to take; by default `take` wakes
-                up by itself.
-        """
-        if self._thread is None:
-            self._wake = wake or self._wake
-            # ipykernel knows by the context which cell an output belongs to.
-            run = contextvars.copy_context().run
-            self._thread = threading.Thread(
-                target=run, args=(self._work,), name="openhands-llm-magic", daemon=True
-            )
-            self._thread.start()
-
-    def wake(self) -> None:
-        """Let `take` return now; a signal handler may call this."""
-        self._wake()
-
-    def take(self, timeout_s: float = POLL_S) -> list[Any]:
-        """Wait for events, and return those that there are, texts joined.
+    def retrying(self, retry: int, error: TransientError, took_s: float = 0) -> Retrying | None:
+        """What to do about a transient failure: the retry to wait for, or None to give up.
 
         Args:
-            timeout_s: How long to wait for the first; 0 does not wait.
-
-        Raises:
-            Exception: The job failed in a way that no event tells: a mistake in our own code.
+            retry: Which retry it would be, counted from 1.
+            error: The failure.
+            took_s: Seconds since the beginning.
         """
-        self.start()
-        if timeout_s > 0 and not self._over:
-            with contextlib.suppress(queue.Empty):
-                self._woken.get(timeout=timeout_s)
-        while not self._woken.empty():
-            with contextlib.suppress(queue.Empty):
-                self._woken.get_nowait()
-        taken: list[Any] = []
-        while self._events:
-            event = self._events.popleft()
-            if taken and type(event) is type(taken[-1]) and isinstance(event, _PIECES):
-                event = type(event)(taken.pop().text + event.text)
-            taken.append(event)
-        if not taken and self._crash is not None:
-            crash, self._crash = self._crash, None
-            raise crash
-        return taken
+        if retry > self.num_retries:
+            return None
+        asked_s = error.retry_after_s
+        if asked_s is not None and asked_s > self.retry_after_limit_s:
+            return None
+        wait_s = self.wait_before_s(retry) if asked_s is None else asked_s
+        if self.deadline_s is not None and took_s + wait_s >= self.deadline_s:
+            return None
+        set_by: Literal["server", "policy"] = "policy" if asked_s is None else "server"
+        return Retrying(
+            retry=retry,
+            of=self.num_retries,
+            caused_by=error,
+            wait_s=wait_s,
+            set_by=set_by,
+        )
 
-    def close(self) -> None:
-        """Cancel what still goes on, and wait a little until it has ended tidily."""
-        if self._thread is None:
-            self._over = True
-        elif not self._over:
-            self.control.cancel()
-            self._thread.join(TIDY_S)
 
-    def __enter__(self) -> Self:
-        return self
+def countdown(
+    retrying: Retrying, clock: Clock, control: Control | None = None
+) -> Iterator[Waiting]:
+    """Wait, telling the seconds left at the start of each second, and 0 when the wait is over.
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    Raises:
+        Cancelled: The run was cancelled meanwhile.
+    """
+    control = control or Control()
+    control.begin_wait()
+    ends_at = clock.now() + retrying.wait_s
+    while (remaining_s := ends_at - clock.now()) > 0 and not control.retrying_now:
+        yield Waiting(retrying, remaining_s)
+        remaining_s = ends_at - clock.now()
+        to_next_second_s = remaining_s - (math.ceil(remaining_s) - TICK_S)
+        control.sleep(clock, max(0.0, min(remaining_s, to_next_second_s)))
+    yield Waiting(retrying, 0.0, skipped_s=max(0.0, remaining_s))
 
-    def __iter__(self) -> Generator[Any]:
-        """Yield the events as they come; leaving off cancels the run."""
-        with self:
-            while not self.ended:
-                yield from self.take()
 
-    def _work(self) -> None:
+def with_retries(
+    attempt: Callable[[], object],
+    policy: RetryPolicy,
+    clock: Clock = SYSTEM_CLOCK,
+    control: Control | None = None,
+    began_s: float | None = None,
+) -> Iterator[Retrying | Waiting | Failed]:
+    """Run `attempt` until it succeeds, fails for good, or the policy gives up.
+
+    Args:
+        attempt: Sends the prompt once; raises a `RequestError`.
+        policy: How often and how long to wait.
+        clock: Measures and makes the waits.
+        control: Cancels the run, or ends a wait early.
+        began_s: When the prompt began that the deadline is counted from; None means now.
+
+    Yields:
+        `Retrying` and `Waiting` between the attempts, and `Failed` at the end when there is no
+        answer.
+
+    Raises:
+        Cancelled: The run was cancelled.
+    """
+    began_s = clock.now() if began_s is None else began_s
+    for retry in itertools.count(1):
+        retrying = None
         try:
-            self._job(self._put)
-        except BaseException as crash:  # noqa: BLE001 - it is raised where the events are taken
-            self._crash = crash
-        finally:
-            self._over = True
-            self._wake()
-
-    def _put(self, event: Event) -> None:
-        self._events.append(event)
-        now_s = time.monotonic()
-        if not isinstance(event, _PIECES) or now_s - self._woke_s >= BATCH_S:
-            self._woke_s = now_s
-            self._wake()
-
-
-_PIECES = (TextDelta, ReasoningDelta)
+            attempt()
+        except RequestError as error:
+            if isinstance(error, TransientError):
+                retrying = policy.retrying(retry, error, clock.now() - began_s)
+            failed = error.alone()
+        else:
+            return
+        if retrying is None:
+            yield Failed(failed)
+            return
+        yield retrying
+        yield from countdown(retrying, clock, control)
 
 
 class Masked:
@@ -243,7 +246,7 @@ class Attempt:
 
     def note(self, event: Event) -> None:
         """Take in an event of it."""
-        if self.told.first_token_s is None and isinstance(event, _PIECES):
+        if self.told.first_token_s is None and isinstance(event, PIECES):
             self.told = replace(self.told, first_token_s=self.clock.now() - self.began_s)
         elif isinstance(event, Accepted):
             self.told = replace(self.told, status=200)

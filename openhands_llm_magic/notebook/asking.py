@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK
 from openhands_llm_magic.llm.conversations import Conversations, Turn
 from openhands_llm_magic.llm.events import Failed
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
-    from openhands_llm_magic.llm.run import Run
+    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
 
 
@@ -70,10 +68,10 @@ class Asking:
     ) -> Reply | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
         from openhands_llm_magic.llm import explain
-        from openhands_llm_magic.llm.control import Control
+        from openhands_llm_magic.llm.events import Reply, ReplyBuilder
         from openhands_llm_magic.llm.prepare import prepare
-        from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
         from openhands_llm_magic.llm.run import run
+        from openhands_llm_magic.llm.worker import Control
         from openhands_llm_magic.notebook import dry_run
         from openhands_llm_magic.notebook.prompt import messages as prompt
         from openhands_llm_magic.notebook.view import formats

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.notebook import flags

@@ -18,8 +18,7 @@ from openhands_llm_magic.notebook.view.words import (
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.connection import StepName
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.events import Event, Reply
     from openhands_llm_magic.notebook.language import Language
 
 TITLES: dict[StepName, str] = {

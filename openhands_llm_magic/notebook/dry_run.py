@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.answers.schema import Schema
+    from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.litellm.preview import Preview
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.notebook.prompt.messages import Made

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
-    from openhands_llm_magic.llm.control import Clock
     from openhands_llm_magic.llm.embedding.embed import Embeddings
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.view.display import View
 
 _OTHERS = textwrap.fill(
@@ -141,9 +140,9 @@ class _Embedding:
         clicks: Clicks,
         clock: Clock | None,
     ) -> None:
-        from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Control
         from openhands_llm_magic.llm.embedding import embed as embedding
-        from openhands_llm_magic.llm.reply import ReplyBuilder
+        from openhands_llm_magic.llm.events import ReplyBuilder
+        from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Control
 
         self._shell = shell
         self._clicks = clicks

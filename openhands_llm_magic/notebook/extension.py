@@ -41,7 +41,7 @@ def unload(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter
-    formatter.pop("openhands_llm_magic.llm.reply.Reply", None)
+    formatter.pop("openhands_llm_magic.llm.events.Reply", None)
     for event, callbacks in shell.events.callbacks.items():
         for callback in [each for each in callbacks if _is_ours(each)]:
             shell.events.unregister(event, callback)

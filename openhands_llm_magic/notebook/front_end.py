@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
-from openhands_llm_magic.config.sources import DISPLAY_VARIABLE
+from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
 from openhands_llm_magic.errors import UsageError
 
 FrontEnd = Literal["live", "final", "terminal"]

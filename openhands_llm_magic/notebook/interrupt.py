@@ -17,14 +17,14 @@ from IPython import get_ipython
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Failed
-from openhands_llm_magic.llm.run import TIDY_S
+from openhands_llm_magic.llm.worker import TIDY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
     from typing import Any
 
-    from openhands_llm_magic.llm.run import Run
+    from openhands_llm_magic.llm.worker import Run
     from openhands_llm_magic.notebook.view.display import View
 
 HURRIED_S = 0.1

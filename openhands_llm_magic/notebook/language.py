@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.sources import LANGUAGE_VARIABLE
+from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import explain
 

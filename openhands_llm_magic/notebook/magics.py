@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from openhands_llm_magic.config.configurable import LLMSettings
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
@@ -87,7 +87,7 @@ class LLMMagics(Magics):
         shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.reply", "Reply", self._display_reply)
+        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display_reply)
 
     @cached_property
     def asking(self) -> Asking:

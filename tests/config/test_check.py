@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.check import Finding, check, report
-from openhands_llm_magic.config.layers import Origin
-from openhands_llm_magic.config.lint.mistakes import ADVICE, RENAMED
+from openhands_llm_magic.config.document import Origin
+from openhands_llm_magic.config.lint.finding import ADVICE, RENAMED
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import ConfigFileError

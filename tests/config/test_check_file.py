@@ -8,7 +8,7 @@ import pytest
 from checking import DROPS, KEY, NOTHING, SILENT, problems, written
 
 from openhands_llm_magic.config.check import check
-from openhands_llm_magic.config.lint.mistakes import ADVICE, RENAMED
+from openhands_llm_magic.config.lint.finding import ADVICE, RENAMED
 from openhands_llm_magic.config.settings import SETTINGS
 
 

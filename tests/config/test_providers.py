@@ -128,7 +128,7 @@ def test_litellm_agrees(litellm: Any, model: str) -> None:
     """LiteLLM takes each name for the provider whose prefix the catalogue gives."""
     provider = provider_of(model)
     assert provider is not None
-    if provider.name in ("openhands", "practice"):  # our own rewriting, see llm/request.py
+    if provider.name in ("openhands", "practice"):  # our own rewriting, see llm/prepare.py
         with pytest.raises(litellm.BadRequestError):
             litellm.get_llm_provider(model)
     else:

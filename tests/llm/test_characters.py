@@ -12,8 +12,8 @@ from model_server import Answer
 from sending import DIALECTS, send
 
 from openhands_llm_magic.llm.ask import ask
-from openhands_llm_magic.llm.characters import Characters, whole
-from openhands_llm_magic.llm.reply import fold
+from openhands_llm_magic.llm.conversations import Characters, whole
+from openhands_llm_magic.llm.events import fold
 
 if TYPE_CHECKING:
     from model_server import ModelServer

@@ -17,7 +17,7 @@ from model_server import LITELLM_MODELS, Answer, Cut, Hang, ModelServer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm import control
+from openhands_llm_magic.llm import worker
 from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.connection import PROMPT, ConnectionTest, Step
 from openhands_llm_magic.llm.events import (
@@ -436,6 +436,7 @@ def test_stopping_before_an_answer(
         model=f"{provider}/{LITELLM_MODELS[provider]}", base_url=model_server.base_for(provider)
     )
     assert arrived.wait(30)
+    running.wait_for(lambda item: isinstance(item, Sending))  # else it is stopped before that
     running.stop()
     assert model_server.received[0].hung_up.wait(SOON_S)
     assert told(running.items)[-2:] == ["request: failed", "Failed"]
@@ -474,12 +475,12 @@ def threads_named(name: str) -> list[threading.Thread]:
 def socket_of(thread: threading.Thread) -> socket.socket | None:
     """Find the socket that would be shut down."""
     assert thread.ident
-    return control._socket_awaited(thread.ident, control.Control.on_socket.__code__)
+    return worker._socket_awaited(thread.ident, worker.Control.on_socket.__code__)
 
 
 def test_a_socket_of_the_one_who_asks_is_let_alone() -> None:
     """Only one that the request itself has made is shut down."""
-    ours = control.Control()
+    ours = worker.Control()
     waits, over = threading.Event(), threading.Event()
 
     def work() -> bool:

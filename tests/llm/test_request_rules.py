@@ -14,7 +14,7 @@ from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.prepare import TAKEN_KEYWORDS, request_from
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.request import Request
+    from openhands_llm_magic.llm.prepare import Request
 
 PLAIN = "openai/gpt-4o"
 MESSAGES = [{"role": "user", "content": "Hello"}]

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK, Cancelled, Control, SystemClock
 from openhands_llm_magic.llm.events import (
     Done,
     Event,
@@ -24,9 +23,10 @@ from openhands_llm_magic.llm.events import (
     Sending,
     TextDelta,
     Waiting,
+    fold,
 )
-from openhands_llm_magic.llm.reply import fold
-from openhands_llm_magic.llm.retry import TICK_S, RetryPolicy, countdown, with_retries
+from openhands_llm_magic.llm.run import RetryPolicy, countdown, with_retries
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TICK_S, Cancelled, Control, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

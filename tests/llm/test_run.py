@@ -14,10 +14,9 @@ from model_server import Answer, Cut, Hang, ModelServer, Refuse
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
-from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import AttemptEnded, Done, Failed, Sending, TextDelta, Usage
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.run import Run
+from openhands_llm_magic.llm.worker import Control, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

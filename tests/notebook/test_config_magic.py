@@ -10,8 +10,8 @@ from model_server import Refuse
 from setting_values import chosen
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.config.layers import SESSION, Layer, Problem
-from openhands_llm_magic.config.resolve import resolve
+from openhands_llm_magic.config.document import Problem
+from openhands_llm_magic.config.resolve import SESSION, Layer, resolve
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import KeychainError, UsageError
 from openhands_llm_magic.notebook import arguments, config_magic, settings_table

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import Failed, TextDelta
-from openhands_llm_magic.llm.run import Run
+from openhands_llm_magic.llm.worker import Control, Run
 from openhands_llm_magic.notebook import interrupt
 from openhands_llm_magic.notebook.interrupt import Interrupts
 from openhands_llm_magic.notebook.view.display import FinalView

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.document import BOM
-from openhands_llm_magic.config.layers import Origin
-from openhands_llm_magic.config.lint.finding import SILENTLY, Finding, Subject, titled
-from openhands_llm_magic.config.lint.mistakes import (
+from openhands_llm_magic.config.document import BOM, Origin
+from openhands_llm_magic.config.lint.finding import (
     NONE_WORDS,
+    SILENTLY,
+    Finding,
+    Subject,
     cannot_be,
     fault_of,
     meant_by,
+    titled,
 )
+from openhands_llm_magic.config.resolve import OTHER_VARIABLES, env_layer
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.config.sources import OTHER_VARIABLES, env_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -6,22 +6,20 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.lint.finding import (
+    NONE_WORDS,
     SILENTLY,
     CheckedTable,
     Finding,
     Subject,
-    is_dictionary_setting,
-    is_split,
-    titled,
-)
-from openhands_llm_magic.config.lint.mistakes import (
-    NONE_WORDS,
     cannot_be,
     fault_of,
+    is_dictionary_setting,
+    is_split,
     meant_by,
     quoted,
+    titled,
 )
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described

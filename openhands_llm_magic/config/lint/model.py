@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from openhands_llm_magic.config.lint.finding import Finding, Subject
-from openhands_llm_magic.config.lint.mistakes import NONE_WORDS, quoted
+from openhands_llm_magic.config.lint.finding import NONE_WORDS, Finding, Subject, quoted
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 

@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.document import BOM, Document, parse
-from openhands_llm_magic.config.layers import Origin, Problem
+from openhands_llm_magic.config.document import BOM, Document, Origin, Problem, parse
 from openhands_llm_magic.config.lint.finding import Finding
 
 if TYPE_CHECKING:

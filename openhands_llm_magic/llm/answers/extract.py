@@ -1,18 +1,21 @@
-"""What stands in a model's text: code blocks, and JSON."""
+"""What stands in a model's text: code blocks, JSON, and data that fits a schema."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import FormatError, Text
-from openhands_llm_magic.llm.explain import KEPT_IN
+from openhands_llm_magic.errors import FormatError, Text, UsageError
+from openhands_llm_magic.llm.conversations import whole
+from openhands_llm_magic.llm.explain import KEPT_IN, THE_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+
 
 MOST_QUOTED = 80
 """Characters of an answer that an error quotes."""
@@ -119,3 +122,144 @@ def _missing(what: str, text: str) -> FormatError:
     return FormatError(
         Text(told, what=what, said=said, kept_in=Text(KEPT_IN)), problem=f"it is no {what}"
     )
+
+
+_NO_NAME = re.compile(r"\W", re.ASCII)
+"""What OpenAI takes in no name of a schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What an answer is held to.
+
+    Attributes:
+        name: What it is called.
+        form: Its JSON schema.
+        model: The pydantic class that it comes from, or None.
+    """
+
+    name: str
+    form: Mapping[str, Any]
+    model: Any = None
+
+    @classmethod
+    def of(cls, name: str, value: Any) -> Schema:
+        """Make one of what a variable holds.
+
+        Raises:
+            UsageError: It is neither a pydantic class nor a JSON schema.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, dict) and value:
+            return cls(str(value.get("title") or name), _checked(name, value))
+        made = getattr(value, "model_json_schema", None)
+        if isinstance(value, type) and callable(made):
+            try:
+                form = made()
+            except Exception as error:  # noqa: BLE001 - the class is the user's own
+                raise _unfit_schema("{schema}: {why}.", name, _first_line(error)) from None
+            return cls(value.__name__, _writable(name, form), value)
+        raise _unfit_schema(
+            "{schema}: it takes a pydantic class or a JSON schema (a dictionary), not {why}.",
+            name,
+            type(value).__name__,
+        )
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """The keyword of a request that asks for it."""
+        schema = {"name": _NO_NAME.sub("_", self.name)[:64], "schema": dict(self.form)}
+        return {"type": "json_schema", "json_schema": schema}
+
+    def told(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Ask for it in words, for models that take no such keyword."""
+        form = json.dumps(self.form, ensure_ascii=False)
+        words = f"Answer with JSON alone, without a code block, that fits this JSON schema:\n{form}"
+        system = [f"{each['content']}\n\n" for each in messages if each["role"] == "system"]
+        others = [dict(each) for each in messages if each["role"] != "system"]
+        return [{"role": "system", "content": "".join([*system, words])}, *others]
+
+    def read(self, text: str) -> Any:
+        """Return an answer's data: an instance of the class, or what the JSON says.
+
+        Raises:
+            FormatError: The answer is no JSON, or does not fit. Without a `problem` it is the
+                schema that is at fault, and no other answer would fit.
+        """
+        value = json_in(text)
+        problem, read = self._held(value)
+        problem = whole(problem)
+        if problem:
+            told = "the answer does not fit {name}: {problem}. Its text is in {kept_in}."
+            text = Text(told, name=self.name, problem=problem, kept_in=Text(KEPT_IN))
+            raise FormatError(text, problem=problem)
+        return read
+
+    def _held(self, value: object) -> tuple[str, Any]:
+        """Hold a value to the schema; return where it does not fit, or "", and what it becomes."""
+        if self.model is None:
+            return _misfit(self.form, value), value
+        import pydantic  # noqa: PLC0415 - it takes 40 ms to import
+
+        try:
+            return "", self.model.model_validate(value)
+        except pydantic.ValidationError as error:
+            [first, *_] = error.errors()
+            where = ".".join(map(str, first["loc"]))
+            return f"{where or 'the answer'}: {first['msg']}", None
+        except Exception as error:  # noqa: BLE001 - from a validator of the user's own
+            return f"{type(error).__name__}: {_first_line(error)}", None
+
+
+def _checked(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no JSON schema before anything is asked."""
+    import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
+
+    try:
+        jsonschema.validators.validator_for(form).check_schema(form)
+    except Exception as error:  # noqa: BLE001 - a dictionary can hold anything
+        raise _unfit_schema(
+            "{schema} is no JSON schema: {why}.", name, _first_line(error)
+        ) from None
+    return _writable(name, form)
+
+
+def _writable(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a schema that cannot be sent."""
+    try:
+        json.dumps(form, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        why = _first_line(error)
+        raise _unfit_schema("{schema} cannot be written as JSON: {why}.", name, why) from None
+    return form
+
+
+def _misfit(form: Mapping[str, Any], value: object) -> str:
+    """Say where a value does not fit a JSON schema, or ""; nothing it refers to is loaded.
+
+    Raises:
+        FormatError: The schema is at fault.
+    """
+    import jsonschema  # noqa: PLC0415 - it takes 60 ms to import
+    import referencing  # noqa: PLC0415 - jsonschema has imported it
+
+    kind = jsonschema.validators.validator_for(form)
+    try:
+        errors = kind(form, registry=referencing.Registry()).iter_errors(value)
+        found = jsonschema.exceptions.best_match(errors)
+    except Exception as error:  # noqa: BLE001 - such as RecursionError, of a schema that is its own
+        problem = f"{type(error).__name__}: {_first_line(error)}"
+        if isinstance(error, referencing.exceptions.Unresolvable):
+            problem = f"it refers to {error.ref}, which is not in it"
+        told = "no answer can be held to the schema: {problem}. What came is in {kept_in}."
+        raise FormatError(Text(told, problem=problem, kept_in=Text(KEPT_IN))) from None
+    return "" if found is None else f"{found.json_path}: {found.message}"
+
+
+def _unfit_schema(template: str, name: str, why: str) -> UsageError:
+    return UsageError(Text(template, schema=Text(THE_SCHEMA, name=name), why=why))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply
-    from openhands_llm_magic.llm.request import Request
+    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.prepare import Request
 
 FOLDER = "llm_answers"
 """Where the answers are, from the working folder, which is the notebook's."""

@@ -1,18 +1,16 @@
 """From settings to what LiteLLM is asked for vectors: which model, at which server, with which key.
 
-A key never goes to another server than the one it is for.
-
 The server is that of `embedding_base_url`; without it, that of the prompts where both models have
 the same provider in front; else the provider's own.
 
-`api_key` is for the server of the prompts, so it goes along if this is the same one: by both
-addresses the same scheme, host and port; or no address, and the same provider. A key that is given
-for this one request, on the line of `%llm_embed`, goes along in any case. Else the key is that of
-the provider's own variable, such as OPENAI_API_KEY. It goes to the provider's own address; to the
-server of the prompts, as prompts send it there; or to any where the provider has no address of its
-own, as on Azure, or is a program of the person's, such as Ollama. Other servers get no key, or a
-word that is none where LiteLLM would look for one: it would send OPENAI_API_KEY to every server
-that is compatible with OpenAI.
+A key never goes to another server than the one it is for. `api_key` is for the server of the
+prompts, so it goes along if this is the same one: by both addresses the same scheme, host and port;
+or no address, and the same provider. A key that is given for this one request, on the line of
+`%llm_embed`, goes along in any case. Else the key is that of the provider's own variable, such as
+OPENAI_API_KEY. It goes to the provider's own address; to the server of the prompts, as prompts send
+it there; or to any where the provider has no address of its own, as on Azure, or is a program of
+the person's, such as Ollama. Other servers get no key, or a word that is none where LiteLLM would
+look for one: it would send OPENAI_API_KEY to every server that is compatible with OpenAI.
 """
 
 from __future__ import annotations
@@ -24,14 +22,133 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import MissingKeyError, SettingError, Text
-from openhands_llm_magic.llm.embedding.names import model_named
-from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS
-from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft
-from openhands_llm_magic.llm.request import EmbeddingRequest
+from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.explain import (
+    GIVE_EMBEDDING_KEY,
+    NO_EMBEDDING_MODEL,
+    TRY_PRACTICE_VECTORS,
+)
+from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft, EmbeddingRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
+
+
+NAMES = {
+    # OpenHands' own names, as its `openhands/utils/embeddings.py` understood them.
+    "openai": "openai/text-embedding-ada-002",
+    "voyage": "voyage/voyage-code-3",
+    "llama2": "ollama/llama2",
+    "mxbai-embed-large": "ollama/mxbai-embed-large",
+    "nomic-embed-text": "ollama/nomic-embed-text",
+    "all-minilm": "ollama/all-minilm",
+    "stable-code": "ollama/stable-code",
+    "bge-m3": "ollama/bge-m3",
+    "bge-large": "ollama/bge-large",
+    "paraphrase-multilingual": "ollama/paraphrase-multilingual",
+    "snowflake-arctic-embed": "ollama/snowflake-arctic-embed",
+    # Names that LiteLLM takes without a provider in front.
+    "text-embedding-ada-002": "openai/text-embedding-ada-002",
+    "text-embedding-3-small": "openai/text-embedding-3-small",
+    "text-embedding-3-large": "openai/text-embedding-3-large",
+}
+"""What the names without a provider in front stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What goes in one request at most.
+
+    Attributes:
+        texts: Texts.
+        tokens: Tokens, as estimated: a text that has more goes alone.
+    """
+
+    texts: int
+    tokens: float
+
+
+LIMIT = Limit(texts=96, tokens=8_000)
+"""What providers take in one request: Cohere 96 texts, Gemini 100; Mistral 16,384 tokens, Vertex AI
+20,000. An estimate of tokens may be half of what there are."""
+
+LIMITS = {
+    "openai": Limit(texts=256, tokens=100_000),
+    "azure": Limit(texts=256, tokens=100_000),
+}
+"""Those of OpenAI, which takes 2,048 texts and 300,000 tokens, by the provider's name."""
+
+OWN_SERVER = Limit(texts=32, tokens=8_000)
+"""That of other servers compatible with OpenAI: Hugging Face's takes 32 texts unless told to take
+more."""
+
+
+def model_named(settings: Snapshot) -> str:
+    """Return the embedding model of the settings as LiteLLM takes it.
+
+    Raises:
+        SettingError: None is set, or it cannot be used as it is.
+    """
+    name, deployment = settings.embedding_model or "none", settings.embedding_deployment_name
+    match name:
+        case "none":
+            wrong = NO_EMBEDDING_MODEL
+        case "local":
+            wrong = (
+                "embedding_model is local (from {origin}), which OpenHands runs in its own process."
+                " Here it needs a server, such as Ollama: `ollama pull all-minilm`, and set"
+                " embedding_model to ollama/all-minilm; or set embedding_model to openai/NAME and"
+                " embedding_base_url to the address of another."
+            )
+        case "azureopenai" if not deployment:
+            wrong = (
+                "embedding_model is azureopenai (from {origin}) and embedding_deployment_name is"
+                " not set. Set it to the name of the deployment on Azure."
+            )
+        case "azureopenai":
+            return f"azure/{deployment}"
+        case _ if name.startswith("azure/") and deployment and name != f"azure/{deployment}":
+            wrong = (
+                "embedding_model {name} (from {origin}) names another deployment than"
+                " embedding_deployment_name, {deployment} (from {deployment_origin}). Set"
+                " embedding_model to azureopenai, or embedding_deployment_name to none."
+            )
+        case _:
+            return NAMES.get(name, name)
+    raise SettingError(
+        Text(
+            wrong,
+            name=name,
+            origin=settings.origin("embedding_model").text,
+            deployment=deployment,
+            deployment_origin=settings.origin("embedding_deployment_name").text,
+        )
+    )
+
+
+def batches(texts: Sequence[str], limit: Limit) -> Iterator[Sequence[str]]:
+    """Cut texts into as few requests as keep within a limit, in order."""
+    start, tokens = 0, 0.0
+    for index, text in enumerate(texts):
+        more = tokens_of(text)
+        if index > start and (index - start >= limit.texts or tokens + more > limit.tokens):
+            yield texts[start:index]
+            start, tokens = index, 0.0
+        tokens += more
+    yield texts[start:]
+
+
+def limit_of(model: str, base_url: str | None) -> Limit:
+    """Return the limit for a model at an address."""
+    provider = provider_of(model, base_url)
+    name = provider.name if provider else ""
+    if model.startswith("openai/") and name != "openai":
+        return OWN_SERVER
+    return LIMITS.get(name, LIMIT)
+
 
 SENT = (
     "timeout",

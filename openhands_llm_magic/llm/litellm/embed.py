@@ -9,17 +9,16 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Usage
 from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable, limits_in
-from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.models import cost_of
-from openhands_llm_magic.llm.litellm.quiet import quiet
+from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
-from openhands_llm_magic.llm.request import Response
+from openhands_llm_magic.llm.litellm.stream import cost_of
+from openhands_llm_magic.llm.prepare import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.request import EmbeddingRequest
+    from openhands_llm_magic.llm.prepare import EmbeddingRequest
 
 # fmt: off
 NEED_A_CLIENT = frozenset({

@@ -306,7 +306,8 @@ def _until_s(date: str, servers_now: str | None) -> float | None:
 
 
 _LIMITS = re.compile("ratelimit|^date$")
-"""The headers that `headroom.py` reads. No other is passed on: a gateway may echo a key in one."""
+"""The headers that the rate limiter reads. No other is passed on: a gateway may echo a key in
+one."""
 
 
 def plain(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""The import of LiteLLM, which takes seconds: once, in silence, and apart from other imports of it.
+"""The import of LiteLLM, which takes seconds, and its global switches while a request runs.
 
-A thread makes it while the person reads, with less work than Python would, and then rehearses a
-first answer. Three rules keep it harmless:
+A thread imports it while the person reads, in silence, with less work than Python would, and then
+rehearses a first answer. Three rules keep it harmless:
 
 - Two threads that import different parts of LiteLLM at once break each other, so while one of ours
   imports it, the others wait.
@@ -16,11 +16,13 @@ import builtins
 import contextlib
 import gc
 import importlib
+import logging
 import os
 import sys
 import sysconfig
 import threading
 import warnings
+from collections import Counter
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,80 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+
+LOGGERS = ("LiteLLM", "LiteLLM Router")
+"""LiteLLM's loggers; each prints to stderr, which is the cell."""
+
+LOG_VARIABLE = "LITELLM_LOG"
+"""Who sets it wants to see what LiteLLM logs."""
+
+
+class _Quiet:
+    """Sets LiteLLM up for our requests, and puts back what the user's own code had set.
+
+    Several requests may run at once on threads; the first to begin saves and the last to end
+    restores. Where they differ, the last to begin counts. What LiteLLM logs about a request of
+    ours is dropped: an answer or an error of ours says it.
+    """
+
+    OURS = {  # noqa: RUF012 - a constant
+        "suppress_debug_info": True,  # else each failure prints "Give Feedback / Get Help"
+        "REPEATED_STREAMING_CHUNK_LIMIT": sys.maxsize,  # else 100 equal chunks are an error
+        "disable_hf_tokenizer_download": True,  # else counting Llama's tokens waits for a download
+        "model_fallbacks": None,  # else a failure is sent again to other models
+        "num_retries": None,  # a failure resets it, and the user's would be added to ours
+        "disable_streaming_logging": True,  # else each chunk is a job for another thread
+    }
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: dict[str, object] = {}
+        self._newest: Mapping[str, object] = {}
+        self._threads: Counter[int] = Counter()
+
+    @contextlib.contextmanager
+    def __call__(self, litellm: Any, *, modify_params: bool = True) -> Iterator[None]:
+        ours = self.OURS | {"modify_params": modify_params}
+        thread = threading.get_ident()
+        with self._lock:
+            if not self._threads:
+                self._users = {n: getattr(litellm, n) for n in ours if hasattr(litellm, n)}
+                self._drop_log(on=True)
+            self._threads[thread] += 1
+            self._newest = ours
+            self._set(litellm, {name: ours[name] for name in self._users})
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= Counter([thread])
+                if not self._threads:
+                    # What somebody has changed meanwhile stays changed.
+                    ours = self._newest
+                    kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
+                    self._set(litellm, kept)
+                    self._drop_log(on=False)
+
+    @staticmethod
+    def _set(litellm: Any, values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            setattr(litellm, name, value)
+
+    def _drop_log(self, *, on: bool) -> None:
+        for logger in map(logging.getLogger, LOGGERS):
+            if on:
+                logger.addFilter(self._is_wanted)
+            else:
+                logger.removeFilter(self._is_wanted)
+
+    def _is_wanted(self, record: logging.LogRecord) -> bool:
+        return record.thread not in self._threads or bool(os.environ.get(LOG_VARIABLE))
+
+
+quiet = _Quiet()
+"""`with quiet(litellm):` around each use of LiteLLM."""
+
 
 IMPORT_ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it downloads prices, and warns into the cell
@@ -348,8 +424,6 @@ def _rehearse(litellm: Any) -> None:
     """
     import httpx  # noqa: PLC0415 - LiteLLM has imported both
     import openai  # noqa: PLC0415
-
-    from openhands_llm_magic.llm.litellm.quiet import quiet  # noqa: PLC0415 - on use
 
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, text=REHEARSED, headers={"content-type": "text/event-stream"})

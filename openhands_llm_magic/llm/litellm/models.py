@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
-from openhands_llm_magic.llm.events import Cost
-from openhands_llm_magic.llm.litellm.stream import usage_from
 from openhands_llm_magic.llm.practice import models as practice_models
 
 if TYPE_CHECKING:
@@ -187,43 +185,3 @@ def _facts(model: str) -> Mapping[str, Any] | None:
         if name and name in listed:
             return listed[name]
     return None
-
-
-def cost_of(
-    litellm: Any,
-    model: str,
-    counted: Any,
-    *,
-    told_usd: float | None = None,
-    price: tuple[float, float] | None = None,
-) -> Cost:
-    """Return what a request cost, and who says so.
-
-    A price that was set by hand counts before what the provider tells, because a gateway with a
-    wrong list of prices is a reason to set one.
-
-    Args:
-        litellm: The module.
-        model: The model with its provider prefix.
-        counted: The tokens that it took, as LiteLLM has them: those read from a cache, and those
-            written to one, have prices of their own. None where nobody counted them.
-        told_usd: The provider's own figure, or None where it tells none.
-        price: US dollars for a token of the prompt and one of the answer, or None when no price was
-            set by hand.
-    """
-    if price and counted is not None:
-        usage = usage_from(counted)
-        return Cost(
-            float(price[0] * usage.prompt_tokens + price[1] * usage.completion_tokens), "by hand"
-        )
-    if told_usd is not None:
-        return Cost(told_usd, "provider")
-    try:
-        if not isinstance(counted, litellm.Usage):  # OpenAI's client has a class of its own
-            counted = litellm.Usage(**counted.model_dump(exclude_none=True))
-        prompt_usd, completion_usd = litellm.cost_per_token(model, usage_object=counted)
-    except Exception:  # noqa: BLE001 - no count, or an unknown price, whatever is raised for it
-        return Cost()
-    # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
-    usd = float(prompt_usd + completion_usd)
-    return Cost(usd, "price list") if usd else Cost()

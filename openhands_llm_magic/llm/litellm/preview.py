@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
 from openhands_llm_magic.llm.conversations import tokens_of
-from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.models import abilities_of
-from openhands_llm_magic.llm.litellm.quiet import quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variables, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.prepare import Prepared
-    from openhands_llm_magic.llm.request import Request
+    from openhands_llm_magic.llm.prepare import Prepared, Request
 
 PARTLY_MASKED = "****"
 """What is in a header of which LiteLLM shows the ends."""

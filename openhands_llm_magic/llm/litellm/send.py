@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.llm.characters import Characters
+from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
 from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, limits_in, plain
-from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.models import cost_of
-from openhands_llm_magic.llm.litellm.quiet import quiet
+from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
     FinishTap,
+    cost_of,
     drop_logging,
     short_form,
     takes_short_form,
 )
-from openhands_llm_magic.llm.request import Response
+from openhands_llm_magic.llm.prepare import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.request import Request
+    from openhands_llm_magic.llm.prepare import Request
 
 
 # fmt: off

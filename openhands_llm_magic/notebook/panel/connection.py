@@ -7,13 +7,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.connection import ConnectionTest
-from openhands_llm_magic.llm.control import SYSTEM_CLOCK
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK
 from openhands_llm_magic.notebook.connection_log import ConnectionLog
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, values_of
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.control import Clock
+    from openhands_llm_magic.llm.worker import Clock
 
 THREAD = "test of the settings"
 """The name of a test's thread."""

@@ -6,15 +6,15 @@ import os
 from html import escape
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.layers import EDIT, Origin
 from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.resolve import EDIT
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.notebook.settings_table import shown
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.config.layers import Found
-    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.document import Origin
+    from openhands_llm_magic.config.resolve import Found, Snapshot
     from openhands_llm_magic.config.setting import Setting
     from openhands_llm_magic.notebook.language import Language
 

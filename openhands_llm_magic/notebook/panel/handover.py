@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from openhands_llm_magic.config import export, save
-from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.notebook.panel.browser import FrontEnd

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.layers import shown_path
+from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError
@@ -23,7 +23,7 @@ from openhands_llm_magic.notebook.settings_table import problems
 if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.control import Clock
+    from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.language import Language
 
 STYLE = Path(__file__).with_name("style.css")

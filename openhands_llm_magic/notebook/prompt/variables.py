@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm.reply import Reply
+from openhands_llm_magic.llm.events import Reply
 from openhands_llm_magic.notebook.last_error import title_of, traceback_of
 from openhands_llm_magic.notebook.prompt import frames, images
 

@@ -22,9 +22,8 @@ from openhands_llm_magic.notebook.view.wait import Bundle, Waits, note_html
 from openhands_llm_magic.notebook.view.words import note_words
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.events import Event
-    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock
 
 STOPPED_LIMIT = 40_000
 """Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""

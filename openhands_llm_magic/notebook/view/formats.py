@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import FormatError, UsageError
-from openhands_llm_magic.llm.answers.extract import code_in, json_in, unfenced
-from openhands_llm_magic.llm.answers.schema import Schema
+from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, unfenced
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook.view import sanitize
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from IPython.display import DisplayHandle
 
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock
 
 SHORTEST_S = 0.2
 """Seconds between two updates."""

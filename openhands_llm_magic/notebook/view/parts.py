@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.characters import Characters
+from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.notebook.view import formulas, sanitize
 from openhands_llm_magic.notebook.view.sanitize import IN_ITEM, RestOfList
 

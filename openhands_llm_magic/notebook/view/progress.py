@@ -25,8 +25,8 @@ from openhands_llm_magic.notebook.view.words import (
 )
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.reply import ReplyBuilder
+    from openhands_llm_magic.llm.events import ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock
 
 AT_ONCE_S = 0.5
 """A step that takes no longer is not shown; for most requests that is each of them."""

@@ -25,7 +25,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from openhands_llm_magic.llm.characters import whole
+from openhands_llm_magic.llm.conversations import whole
 from openhands_llm_magic.notebook.view import formulas
 
 if TYPE_CHECKING:

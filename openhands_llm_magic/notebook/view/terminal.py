@@ -20,8 +20,8 @@ from openhands_llm_magic.notebook.view.words import (
 )
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.control import Clock
-    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock
 
 
 class TerminalView:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.llm.events import Event, Throttled, Waiting
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.control import Clock, Control
+    from openhands_llm_magic.llm.worker import Clock, Control
     from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 Bundle = dict[str, str]

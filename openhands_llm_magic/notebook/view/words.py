@@ -14,8 +14,7 @@ from openhands_llm_magic.notebook.language import cell_words
 
 if TYPE_CHECKING:
     from openhands_llm_magic.errors import Say
-    from openhands_llm_magic.llm.events import Retrying, Throttled
-    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.llm.events import Reply, Retrying, Throttled
 
 SET_BY = {
     "server": "as the server asks",

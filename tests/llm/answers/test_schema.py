@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from openhands_llm_magic.errors import FormatError, UsageError
-from openhands_llm_magic.llm.answers.schema import Schema
+from openhands_llm_magic.llm.answers.extract import Schema
 
 if TYPE_CHECKING:
     from model_server import ModelServer

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.llm.answers.stored import Store
-from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.reply import Reply, fold
-from openhands_llm_magic.llm.request import Request
+from openhands_llm_magic.llm.events import Reply, Usage, fold
+from openhands_llm_magic.llm.prepare import Request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,15 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import MissingKeyError, RequestError, SettingError
 from openhands_llm_magic.llm.embedding.embed import embed
-from openhands_llm_magic.llm.embedding.names import LIMIT, Limit, batches, limit_of
-from openhands_llm_magic.llm.embedding.place import NO_KEY, Place, place_from
+from openhands_llm_magic.llm.embedding.place import (
+    LIMIT,
+    NO_KEY,
+    Limit,
+    Place,
+    batches,
+    limit_of,
+    place_from,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.litellm import embed as litellm_embed
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.request import EmbeddingRequest
+from openhands_llm_magic.llm.prepare import EmbeddingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,6 @@ from model_server import Answer, Hang, ModelServer, Raw, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.embedding.embed import Embeddings, embed, prepare, run
 from openhands_llm_magic.llm.events import (
     Accepted,
@@ -24,6 +23,7 @@ from openhands_llm_magic.llm.events import (
     Usage,
     Waiting,
 )
+from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

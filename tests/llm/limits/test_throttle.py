@@ -17,9 +17,15 @@ from sending import ask_in_vain
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.ask import ask, stream
-from openhands_llm_magic.llm.control import Control
-from openhands_llm_magic.llm.events import Accepted, Event, Retrying, Throttled, Waiting
-from openhands_llm_magic.llm.reply import ReplyBuilder
+from openhands_llm_magic.llm.events import (
+    Accepted,
+    Event,
+    ReplyBuilder,
+    Retrying,
+    Throttled,
+    Waiting,
+)
+from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

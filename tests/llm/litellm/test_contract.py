@@ -21,10 +21,9 @@ from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.litellm import embed, preview
 from openhands_llm_magic.llm.litellm import send as sending
+from openhands_llm_magic.llm.litellm.loading import quiet
 from openhands_llm_magic.llm.litellm.models import PRICE_FILE, prices
-from openhands_llm_magic.llm.litellm.quiet import quiet
-from openhands_llm_magic.llm.prepare import Prepared
-from openhands_llm_magic.llm.request import EmbeddingRequest
+from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from sending import DIALECTS, failure, request_to, send_once
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.litellm import faults
-from openhands_llm_magic.llm.request import Request
+from openhands_llm_magic.llm.prepare import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ from model_server import Answer
 from sending import request_to, send_once
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.litellm import quiet
+from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.send import send
-from openhands_llm_magic.llm.request import Request
+from openhands_llm_magic.llm.prepare import Request
 
 if TYPE_CHECKING:
     from model_server import ModelServer
@@ -67,6 +67,6 @@ def test_the_log_of_others_is_printed(
 def test_who_asks_for_the_log_gets_it(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(quiet.LOG_VARIABLE, "DEBUG")
+    monkeypatch.setenv(loading.LOG_VARIABLE, "DEBUG")
     send(request_to(model_server), lambda _event: LOGGER.warning("ours"))
     assert "ours" in caplog.messages

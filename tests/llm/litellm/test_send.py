@@ -15,7 +15,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.llm.events import Accepted, Done, Event, ReasoningDelta, TextDelta, Usage
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.litellm.send import DROP_MAX_RETRIES, missing_key_variables
-from openhands_llm_magic.llm.request import Request
+from openhands_llm_magic.llm.prepare import Request
 
 pytestmark = pytest.mark.usefixtures("litellm")
 

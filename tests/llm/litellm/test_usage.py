@@ -13,8 +13,7 @@ from openhands_llm_magic.errors import BrokenAnswerError
 from openhands_llm_magic.llm.events import Cost, Done, Usage
 from openhands_llm_magic.llm.litellm import send as sending
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.models import cost_of
-from openhands_llm_magic.llm.litellm.stream import FinishTap
+from openhands_llm_magic.llm.litellm.stream import FinishTap, cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,18 +15,18 @@ from fake_clock import FakeClock
 from model_server import Answer, ModelServer
 
 from openhands_llm_magic.errors import BrokenAnswerError
-from openhands_llm_magic.llm.control import Control
 from openhands_llm_magic.llm.events import (
     Correcting,
     Done,
     Event,
     Failed,
     ReasoningDelta,
+    ReplyBuilder,
     Retrying,
     TextDelta,
     Waiting,
 )
-from openhands_llm_magic.llm.reply import ReplyBuilder
+from openhands_llm_magic.llm.worker import Control
 from openhands_llm_magic.notebook.view import display, live
 from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 from openhands_llm_magic.notebook.view.words import again_words

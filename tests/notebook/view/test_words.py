@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
-from openhands_llm_magic.llm.events import Retrying, Throttled
+from openhands_llm_magic.llm.events import Reply, Retrying, Throttled
 from openhands_llm_magic.llm.explain import THROTTLED_BY
-from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.view import words
 
 if TYPE_CHECKING:

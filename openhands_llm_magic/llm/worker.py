@@ -1,4 +1,7 @@
-"""A run's clock, and what other threads can do to it: cancel it, or end the wait that it is in.
+"""A run on a worker thread: its queue of events, its clock, and the switches that cancel it.
+
+The thread that asks, which in a notebook is the main thread, only reads the queue. It never runs
+LiteLLM, so an interrupt cannot land within LiteLLM or its HTTP clients and leave a connection open.
 
 Python has no way to break off what a thread is doing. What waits for a time can wait for an event
 instead. What waits for a socket returns when the socket is shut down; closing it does not wake the
@@ -11,17 +14,43 @@ it has a socket.
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import queue
 import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from openhands_llm_magic.llm.events import ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import CodeType
+    from typing import Self
 
+    from openhands_llm_magic.llm.events import Event
+
+    Emit = Callable[[Any], None]
     T = TypeVar("T")
+
+PIECES = (TextDelta, ReasoningDelta)
+"""The events that bring pieces of text, of which there may be many."""
+
+TICK_S = 1.0
+"""The longest time between two `Waiting` events, in seconds."""
+
+
+BATCH_S = 0.01
+"""Seconds in which pieces of text gather before the reader is woken for them."""
+
+POLL_S = 0.05
+"""Seconds after which a reader looks again by itself. A signal that comes just before the main
+thread begins to wait does not wake it, and on Windows none does."""
+
+TIDY_S = 0.5
+"""Seconds that a cancelled run may take to end tidily before its reader leaves it behind."""
 
 AGAIN_S = 0.002
 """Seconds between two looks whether there is a socket to hang up by now."""
@@ -172,3 +201,114 @@ def _socket_awaited(thread_id: int, outermost: CodeType) -> socket.socket | None
                     return found
         frame = frame.f_back
     return None
+
+
+class Run:
+    """A job on a worker thread, whose events come out of one queue.
+
+    The thread starts with the first `take`. Close the run, or use it in a `with` statement: that
+    cancels what still goes on.
+
+    Args:
+        job: What the thread does; it is called with the function that takes its events.
+        control: The switches that the job asks.
+    """
+
+    def __init__(self, job: Callable[[Emit], None], control: Control | None = None) -> None:
+        self.control = control or Control()
+        self._job = job
+        self._events: deque[Any] = deque()
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake: Callable[[], None] = lambda: self._woken.put(None)
+        self._woke_s = 0.0
+        self._thread: threading.Thread | None = None
+        self._over = False
+        self._crash: BaseException | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is over and all of its events were taken."""
+        return self._over and not self._events and self._crash is None
+
+    def start(self, wake: Callable[[], None] | None = None) -> None:
+        """Start the thread, unless it was started before.
+
+        Args:
+            wake: Called, on any thread, when there is something to take; by default `take` wakes
+                up by itself.
+        """
+        if self._thread is None:
+            self._wake = wake or self._wake
+            # ipykernel knows by the context which cell an output belongs to.
+            run = contextvars.copy_context().run
+            self._thread = threading.Thread(
+                target=run, args=(self._work,), name="openhands-llm-magic", daemon=True
+            )
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Let `take` return now; a signal handler may call this."""
+        self._wake()
+
+    def take(self, timeout_s: float = POLL_S) -> list[Any]:
+        """Wait for events, and return those that there are, texts joined.
+
+        Args:
+            timeout_s: How long to wait for the first; 0 does not wait.
+
+        Raises:
+            Exception: The job failed in a way that no event tells: a mistake in our own code.
+        """
+        self.start()
+        if timeout_s > 0 and not self._over:
+            with contextlib.suppress(queue.Empty):
+                self._woken.get(timeout=timeout_s)
+        while not self._woken.empty():
+            with contextlib.suppress(queue.Empty):
+                self._woken.get_nowait()
+        taken: list[Any] = []
+        while self._events:
+            event = self._events.popleft()
+            if taken and type(event) is type(taken[-1]) and isinstance(event, PIECES):
+                event = type(event)(taken.pop().text + event.text)
+            taken.append(event)
+        if not taken and self._crash is not None:
+            crash, self._crash = self._crash, None
+            raise crash
+        return taken
+
+    def close(self) -> None:
+        """Cancel what still goes on, and wait a little until it has ended tidily."""
+        if self._thread is None:
+            self._over = True
+        elif not self._over:
+            self.control.cancel()
+            self._thread.join(TIDY_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Generator[Any]:
+        """Yield the events as they come; leaving off cancels the run."""
+        with self:
+            while not self.ended:
+                yield from self.take()
+
+    def _work(self) -> None:
+        try:
+            self._job(self._put)
+        except BaseException as crash:  # noqa: BLE001 - it is raised where the events are taken
+            self._crash = crash
+        finally:
+            self._over = True
+            self._wake()
+
+    def _put(self, event: Event) -> None:
+        self._events.append(event)
+        now_s = time.monotonic()
+        if not isinstance(event, PIECES) or now_s - self._woke_s >= BATCH_S:
+            self._woke_s = now_s
+            self._wake()
