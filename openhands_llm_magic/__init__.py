@@ -91,13 +91,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Make `%llm`, `%%llm` and `%llm_config` known: `%load_ext openhands_llm_magic` calls this."""
-    from openhands_llm_magic.notebook.extension import load  # noqa: PLC0415 - IPython alone needs it
+    from openhands_llm_magic.notebook.magics import load  # noqa: PLC0415 - IPython alone needs it
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away again: `%unload_ext openhands_llm_magic` calls this."""
-    from openhands_llm_magic.notebook.extension import unload  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook.magics import unload  # noqa: PLC0415 - see above
 
     unload(shell)

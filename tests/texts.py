@@ -17,7 +17,7 @@ from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import LLMMagicError, RequestError
 from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
-from openhands_llm_magic.notebook.language import CELLS, LOCALE
+from openhands_llm_magic.notebook.wording import CELLS, LOCALE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,13 +59,13 @@ SETTING_TITLES = {each.title for each in SETTINGS.values()}
 SETTING_HELPS = {each.help for each in SETTINGS.values()}
 
 DYNAMIC: dict[str, Iterable[str]] = {
-    "advanced: TOPICS[topic]": TOPICS.values(),
-    "advanced: map(say, texts)": {*SETTING_TITLES, *SETTING_HELPS, *TOPICS.values()},
-    "basic: each.title": {each.title for each in PROVIDERS.values()},
-    "basic: before.title": {each.title for each in PROVIDERS.values()},
-    "basic: provider.title": {each.title for each in PROVIDERS.values()},
-    "basic: provider.guide": {each.guide for each in PROVIDERS.values()},
-    "basic: provider.mistake": {each.mistake for each in PROVIDERS.values()},
+    "sections: TOPICS[topic]": TOPICS.values(),
+    "sections: map(say, texts)": {*SETTING_TITLES, *SETTING_HELPS, *TOPICS.values()},
+    "sections: each.title": {each.title for each in PROVIDERS.values()},
+    "sections: before.title": {each.title for each in PROVIDERS.values()},
+    "sections: provider.title": {each.title for each in PROVIDERS.values()},
+    "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
+    "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
     "field: setting.title": SETTING_TITLES,
     "field: self.setting.title": SETTING_TITLES,
     "handover: SETTINGS[name].title": SETTING_TITLES,
@@ -73,17 +73,16 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
     "parts: english": (),  # of `button` and `heading`: found where they are called
     "explain: TEXTS[kind]": TEXTS.values(),
-    "faults: TEXTS[type(error)]": embed.TEXTS.values(),
-    "layers: path": (),
-    "layers: self.message": (),  # of an error, where it was raised
-    "layers: self.name": set(origins()),
-    "descriptions: error.template": (),  # as above
-    "schema: template": (),  # of `_unfit_schema`, as above
+    "embed: TEXTS[type(error)]": embed.TEXTS.values(),
+    "document: path": (),
+    "document: self.message": (),  # of an error, where it was raised
+    "document: self.name": set(origins()),
+    "field: error.template": (),  # as above
+    "extract: template": (),  # of `_unfit_schema`, as above
     "connection: str(error)": (),  # the operating system's
-    "words: fault.label": LABELS,
-    "words: label": LABELS,
-    "descriptions: setting.help": SETTING_HELPS,
-    "descriptions: setting.title": SETTING_TITLES,
+    "wording: fault.label": LABELS,
+    "wording: label": LABELS,
+    "field: setting.help": SETTING_HELPS,
 }
 """The texts that are no literals where they are said: "module: expression", what it can be."""
 

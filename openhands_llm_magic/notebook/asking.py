@@ -1,28 +1,286 @@
-"""What `%llm` and `%%llm` do: from a line and a body to an answer that is shown and kept."""
+"""`%llm` and `%%llm`: from a line and a body to an answer that is shown and kept.
+
+A run's events are read on the main thread, where the kernel's interrupt (SIGINT) is a flag. Nothing
+is raised in our own code, so nothing of an answer, an output or a connection is lost half way: the
+main thread reads events, sees the flag, cancels the run and ends the cell. Only the person's own
+code (what `str` of a variable does, a validator) is interrupted as Python does it.
+"""
 # ruff: noqa: PLC0415 - `%load_ext` is instant, so what only a prompt needs is imported on use
 
 from __future__ import annotations
 
 import contextlib
+import html
+import signal
+import threading
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from IPython import get_ipython
 
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.conversations import Conversations, Turn
-from openhands_llm_magic.llm.events import Failed
-from openhands_llm_magic.llm.worker import SYSTEM_CLOCK
+from openhands_llm_magic.llm.events import Event, Failed, Throttled, Waiting
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
 from openhands_llm_magic.notebook import arguments
-from openhands_llm_magic.notebook.interrupt import Interrupts
-from openhands_llm_magic.notebook.view.wait import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
-    from openhands_llm_magic.llm.worker import Clock, Run
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.worker import Clock, Control, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
+    from openhands_llm_magic.notebook.view.display import View
+    from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
+
+
+HURRIED_S = 0.1
+"""Seconds that a second interrupt leaves the run for its tidy end, which gives back the text that
+it holds: a person who presses twice at once means no more than once."""
+
+LEAVING_S = 0.2
+"""How long after a stop the cell's own code may take to notice it before an interrupt is heard."""
+
+
+class Interrupts:
+    """Counts interrupts in place of raising them. Signals arrive on the main thread only.
+
+    Args:
+        in_kernel: Whether ipykernel runs the cell. It loses its reply to the front end when an
+            interrupt arrives between the cell's end and that reply, so after a stop a second
+            one is heard only while code of the cell runs, which has caught the `Stopped`;
+            ipykernel itself resets the signal afterwards.
+
+    Attributes:
+        count: How many have come.
+    """
+
+    def __init__(self, *, in_kernel: bool) -> None:
+        self.count = 0
+        self._in_kernel = in_kernel
+        self._left_at_s: float | None = None
+        self._raises = False
+        self._wake: Callable[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._on_main_thread = threading.current_thread() is threading.main_thread()
+        if self._on_main_thread:
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raises = False
+        self._left_at_s = time.monotonic()
+        if self._on_main_thread and not (self.count and self._in_kernel):
+            signal.signal(signal.SIGINT, self._previous)
+
+    @contextlib.contextmanager
+    def raised(self) -> Iterator[None]:
+        """Raise `KeyboardInterrupt` in a block, which runs code of the person's.
+
+        Raises:
+            KeyboardInterrupt: An interrupt came in the block, or before it.
+        """
+        self._raises = True
+        try:
+            if self.count:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+
+    def watch(self, run: Run, show: Callable[[Any], None], view: View) -> None:
+        """Show the events of a run to its end; the first interrupt cancels it.
+
+        A second one hardly waits for its tidy end. What is shown last is `Failed`, where the run
+        was left behind.
+
+        Args:
+            run: The run.
+            show: Takes each event.
+            view: Told that time passes.
+        """
+        cancelled_at_s: float | None = None
+        self._wake = run.wake
+        try:
+            while not run.ended:
+                if self.count or run.control.cancelled:  # the latter by a button
+                    if cancelled_at_s is None:
+                        cancelled_at_s = time.monotonic()
+                        run.control.cancel()
+                    patience_s = HURRIED_S if self.count > 1 else TIDY_S
+                    if time.monotonic() - cancelled_at_s > patience_s:
+                        break
+                for event in run.take():
+                    show(event)
+                view.tick()
+        finally:
+            self._wake = None
+            if not run.ended:  # it is left behind, or a view has failed
+                run.control.cancel()
+        if not run.ended:
+            show(Failed(Stopped("stopped.")))
+
+    def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
+        if self._left_at_s is not None:
+            if time.monotonic() - self._left_at_s >= LEAVING_S and _in_cell(frame):
+                raise KeyboardInterrupt
+            return
+        self.count += 1
+        if self._raises:
+            raise KeyboardInterrupt
+        if self._wake is not None:
+            self._wake()
+
+
+def _in_cell(frame: FrameType | None) -> bool:
+    """Tell whether a frame belongs to code of a cell, or was called by it."""
+    cell_globals = get_ipython().user_global_ns
+    while frame is not None:
+        if frame.f_globals is cell_globals:
+            return True
+        frame = frame.f_back
+    return False
+
+
+Bundle = dict[str, str]
+"""What an output shows, by MIME type."""
+
+WORTH_A_CLICK_S = 2.5
+"""How long a request lasts, or a wait of it, before buttons are made for it, in seconds."""
+
+MOST_IN_VAIN = 2
+"""How often in a row buttons are made that no click reaches."""
+
+PATIENCE_S = 5.0
+"""How long a front end may take to load the buttons, in seconds."""
+
+NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
+"""Keeps MathJax from what a server says between two dollars."""
+
+HOW_TO_STOP = "Stop it with the interrupt button."
+
+
+def status_html(words: str) -> str:
+    """Write a line that stands in an output until there is something better."""
+    return f"<p {NO_MATH}>{html.escape(words)}</p>"
+
+
+def note_html(note: str) -> str:
+    """Write a note below an answer or a status; an empty one is left out."""
+    return f"<p {NO_MATH}><small>{html.escape(note)}</small></p>" if note else ""
+
+
+class Clicks:
+    """Whether clicks in an output reach the kernel while a cell runs, as one session knows it.
+
+    They do where the kernel has subshells and the front end uses them for widgets: ipykernel 7 with
+    JupyterLab 4.4 or Notebook 7.4. Elsewhere a click arrives when the cell has ended. Where they
+    were tried in vain twice in a row they are not tried again.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._in_vain = 0
+
+    def heard(self) -> None:
+        """Take it that clicks get through."""
+        self._in_vain = 0
+
+    def give_up(self) -> None:
+        """Note that they were tried in vain; once may have been a front end that was busy."""
+        self._in_vain += 1
+
+    @property
+    def may_get_through(self) -> bool:
+        """Whether they are worth a try in the cell that runs."""
+        kernel: Any = getattr(self._shell, "kernel", None)
+        if self._in_vain >= MOST_IN_VAIN or "kernel subshells" not in _features(kernel):
+            return False
+        # Without a cell, nobody watches whatever the settings say; and a notebook that is run by
+        # nbclient would keep the widget's state.
+        return "cellId" in kernel.get_parent("shell").get("metadata", {})
+
+
+def _features(kernel: Any) -> list[str]:
+    info: dict[str, Any] = getattr(kernel, "kernel_info", {})
+    features: list[str] = info.get("supported_features", [])
+    return features
+
+
+class Waits:
+    """Has the buttons of one request: "Stop", and in a wait one that ends it.
+
+    Args:
+        clicks: Whether there may be buttons.
+        control: What the buttons switch.
+        clock: Tells how long the request lasts, and when the front end has had its time.
+    """
+
+    def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
+        self._clicks = clicks
+        self._control = control
+        self._clock = clock
+        self._began_s = clock.now()
+        self._wait: Waiting | Throttled | None = None
+        self._buttons: WaitButtons | None = None
+        self._made_at_s = 0.0
+
+    def see(self, event: Event) -> None:
+        """Take in an event; of those only a wait can be ended by a button."""
+        self._wait = None
+        if isinstance(event, Waiting | Throttled) and event.remaining_s > 0:
+            self._wait = event
+
+    def tick(self) -> None:
+        """Make the buttons if it is time, show them if they work, or give them up."""
+        if self._buttons is None:
+            left_s = self._wait.remaining_s if self._wait else 0.0
+            lasts_s = max(left_s, self._clock.now() - self._began_s)
+            if lasts_s >= WORTH_A_CLICK_S and self._clicks.may_get_through:
+                self._make_buttons()
+        elif self._buttons.heard:
+            self._clicks.heard()
+            self._buttons.show(self._first_button())
+        elif self._clock.now() - self._made_at_s >= PATIENCE_S:
+            self._clicks.give_up()
+            self.close()
+
+    @property
+    def marker(self) -> str:
+        """The class of the element by which the buttons find the cell; "" for no buttons."""
+        return self._buttons.marker if self._buttons is not None else ""
+
+    def words_beside(self, said: str) -> str:
+        """Add to a server's words how to end a wait, where there are no buttons."""
+        has_buttons = self._buttons is not None and self._buttons.heard
+        return said if self._wait is None or has_buttons else f"{said} {HOW_TO_STOP}".strip()
+
+    def close(self) -> None:
+        """Leave nothing of the buttons."""
+        if self._buttons is not None:
+            self._buttons.close()
+            self._buttons = None
+
+    def _first_button(self) -> str:
+        """Tell what the button says that ends the wait; "" where there is nothing to end."""
+        match self._wait:
+            case Throttled():
+                return "Send now"
+            case Waiting():
+                return "Retry now"
+        return ""
+
+    def _make_buttons(self) -> None:
+        # Widgets take 0.1 s to import.
+        from openhands_llm_magic.notebook.view import wait_buttons
+
+        self._buttons = wait_buttons.WaitButtons(self._control.retry_now, self._control.cancel)
+        self._made_at_s = self._clock.now()
 
 
 class Asking:
@@ -72,9 +330,8 @@ class Asking:
         from openhands_llm_magic.llm.prepare import prepare
         from openhands_llm_magic.llm.run import run
         from openhands_llm_magic.llm.worker import Control
-        from openhands_llm_magic.notebook import dry_run
-        from openhands_llm_magic.notebook.prompt import messages as prompt
-        from openhands_llm_magic.notebook.view import formats
+        from openhands_llm_magic.notebook import dry_run, prompt
+        from openhands_llm_magic.notebook.view import display
 
         try:
             with interrupts.raised():  # variables and schemas are the person's own code
@@ -85,7 +342,7 @@ class Asking:
                 before = self.chats.before(name=options.chat, goes_on=options.goes_on)
                 variables = prompt.own_variables(self._shell, own)
                 made = prompt.made(body, options, variables, settings, before)
-                schema = formats.schema_named(options.schema, known)
+                schema = display.schema_named(options.schema, known)
                 if options.dry_run:
                     dry_run.show(self._shell, made, settings, schema)
                     return None
@@ -99,7 +356,7 @@ class Asking:
         running = run(prepared, self._clock, control)
         builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
         with self._keeping(builder, options):
-            read = partial(formats.data_of, form=options.format, schema=schema)
+            read = partial(display.data_of, form=options.format, schema=schema)
             with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
                 misfit = self._show(running, builder, read, waits, interrupts)
             reply = builder.reply
@@ -150,8 +407,8 @@ class Asking:
         interrupts: Interrupts,
     ) -> FormatError | None:
         """Show a request to its end, whatever that is, and read the data out of its answer."""
-        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
+        from openhands_llm_magic.notebook.view.display import front_end
 
         where = front_end(self._shell)
         view = display.view_on(where, builder.model, self._clock, waits, builder.format)
@@ -178,8 +435,8 @@ class Asking:
 
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
-        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
+        from openhands_llm_magic.notebook.view.display import front_end
 
         if self.just_shown is not reply:
             display.show(reply)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.notebook import arguments, config_magic, embed_line, flags
+from openhands_llm_magic.notebook import arguments, config_magic, embed_magic
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +65,7 @@ class Line:
 
 
 def _of_parser(parser: argparse.ArgumentParser, words: str = "") -> Line:
-    actions = flags.flags_of(parser).items()
+    actions = arguments.flags_of(parser).items()
     return Line({flag: "" if action.nargs == 0 else action.dest for flag, action in actions}, words)
 
 
@@ -83,7 +83,7 @@ _CONFIG_FLAGS = {
 LINES: Mapping[str, Callable[[], Line]] = {
     "llm": lambda: _of_parser(arguments.parser()),
     "llm_error": lambda: _of_parser(arguments.parser()),
-    "llm_embed": lambda: _of_parser(embed_line.parser(), "expression"),
+    "llm_embed": lambda: _of_parser(embed_magic.parser(), "expression"),
     "llm_chat": lambda: Line({"--forget": "chat", "--export": "chat"}, "chat"),
     "llm_config": lambda: Line(_CONFIG_FLAGS, "assignment"),
     "llm_models": lambda: Line({}, "model"),

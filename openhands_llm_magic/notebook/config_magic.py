@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import flags
+from openhands_llm_magic.notebook import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
 
 
 def _is_terminal(shell: Any) -> bool:
-    from openhands_llm_magic.notebook.front_end import front_end  # noqa: PLC0415 - see _show
+    from openhands_llm_magic.notebook.view.display import front_end  # noqa: PLC0415 - see _show
 
     return front_end(shell) == "terminal"
 
@@ -148,12 +148,11 @@ def _test(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.errors import Stopped  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.connection import ConnectionTest, Step  # noqa: PLC0415 - see above
     from openhands_llm_magic.llm.events import Retrying, Throttled  # noqa: PLC0415 - see above
-    from openhands_llm_magic.notebook import connection_log, language  # noqa: PLC0415 - see above
-    from openhands_llm_magic.notebook.view import words as words_of_waits  # noqa: PLC0415 - see above
+    from openhands_llm_magic.notebook import connection_log, wording  # noqa: PLC0415 - see above
 
     if words:
         raise UsageError("write `%llm_config --test`.")
-    say = language.Language(language.preferred())
+    say = wording.Language(wording.preferred())
     trial = ConnectionTest(session.settings.snapshot())
     try:
         for event in trial.run():
@@ -161,13 +160,13 @@ def _test(session: _Session, words: list[str]) -> None:
                 case Step() if event.state != "running":
                     print(*filter(None, connection_log.step_words(event, say)))  # noqa: T201 - see above
                 case Retrying(wait_s=wait_s):
-                    counted = words_of_waits.countdown_words(event, wait_s, say)
-                    said = words_of_waits.said_words(event, say)
+                    counted = wording.countdown_words(event, wait_s, say)
+                    said = wording.said_words(event, say)
                     print(f"{counted} ({said})")  # noqa: T201 - see above
                 case Throttled(throttled_s=0.0, remaining_s=left_s) if (
-                    left_s >= words_of_waits.TOLD_FROM_S
+                    left_s >= wording.TOLD_FROM_S
                 ):
-                    print(words_of_waits.throttled_words(event, say))  # noqa: T201 - see above
+                    print(wording.throttled_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:
@@ -179,7 +178,7 @@ def _save(session: _Session, words: list[str]) -> None:
     """Write the settings to a config file, and print what changed in it."""
     from openhands_llm_magic.config import save  # noqa: PLC0415 - rarely needed
 
-    parser = flags.Parser(prog="%llm_config --save", add_help=False)
+    parser = arguments.Parser(prog="%llm_config --save", add_help=False)
     parser.add_argument("path", nargs="?")
     parser.add_argument("--group")
     parser.add_argument("--with-key", action="store_true")
@@ -245,5 +244,5 @@ def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:
     if not equals:
         raise UsageError(f"{word}: write {word}=VALUE to change it, or --show {word} to see it.")
     if setting.kind == "secret" and value not in ("", "none"):
-        return name, flags.secret_named(setting, value, variables)
+        return name, arguments.secret_named(setting, value, variables)
     return name, value

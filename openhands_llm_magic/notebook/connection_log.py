@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.llm.connection import Step
 from openhands_llm_magic.llm.events import Throttled, Waiting
-from openhands_llm_magic.notebook.view.words import (
+from openhands_llm_magic.notebook.wording import (
     TOLD_FROM_S,
     countdown_words,
     said_words,
@@ -19,7 +19,7 @@ from openhands_llm_magic.notebook.view.words import (
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.connection import StepName
     from openhands_llm_magic.llm.events import Event, Reply
-    from openhands_llm_magic.notebook.language import Language
+    from openhands_llm_magic.notebook.wording import Language
 
 TITLES: dict[StepName, str] = {
     "key": "Key",

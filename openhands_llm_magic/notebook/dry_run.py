@@ -11,7 +11,7 @@ from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.notebook.view import display, sanitize
-from openhands_llm_magic.notebook.view.words import usd
+from openhands_llm_magic.notebook.wording import usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.litellm.preview import Preview
     from openhands_llm_magic.llm.prepare import Prepared
-    from openhands_llm_magic.notebook.prompt.messages import Made
+    from openhands_llm_magic.notebook.prompt import Made
 
 
 def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> None:

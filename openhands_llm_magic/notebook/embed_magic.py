@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UsageError
-from openhands_llm_magic.notebook import embed_line
-from openhands_llm_magic.notebook.interrupt import Interrupts
-from openhands_llm_magic.notebook.view.wait import Clicks, Waits
-from openhands_llm_magic.notebook.view.words import usd
+from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook.asking import Clicks, Interrupts, Waits
+from openhands_llm_magic.notebook.wording import usd
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from openhands_llm_magic.config.configurable import LLMSettings
@@ -27,9 +32,92 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.view.display import View
 
+
+OWN_SETTINGS = [
+    *(setting for setting in SETTINGS.values() if setting.topic == "embedding"),
+    *(SETTINGS[name] for name in ("api_key", "api_version")),
+    *(setting for setting in SETTINGS.values() if setting.topic == "retries"),
+]
+"""The settings that a line can set for itself, the model first."""
+
+_FLAG = re.compile(r"(?:^|\s)(?=(-\w|--[a-z][\w-]*)(?:[\s=]|$))")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands on a line.
+
+    Attributes:
+        expression: What gives the texts, in Python.
+        out: The variable that the vectors are stored in.
+        group: The NAME of the `[llm.NAME]` whose settings apply.
+        settings: Settings for this line alone, by name.
+    """
+
+    expression: str
+    out: str | None
+    group: str | None
+    settings: Mapping[str, Any]
+
+
+@functools.cache
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the line's options."""
+    made = arguments.Parser(prog="%llm_embed", add_help=False, allow_abbrev=False)
+    made.add_argument("-o", "--out", metavar="NAME")
+    made.add_argument("-g", "--group", metavar="NAME")
+    for setting in OWN_SETTINGS:
+        arguments.add_flag(made, setting, "-m" if setting.name == "embedding_model" else None)
+    return made
+
+
+def parse(line: str, variables: Mapping[str, object]) -> Options:
+    """Read a line: options before or after a Python expression, which may look like one.
+
+    Raises:
+        UsageError: There is an unknown option, no expression, or a key typed as plain text.
+        SettingError: A setting's value is not one that it takes.
+    """
+    words, expression = _parted(line.strip())
+    given = arguments.read(words, parser())
+    if not expression:
+        raise UsageError("name the texts, as in `%llm_embed texts -o vectors`; see its help.")
+    out = given.pop("out", None)
+    if out is not None:
+        arguments.require_name(out)
+    group = given.pop("group", None)
+    return Options(expression, out, group, arguments.settings_in(given, variables))
+
+
+def _parted(line: str) -> tuple[list[str], str]:
+    """Part a line into its options and the expression between them."""
+    known = arguments.flags_of(parser())
+    words, rest = arguments.split(line, parser())
+    found = [(match.start(), match[1]) for match in _FLAG.finditer(rest)]
+    for start, flag in found:
+        after, left = arguments.split(rest[start:], parser())
+        if flag in known and not left and is_python(rest[:start]):
+            return [*words, *after], rest[:start].strip()
+    if not is_python(rest):
+        # Not that the text is no Python, but that the option is none.
+        words += [flag for start, flag in found if flag not in known and is_python(rest[:start])]
+    return words, rest
+
+
+def is_python(text: str) -> bool:
+    """Tell whether a text is a Python expression."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about it is said when it runs
+        try:
+            compile(text.strip(), "", "eval")
+        except (SyntaxError, ValueError):
+            return False
+    return True
+
+
 _OTHERS = textwrap.fill(
     "Other settings for this line alone: "
-    + ", ".join(setting.flag for setting in embed_line.OWN_SETTINGS[1:])
+    + ", ".join(setting.flag for setting in OWN_SETTINGS[1:])
     + ".",
     width=100,
     break_on_hyphens=False,
@@ -75,7 +163,7 @@ def run(
         SettingError: No embedding model is set, or it cannot be used as it is.
         UsageError: The line cannot be read, or it gives no texts.
     """
-    options = embed_line.parse(line, shell.user_ns)
+    options = parse(line, shell.user_ns)
     texts, alone = _texts(_value(options.expression, shell))
     snapshot = settings.snapshot(options.settings, options.group)
     with Interrupts(in_kernel=hasattr(shell, "kernel")) as interrupts:
@@ -94,7 +182,7 @@ def run(
 
 def _value(expression: str, shell: Any) -> Any:
     """Compute what stands on the line; it is the person's own code, like that of any cell."""
-    if not embed_line.is_python(expression):
+    if not is_python(expression):
         raise UsageError(f"{expression!r} is no Python expression; put a text in quotes.")
     try:
         value = shell.ev(expression)
@@ -163,8 +251,8 @@ class _Embedding:
             return self._run(interrupts, waits)
 
     def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
-        from openhands_llm_magic.notebook.front_end import front_end
         from openhands_llm_magic.notebook.view import display
+        from openhands_llm_magic.notebook.view.display import front_end
 
         where, model = front_end(self._shell), self._builder.model
         view = display.view_on(where, model, self._clock, waits)

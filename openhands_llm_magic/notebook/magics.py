@@ -1,13 +1,20 @@
-"""The magics: each hands its line to the file that does the work."""
+"""What `%load_ext openhands_llm_magic` brings: the magics, each handing its line to its file.
+
+Nothing is imported here that a session need not have before its first prompt or its first Tab.
+"""
 # ruff: noqa: PLC0415 - `%load_ext` is instant, so what a magic needs is imported when it is called
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cached_property, wraps
 from importlib import import_module
+from tokenize import DEDENT, INDENT
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from IPython.core.completer import SimpleCompletion, context_matcher
+from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _find_assign_op
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
@@ -17,19 +24,59 @@ from IPython.core.magic import (
     no_var_expand,
 )
 
+from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.errors import LLMMagicError
+from openhands_llm_magic.llm.litellm.loading import load_in_background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import threading
+    from collections.abc import Callable, Iterable
+    from tokenize import TokenInfo
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
+
+
+def matcher(
+    shell: InteractiveShell, settings: LLMSettings, chats: Callable[[], Iterable[str]]
+) -> Callable[[Any], Any]:
+    """Make the function that IPython asks for completions.
+
+    Args:
+        shell: Whose variables are offered.
+        settings: Whose groups are offered.
+        chats: Gives the names of the session's conversations.
+    """
+
+    @context_matcher(identifier="openhands_llm_magic")
+    def complete(context: Any) -> dict[str, object]:
+        line, first_line = context.text_until_cursor, context.cursor_line == 0
+        found = _found(line, first_line) if "%llm" in line else None
+        if found is None:
+            return {"completions": [], "suppress": False}
+        fragment, words = found
+        completions = [SimpleCompletion(text=word, type="param") for word in words]
+        return {
+            "completions": completions,
+            "matched_fragment": fragment,
+            "suppress": True,
+            "ordered": True,
+        }
+
+    def _found(line: str, first_line: bool) -> tuple[str, list[str]] | None:
+        from openhands_llm_magic.notebook.completion import Known, candidates
+
+        own = {name: it for name, it in shell.user_ns.items() if name not in shell.user_ns_hidden}
+        known = Known(own, lambda: settings.groups, chats())
+        return candidates(line, known, first_line=first_line)
+
+    return complete  # type: ignore[no-any-return]
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +101,7 @@ def _told(magic: Callable[P, R]) -> Callable[P, R]:
         try:
             return magic(*args, **kwargs)
         except LLMMagicError as error:
-            from openhands_llm_magic.notebook.language import cell_words
+            from openhands_llm_magic.notebook.wording import cell_words
 
             error.say_in(cell_words())
             raise
@@ -176,14 +223,14 @@ class LLMMagics(Magics):
         """Show the session's one panel; what was edited in it is still there."""
         from IPython.display import publish_display_data
 
-        from openhands_llm_magic.notebook import language
-        from openhands_llm_magic.notebook.front_end import front_end
+        from openhands_llm_magic.notebook import wording
         from openhands_llm_magic.notebook.panel.panel import Panel
+        from openhands_llm_magic.notebook.view.display import front_end
 
         self._refresh_panel()
         if self._panel is None or self._panel.closed:
             self.close()  # what is left of it
-            say = language.Language(language.preferred())
+            say = wording.Language(wording.preferred())
             self._panel = Panel(self._settings, say, self._clock)
         publish_display_data(self._panel.bundle(watched=front_end(self.shell) == "live"))
 
@@ -232,3 +279,105 @@ class LLMMagics(Magics):
     def _note_last_value(self, cell: str) -> None:
         if getattr(sys, "last_value", None) is not None:
             self._last_error.note(cell)
+
+
+_WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
+
+
+def load(shell: Any) -> None:
+    """Register the settings and the magics, and start to import LiteLLM in the background."""
+    settings = LLMSettings(parent=shell)
+    shell.configurables.append(settings)
+    magics = LLMMagics(shell, settings)
+    shell.register_magics(magics)
+    shell.input_transformer_manager.token_transformers.append(_Prompt)
+    complete = matcher(shell, settings, lambda: magics.asking.chats.named)
+    shell.Completer.custom_matchers.append(complete)
+    _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
+
+
+def unload(shell: Any) -> None:
+    """Take away all that `load` brought."""
+    shell.configurables[:] = [
+        each for each in shell.configurables if not isinstance(each, LLMSettings | LLMMagics)
+    ]
+    shell.input_transformer_manager.token_transformers.remove(_Prompt)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [each for each in matchers if not _is_ours(each)]
+    formatter = shell.display_formatter.ipython_display_formatter
+    formatter.pop("openhands_llm_magic.llm.events.Reply", None)
+    for event, callbacks in shell.events.callbacks.items():
+        for callback in [each for each in callbacks if _is_ours(each)]:
+            shell.events.unregister(event, callback)
+    magics = shell.magics_manager.registry.pop(LLMMagics.__name__, None)
+    if magics is not None:
+        magics.close()
+    for kind, names in LLMMagics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+
+
+def _is_ours(callback: Any) -> bool:
+    return (callback.__module__ or "").startswith("openhands_llm_magic.")
+
+
+class _Prompt(TokenTransformBase):  # IPython has no types for it
+    """Lets a prompt on a `%llm` line end in "?", which IPython takes for a call of its help.
+
+    So may a question on a `%llm_error` line. It works on tokens, so that such a line within a
+    string stays text, and comes before the help. `%llm?` has no prompt and stays help.
+    """
+
+    priority = 1
+
+    def __init__(self, line_start: tuple[int, int], magic_start: tuple[int, int]) -> None:
+        super().__init__(line_start)
+        self._magic_start = magic_start
+
+    @classmethod
+    def find(cls, tokens_by_line: list[list[TokenInfo]]) -> _Prompt | None:
+        """Find the first `%llm prompt` or `name = %llm prompt`."""
+        for line in tokens_by_line:
+            tokens = [each for each in line if each.type not in (INDENT, DEDENT)]
+            assign = _find_assign_op(tokens)
+            assigned = [] if assign is None else tokens[assign + 1 : assign + 2]
+            for magic in [*tokens[:1], *assigned]:
+                if _WITH_PROMPT.match(magic.line, magic.start[1]):
+                    return cls(tokens[0].start, magic.start)
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Make it a call of the magic."""
+        transformed: list[str] = EscapedCommand(self._magic_start).transform(lines)
+        return transformed
+
+
+FOR_THE_FIRST_ANSWER = (
+    "openhands_llm_magic.notebook.asking",
+    "openhands_llm_magic.notebook.dry_run",
+    "openhands_llm_magic.notebook.prompt",
+    "openhands_llm_magic.notebook.view.display",
+    "openhands_llm_magic.notebook.view.live",
+    "openhands_llm_magic.notebook.view.sanitize",
+    "markdown_it",
+    "nh3",
+)
+"""What a prompt imports on use; all of it is there when the person has read for a while."""
+
+
+def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
+    """Hold back a cell that imports until LiteLLM is there: two imports of it break each other.
+
+    `loading.others_wait` holds back import statements that a cell reaches elsewhere; this covers
+    `importlib`, and the packages that LiteLLM is about to import itself. A prompt may well hold the
+    word, and is no Python: it says itself that it waits.
+    """
+
+    def wait(info: Any) -> None:
+        cell = info.raw_cell or ""
+        if "import" in cell and not cell.lstrip().startswith("%%llm"):
+            importing.join()
+        if not importing.is_alive():
+            shell.events.unregister("pre_run_cell", wait)
+
+    shell.events.register("pre_run_cell", wait)

@@ -26,6 +26,7 @@ from openhands_llm_magic.llm.events import (
     Event,
     Failed,
     Retrying,
+    Sending,
     TextDelta,
     Usage,
     Waiting,

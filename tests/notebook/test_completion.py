@@ -13,7 +13,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.notebook.completion import LINES, MOST, Known, candidates
 from openhands_llm_magic.notebook.config_magic import ACTIONS
 from openhands_llm_magic.notebook.magics import LLMMagics
-from openhands_llm_magic.notebook.view.formats import FORMATS
+from openhands_llm_magic.notebook.view.display import FORMATS
 
 if TYPE_CHECKING:
     from kernel import Kernel

@@ -10,7 +10,7 @@ import pytest
 from model_server import Answer, Hang, ModelServer, Refuse
 
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import embed_line
+from openhands_llm_magic.notebook import embed_magic
 
 if TYPE_CHECKING:
     from kernel import Front, Kernel, Ran
@@ -65,7 +65,7 @@ def test_without_a_variable_they_are_the_value(kernel: Kernel) -> None:
     ],
 )
 def test_options_stand_before_or_after_python(line: str, expression: str, out: str | None) -> None:
-    read = embed_line.parse(line, {})
+    read = embed_magic.parse(line, {})
     assert (read.expression, read.out) == (expression, out)
 
 
@@ -82,7 +82,7 @@ def test_options_stand_before_or_after_python(line: str, expression: str, out: s
 )
 def test_a_line_that_cannot_be_read(line: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        embed_line.parse(line, {})
+        embed_magic.parse(line, {})
     assert told in str(caught.value)
 
 

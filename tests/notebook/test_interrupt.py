@@ -12,8 +12,8 @@ import pytest
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Failed, TextDelta
 from openhands_llm_magic.llm.worker import Control, Run
-from openhands_llm_magic.notebook import interrupt
-from openhands_llm_magic.notebook.interrupt import Interrupts
+from openhands_llm_magic.notebook import asking
+from openhands_llm_magic.notebook.asking import Interrupts
 from openhands_llm_magic.notebook.view.display import FinalView
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_an_interrupt_cancels_the_run_which_ends_tidily(interrupts: Interrupts) 
 def test_a_run_that_does_not_hear_is_left_behind(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interrupt, "TIDY_S", 0.1)
+    monkeypatch.setattr(asking, "TIDY_S", 0.1)
     begun, failed = watched(interrupts, never_ending(Control(), hears=False))
     assert begun.text == "begun"
     assert isinstance(failed.error, Stopped)
@@ -84,7 +84,7 @@ def test_a_run_that_does_not_hear_is_left_behind(
 def test_a_second_interrupt_does_not_wait_for_the_tidy_end(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interrupt, "TIDY_S", HANG_S)
+    monkeypatch.setattr(asking, "TIDY_S", HANG_S)
     began_s = time.monotonic()
     shown = watched(interrupts, never_ending(Control(), hears=False), presses=2)
     assert isinstance(shown[-1].error, Stopped)

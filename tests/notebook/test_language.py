@@ -18,8 +18,8 @@ from texts import DYNAMIC, PACKAGE, Module, said, texts
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import AuthenticationError, UsageError
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.notebook import language
-from openhands_llm_magic.notebook.language import CELLS, LANGUAGES, Language, preferred, texts_in
+from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook.wording import CELLS, LANGUAGES, Language, preferred, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def test_a_translation_that_is_not_finished_or_damaged_stays_english(
     texts = {"a file": "datei", "new": "", "{count} files": "{Anzahl} Dateien", "Saved.": "Ja."}
     entries = [f'msgid "{msgid}"\nmsgstr "{msgstr}"\n' for msgid, msgstr in texts.items()]
     (tmp_path / "de.po").write_text("#, fuzzy\n" + "\n".join(entries), "utf-8")
-    monkeypatch.setattr(language, "LOCALE", tmp_path)
+    monkeypatch.setattr(wording, "LOCALE", tmp_path)
 
     german = Language("de")
 
@@ -175,7 +175,7 @@ def test_a_script_is_told_the_same_in_any_language(
     in_panel = error.text.worded(Language(chosen))
     assert (in_panel == script) == (chosen == "en")
     assert "`" not in in_panel
-    error.say_in(language.cell_words())
+    error.say_in(wording.cell_words())
     assert "`%llm_config api_key`" in str(error)
     assert str(error).startswith("the provider") == (chosen == "en")
 

@@ -50,7 +50,7 @@ def broken(kernel: Kernel, request: pytest.FixtureRequest) -> Iterator[None]:
     """Something in the notebook floor breaks."""
     place = request.param
     kernel.run(
-        "from openhands_llm_magic.notebook.view import display, formats\n"
+        "from openhands_llm_magic.notebook.view import display\n"
         f"before = {place}\n"
         "def broken(*given, **_):\n"
         "    if not any(type(each).__name__ in ('Sending', 'Loading') for each in given):\n"
@@ -60,7 +60,7 @@ def broken(kernel: Kernel, request: pytest.FixtureRequest) -> Iterator[None]:
     kernel.run(f"{place} = before")
 
 
-@pytest.mark.parametrize("broken", ["display.bundle", "formats.data_of"], indirect=True)
+@pytest.mark.parametrize("broken", ["display.bundle", "display.data_of"], indirect=True)
 @pytest.mark.usefixtures("broken")
 def test_what_nobody_expected_leaves_the_answer(
     kernel: Kernel, model_server: ModelServer, cell: str

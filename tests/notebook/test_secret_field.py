@@ -15,7 +15,7 @@ from ipywidgets.embed import dependency_state
 
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import SettingError
-from openhands_llm_magic.notebook.panel.browser import FrontEnd
+from openhands_llm_magic.notebook.panel.handover import FrontEnd
 from openhands_llm_magic.notebook.panel.secret_field import LONGEST_KEY, SecretField
 
 if TYPE_CHECKING:

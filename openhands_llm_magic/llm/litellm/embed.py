@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Usage
-from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable, limits_in
+from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
-from openhands_llm_magic.llm.litellm.stream import cost_of
+from openhands_llm_magic.llm.litellm.stream import cost_of, limits_in
 from openhands_llm_magic.llm.prepare import Response
 
 if TYPE_CHECKING:

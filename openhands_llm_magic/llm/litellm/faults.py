@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.llm.litellm.stream import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -303,21 +304,3 @@ def _until_s(date: str, servers_now: str | None) -> float | None:
     except (ValueError, TypeError):
         now_s = time.time()
     return max(0.0, then_s - now_s)
-
-
-_LIMITS = re.compile("ratelimit|^date$")
-"""The headers that the rate limiter reads. No other is passed on: a gateway may echo a key in
-one."""
-
-
-def plain(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Return headers by the names that the provider gave them, in lower case."""
-    return {
-        name.lower().removeprefix("llm_provider-"): str(value)
-        for name, value in dict(headers).items()
-    }
-
-
-def limits_in(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Return those headers alone that tell of limits."""
-    return {name: value for name, value in plain(headers).items() if _LIMITS.search(name)}

@@ -9,13 +9,15 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
-from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, limits_in, plain
+from openhands_llm_magic.llm.litellm.faults import Stage, fault_from
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
     FinishTap,
     cost_of,
     drop_logging,
+    limits_in,
+    plain,
     short_form,
     takes_short_form,
 )

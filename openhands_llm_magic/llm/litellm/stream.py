@@ -439,3 +439,21 @@ def cost_of(
     # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
     usd = float(prompt_usd + completion_usd)
     return Cost(usd, "price list") if usd else Cost()
+
+
+_LIMITS = re.compile("ratelimit|^date$")
+"""The headers that the rate limiter reads. No other is passed on: a gateway may echo a key in
+one."""
+
+
+def plain(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Return headers by the names that the provider gave them, in lower case."""
+    return {
+        name.lower().removeprefix("llm_provider-"): str(value)
+        for name, value in dict(headers).items()
+    }
+
+
+def limits_in(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Return those headers alone that tell of limits."""
+    return {name: value for name, value in plain(headers).items() if _LIMITS.search(name)}

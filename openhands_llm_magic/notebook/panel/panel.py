@@ -10,21 +10,18 @@ from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError
-from openhands_llm_magic.notebook.panel.advanced import Advanced
-from openhands_llm_magic.notebook.panel.basic import Basic
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field
-from openhands_llm_magic.notebook.panel.groups import Groups
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
-from openhands_llm_magic.notebook.panel.retries import Retries
+from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.settings_table import problems
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.language import Language
+    from openhands_llm_magic.notebook.wording import Language
 
 STYLE = Path(__file__).with_name("style.css")
 

@@ -1,29 +1,234 @@
 """What a person sees of a request: outputs that grow, a final one, or text in a terminal.
 
-A view takes each event as it comes and shows as much as its front end can. Front ends
-differ in who watches: JupyterLab and VS Code update an output in place, a terminal can only add
-text, and where nobody watches (nbclient, nbval) one final output is all there is.
+A view takes each event as it comes and shows as much as its front end can. Front ends differ in who
+watches: JupyterLab and VS Code update an output in place, a terminal can only add text, and where
+nobody watches (nbclient, nbval) one final output is all there is.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from IPython.display import publish_display_data
 
-from openhands_llm_magic.errors import Stopped
-from openhands_llm_magic.notebook.front_end import FrontEnd, front_end
+from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
+from openhands_llm_magic.errors import FormatError, Stopped, UsageError
+from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, unfenced
+from openhands_llm_magic.llm.conversations import fenced
+from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
+from openhands_llm_magic.notebook.asking import Bundle, Waits, note_html
 from openhands_llm_magic.notebook.view import sanitize
-from openhands_llm_magic.notebook.view.formats import FORMATS
 from openhands_llm_magic.notebook.view.live import LiveView
-from openhands_llm_magic.notebook.view.terminal import TerminalView
-from openhands_llm_magic.notebook.view.wait import Bundle, Waits, note_html
-from openhands_llm_magic.notebook.view.words import note_words
+from openhands_llm_magic.notebook.wording import (
+    TOLD_FROM_S,
+    Progress,
+    again_words,
+    correcting_words,
+    countdown_words,
+    note_words,
+    said_words,
+    throttled_words,
+)
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
+    from collections.abc import Callable, Mapping
+
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
+
+
+FrontEnd = Literal["live", "final", "terminal"]
+
+
+def front_end(shell: Any) -> FrontEnd:
+    """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
+    chosen = os.environ.get(DISPLAY_VARIABLE, "")
+    match chosen:
+        case "live" | "final" | "terminal":
+            return chosen
+        case "":
+            pass
+        case _:
+            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    request = kernel.get_parent("shell")
+    if "cellId" in request.get("metadata", {}):
+        return "live"
+    # jupyter_console, which drops updates of an output, allows stdin; nbclient and nbval do not.
+    return "terminal" if request.get("content", {}).get("allow_stdin") else "final"
+
+
+class TerminalView:
+    """Adds text as it arrives, with one line that rewrites itself during a wait."""
+
+    def __init__(self, model: str, clock: Clock) -> None:
+        self._progress = Progress(model, clock)
+        self._told = self._progress.words
+        self._status_width = 0
+        self._at_line_start = True
+        self._answer_began = False
+        self._held = False
+        # A pipe or a file cannot go back to a line's start; a kernel's console can.
+        self._rewrites = sys.stdout.isatty() or "ipykernel" in sys.modules
+
+    def update(self, event: Event, builder: ReplyBuilder) -> None:
+        """Write a piece of the answer, or rewrite the status line."""
+        self._progress.see(event, builder)
+        match event:
+            case TextDelta(text):
+                self._erase_status()
+                self._write(sanitize.to_plain(text))
+                self._answer_began = True
+            case Correcting(problem):
+                self._end_line()
+                self._write(f"({correcting_words(problem)})\n")
+                self._answer_began = False
+            case Retrying():
+                self._end_line()
+                if self._answer_began:
+                    self._write(f"({again_words()})\n")
+                    self._answer_began = False
+                if not self._rewrites:
+                    counted = countdown_words(event, event.wait_s)
+                    self._write(f"{counted} ({said_words(event)})\n")
+            case Throttled(remaining_s=remaining_s) if not self._rewrites:
+                if remaining_s >= TOLD_FROM_S and not self._held:
+                    self._write(throttled_words(event) + "\n")
+                self._held = remaining_s > 0
+            case _:
+                pass
+        self.tick()
+
+    def tell(self, words: str) -> None:
+        """Rewrite the status line with how far it is."""
+        self._progress.done = words
+        self.tick()
+
+    def tick(self) -> None:
+        """Rewrite the status line with what is waited for, where no text would be overwritten."""
+        words = self._progress.words
+        if words == self._told or not (self._rewrites and self._at_line_start):
+            return
+        self._told = words
+        if words:
+            said = self._progress.said
+            self._show_status(f"{words} (Ctrl-C stops it) {said}".rstrip() if said else words)
+
+    def render(self, reply: Reply) -> None:
+        """Prepare the note."""
+        self._note = note_words(reply)
+
+    def finish(self) -> None:
+        """End the line, and add the note."""
+        self._erase_status()
+        self._end_line()
+        if self._note:
+            self._write(f"({self._note})\n")
+
+    def _end_line(self) -> None:
+        if not self._at_line_start:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._out(text)
+            self._at_line_start = text.endswith("\n")
+
+    def _show_status(self, words: str) -> None:
+        # A line that wraps could not be rewritten.
+        words = words[: shutil.get_terminal_size().columns - 1]
+        self._out("\r" + words.ljust(self._status_width))
+        self._status_width = len(words)
+
+    def _erase_status(self) -> None:
+        if self._status_width:
+            self._out("\r" + " " * self._status_width + "\r")
+            self._status_width = 0
+
+    @staticmethod
+    def _out(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+FORMULA = re.compile(r"\$\$(.*)\$\$|\\\[(.*)\\\]|\$(.*)\$|\\\((.*)\\\)", re.DOTALL)
+"""A formula with what models put around it."""
+
+MARK = re.compile(r"(?<!\\)(?:\$|\\[\[(])")
+"""What tells that there is a formula within a text; a line of an array may end in \\\\[4pt]."""
+
+
+def _json(text: str) -> str:
+    """Show JSON indented and coloured; an answer that is not JSON, as it is."""
+    try:
+        value = json_in(text)
+    except FormatError:
+        return sanitize.to_html(text)
+    block = fenced(json.dumps(value, indent=2, ensure_ascii=False))
+    return sanitize.to_html(block.replace("\n", "json\n", 1))
+
+
+def _math(text: str) -> str:
+    """Show an answer that is a formula, with or without marks around it, or a text with some."""
+    formula = unfenced(text)
+    marked = FORMULA.fullmatch(formula)
+    if marked is not None:
+        formula = "".join(marked.groups("")).strip()
+    if MARK.search(formula):
+        return sanitize.to_html(text)
+    return sanitize.to_html(f"$$\n{formula}\n$$")
+
+
+def _html(text: str) -> str:
+    return sanitize.html_to_html(unfenced(text))
+
+
+FORMATS: dict[str, Callable[[str], str]] = {
+    "markdown": sanitize.to_html,
+    "text": sanitize.plain_to_html,
+    "json": _json,
+    "code": sanitize.to_html,
+    "html": _html,
+    "math": _math,
+}
+"""For each value of `--format`, what renders an answer's text as HTML that is safe to show."""
+
+
+def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | None:
+    """Return the schema in a variable, if one is named.
+
+    Raises:
+        UsageError: There is no such variable, or no schema in it.
+    """
+    if name is None:
+        return None
+    if name not in variables:
+        raise UsageError(f"--schema {name}: there is no variable {name}.")
+    return Schema.of(name, variables[name])
+
+
+def data_of(text: str, form: str, schema: Schema | None = None) -> Any:
+    """Return what an answer is in its format: JSON's value, the code, or None.
+
+    Raises:
+        FormatError: It was to be JSON, or to fit a schema, and does not.
+    """
+    if schema is not None:
+        return schema.read(text)
+    match form:
+        case "json":
+            return json_in(text)
+        case "code":
+            return code_in(text)
+    return None
+
 
 STOPPED_LIMIT = 40_000
 """Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""

@@ -12,8 +12,7 @@ from model_server import ModelServer, Raw
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.conversations import PDF, Attachment, content_of
-from openhands_llm_magic.notebook.prompt.attachments import attachment
-from openhands_llm_magic.notebook.prompt.variables import filled
+from openhands_llm_magic.notebook.prompt import attachment, filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

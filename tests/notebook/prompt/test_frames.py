@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from openhands_llm_magic.notebook.prompt import frames
-from openhands_llm_magic.notebook.prompt.frames import as_markdown
-from openhands_llm_magic.notebook.prompt.variables import filled
+from openhands_llm_magic.notebook import prompt
+from openhands_llm_magic.notebook.prompt import as_markdown, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ class PolarsFrame:
     columns = ("name", "n")
 
     def head(self, rows: int) -> PolarsFrame:
-        assert rows == frames.MOST_ROWS
+        assert rows == prompt.MOST_ROWS
         return self
 
     def iter_rows(self) -> Iterator[tuple[object, ...]]:

@@ -17,8 +17,7 @@ from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.conversations import Attachment
 from openhands_llm_magic.llm.events import Reply
-from openhands_llm_magic.notebook.prompt.attachments import attachment
-from openhands_llm_magic.notebook.prompt.variables import filled
+from openhands_llm_magic.notebook.prompt import attachment, filled
 
 NAMES = {
     "name": "Ada",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.notebook.view import parts, sanitize
-from openhands_llm_magic.notebook.view.parts import Part, Parts
+from openhands_llm_magic.notebook.view import live, sanitize
+from openhands_llm_magic.notebook.view.live import Part, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def short_parts(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let parts end early, so that short texts have some."""
     with pytest.MonkeyPatch.context() as patch:
         if "long" not in request.node.name:
-            patch.setattr(parts, "LEAST", 200)
+            patch.setattr(live, "LEAST", 200)
         yield
 
 
@@ -133,7 +133,7 @@ def test_a_heading_begins_a_part() -> None:
 
 
 def test_formulas_are_counted_across_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openhands_llm_magic.notebook.view.formulas.MAX_FORMULAS", 30)
+    monkeypatch.setattr("openhands_llm_magic.notebook.view.sanitize.MAX_FORMULAS", 30)
     made = parts_of("A formula $x$ it is.\n\n" * 100, [9])
     assert sum(part.html.count("<span class=") for part in made) == 30
 

@@ -18,8 +18,8 @@ from openhands_llm_magic.llm.events import (
     Throttled,
     Waiting,
 )
-from openhands_llm_magic.notebook.view.progress import Progress
-from openhands_llm_magic.notebook.view.terminal import TerminalView
+from openhands_llm_magic.notebook.view.display import TerminalView
+from openhands_llm_magic.notebook.wording import Progress
 
 STEPS = [
     (Loading(), "loading LiteLLM"),

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_attacks import ATTACKS, ATTRIBUTES, HTML_ATTACKS, MATH_ATTACKS, TAGS
 
-from openhands_llm_magic.notebook.view.formulas import MAX_FORMULAS
 from openhands_llm_magic.notebook.view.sanitize import (
+    MAX_FORMULAS,
     MAX_RENDERED,
     plain_to_html,
     to_html,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Reply, Retrying, Throttled
 from openhands_llm_magic.llm.explain import THROTTLED_BY
-from openhands_llm_magic.notebook.view import words
+from openhands_llm_magic.notebook import wording
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import ThrottledBy
@@ -27,18 +27,18 @@ def wait(wait_s: float = 20, said: str = "slow down") -> Retrying:
 )
 def test_the_bar_fills_as_the_wait_goes_on(remaining_s: float, bar: str) -> None:
     """It is full only when the wait is over."""
-    assert words.bar(wait(), remaining_s) == bar
+    assert wording.bar(wait(), remaining_s) == bar
 
 
 @given(st.floats(0, 1e6), st.floats(-1, 1e7))
 def test_the_bar_always_has_its_length(wait_s: float, remaining_s: float) -> None:
-    assert len(words.bar(wait(wait_s), remaining_s)) == words.BAR_WIDTH
+    assert len(wording.bar(wait(wait_s), remaining_s)) == wording.BAR_WIDTH
 
 
 def test_the_servers_words_are_one_short_line() -> None:
-    assert words.said_words(wait(said="Slow\n  down.")) == "Slow down."
-    long = words.said_words(wait(said="slow down " * 100))
-    assert len(long) == words.MOST_SAID
+    assert wording.said_words(wait(said="Slow\n  down.")) == "Slow down."
+    long = wording.said_words(wait(said="slow down " * 100))
+    assert len(long) == wording.MOST_SAID
     assert long.endswith("…")
 
 
@@ -47,28 +47,28 @@ def test_the_servers_words_are_one_short_line() -> None:
     [
         ("stop", ""),
         ("tool_calls", ""),
-        *((reason, words.CUT_OFF[reason]) for reason in words.CUT_OFF),
+        *((reason, wording.CUT_OFF[reason]) for reason in wording.CUT_OFF),
     ],
 )
 def test_an_answer_that_was_cut_off_says_so(finish_reason: str, note: str) -> None:
     """And it says what was waited for, too."""
-    assert words.note_words(Reply("Hi", finish_reason=finish_reason)) == note
-    waited = words.note_words(Reply("Hi", finish_reason=finish_reason, waits=(wait(),)))
+    assert wording.note_words(Reply("Hi", finish_reason=finish_reason)) == note
+    waited = wording.note_words(Reply("Hi", finish_reason=finish_reason, waits=(wait(),)))
     assert waited == "; ".join(filter(None, [note, "waited 20 s for a rate limit, 1 retry"]))
 
 
 @pytest.mark.parametrize("by", THROTTLED_BY)
 def test_a_hold_says_for_how_long_and_why(by: ThrottledBy) -> None:
-    told = words.throttled_words(Throttled(by, 0, 3.2))
+    told = wording.throttled_words(Throttled(by, 0, 3.2))
     assert told.startswith("Held back for 4 s, ")
     if by.endswith("_per_minute"):
         assert by in told
-    assert words.throttled_words(Throttled(by, 3.2, 0)) == "asking …"
+    assert wording.throttled_words(Throttled(by, 3.2, 0)) == "asking …"
 
 
 @pytest.mark.parametrize(("throttled_s", "note"), [(0, ""), (0.9, ""), (4.25, "held back 4.2 s")])
 def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: str) -> None:
-    assert words.note_words(Reply("Hi", throttled_s=throttled_s)) == note
+    assert wording.note_words(Reply("Hi", throttled_s=throttled_s)) == note
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: st
     ],
 )
 def test_amounts(amount_usd: float, written: str) -> None:
-    assert words.usd(amount_usd) == written
+    assert wording.usd(amount_usd) == written

@@ -1,1 +1,0 @@
-"""A cell's body made into messages."""

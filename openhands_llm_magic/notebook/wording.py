@@ -1,0 +1,357 @@
+"""What a cell says of a request and what it does, in the person's language.
+
+The texts are in English in the code, in the words for a script. What a notebook says in other words
+is in `CELLS`; `locale/` has the texts of each other language, in the files that translators work
+with.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
+from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm import explain
+from openhands_llm_magic.llm.events import (
+    Accepted,
+    Correcting,
+    Event,
+    Loading,
+    ReasoningDelta,
+    Sending,
+    TextDelta,
+    Throttled,
+    Waiting,
+)
+from openhands_llm_magic.llm.explain import THROTTLED_BY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from openhands_llm_magic.errors import Say
+    from openhands_llm_magic.llm.events import Reply, ReplyBuilder, Retrying
+    from openhands_llm_magic.llm.worker import Clock
+
+
+LOCALE = Path(__file__).with_name("locale")
+
+LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
+
+CELLS: Mapping[str, str] = {
+    explain.GIVE_KEY: "give one with `%llm_config api_key`",
+    explain.OR_GIVE_KEY: "or with `%llm_config api_key`",
+    explain.TRY_PRACTICE: "try `-m practice/echo`",
+    explain.GIVE_EMBEDDING_KEY: "give one with `--api-key $NAME`",
+    explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
+    explain.KEPT_IN: "`_`",
+    explain.STORE_IT: "Run the cell once with `--cache`",
+    explain.THE_SCHEMA: "--schema {name}",
+    explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
+    explain.NO_EMBEDDING_MODEL: (
+        "embedding_model is not set: write `-m openai/text-embedding-3-small`, or"
+        " `-m practice/embed`, which needs no account."
+    ),
+    explain.REQUEST_REFUSED: (
+        "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
+        " model ({model_from})."
+    ),
+}
+"""What is said in a cell in place of the words for a script."""
+
+
+class Language:
+    """Says texts in one language.
+
+    Args:
+        name: A name in `LANGUAGES`.
+        place: The words of the place where they are shown, by those for a script.
+    """
+
+    def __init__(self, name: str, place: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._place = place or {}
+        self._texts = texts_in(name)
+
+    def __call__(self, english: str, /, **values: object) -> str:
+        """Translate a text, and put values in the place of the names in its braces.
+
+        A text without a translation, or with one that names other values, stays English.
+        """
+        english = self._place.get(english, english)
+        text = self._texts.get(english, english)
+        try:
+            return text.format_map(values) if values else text
+        except (KeyError, IndexError, ValueError, AttributeError):
+            return english.format_map(values)
+
+
+@cache
+def texts_in(language: str) -> Mapping[str, str]:
+    """Return the finished translations into a language, by the English texts."""
+    if language == "en":
+        return {}
+    import polib  # noqa: PLC0415 - English needs it not
+
+    entries = polib.pofile(str(LOCALE / f"{language}.po"), encoding="utf-8")
+    return {entry.msgid: entry.msgstr for entry in entries if entry.translated()}
+
+
+def preferred(env: Mapping[str, str] = os.environ) -> str:
+    """Name the language that a person prefers, by LLM_MAGIC_LANG or else by the locale.
+
+    Raises:
+        UsageError: LLM_MAGIC_LANG names another than those in `LANGUAGES`.
+    """
+    if chosen := env.get(LANGUAGE_VARIABLE):
+        if chosen not in LANGUAGES:
+            raise UsageError(f"{LANGUAGE_VARIABLE} takes {' or '.join(LANGUAGES)}, not {chosen!r}.")
+        return chosen
+    # The first that is set counts, as for gettext.
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((env[name] for name in names if env.get(name)), "")
+    language = locale[:2].lower()
+    return language if language in LANGUAGES else "en"
+
+
+def cell_words() -> Language:
+    """Return the words for what a cell shows: English where LLM_MAGIC_LANG names no language."""
+    try:
+        return Language(preferred(), CELLS)
+    except UsageError:  # it is told where a language is asked for, which is the panel
+        return Language("en", CELLS)
+
+
+SET_BY = {
+    "server": "as the server asks",
+    "policy": "by the retry policy",
+}
+
+CUT_OFF = {
+    "length": "cut off at the limit of the answer's tokens: raise max_output_tokens, if it is set",
+    "content_filter": "cut off by the provider's content filter",
+}
+"""What is said of an answer with text, by its finish_reason."""
+
+
+BAR_WIDTH = 10
+"""Characters of the bar of a wait."""
+
+TOLD_FROM_S = 0.5
+"""Seconds for which a request is held back that are told."""
+
+NOTED_FROM_S = 1.0
+"""Seconds for which a request was held back that are worth a note."""
+
+MOST_SAID = 160
+"""Characters of a server's words that are shown during a wait."""
+
+
+def seconds(duration_s: float, say: Say | None = None) -> str:
+    """Write a duration with its unit, to a tenth of a second."""
+    return (say or cell_words())("{seconds} s", seconds=f"{round(duration_s, 1):g}")
+
+
+def usd(amount_usd: float) -> str:
+    """Write an amount of US dollars to the cent, and a small one to the two digits that count."""
+    cents = f"{amount_usd:.2f}"
+    digits = f"{Decimal(f'{amount_usd:.2g}'):f}"
+    return f"${digits if len(digits) > len(cents) and amount_usd < 1 else cents}"
+
+
+def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = None) -> str:
+    """Write a wait as it is counted down.
+
+    Example: "Rate limit (429): retry 1 of 4 in 3 s, as the server asks".
+    """
+    say = say or cell_words()
+    fault = retrying.caused_by
+    told = say(fault.label).removeprefix("a ")
+    what = told[:1].upper() + told[1:] + (f" ({fault.status})" if fault.status else "")
+    if remaining_s <= 0:
+        asking = "{fault}: retry {retry} of {of}, asking again …"
+        return say(asking, fault=what, retry=retrying.retry, of=retrying.of)
+    return say(
+        "{fault}: retry {retry} of {of} in {seconds} s, {set_by}",
+        fault=what,
+        retry=retrying.retry,
+        of=retrying.of,
+        seconds=math.ceil(remaining_s),
+        set_by=say(SET_BY[retrying.set_by]),
+    )
+
+
+def throttled_words(held: Throttled, say: Say | None = None) -> str:
+    """Write for how long a request is held back, and why; a moment is not worth a word."""
+    say = say or cell_words()
+    if held.remaining_s < TOLD_FROM_S:
+        return say("asking …")
+    left_s = math.ceil(held.remaining_s)
+    return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(THROTTLED_BY[held.by]))
+
+
+def again_words() -> str:
+    """Write what stands between a partial answer, which stays where it is, and the next one."""
+    return cell_words()("the answer broke off; asking again")
+
+
+def correcting_words(problem: str) -> str:
+    """Write what stands between an answer that did not fit, and the next."""
+    return cell_words()("the answer did not fit ({problem}); asking once more", problem=problem)
+
+
+def bar(retrying: Retrying, remaining_s: float) -> str:
+    """Draw how much of a wait is over, as in "▰▰▰▱▱▱▱▱▱▱"."""
+    share = remaining_s / retrying.wait_s if retrying.wait_s > 0 else 0.0
+    left = math.ceil(BAR_WIDTH * min(max(share, 0.0), 1.0))
+    return "▰" * (BAR_WIDTH - left) + "▱" * left
+
+
+def said_words(retrying: Retrying, say: Say | None = None) -> str:
+    """Return what the server said about the fault, in short, on one line."""
+    told = retrying.caused_by.text.worded(say or cell_words())
+    return shorten(" ".join(told.split()), MOST_SAID)
+
+
+def note_words(reply: Reply) -> str:
+    """Write the note that stays: how the answer was cut off, and what was waited for.
+
+    Example: "waited 12 s for a rate limit, 2 retries". There is none for an answer as it should be.
+    """
+    say = cell_words()
+    notes = [note.worded(say) if isinstance(note, Text) else note for note in reply.notes]
+    if reply.error is None and reply.finish_reason in CUT_OFF:
+        notes.append(say(CUT_OFF[reply.finish_reason]))
+    if reply.throttled_s >= NOTED_FROM_S:
+        notes.append(say("held back {duration}", duration=seconds(reply.throttled_s, say)))
+    return "; ".join(filter(None, [*notes, waits_words(reply, say)]))
+
+
+def waits_words(reply: Reply, say: Say) -> str:
+    """Write what was waited for between attempts, or "" where nothing was."""
+    if not reply.waits:
+        return ""
+    waited: defaultdict[str, float] = defaultdict(float)
+    for wait in reply.waits:
+        waited[wait.caused_by.label] += wait.wait_s
+    causes = say(" and ").join(
+        say("{duration} for {fault}", duration=seconds(wait_s, say), fault=say(label))
+        for label, wait_s in waited.items()
+    )
+    if len(reply.waits) == 1:
+        return say("waited {causes}, 1 retry", causes=causes)
+    return say("waited {causes}, {count} retries", causes=causes, count=len(reply.waits))
+
+
+AT_ONCE_S = 0.5
+"""A step that takes no longer is not shown; for most requests that is each of them."""
+
+QUIET_S = 2.0
+"""Seconds without text after which that is said."""
+
+
+class Progress:
+    """Follows the events of a request.
+
+    Args:
+        model: The model that is asked.
+        clock: Counts the seconds.
+
+    Attributes:
+        said: The server's own words about a fault that is waited for, or "".
+        done: How much of the work is done, which stands in front of each step, or "".
+    """
+
+    def __init__(self, model: str, clock: Clock) -> None:
+        self._clock = clock
+        self._say = say = cell_words()
+        self._asking = say("asking {model}", model=model)
+        self._what = self._fixed = self._before = self.said = self.done = ""
+        self._began_s = clock.now()
+        self._thinking: ReplyBuilder | None = None
+        self._thought = (0, "")  # at which second
+        self._begin(self._asking)
+
+    def see(self, event: Event, builder: ReplyBuilder) -> None:
+        """Take in the next event."""
+        match event:
+            case TextDelta():
+                self._see_text()
+            case ReasoningDelta():
+                self._see_thought(builder)
+            case Loading():
+                self._begin(self._say("loading LiteLLM"))
+            case Sending(model, host):
+                self._begin(self._say("connecting to {host}", host=host or model))
+            case Accepted():
+                self._begin(self._say("waiting for the first token"))
+            case Throttled():
+                self._see_held(event)
+            case Waiting(retrying, remaining_s):
+                counted = countdown_words(retrying, remaining_s)
+                self._fix(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
+            case Correcting():
+                self._begin(self._asking)
+            case _:
+                pass
+
+    def _see_text(self) -> None:
+        if self._what:
+            self._begin("")
+        self._began_s = self._clock.now()
+
+    def _see_thought(self, builder: ReplyBuilder) -> None:
+        if self._thinking is None:
+            self._begin(self._say("thinking"))
+            self._thinking = builder
+
+    def _see_held(self, held: Throttled) -> None:
+        if held.remaining_s >= TOLD_FROM_S:
+            self._fix(throttled_words(held))
+        elif self._fixed:
+            self._begin(self._asking)
+
+    def _fix(self, words: str, said: str = "") -> None:
+        """Take words that stand until something else happens."""
+        self._begin(words)
+        self._fixed, self.said = words, said
+
+    def _begin(self, what: str) -> None:
+        self._before = self._step
+        self._what, self._began_s = what, self._clock.now()
+        self._fixed = self.said = ""
+        self._thinking = None
+
+    @property
+    def words(self) -> str:
+        """What is to be shown now; "" while text comes."""
+        return " · ".join(filter(None, (self.done, self._step)))
+
+    @property
+    def _step(self) -> str:
+        if self._fixed:
+            return self._fixed
+        lasted_s = self._clock.now() - self._began_s
+        second = int(lasted_s)
+        if not self._what:
+            return (
+                self._say("… nothing for {seconds} s", seconds=second)
+                if lasted_s >= QUIET_S
+                else ""
+            )
+        if self._before and lasted_s < AT_ONCE_S:
+            return self._before
+        if self._thinking is not None:
+            if self._thought[0] != second or not self._thought[1]:  # counting takes a while
+                count = f"{self._thinking.words_thought:,}"
+                self._thought = second, self._say("thinking … {count} words", count=count)
+            return self._thought[1]
+        if not second:
+            return f"{self._what} …"
+        return self._say("{what} … {seconds} s", what=self._what, seconds=second)
