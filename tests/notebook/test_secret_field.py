@@ -208,14 +208,14 @@ def test_a_text_is_sent_to_be_copied_and_not_kept(
     sent: list[object] = []
     monkeypatch.setattr(front_end.comm, "send", lambda data, **_: sent.append(data["content"]))
 
-    front_end.copy("docker run")
+    front_end.copy("a text of a person")
     front_end.copy("export")
 
     assert sent == [
-        {"type": "copy", "copy": 1, "text": "docker run"},
+        {"type": "copy", "copy": 1, "text": "a text of a person"},
         {"type": "copy", "copy": 2, "text": "export"},
     ]
-    assert "docker" not in str(ipywidgets.Widget.get_manager_state())
+    assert "a text of a person" not in str(ipywidgets.Widget.get_manager_state())
 
 
 @pytest.mark.parametrize(
