@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 FAULTS_PAGE = Path(__file__).parent / "faults.md"
-SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.py")
+SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.pyi")
 TESTS = Path(__file__).parents[1] / "tests"
 
 INTRODUCTION = """\
@@ -76,31 +76,24 @@ TYPES = {"secret": "Secret", "list": "list[dict[str, str]]", "dict": "dict[str, 
 TYPES_INTRODUCTION = '''\
 """The type of each setting's value: `make docs` writes this file from the declarations."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from openhands_llm_magic.config.secret import Secret
-
+from openhands_llm_magic.config.secret import Secret
 
 class SettingAttributes:
-    """The settings as attributes, for editors and type checkers; it is empty when it runs."""
+    """The settings as attributes, for editors and type checkers."""
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
 '''
 
 
 def settings_types() -> str:
-    """Return the text of config/setting_attributes.py."""
+    """Return the text of config/setting_attributes.pyi."""
     lines: list[str] = []
     for name, setting in SETTINGS.items():
         kind = TYPES.get(setting.kind, setting.kind) + " | None" * setting.optional
-        lines += [f"        {name}: {kind}", f'        """{setting.help}"""']
+        lines += [f"    {name}: {kind}", f'    """{setting.help}"""']
     return TYPES_INTRODUCTION + "\n".join([*lines, ""])
 
 

@@ -215,14 +215,11 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     table: tuple[str, ...] = ()
     for number, start in _statements(text):
         match = _STATEMENT.match(text, start)
-        if match is None:  # a blank line or a comment
-            continue
-        names = _split(match["table"] or match["key"])
-        if match["table"]:
-            table = names
-        else:
-            names = table + names
-        lines.setdefault(names, number)
+        if match and match["table"]:
+            table = _split(match["table"])
+            lines.setdefault(table, number)
+        elif match:
+            lines.setdefault(table + _split(match["key"]), number)
     return lines
 
 
@@ -406,18 +403,24 @@ _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _MISREAD = "OpenHands' TOML library would misread it"
 
 
-def literal(value: object) -> str:
+def literal(value: object, inside: str = "") -> str:
     """Return a value as TOML text.
+
+    Args:
+        value: The value.
+        inside: "d" for each dictionary and "l" for each list around it, the outermost first.
 
     Raises:
         ValueError: TOML has no such value, or OpenHands' TOML library would misread it; the
             error's text says which.
     """
     if isinstance(value, dict):
-        return _dictionary(value)
+        return _dictionary(value, inside)
     if isinstance(value, list):
-        return _list(value)
-    return _scalar(value, _ESCAPES)
+        return _list(value, inside)
+    if inside and isinstance(value, str) and "\\" in value:
+        raise ValueError(f"{_MISREAD}: a backslash in a list or a dictionary")
+    return _scalar(value, _NESTED_ESCAPES if inside else _ESCAPES)
 
 
 def header(names: Iterable[str]) -> str:
@@ -461,32 +464,16 @@ def _text(value: str, escapes: dict[int, str]) -> str:
     return f'""{quoted}""' if value == '"' or value.startswith('""') else quoted
 
 
-def _nested(value: object, inside: str) -> str:
-    """Return TOML text for a value inside of dictionaries and lists.
-
-    Args:
-        value: The value.
-        inside: "d" for each dictionary and "l" for each list around it, the outermost first.
-    """
-    if isinstance(value, dict):
-        return _dictionary(value, inside)
-    if isinstance(value, list):
-        return _list(value, inside)
-    if isinstance(value, str) and "\\" in value:
-        raise ValueError(f"{_MISREAD}: a backslash in a list or a dictionary")
-    return _scalar(value, _NESTED_ESCAPES)
-
-
-def _dictionary(value: dict[str, Any], inside: str = "") -> str:
+def _dictionary(value: dict[str, Any], inside: str) -> str:
     pairs = (
-        f"{_name(name, _NESTED_NAME)} = {_nested(each, inside + 'd')}"
+        f"{_name(name, _NESTED_NAME)} = {literal(each, inside + 'd')}"
         for name, each in value.items()
     )
     return "{" + ", ".join(pairs) + "}"
 
 
-def _list(value: list[Any], inside: str = "") -> str:
+def _list(value: list[Any], inside: str) -> str:
     kinds = {dict if isinstance(each, dict) else type(each) for each in value}
     if len(kinds) > 1 or "l" in inside or (dict in kinds and inside not in ("", "d")):
         raise ValueError(f"{_MISREAD}: a list of different things, or a list too deep inside")
-    return f"[{', '.join(_nested(each, inside + 'l') for each in value)}]"
+    return f"[{', '.join(literal(each, inside + 'l') for each in value)}]"

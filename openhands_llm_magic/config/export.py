@@ -33,16 +33,10 @@ _THIS_MACHINE = re.compile(
 _NOT_IN_VARIABLES = re.compile(r"[\x00\ud800-\udfff]")
 
 # What `LLM` of openhands-sdk 1.58.2 has no field for.
-_NOT_IN_PROFILES = frozenset(
-    {
-        "completion_kwargs",
-        "correct_num",
-        "custom_llm_provider",
-        "for_routing",
-        "modify_params",
-        "safety_settings",
-    }
-)
+_NOT_IN_PROFILES = frozenset({
+    "completion_kwargs", "correct_num", "custom_llm_provider", "for_routing", "modify_params",
+    "safety_settings",
+})  # fmt: skip
 
 
 def export(snapshot: Snapshot, form: str) -> str:

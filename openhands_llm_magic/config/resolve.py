@@ -285,14 +285,11 @@ def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
         text = env[setting.variable]
         if text and not (group and setting.section == "llm"):
             origin = Origin("environment", setting.variable)
-            builder.take(setting, setting.from_env, text, origin, _if_bad(setting))
+            # What OpenHands makes of a bad list or dictionary depends on it.
+            known = not setting.ours and setting.kind not in ("list", "dict")
+            consequence = "; OpenHands would ignore it too" * known
+            builder.take(setting, setting.from_env, text, origin, consequence)
     return builder.layer()
-
-
-def _if_bad(setting: Setting) -> str:
-    """Return what OpenHands makes of a bad variable, in words, where that is always the same."""
-    known = not setting.ours and setting.kind not in ("list", "dict")
-    return "; OpenHands would ignore it too" if known else ""
 
 
 DEFAULTS = Layer("default", {name: Found(each.default, DEFAULT) for name, each in SETTINGS.items()})

@@ -220,7 +220,8 @@ _DECLARATIONS = (
     Setting(
         name="embedding_model", title="Embedding model", topic="embedding", kind="str",
         used_for="vectors of texts",
-        choices=("openai/text-embedding-3-small", "openai", "azureopenai", "local", "practice/embed"),
+        choices=("openai/text-embedding-3-small", "openai", "azureopenai", "local",
+                 "practice/embed"),
         section=OURS, named_variable="LLM_EMBEDDING_MODEL",
         help="The model that turns text into vectors.",
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from openhands_llm_magic.config import schedule
@@ -122,13 +122,7 @@ class RetryPolicy:
         if self.deadline_s is not None and took_s + wait_s >= self.deadline_s:
             return None
         set_by: Literal["server", "policy"] = "policy" if asked_s is None else "server"
-        return Retrying(
-            retry=retry,
-            of=self.num_retries,
-            caused_by=error,
-            wait_s=wait_s,
-            set_by=set_by,
-        )
+        return Retrying(retry, self.num_retries, error, wait_s, set_by)
 
 
 def countdown(
@@ -225,48 +219,6 @@ class Masked:
         """Pass on the text that was held back, as it could have been the beginning of a key."""
         if text := self._held.flush():
             self._emit(self._kind(text))
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What is known so far of one HTTP request.
-
-    Attributes:
-        clock: Measures it.
-        told: What is known.
-        began_s: When it began, on the clock.
-    """
-
-    clock: Clock
-    told: AttemptEnded
-    began_s: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.began_s = self.clock.now()
-
-    def note(self, event: Event) -> None:
-        """Take in an event of it."""
-        if self.told.first_token_s is None and isinstance(event, PIECES):
-            self.told = replace(self.told, first_token_s=self.clock.now() - self.began_s)
-        elif isinstance(event, Accepted):
-            self.told = replace(self.told, status=200)
-
-    def ended(self, response: Response) -> AttemptEnded:
-        """Return the event that it is over."""
-        error = response.error
-        outcome: Outcome = "answered" if error is None else "failed"
-        if isinstance(error, Stopped):
-            outcome = "stopped"
-        return replace(
-            self.told,
-            outcome=outcome,
-            error=error,
-            status=self.told.status if error is None else error.status or self.told.status,
-            usage=response.usage,
-            cost=response.cost,
-            took_s=self.clock.now() - self.began_s,
-            model_answered=response.model,
-        )
 
 
 class Requests:
@@ -366,18 +318,21 @@ class Requests:
         send: Callable[[R, Emit], Response],
         emit: Emit,
         permit: Permit,
-        begin: AttemptEnded,
+        told: AttemptEnded,
     ) -> Response:
         """Make one attempt; the limiter learns what the server says of its limits."""
-        attempt = Attempt(self._clock, begin)
+        began_s = self._clock.now()
 
         def note(event: Event) -> None:
-            attempt.note(event)
-            if isinstance(event, Accepted):
+            nonlocal told
+            if isinstance(event, PIECES) and told.first_token_s is None:
+                told = replace(told, first_token_s=self._clock.now() - began_s)
+            elif isinstance(event, Accepted):
+                told = replace(told, status=200)
                 permit.accepted(self._clock.now(), event.headers)
             emit(event)
 
-        emit(Sending(begin.model, begin.host))
+        emit(Sending(told.model, told.host))
         timed = request.within(self.ends_at_s - self._clock.now())
         response = self._control.on_socket(lambda: send(timed, note))
         if response.error is not None:
@@ -390,8 +345,13 @@ class Requests:
         if response.usage is not None:
             permit.answered(response.usage.total_tokens)
             emit(response.usage)
-        emit(attempt.ended(response))
-        if response.error is not None:
+        error, outcome = response.error, _outcome(response.error)
+        took_s = self._clock.now() - began_s
+        told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
+        status = error.status if error else None
+        told = replace(told, status=status or told.status, model_answered=response.model)
+        emit(replace(told, cost=response.cost))
+        if error is not None:
             self._control.check()
         return response
 
@@ -435,16 +395,13 @@ class Prompt:
         if schema is not None and isinstance(end[0], Done) and end[0].finish_reason == "stop":
             answer = self._redact(reply.text)  # so that a stored answer is sent back as it is kept
             problem = _problem(schema, answer)
-            if problem and self._in_time():
+            # A stored answer has taken no time of the deadline.
+            if problem and self._clock.now() < self._requests.ends_at_s:
                 emit(Correcting(problem, reply.cost_usd))
                 messages = [*request.messages, *_sent_back(answer, problem)]
                 _, end = self._answer(self._prepared.with_messages(messages), emit)
         for event in end:
             emit(event)
-
-    def _in_time(self) -> bool:
-        """Tell whether the deadline lies ahead; a stored answer has taken no time."""
-        return self._clock.now() < self._requests.ends_at_s
 
     def _answer(self, request: Request, emit: Emit) -> tuple[Reply, list[Event]]:
         """Get the answer to one request, stored or sent.
@@ -485,6 +442,12 @@ class Prompt:
         request = self._prepared.request
         missing = () if "api_key" in request.options else missing_key_variables(request.model)
         return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)
+
+
+def _outcome(error: RequestError | None) -> Outcome:
+    if error is None:
+        return "answered"
+    return "stopped" if isinstance(error, Stopped) else "failed"
 
 
 def _problem(schema: Schema, answer: str) -> str:

@@ -44,10 +44,8 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
     text = f"{setting.help} ({setting.takes})".replace("%", "%%")
     if setting.name in ALONE:
         for name, value in ALONE[setting.name].items():
-            about = f"{setting.help} The flag means {value}."
-            group.add_argument(
-                name, dest=setting.name, action="store_const", const=value, help=about
-            )
+            made = group.add_argument(name, dest=setting.name, action="store_const", const=value)
+            made.help = f"{setting.help} The flag means {value}."
     elif setting.kind == "bool":
         action = argparse.BooleanOptionalAction
         group.add_argument(*names, action=action, dest=setting.name, help=text)
@@ -85,22 +83,20 @@ def settings_in(given: Mapping[str, Any], variables: Mapping[str, object]) -> di
         UsageError: A key was typed as plain text.
         SettingError: A value is not one that its setting takes.
     """
-    return {name: _value(SETTINGS[name], value, variables) for name, value in given.items()}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        setting = SETTINGS[name]
+        if isinstance(value, str) and setting.kind == "secret":
+            values[name] = secret_named(setting, value, variables)
+        else:
+            values[name] = setting.from_text(value) if isinstance(value, str) else value
+    return values
 
 
 def require_name(name: str) -> None:
     """Refuse what cannot be the name of a variable."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"--out takes a variable's name, not {name!r}.")
-
-
-def _value(setting: Setting, value: object, variables: Mapping[str, object]) -> object:
-    """Turn a flag's text into the setting's value."""
-    if not isinstance(value, str):
-        return value
-    if setting.kind == "secret":
-        return secret_named(setting, value, variables)
-    return setting.from_text(value)
 
 
 def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -> object:
@@ -127,19 +123,14 @@ def split(line: str, made: argparse.ArgumentParser) -> tuple[list[str], str]:
     options = flags_of(made)
     words: list[str] = []
     end = 0
-    while match := _WORD.match(line, end):
-        word = match[1]
+    while (match := _WORD.match(line, end)) and match[1].startswith("-"):
+        word, end = match[1], match.end()
         if word == "--":
-            end = match.end()
             break
-        if not word.startswith("-"):
-            break
-        end = match.end()
         action = options.get(word)
         if action is not None and action.nargs != 0 and (value := _WORD.match(line, end)):
             end = value.end()
-            word = f"{action.option_strings[-1]}={_unquoted(value[1])}"
-            words.append(word)
+            words.append(f"{action.option_strings[-1]}={_unquoted(value[1])}")
         else:
             words.append(_unquoted(word))
     return words, line[end:].strip()
@@ -210,42 +201,22 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_own(made: argparse.ArgumentParser) -> None:
     """Add the flags that are no settings."""
-    made.add_argument("-s", "--system", metavar="TEXT", help="instructions before the prompt")
-    made.add_argument(
-        "-o",
-        "--out",
-        metavar="NAME",
-        help="store the reply in this variable; NAME:text its text, NAME:data its JSON or code",
-    )
-    made.add_argument(
-        "-f",
-        "--format",
-        choices=FORMATS,
-        metavar="FORMAT",
-        help=f"show the answer as {', '.join(FORMATS)}; code goes into a new cell, too",
-    )
-    made.add_argument(
-        "--schema",
-        metavar="NAME",
-        help="hold the answer to the pydantic class or JSON schema in this variable; what does not"
-        " fit is sent back once",
-    )
-    made.add_argument(
-        "-a",
-        "--attach",
-        metavar="FILE",
-        action="append",
-        help="send a file, an http address or a variable with the prompt; can be repeated",
-    )
-    made.add_argument("--raw", action="store_true", help="put in no variables for {names}")
-    made.add_argument(
-        "-c", "--continue", dest="goes_on", action="store_true", help="go on from the last answer"
-    )
-    made.add_argument("--chat", metavar="NAME", help="go on with the conversation of this name")
-    made.add_argument(
-        "--dry-run", action="store_true", help="show the request and its cost, and send nothing"
-    )
-    made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
+    add = made.add_argument
+    about = "store the reply in this variable; NAME:text its text, NAME:data its JSON or code"
+    add("-s", "--system", metavar="TEXT", help="instructions before the prompt")
+    add("-o", "--out", metavar="NAME", help=about)
+    about = f"show the answer as {', '.join(FORMATS)}; code goes into a new cell, too"
+    add("-f", "--format", choices=FORMATS, metavar="FORMAT", help=about)
+    about = "hold the answer to the pydantic class or JSON schema in this variable; what does not"
+    add("--schema", metavar="NAME", help=f"{about} fit is sent back once")
+    about = "send a file, an http address or a variable with the prompt; can be repeated"
+    add("-a", "--attach", metavar="FILE", action="append", help=about)
+    add("--raw", action="store_true", help="put in no variables for {names}")
+    about = "go on from the last answer"
+    add("-c", "--continue", dest="goes_on", action="store_true", help=about)
+    add("--chat", metavar="NAME", help="go on with the conversation of this name")
+    add("--dry-run", action="store_true", help="show the request and its cost, and send nothing")
+    add("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
 
 
 def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
@@ -266,37 +237,23 @@ def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
         raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
     if "schema" in given and given.get("format") == "code":
         raise UsageError("--schema and -f code exclude each other: code is no JSON.")
-    out, part = _stored(given.pop("out", None))
-    return PromptOptions(
-        prompt,
-        system=given.pop("system", None),
-        out=out,
-        part=part,
-        format=given.pop("format", "json" if "schema" in given else "markdown"),
-        schema=given.pop("schema", None),
-        attach=tuple(given.pop("attach", ())),
-        raw=given.pop("raw"),
-        chat=given.pop("chat", None),
-        goes_on=given.pop("goes_on"),
-        dry_run=given.pop("dry_run"),
-        group=given.pop("group", None),
-        settings=settings_in(given, variables),
-    )
+    own = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
+    own["out"], own["part"] = _stored(own.get("out"))
+    own["attach"] = tuple(own.get("attach", ()))
+    own.setdefault("format", "json" if "schema" in own else "markdown")
+    return PromptOptions(prompt, **own, settings=settings_in(given, variables))
 
 
 def _require_first(line: str, prompt: str) -> None:
     """Refuse a long flag of ours within a prompt: it would be sent, and have no effect."""
     before = line[: len(line) - len(prompt)] if prompt else line
-    late = [word for word in prompt.split() if word.startswith("--") and word in _own_flags()]
+    flags = flags_of(parser())
+    late = [word for word in prompt.split() if word.startswith("--") and word in flags]
     if late and not before.rstrip().endswith("--"):
         raise UsageError(
             f"{late[0]} stands within the prompt: options come before it. `--` before a prompt"
             " sends it as it is."
         )
-
-
-def _own_flags() -> Mapping[str, Any]:
-    return flags_of(parser())
 
 
 def _stored(out: str | None) -> tuple[str | None, str]:

@@ -408,9 +408,8 @@ class Asking:
     ) -> FormatError | None:
         """Show a request to its end, whatever that is, and read the data out of its answer."""
         from openhands_llm_magic.notebook.view import display
-        from openhands_llm_magic.notebook.view.display import front_end
 
-        where = front_end(self._shell)
+        where = display.front_end(self._shell)
         view = display.view_on(where, builder.model, self._clock, waits, builder.format)
 
         def show(event: Event) -> None:
@@ -436,11 +435,10 @@ class Asking:
     def display(self, reply: Reply) -> None:
         """Show a reply as an output, unless this very cell has just shown it."""
         from openhands_llm_magic.notebook.view import display
-        from openhands_llm_magic.notebook.view.display import front_end
 
         if self.just_shown is not reply:
             display.show(reply)
-        elif front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
+        elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
 
 

@@ -67,9 +67,11 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
         words = shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{error}: check the quotes.") from None
+    from openhands_llm_magic.notebook.view.display import front_end  # noqa: PLC0415 - see _show
+
     session = _Session(shell, settings)
     match words:
-        case [] if _is_terminal(shell):
+        case [] if front_end(shell) == "terminal":
             _show(session, [])
             print(TERMINAL_HINT)  # noqa: T201 - a magic's output
         case []:
@@ -85,12 +87,6 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
             settings.change({name: _asked(name)})
         case _:
             settings.change(dict(_change(word, shell.user_ns) for word in words))
-
-
-def _is_terminal(shell: Any) -> bool:
-    from openhands_llm_magic.notebook.view.display import front_end  # noqa: PLC0415 - see _show
-
-    return front_end(shell) == "terminal"
 
 
 def _show(session: _Session, names: list[str]) -> None:
@@ -116,21 +112,6 @@ def _keyring(session: _Session, words: list[str]) -> None:
     if words:
         raise UsageError("write `%llm_config --keyring`.")
     session.settings.set(api_key=keychain.key_for(session.settings.snapshot()))
-
-
-def _reset(session: _Session, names: list[str]) -> None:
-    """Forget what the session changed."""
-    session.settings.reset(names)
-
-
-def _file(session: _Session, words: list[str]) -> None:
-    """Name the config file."""
-    session.settings.use_file(_only(words, "--file PATH"))
-
-
-def _use(session: _Session, words: list[str]) -> None:
-    """Name the group."""
-    session.settings.use_group(_only(words, "--use NAME"))
 
 
 def _check(session: _Session, words: list[str]) -> None:
@@ -204,9 +185,9 @@ def _export(session: _Session, words: list[str]) -> None:
 ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--show": _show,
     "--keyring": _keyring,
-    "--reset": _reset,
-    "--file": _file,
-    "--use": _use,
+    "--reset": lambda session, names: session.settings.reset(names),
+    "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
+    "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
     "--test": _test,
     "--check": _check,
     "--save": _save,

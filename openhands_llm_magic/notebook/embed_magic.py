@@ -247,17 +247,13 @@ class _Embedding:
 
     def run(self, interrupts: Interrupts) -> tuple[Any, Reply]:
         """Make the requests; return the vectors that came, and the waits and the failure."""
-        with contextlib.closing(Waits(self._clicks, self._control, self._clock)) as waits:
-            return self._run(interrupts, waits)
-
-    def _run(self, interrupts: Interrupts, waits: Waits) -> tuple[Any, Reply]:
         from openhands_llm_magic.notebook.view import display
-        from openhands_llm_magic.notebook.view.display import front_end
 
-        where, model = front_end(self._shell), self._builder.model
-        view = display.view_on(where, model, self._clock, waits)
-        interrupts.watch(self._running, partial(self._take, view=view), view)
-        return self._finished(view)
+        where, model = display.front_end(self._shell), self._builder.model
+        with contextlib.closing(Waits(self._clicks, self._control, self._clock)) as waits:
+            view = display.view_on(where, model, self._clock, waits)
+            interrupts.watch(self._running, partial(self._take, view=view), view)
+            return self._finished(view)
 
     def _take(self, event: Event | Embeddings, view: View) -> None:
         from openhands_llm_magic.llm.embedding.embed import Embeddings

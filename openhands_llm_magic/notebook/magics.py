@@ -61,12 +61,8 @@ def matcher(
             return {"completions": [], "suppress": False}
         fragment, words = found
         completions = [SimpleCompletion(text=word, type="param") for word in words]
-        return {
-            "completions": completions,
-            "matched_fragment": fragment,
-            "suppress": True,
-            "ordered": True,
-        }
+        told = {"completions": completions, "matched_fragment": fragment}
+        return {**told, "suppress": True, "ordered": True}
 
     def _found(line: str, first_line: bool) -> tuple[str, list[str]] | None:
         from openhands_llm_magic.notebook.completion import Known, candidates
@@ -264,11 +260,8 @@ class LLMMagics(Magics):
         """
         head, newline, body = self._raw_cell.partition("\n")
         runs = f"get_ipython().run_cell_magic('llm', {line!r}, {cell!r})\n"
-        if (
-            head.startswith("%%llm")
-            and newline
-            and self.shell.transform_cell(self._raw_cell) == runs
-        ):
+        is_it = newline and head.startswith("%%llm")
+        if is_it and self.shell.transform_cell(self._raw_cell) == runs:
             return body if hasattr(self.shell, "kernel") else body.removesuffix("\n")
         return cell.removesuffix("\n")
 

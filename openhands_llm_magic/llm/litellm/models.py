@@ -126,24 +126,10 @@ MARKED = "claude"
 themselves, or not at all; a mark would be stripped, or refused."""
 
 SEEING = (
-    "-vl",
-    "claude-3",
-    "claude-4",
-    "claude-haiku",
-    "claude-opus",
-    "claude-sonnet",
-    "gemini",
-    "gemma-3",
-    "gpt-4.1",
-    "gpt-4o",
-    "gpt-5",
-    "internvl",
-    "llama-4",
-    "llama4",
-    "llava",
-    "pixtral",
+    "-vl", "claude-3", "claude-4", "claude-haiku", "claude-opus", "claude-sonnet", "gemini",
+    "gemma-3", "gpt-4.1", "gpt-4o", "gpt-5", "internvl", "llama-4", "llama4", "llava", "pixtral",
     "vision",
-)
+)  # fmt: skip
 """Parts of the names of models that may see where LiteLLM's list is silent, as it is for half."""
 
 UNMARKED = ("openai/", "azure/")
