@@ -1,4 +1,4 @@
-"""The command `openhands-llm-magic`: each sub-command is a function and an entry in `COMMANDS`."""
+"""The command `openhands-llm-magic`: each sub-command is a function and its lines in `main`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from openhands_llm_magic.llm.practice.server import PracticeServer
 
@@ -32,12 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=PROGRAM, description="Helpers for the language model of OpenHands."
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
-        for flag, options in command.flags.items():
-            subparser.add_argument(flag, **options)
-        subparser.set_defaults(run=command.run)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(run.__name__, help=about, description=about)
+        made.set_defaults(run=run)
+        return made
+
+    about = "Say what is wrong with config.toml and the LLM_* variables, and what to write instead."
+    path = "the config file (default: the one that applies in this folder)"
+    command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
+    about = (
+        "Run the practice provider, a server for trying things out that is not a language model."
+    )
+    of_practice = command(practice, about)
+    port = "the port to listen on; 0 takes a free one (default: %(default)s)"
+    of_practice.add_argument("--port", type=_port, default=8765, metavar="N", help=port)
+    of_practice.add_argument("--key", help="the API key to ask for (default: a new random one)")
     args = parser.parse_args(argv)
     if args.version:
         from importlib.metadata import version  # noqa: PLC0415 - costs more than all else here
@@ -94,7 +104,7 @@ def practice(args: argparse.Namespace) -> int:
 
 def _how_to_use(server: PracticeServer) -> str:
     from openhands_llm_magic.llm.practice import answers as practice_embeddings  # noqa: PLC0415 - as in `practice`
-    from openhands_llm_magic.llm.practice.server import MODELS  # noqa: PLC0415 - as in `practice`
+    from openhands_llm_magic.llm.practice.models import MODELS  # noqa: PLC0415 - as in `practice`
 
     abouts = {name: model.about for name, model in MODELS.items()}
     abouts[practice_embeddings.MODEL] = practice_embeddings.ABOUT
@@ -126,46 +136,3 @@ def _port(text: str) -> int:
         message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A sub-command.
-
-    Attributes:
-        help: One sentence about the command, for `--help`.
-        run: The function of the command; it takes the parsed arguments and returns the exit status.
-        flags: Each flag or argument, with the keyword arguments of `add_argument` for it.
-    """
-
-    help: str
-    run: Callable[[argparse.Namespace], int]
-    flags: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-
-
-COMMANDS = {
-    "check": Command(
-        "Say what is wrong with config.toml and the LLM_* variables, and what to write instead.",
-        check,
-        {
-            "path": {
-                "nargs": "?",
-                "metavar": "PATH",
-                "help": "the config file (default: the one that applies in this folder)",
-            }
-        },
-    ),
-    "practice": Command(
-        "Run the practice provider, a server for trying things out that is not a language model.",
-        practice,
-        {
-            "--port": {
-                "type": _port,
-                "default": 8765,
-                "metavar": "N",
-                "help": "the port to listen on; 0 takes a free one (default: %(default)s)",
-            },
-            "--key": {"help": "the API key to ask for (default: a new random one)"},
-        },
-    ),
-}

@@ -11,20 +11,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config import lint
+from openhands_llm_magic.config import lint, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
 from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
-from openhands_llm_magic.config.resolve import (
-    FILE_NAME,
-    FILE_VARIABLE,
-    absolute,
-    env_layer,
-    file_layer,
-    find_config_file,
-    group_layer,
-    resolve,
-)
 from openhands_llm_magic.config.secret import masked, secrets_in
 
 if TYPE_CHECKING:
@@ -55,10 +45,14 @@ def check(
         ConfigFileError: A file that was named cannot be read.
     """
     env = dict(os.environ if env is None else env)
-    file = absolute(path) if path is not None else file_in_use(env)
-    document = read_file(file) if file else Document(Path(FILE_NAME))
-    if document.problem and not document.text and (path is not None or env.get(FILE_VARIABLE)):
-        document.require_readable("" if path is not None else FILE_VARIABLE)
+    file = resolve.absolute(path) if path is not None else file_in_use(env)
+    document = read_file(file) if file else Document(Path(resolve.FILE_NAME))
+    if (
+        document.problem
+        and not document.text
+        and (path is not None or env.get(resolve.FILE_VARIABLE))
+    ):
+        document.require_readable("" if path is not None else resolve.FILE_VARIABLE)
     document, findings = mended(document)
     if document.problem and not document.text:
         fix = "Make it a file of UTF-8 text that you may read"
@@ -71,7 +65,7 @@ def check(
 
 def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
     """Return why settings may not lead to the model that is meant, wherever they come from."""
-    nowhere = Document(Path(FILE_NAME))
+    nowhere = Document(Path(resolve.FILE_NAME))
     subject = Subject(nowhere, os.environ, _runs_in_docker(), {None: settings})
     case = lint.model.Case(subject, settings)
     findings = [finding for rule in lint.model.RULES for finding in rule(case)]
@@ -80,7 +74,7 @@ def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
 
 def file_in_use(env: Mapping[str, str]) -> Path | None:
     """Return the config file that `load_settings` reads, or None when there is no such file."""
-    return find_config_file(Path.cwd(), absolute("~"), env)
+    return resolve.find_config_file(Path.cwd(), resolve.absolute("~"), env)
 
 
 def report(findings: Sequence[Finding], file: Path | None) -> str:
@@ -99,16 +93,17 @@ def report(findings: Sequence[Finding], file: Path | None) -> str:
     elif file:
         lines.append(f"no problems in {shown_path(file)}")
     else:
-        lines.append(f"no problems in the environment; there is no {FILE_NAME}")
+        lines.append(f"no problems in the environment; there is no {resolve.FILE_NAME}")
     return "\n".join(lines)
 
 
 def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Subject:
-    base = file_layer(document)
-    settings: dict[str | None, Snapshot] = {None: resolve([base, env_layer(env)])}
+    base = resolve.file_layer(document)
+    settings: dict[str | None, Snapshot] = {None: resolve.resolve([base, resolve.env_layer(env)])}
     for group in groups_of(document):
-        layers = [base, group_layer(document, group, base), env_layer(env, group=True)]
-        settings[group] = resolve(layers, group=group)
+        own = resolve.group_layer(document, group, base)
+        layers = [base, own, resolve.env_layer(env, group=True)]
+        settings[group] = resolve.resolve(layers, group=group)
     return Subject(document, env, in_docker, settings)
 
 

@@ -9,19 +9,8 @@ import traitlets
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
+from openhands_llm_magic.config import resolve
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.resolve import (
-    BASE_GROUP,
-    IPYTHON_CONFIG,
-    SESSION,
-    Layer,
-    Snapshot,
-    absolute,
-    group_named,
-    layer_of,
-    outside_layers,
-    resolve,
-)
 from openhands_llm_magic.config.secret import Secret, masking
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
@@ -78,13 +67,13 @@ class LLMSettings(SettingAttributes, Configurable):
         self._file: Path | None = None
         self._group: str | None = None
         self._read: tuple[object, Document] | None = None
-        self._ipython_config = Layer("ipython_config")
-        self._session = Layer("session")
+        self._ipython_config = resolve.Layer("ipython_config")
+        self._session = resolve.Layer("session")
         super().__init__(**kwargs)
 
     def snapshot(
         self, flags: Mapping[str, object] | None = None, group: str | None = None
-    ) -> Snapshot:
+    ) -> resolve.Snapshot:
         """Return the settings in force now.
 
         Args:
@@ -96,9 +85,9 @@ class LLMSettings(SettingAttributes, Configurable):
             ConfigFileError: A config file that was named cannot be read.
             SettingError: A flag is bad, or there is no such group.
         """
-        group = self._group if group is None else group_named(group)
-        layers, file = outside_layers(self._file, os.environ, group, self._read_file)
-        snapshot = resolve([*layers, self._ipython_config, self._session], file, group)
+        group = self._group if group is None else resolve.group_named(group)
+        layers, file = resolve.outside_layers(self._file, os.environ, group, self._read_file)
+        snapshot = resolve.resolve([*layers, self._ipython_config, self._session], file, group)
         return snapshot.with_overrides(flags, "flag") if flags else snapshot
 
     def set(self, **values: object) -> None:
@@ -107,7 +96,7 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
         """
-        self._edit(layer_of("session", values, lambda _: SESSION))
+        self._edit(resolve.layer_of("session", values, lambda _: resolve.SESSION))
 
     def change(self, values: Mapping[str, object]) -> None:
         """Set settings for this session to what a person typed; the word "none" unsets one.
@@ -117,7 +106,7 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
         """
-        self._edit(layer_of("session", values, lambda _: SESSION, typed=str))
+        self._edit(resolve.layer_of("session", values, lambda _: resolve.SESSION, typed=str))
 
     def reset(self, names: Iterable[str] = ()) -> None:
         """Forget the values that this session set: those of the named settings, or all.
@@ -127,7 +116,7 @@ class LLMSettings(SettingAttributes, Configurable):
         """
         forget = {setting_named(name).name for name in names} or set(SETTINGS)
         kept = {key: found for key, found in self._session.values.items() if key not in forget}
-        self._session = Layer("session", kept)
+        self._session = resolve.Layer("session", kept)
 
     def use_file(self, path: str | os.PathLike[str] | None) -> None:
         """Use a config file for this session, or with None look for it again.
@@ -138,7 +127,7 @@ class LLMSettings(SettingAttributes, Configurable):
         if path is None:
             self._file = None
             return
-        file = absolute(path)
+        file = resolve.absolute(path)
         self._read_file(file).require_readable()
         self._file = file
 
@@ -154,7 +143,7 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             ConfigFileError: The config file that was named cannot be read.
         """
-        file = self.snapshot(group=BASE_GROUP).config_file
+        file = self.snapshot(group=resolve.BASE_GROUP).config_file
         return tuple(self._read_file(file).groups) if file else ()
 
     def use_group(self, name: str | None) -> None:
@@ -164,14 +153,14 @@ class LLMSettings(SettingAttributes, Configurable):
             ConfigFileError: The config file cannot be read; nothing is changed.
             SettingError: The file has no such group; nothing is changed.
         """
-        name = group_named(name)
+        name = resolve.group_named(name)
         if name is not None:
-            outside_layers(self._file, os.environ, name, self._read_file)
+            resolve.outside_layers(self._file, os.environ, name, self._read_file)
         self._group = name
 
-    def _edit(self, layer: Layer) -> None:
+    def _edit(self, layer: resolve.Layer) -> None:
         values = {**self._session.values, **layer.require_valid().values}
-        self._session = Layer("session", values)
+        self._session = resolve.Layer("session", values)
 
     def _read_file(self, path: Path) -> Document:
         """Return a config file; one that has not changed since it was read is not read again."""
@@ -187,11 +176,11 @@ class LLMSettings(SettingAttributes, Configurable):
     def _load_config(self, cfg: Config, section_names: Any = None, traits: Any = None) -> None:  # noqa: ARG002 - traitlets' signature
         """Take the values of ipython_config.py; traitlets calls this whenever `config` is set."""
         self._hide_keys(cfg)
-        self._ipython_config = layer_of(
+        self._ipython_config = resolve.layer_of(
             # From a command line comes text, whatever the type.
             "ipython_config",
             self._own(cfg),
-            lambda _: IPYTHON_CONFIG,
+            lambda _: resolve.IPYTHON_CONFIG,
             typed=DeferredConfigString,
         )
 

@@ -101,9 +101,8 @@ def _profile(snapshot: Snapshot) -> str:
     fields = {
         setting.name: value
         for setting, value in _decided(snapshot)
-        if setting.section == "llm"
-        and setting.name not in _NOT_IN_PROFILES
-        and not holds_key(snapshot, setting.name)
+        if setting.section == "llm" and setting.name not in _NOT_IN_PROFILES
+        if not holds_key(snapshot, setting.name)
     }
     return json.dumps(fields, indent=2, ensure_ascii=False)
 

@@ -41,11 +41,7 @@ def is_installed() -> bool:
 
 
 def keep(name: str, secret: Secret) -> None:
-    """Keep a key in the keyring, in place of an earlier one of the same name.
-
-    Args:
-        name: The name to keep the key under; see `name_for`.
-        secret: The key.
+    """Keep a key in the keyring, in place of an earlier one of the same name; see `name_for`.
 
     Raises:
         KeychainError: The keyring could not keep the key.

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from openhands_llm_magic.config.resolve import SESSION
-from openhands_llm_magic.config.secret import (
-    MASK,
-    SHORTEST_REAL_KEY,
-    Secret,
-    masked,
-    secrets_in,
-)
+from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked, secrets_in
 from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import SettingError
@@ -28,11 +22,7 @@ if TYPE_CHECKING:
 
 
 class PendingEdits:
-    """The edits that a person has made to the settings of a session, and has not applied yet.
-
-    Args:
-        settings: The settings of the session.
-    """
+    """The edits that a person has made to the settings of a session, and has not applied yet."""
 
     def __init__(self, settings: LLMSettings) -> None:
         self.settings = settings

@@ -93,14 +93,9 @@ class LayerBuilder:
         origin: Origin,
         note: str = "",
     ) -> None:
-        """Add the value of one setting.
+        """Add the value of one setting, which its method `read` makes of what the source has.
 
-        Args:
-            setting: The setting.
-            read: The method of `setting` that converts the value.
-            raw: The value as the source has it.
-            origin: Where the value comes from.
-            note: Words to add to the problem when the value cannot be converted.
+        `note` is added to the problem when it cannot.
         """
         try:
             value = read(raw)
@@ -423,13 +418,7 @@ def outside_layers(
     group: str | None,
     read: Callable[[Path], Document] = read_file,
 ) -> tuple[list[Layer], Path | None]:
-    """Read the config file and the environment.
-
-    Args:
-        config_file: The file to read, or None to look for it.
-        env: The environment.
-        group: The NAME of an `[llm.NAME]`, or None for `[llm]`.
-        read: The function that reads the file.
+    """Read the config file, which is looked for unless it is named, and the environment.
 
     Returns:
         The layers, the lowest first, and the file that was read, or None.

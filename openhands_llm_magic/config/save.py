@@ -15,16 +15,8 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import document
+from openhands_llm_magic.config import document, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
-from openhands_llm_magic.config.resolve import (
-    FILE_NAME,
-    absolute,
-    file_layer,
-    group_layer,
-    group_named,
-    resolve,
-)
 from openhands_llm_magic.config.secret import (
     MASK,
     SECRET_WORDS,
@@ -123,7 +115,7 @@ def preview(
 
 def as_toml(snapshot: Snapshot) -> str:
     """Return what `save` would write to an empty file, without keys and as `[llm]`."""
-    empty = Document(Path(FILE_NAME))
+    empty = Document(Path(resolve.FILE_NAME))
     return document.edit(empty, _Changes(snapshot, empty, None, with_key=False).tables).text
 
 
@@ -150,12 +142,6 @@ class _Changes:
         tables: New values as TOML text by the names of table and key; None removes a key.
         writes_key: Whether there is a key among the new values.
 
-    Args:
-        snapshot: The settings in force.
-        document: The file as it is.
-        group: The NAME of the `[llm.NAME]` to change, or None for `[llm]`.
-        with_key: Whether to write keys, too.
-
     Raises:
         ConfigFileError: The file has a value where a table has to be.
         SettingError: No group can have this name.
@@ -175,16 +161,16 @@ class _Changes:
             if group not in document.groups:
                 _require_group_name(group)
             self.tables[self._names("llm")] = {}  # also an empty group is one
-        below = resolve([file_layer(document)] if group else [], group=group)
+        below = resolve.resolve([resolve.file_layer(document)] if group else [], group=group)
         for setting in SETTINGS.values():
             self._add(setting, getattr(below, setting.name))
 
     def notes(self, document: Document) -> Iterator[str]:
         """Yield one line for each thing that reading the changed file gives otherwise."""
-        layers = [file_layer(document)]
+        layers = [resolve.file_layer(document)]
         if self._group is not None:
-            layers.append(group_layer(document, self._group, layers[0]))
-        read = resolve(layers, group=self._group)
+            layers.append(resolve.group_layer(document, self._group, layers[0]))
+        read = resolve.resolve(layers, group=self._group)
         for name, setting in SETTINGS.items():
             if name in self._left_out:
                 yield f"{name} is not saved: {self._left_out[name]}"
@@ -303,15 +289,7 @@ def _keys_in(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, created: bool) -> str:
-    """Return the unified diff of two versions of a config file, with every key masked.
-
-    Args:
-        before: The old text.
-        after: The new text.
-        name: The name of the file in the diff.
-        keys: Keys to mask wherever they are.
-        created: Whether there was no file before.
-    """
+    """Return the unified diff of two texts of a config file, with `keys` and all others masked."""
     masks: dict[str, str] = {}
 
     def mask(match: re.Match[str]) -> str:
@@ -357,9 +335,13 @@ class _Plan:
 def _plan(
     snapshot: Snapshot, path: str | os.PathLike[str] | None, group: str | None, *, with_key: bool
 ) -> _Plan:
-    file = absolute(path) if path is not None else snapshot.config_file or Path.cwd() / FILE_NAME
+    file = (
+        resolve.absolute(path)
+        if path is not None
+        else snapshot.config_file or Path.cwd() / resolve.FILE_NAME
+    )
     before, status = _read(file)
-    group = snapshot.group if group is None else group_named(group)
+    group = snapshot.group if group is None else resolve.group_named(group)
     changes = _Changes(snapshot, before, group, with_key=with_key)
     after = document.edit(before, changes.tables)
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]

@@ -314,6 +314,5 @@ def setting_named(name: str) -> Setting:
         return SETTINGS[name]
     except KeyError:
         raise SettingError(
-            f"there is no setting {shorten(repr(name))}{did_you_mean(name, SETTINGS)}",
-            setting=name,
+            f"there is no setting {shorten(repr(name))}{did_you_mean(name, SETTINGS)}", setting=name
         ) from None

@@ -11,18 +11,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of, server_of
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm.events import (
-    Accepted,
-    Done,
-    Event,
-    Failed,
-    Loading,
-    Reply,
-    ReplyBuilder,
-    Retrying,
-    Sending,
-    TextDelta,
-)
+from openhands_llm_magic.llm import events
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.run import run
@@ -60,12 +49,7 @@ class Step:
 
 
 class ConnectionTest:
-    """One test of settings.
-
-    Args:
-        settings: What the prompt is sent with, the retry policy included.
-        clock: Measures the steps, and makes the waits between retries.
-    """
+    """One test of settings, the retry policy included."""
 
     def __init__(self, settings: Snapshot, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
@@ -73,12 +57,12 @@ class ConnectionTest:
         self._provider = provider_of(settings.model, settings.base_url, named)
         self._clock = clock
         self._control = Control()
-        self._builder = ReplyBuilder(settings.model)
+        self._builder = events.ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> events.Reply:
         """What came of the prompt, as far as it is known."""
         return self._builder.reply
 
@@ -89,7 +73,7 @@ class ConnectionTest:
         """
         self._control.cancel()
 
-    def run(self) -> Generator[Step | Event]:
+    def run(self) -> Generator[Step | events.Event]:
         """Make the test, once, and yield its steps and the events of its request.
 
         The last item is `Done` or `Failed`. Nothing is printed or logged.
@@ -100,19 +84,19 @@ class ConnectionTest:
                 if not isinstance(item, Step):
                     self._builder.add(item)
                 yield item
-                if isinstance(item, Done | Failed):
+                if isinstance(item, events.Done | events.Failed):
                     return
                 self._control.check()
         except errors.RequestError as error:
-            failed = Failed(error.alone())
+            failed = events.Failed(error.alone())
         except Cancelled:
-            failed = Failed(errors.Stopped("stopped before the answer was complete."))
+            failed = events.Failed(errors.Stopped("stopped before the answer was complete."))
         if self._step.state == "running":
             yield self._end("failed")
         self._builder.add(failed)
         yield failed
 
-    def _items(self) -> Iterator[Step | Event]:
+    def _items(self) -> Iterator[Step | events.Event]:
         yield from self._key()
         yield from self._address()
         yield from self._request()
@@ -166,7 +150,7 @@ class ConnectionTest:
             raise self._told(errors.ConnectionFailedError(f"{host}: {reason}"))
         yield self._end()
 
-    def _request(self) -> Iterator[Step | Event]:
+    def _request(self) -> Iterator[Step | events.Event]:
         try:
             prepared = prepare(PROMPT, self._settings)
         except (errors.SettingError, OSError) as error:  # OSError: of the practice provider
@@ -176,36 +160,36 @@ class ConnectionTest:
         with run(prepared, self._clock, self._control) as running:
             while not running.ended:
                 for event in running.take():
-                    if isinstance(event, Failed) and isinstance(event.error, errors.Stopped):
+                    if isinstance(event, events.Failed) and isinstance(event.error, errors.Stopped):
                         raise Cancelled  # which is told in words of its own
                     yield from self._around(event)
                 self._control.check()
 
-    def _around(self, event: Event) -> Iterator[Step | Event]:
+    def _around(self, event: events.Event) -> Iterator[Step | events.Event]:
         """Yield an event and the steps that it begins and ends."""
         match event:
-            case Sending() if self._step.name == "litellm":
+            case events.Sending() if self._step.name == "litellm":
                 yield self._end()
                 yield self._begin("request")
-            case Sending() if self._step.name in ("key", "address"):
+            case events.Sending() if self._step.name in ("key", "address"):
                 yield Step("litellm", "skipped")
                 yield self._begin("request")
-            case Sending():  # once more
+            case events.Sending():  # once more
                 yield self._begin("request")
-            case Accepted():
+            case events.Accepted():
                 yield self._end()
-            case TextDelta() if self._step.name == "first_token":
+            case events.TextDelta() if self._step.name == "first_token":
                 yield self._end()
                 yield self._begin("answer")
-            case Done():
+            case events.Done():
                 yield self._end()
-            case Retrying() | Failed() if self._step.state == "running":
+            case events.Retrying() | events.Failed() if self._step.state == "running":
                 yield self._end("failed")
         yield event
         match event:
-            case Loading():
+            case events.Loading():
                 yield self._begin("litellm")
-            case Accepted():
+            case events.Accepted():
                 yield self._begin("first_token")
 
     def _told(

@@ -8,16 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS, provider_of
-from openhands_llm_magic.llm.litellm.models import (
-    BY_REGION,
-    Abilities,
-    abilities_of,
-    by_number,
-    is_chat,
-    maker_of,
-    models_of,
-    prices,
-)
+from openhands_llm_magic.llm.litellm import models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +36,7 @@ class Model:
     """
 
     name: str
-    abilities: Abilities
+    abilities: models.Abilities
     embeds: bool = False
 
     @property
@@ -99,26 +90,26 @@ def _in_catalogue(name: str) -> bool:
 @cache
 def all_models() -> tuple[Model, ...]:
     """List every model that is known, in the order of `search`."""
-    embeds = {name: False for provider in catalogue() for name in models_of(provider)}
-    for listed, facts in prices().items():
+    embeds = {name: False for provider in catalogue() for name in models.models_of(provider)}
+    for listed, facts in models.prices().items():
         name = _written(listed, facts)
         if _is_further(name, facts):
             embeds.setdefault(name, facts["mode"] == "embedding")
     return tuple(
-        Model(name, abilities_of(name), embeds[name]) for name in sorted(embeds, key=_rank)
+        Model(name, models.abilities_of(name), embeds[name]) for name in sorted(embeds, key=_rank)
     )
 
 
 def _rank(name: str) -> tuple[Any, ...]:
     verified = VERIFIED_MODELS.index(name) if name in VERIFIED_MODELS else len(VERIFIED_MODELS)
-    return verified, not _in_catalogue(name), by_number(name)
+    return verified, not _in_catalogue(name), models.by_number(name)
 
 
 def _written(listed: str, facts: Mapping[str, Any]) -> str:
     """Put the provider's prefix before a name in LiteLLM's list, which has some without."""
     if listed.startswith(f"{facts.get('litellm_provider')}/"):
         return listed
-    prefix = maker_of(facts) + "/"
+    prefix = models.maker_of(facts) + "/"
     return prefix + listed.removeprefix(prefix)
 
 
@@ -128,5 +119,5 @@ def _is_further(name: str, facts: Mapping[str, Any]) -> bool:
     if provider in NOT_REACHED or own.startswith(PRICE_CLASSES):
         return False
     if facts.get("mode") == "embedding":
-        return not (provider in BY_REGION and "/" in own)
-    return is_chat(facts) and not _in_catalogue(name)  # those are in `models_of`
+        return not (provider in models.BY_REGION and "/" in own)
+    return models.is_chat(facts) and not _in_catalogue(name)  # those are in `models_of`

@@ -181,10 +181,8 @@ class Prepared:
         It is None where the price is unknown, or where nothing limits the answer.
         """
         known = abilities_of(self.settings.model)
-        prompt_usd, answer_usd = self.request.price_usd_per_token or (
-            known.prompt_usd,
-            known.answer_usd,
-        )
+        listed = (known.prompt_usd, known.answer_usd)
+        prompt_usd, answer_usd = self.request.price_usd_per_token or listed
         limit_tokens = self.settings.max_output_tokens or known.most_answer_tokens
         if prompt_usd is None or answer_usd is None or limit_tokens is None:
             return None

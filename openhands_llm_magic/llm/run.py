@@ -69,17 +69,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, and after which waits, a prompt is sent again.
+    """How often, and after which waits, a prompt is sent again, by the settings of these names.
 
     The defaults are those that OpenHands documents: 5, 10, 20 and 30 s.
-
-    Attributes:
-        num_retries: Retries after the first attempt.
-        min_wait_s: The wait before the first retry, in seconds.
-        max_wait_s: The longest wait that the policy chooses, in seconds.
-        multiplier: What each wait is multiplied by to give the next.
-        retry_after_limit_s: The longest wait that a server may ask for, in seconds.
-        deadline_s: Seconds from the beginning after which nothing is sent again, or None.
     """
 
     num_retries: int = 4
@@ -151,18 +143,10 @@ def with_retries(
     control: Control | None = None,
     began_s: float | None = None,
 ) -> Iterator[Retrying | Waiting | Failed]:
-    """Run `attempt` until it succeeds, fails for good, or the policy gives up.
+    """Call `attempt` until it succeeds, raises a permanent `RequestError`, or the policy gives up.
 
-    Args:
-        attempt: Sends the prompt once; raises a `RequestError`.
-        policy: How often and how long to wait.
-        clock: Measures and makes the waits.
-        control: Cancels the run, or ends a wait early.
-        began_s: When the prompt began that the deadline is counted from; None means now.
-
-    Yields:
-        `Retrying` and `Waiting` between the attempts, and `Failed` at the end when there is no
-        answer.
+    The deadline counts from `began_s`, or from now. `Retrying` and `Waiting` come between attempts,
+    and `Failed` at the end when there is no answer.
 
     Raises:
         Cancelled: The run was cancelled.
@@ -186,12 +170,7 @@ def with_retries(
 
 
 class Masked:
-    """Masks known keys in events, whatever pieces a key comes in, and passes them on.
-
-    Args:
-        redactor: Knows the keys.
-        emit: Called with each event.
-    """
+    """Masks known keys in events, whatever pieces a key comes in, and passes the events on."""
 
     def __init__(self, redactor: Redactor, emit: Emit) -> None:
         self.redact = redactor.redact
@@ -222,13 +201,7 @@ class Masked:
 
 
 class Requests:
-    """Makes HTTP requests: each through the rate limiter, and under the retry policy.
-
-    Args:
-        settings: The retry policy and the limits.
-        secrets: What must not show in errors.
-        clock: Measures and makes the waits.
-        control: Cancels the run, or ends a wait early.
+    """Makes HTTP requests: each through the rate limiter, and under the settings' retry policy.
 
     Attributes:
         began_s: When the first of them began, on the clock, or None before it.
@@ -367,13 +340,7 @@ def load(emit: Emit) -> None:
 
 
 class Prompt:
-    """The job of a prompt: its stored answer or its requests, and a correction where it misfits.
-
-    Args:
-        prepared: The prompt.
-        clock: Measures and makes the waits.
-        control: Cancels the run, or ends a wait early.
-    """
+    """The job of a prompt: its stored answer or its requests, and a correction where it misfits."""
 
     def __init__(self, prepared: Prepared, clock: Clock, control: Control) -> None:
         self._prepared = prepared

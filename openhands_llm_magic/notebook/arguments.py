@@ -150,21 +150,12 @@ FORMATS = ("markdown", "text", "json", "code", "html", "math")
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """What stands on a `%llm` or `%%llm` line.
+    """What stands on a `%llm` or `%%llm` line: its options, of which the help tells, and the rest.
 
     Attributes:
         prompt: The rest of the line after the options, as it was typed.
-        system: Instructions that go before the prompt.
-        out: The variable that the reply is stored in.
-        part: What of the reply is stored: all of it, its "text" or its "data".
-        format: How the answer is shown.
-        schema: The variable with the pydantic class or JSON schema that the answer is held to.
-        attach: The files that go with the prompt.
-        raw: Whether braces stay as they are, whatever they name.
-        chat: The name of the conversation that it belongs to.
-        goes_on: Whether it goes on from the last answer.
-        dry_run: Whether the request is only shown.
-        group: The NAME of the `[llm.NAME]` whose settings apply.
+        part: What of the reply is stored in `out`: all of it, its "text" or its "data".
+        goes_on: Whether it goes on from the last answer (`--continue`).
         settings: Settings for this cell alone, by name.
     """
 

@@ -164,6 +164,9 @@ NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
 
 HOW_TO_STOP = "Stop it with the interrupt button."
 
+ENDS_IT = {Throttled: "Send now", Waiting: "Retry now"}
+"""What the button says that ends a wait."""
+
 
 def status_html(words: str) -> str:
     """Write a line that stands in an output until there is something better."""
@@ -215,10 +218,7 @@ def _features(kernel: Any) -> list[str]:
 class Waits:
     """Has the buttons of one request: "Stop", and in a wait one that ends it.
 
-    Args:
-        clicks: Whether there may be buttons.
-        control: What the buttons switch.
-        clock: Tells how long the request lasts, and when the front end has had its time.
+    They switch its `control`, where `clicks` say that there may be buttons.
     """
 
     def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
@@ -245,7 +245,7 @@ class Waits:
                 self._make_buttons()
         elif self._buttons.heard:
             self._clicks.heard()
-            self._buttons.show(self._first_button())
+            self._buttons.show(ENDS_IT.get(type(self._wait), ""))
         elif self._clock.now() - self._made_at_s >= PATIENCE_S:
             self._clicks.give_up()
             self.close()
@@ -266,15 +266,6 @@ class Waits:
             self._buttons.close()
             self._buttons = None
 
-    def _first_button(self) -> str:
-        """Tell what the button says that ends the wait; "" where there is nothing to end."""
-        match self._wait:
-            case Throttled():
-                return "Send now"
-            case Waiting():
-                return "Retry now"
-        return ""
-
     def _make_buttons(self) -> None:
         # Widgets take 0.1 s to import.
         from openhands_llm_magic.notebook.view import wait_buttons
@@ -285,11 +276,6 @@ class Waits:
 
 class Asking:
     """Asks for the cells of one session.
-
-    Args:
-        shell: The session.
-        settings: Its settings.
-        clock: Measures and makes waits; None means the system's.
 
     Attributes:
         chats: The session's conversations.

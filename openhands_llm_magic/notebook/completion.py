@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config import export
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.notebook import arguments, config_magic, embed_magic
 
@@ -171,19 +172,13 @@ def _files(typed: str) -> list[str]:
     )
 
 
-def _forms() -> Iterable[str]:
-    from openhands_llm_magic.config.export import FORMS  # noqa: PLC0415 - read on use
-
-    return FORMS
-
-
 VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "assignment": lambda _known, _typed: (f"{name}=" for name in SETTINGS),
     "attach": lambda known, typed: chain(known.own_variables, _files(typed)),
     "chat": lambda known, _typed: known.chats,
     "expression": lambda known, typed: known.own_variables if re.fullmatch(r"\w*", typed) else None,
     "file": lambda _known, typed: _files(typed),
-    "form": lambda _known, _typed: _forms(),
+    "form": lambda _known, _typed: export.FORMS,
     "format": lambda _known, _typed: arguments.FORMATS,
     "group": lambda known, _typed: known.groups(),
     "model": lambda _known, typed: _models(typed),

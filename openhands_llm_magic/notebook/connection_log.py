@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.llm.connection import Step
 from openhands_llm_magic.llm.events import Throttled, Waiting
-from openhands_llm_magic.notebook.wording import (
-    TOLD_FROM_S,
-    countdown_words,
-    said_words,
-    throttled_words,
-    waits_words,
-)
+from openhands_llm_magic.notebook import wording
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.connection import StepName
@@ -47,11 +41,7 @@ MOST_SHOWN = 80
 
 
 class ConnectionLog:
-    """What a test of the settings has shown so far.
-
-    Args:
-        say: Translates its words.
-    """
+    """What a test of the settings has shown so far, in the language of `say`."""
 
     def __init__(self, say: Language) -> None:
         self._say = say
@@ -67,11 +57,11 @@ class ConnectionLog:
                 self._steps[event.name] = event
                 self._wait = ""
             case Waiting(retrying, remaining_s):
-                counted = countdown_words(retrying, remaining_s, self._say)
-                self._wait = f"{counted} ({said_words(retrying, self._say)})"
+                counted = wording.countdown_words(retrying, remaining_s, self._say)
+                self._wait = f"{counted} ({wording.said_words(retrying, self._say)})"
             case Throttled(remaining_s=remaining_s):
-                told = remaining_s >= TOLD_FROM_S
-                self._wait = throttled_words(event, self._say) if told else ""
+                told = remaining_s >= wording.TOLD_FROM_S
+                self._wait = wording.throttled_words(event, self._say) if told else ""
             case _:
                 pass
 
@@ -114,7 +104,7 @@ def end_words(reply: Reply, say: Language) -> str:
     answer = shorten(" ".join(reply.text.split()), MOST_SHOWN)
     told = [say("It works."), say("Answer: {text}", text=answer)]
     if reply.waits:
-        told.append(waits_words(reply, say))
+        told.append(wording.waits_words(reply, say))
     if reply.usage:
         told.append(say("{count} tokens", count=reply.usage.total_tokens))
     cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"

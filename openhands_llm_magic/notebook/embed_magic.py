@@ -115,13 +115,9 @@ def is_python(text: str) -> bool:
     return True
 
 
-_OTHERS = textwrap.fill(
-    "Other settings for this line alone: "
-    + ", ".join(setting.flag for setting in OWN_SETTINGS[1:])
-    + ".",
-    width=100,
-    break_on_hyphens=False,
-)
+_FLAGS = ", ".join(setting.flag for setting in OWN_SETTINGS[1:])
+_OTHERS = f"Other settings for this line alone: {_FLAGS}."
+_OTHERS = textwrap.fill(_OTHERS, width=100, break_on_hyphens=False)
 
 HELP = f"""Turn a text, or a list of texts, into vectors for NumPy.
 

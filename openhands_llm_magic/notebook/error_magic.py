@@ -5,13 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.secret import (
-    SHORTEST_REAL_KEY,
-    Secrecy,
-    Secret,
-    masked,
-    secrecy,
-)
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secrecy, Secret, masked, secrecy
 from openhands_llm_magic.errors import LLMMagicError, UsageError
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook import arguments
@@ -85,13 +79,9 @@ def _tell(text: str) -> None:
 
 
 def prompt(found: Failure, question: str, secrets: Iterable[str], *, limit_chars: int) -> str:
-    """Write the prompt, which tells of the exception what fits.
+    """Write the prompt: of the exception what fits, without the secrets, and the person's question.
 
-    Args:
-        found: The exception.
-        question: What the person asks beyond why it was raised, or "".
-        secrets: Strings that are masked.
-        limit_chars: Characters that its traceback and its cells may have in all.
+    Its traceback and its cells may have `limit_chars` characters in all.
     """
     secrets = tuple(secrets)
     share = limit_chars * 3 // 4 if found.cells else limit_chars

@@ -45,13 +45,7 @@ if TYPE_CHECKING:
 def matcher(
     shell: InteractiveShell, settings: LLMSettings, chats: Callable[[], Iterable[str]]
 ) -> Callable[[Any], Any]:
-    """Make the function that IPython asks for completions.
-
-    Args:
-        shell: Whose variables are offered.
-        settings: Whose groups are offered.
-        chats: Gives the names of the session's conversations.
-    """
+    """Make the function that IPython asks for completions; `chats` names the conversations."""
 
     @context_matcher(identifier="openhands_llm_magic")
     def complete(context: Any) -> dict[str, object]:
@@ -107,13 +101,7 @@ def _told(magic: Callable[P, R]) -> Callable[P, R]:
 
 @magics_class
 class LLMMagics(Magics):
-    """The magics of one IPython session.
-
-    Args:
-        shell: The session.
-        settings: Its settings.
-        clock: Measures and makes waits; None means the system's.
-    """
+    """The magics of one IPython session; without a `clock` they wait by the system's."""
 
     def __init__(
         self, shell: InteractiveShell, settings: LLMSettings, clock: Clock | None = None
@@ -130,7 +118,8 @@ class LLMMagics(Magics):
         shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display_reply)
+        show = lambda it: self.asking.display(it)  # noqa: E731, PLW0108 - it is imported on use
+        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", show)
 
     @cached_property
     def asking(self) -> Asking:
@@ -244,9 +233,6 @@ class LLMMagics(Magics):
         """Show replies again from now on: the cell that showed one is over."""
         if "asking" in vars(self):
             self.asking.just_shown = None
-
-    def _display_reply(self, reply: Reply) -> None:
-        self.asking.display(reply)
 
     def _note_cell(self, info: Any) -> None:
         self._raw_cell = info.raw_cell or ""

@@ -26,16 +26,6 @@ from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import conversations
-from openhands_llm_magic.llm.conversations import (
-    PDF,
-    Attachment,
-    Part,
-    content_of,
-    sendable,
-    tokens_of,
-    trimmed,
-    without_files,
-)
 from openhands_llm_magic.llm.events import Reply
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.prepare import conversation
@@ -60,7 +50,7 @@ SIGNATURES = {
 NO_SVG = "no model takes SVG as a picture; save it as PNG."
 
 
-def image_of(name: str, value: Any) -> Attachment | None:
+def image_of(name: str, value: Any) -> conversations.Attachment | None:
     """Return the image that an object is, or None if it is not one.
 
     Raises:
@@ -74,10 +64,10 @@ def image_of(name: str, value: Any) -> Attachment | None:
     if not kinds & {"PIL.Image", "matplotlib.Figure"}:
         return None
     try:
-        data = _png_of_figure(value) if "matplotlib.Figure" in kinds else _png(value)
+        data = _png(value.savefig) if "matplotlib.Figure" in kinds else _png_of_pillow(value)
     except Exception as error:  # noqa: BLE001 - whatever the user's own objects raise
         raise UsageError(f"{name} cannot be saved as a PNG ({title_of(error)}).") from None
-    return sendable(Attachment(name, "image/png", data))
+    return conversations.sendable(conversations.Attachment(name, "image/png", data))
 
 
 def kinds_of(value: object) -> set[str]:
@@ -85,24 +75,21 @@ def kinds_of(value: object) -> set[str]:
     return {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
 
 
-def _png(image: Any) -> bytes:
-    """Save an image of Pillow's as a PNG."""
-    buffer = io.BytesIO()
+def _png_of_pillow(image: Any) -> bytes:
     try:
-        image.save(buffer, format="png")
+        return _png(image.save)
     except OSError:  # PNG has no such colours, as of CMYK
         has_alpha = image.mode.lower().endswith("a")
-        image.convert("RGBA" if has_alpha else "RGB").save(buffer, format="png")
-    return buffer.getvalue()
+        return _png(image.convert("RGBA" if has_alpha else "RGB").save)
 
 
-def _png_of_figure(figure: Any) -> bytes:
+def _png(save: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    save(buffer, format="png")
     return buffer.getvalue()
 
 
-def image_from(name: str, data: bytes) -> Attachment:
+def image_from(name: str, data: bytes) -> conversations.Attachment:
     """Return an image by the bytes of its file.
 
     Raises:
@@ -111,7 +98,7 @@ def image_from(name: str, data: bytes) -> Attachment:
     media_type = type_of(data)
     if media_type is None:
         raise UsageError(f"{name} is no image that models take: make it PNG, JPEG, WebP or GIF.")
-    return sendable(Attachment(name, media_type, data))
+    return conversations.sendable(conversations.Attachment(name, media_type, data))
 
 
 def type_of(data: bytes) -> str | None:
@@ -196,7 +183,7 @@ class Filled:
         notes: What a person should know: what was cut, or could not be put in.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[conversations.Part, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -211,7 +198,7 @@ def filled(text: str, namespace: Mapping[str, object], *, limit_chars: int) -> F
     Raises:
         UsageError: An image is too large, cannot be saved, or is of a kind that models do not take.
     """
-    parts: list[Part] = []
+    parts: list[conversations.Part] = []
     notes: list[str] = []
     end = 0
     for match in _FIELD.finditer(text):
@@ -236,7 +223,7 @@ def _normalized(name: str) -> str:
 
 def _part(
     match: re.Match[str], value: object, steps: Sequence[str], limit_chars: int
-) -> tuple[Part, str]:
+) -> tuple[conversations.Part, str]:
     """Return what stands in for a field, and a note about it."""
     path = match["name"] + match["steps"]
     if match["escape"]:
@@ -291,7 +278,7 @@ _SVG = re.compile(
 )
 
 
-def attachment(word: str, namespace: Mapping[str, object]) -> Attachment:
+def attachment(word: str, namespace: Mapping[str, object]) -> conversations.Attachment:
     """Find what a word of `-a` names.
 
     Args:
@@ -318,7 +305,7 @@ def _without_secrets(address: str) -> str:
     return masked(re.sub(r"://[^/]*@", "://", re.split(r"[?#]", address, maxsplit=1)[0]))
 
 
-def _from_value(name: str, value: object) -> Attachment:
+def _from_value(name: str, value: object) -> conversations.Attachment:
     try:
         found = image_of(name, value)
         if found is not None:
@@ -327,7 +314,9 @@ def _from_value(name: str, value: object) -> Attachment:
             return _from_bytes(name, bytes(value))
         if isinstance(value, Path):
             return _from_bytes(value.name, _read(value))
-        return sendable(Attachment(name, "text/plain", as_text(value).encode()))
+        return conversations.sendable(
+            conversations.Attachment(name, "text/plain", as_text(value).encode())
+        )
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the user's own objects raise
@@ -372,12 +361,12 @@ def _downloaded(address: str, name: str) -> bytes:
     return bytes(data)
 
 
-def _from_bytes(name: str, data: bytes) -> Attachment:
+def _from_bytes(name: str, data: bytes) -> conversations.Attachment:
     """Tell by its first bytes what a file is, as its name may be wrong."""
-    media_type = type_of(data) or (PDF if data.startswith(b"%PDF-") else None)
+    media_type = type_of(data) or (conversations.PDF if data.startswith(b"%PDF-") else None)
     if media_type is None:
         media_type, data = "text/plain", _text(name, data.removeprefix(codecs.BOM_UTF8))
-    return sendable(Attachment(name, media_type, data))
+    return conversations.sendable(conversations.Attachment(name, media_type, data))
 
 
 def _text(name: str, data: bytes) -> bytes:
@@ -429,29 +418,33 @@ def made(
     settings: Snapshot,
     before: Sequence[Turn] = (),
 ) -> Made:
-    """Put in variables and files, and go on from what was said before, as far as that fits.
+    """Put variables and files into a body, and go on from what was said before, as far as it fits.
 
-    Args:
-        body: The prompt as it was typed.
-        options: What stands on its line.
-        own: The person's variables.
-        settings: What the prompt is sent with.
-        before: What it goes on from.
+    `own` are the person's variables.
 
     Raises:
         UsageError: The prompt is empty, a file cannot be sent, or the model does not take it.
     """
     text = _filled(body, options, own, settings)
     # Files come first: what is the same from prompt to prompt can be cached.
-    parts: list[Part] = [*(attachment(word, own) for word in options.attach), *text.parts]
+    parts: list[conversations.Part] = [
+        *(attachment(word, own) for word in options.attach),
+        *text.parts,
+    ]
     not_taken = _not_taken(settings)
     _require_taken(parts, not_taken)
     cached_from_bytes = conversations.LONG_BYTES if conversations.caches(settings) else math.inf
-    content = content_of(parts, cached_from_bytes=cached_from_bytes)
+    content = conversations.content_of(parts, cached_from_bytes=cached_from_bytes)
     window_tokens = settings.max_input_tokens or abilities_of(settings.model).window_tokens
-    room_tokens = (window_tokens or math.inf) - tokens_of(content) - tokens_of(options.system or "")
-    taken = [replace(turn, prompt=without_files(turn.prompt, not_taken)) for turn in before]
-    kept, left_out = trimmed(taken, room_tokens)
+    room_tokens = (
+        (window_tokens or math.inf)
+        - conversations.tokens_of(content)
+        - conversations.tokens_of(options.system or "")
+    )
+    taken = [
+        replace(turn, prompt=conversations.without_files(turn.prompt, not_taken)) for turn in before
+    ]
+    kept, left_out = conversations.trimmed(taken, room_tokens)
     notes = list(text.notes)
     if left_out:
         turns = "turn" if left_out == 1 else "turns"
@@ -469,7 +462,7 @@ def _filled(
     if options.raw:
         return Filled((body,))
     text = filled(body, own, limit_chars=settings.max_message_chars)
-    if not any(isinstance(part, Attachment) or part.strip() for part in text.parts):
+    if not any(isinstance(part, conversations.Attachment) or part.strip() for part in text.parts):
         raise UsageError("the prompt is empty once its variables are put in.")
     return text
 
@@ -516,10 +509,10 @@ def _notes_of_files(turns: Iterable[Turn], not_taken: Mapping[str, str]) -> list
     ]
 
 
-def _require_taken(parts: Iterable[Part], not_taken: Mapping[str, str]) -> None:
+def _require_taken(parts: Iterable[conversations.Part], not_taken: Mapping[str, str]) -> None:
     """Refuse a prompt with a file that is not sent; nothing is sent then."""
     for part in parts:
-        if isinstance(part, Attachment):
+        if isinstance(part, conversations.Attachment):
             kind = part.type
             if kind in not_taken:
                 raise UsageError(f"{part.name} is a {KINDS[kind]}, and {not_taken[kind]}.")

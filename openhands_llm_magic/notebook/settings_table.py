@@ -38,15 +38,11 @@ def rows(snapshot: Snapshot, names: Iterable[str] = ()) -> list[Row]:
         SettingError: There is no such setting.
     """
     keys = _keys(snapshot)
-    return [
-        Row(
-            name,
-            shown(getattr(snapshot, name), keys),
-            str(snapshot.origin(name)),
-            _over(snapshot, name, keys),
-        )
-        for name in [setting_named(name).name for name in names] or SETTINGS
-    ]
+    found: list[Row] = []
+    for name in [setting_named(name).name for name in names] or SETTINGS:
+        value, origin = shown(getattr(snapshot, name), keys), str(snapshot.origin(name))
+        found.append(Row(name, value, origin, _over(snapshot, name, keys)))
+    return found
 
 
 def problems(snapshot: Snapshot) -> list[str]:

@@ -18,18 +18,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
-from openhands_llm_magic.llm import explain
-from openhands_llm_magic.llm.events import (
-    Accepted,
-    Correcting,
-    Event,
-    Loading,
-    ReasoningDelta,
-    Sending,
-    TextDelta,
-    Throttled,
-    Waiting,
-)
+from openhands_llm_magic.llm import events, explain
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 
 if TYPE_CHECKING:
@@ -128,10 +117,7 @@ def cell_words() -> Language:
         return Language("en", CELLS)
 
 
-SET_BY = {
-    "server": "as the server asks",
-    "policy": "by the retry policy",
-}
+SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
 
 CUT_OFF = {
     "length": "cut off at the limit of the answer's tokens: raise max_output_tokens, if it is set",
@@ -187,7 +173,7 @@ def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = No
     )
 
 
-def throttled_words(held: Throttled, say: Say | None = None) -> str:
+def throttled_words(held: events.Throttled, say: Say | None = None) -> str:
     """Write for how long a request is held back, and why; a moment is not worth a word."""
     say = say or cell_words()
     if held.remaining_s < TOLD_FROM_S:
@@ -257,11 +243,7 @@ QUIET_S = 2.0
 
 
 class Progress:
-    """Follows the events of a request.
-
-    Args:
-        model: The model that is asked.
-        clock: Counts the seconds.
+    """Follows the events of a request, and says with seconds what it is doing.
 
     Attributes:
         said: The server's own words about a fault that is waited for, or "".
@@ -278,40 +260,33 @@ class Progress:
         self._thought = (0, "")  # at which second
         self._begin(self._asking)
 
-    def see(self, event: Event, builder: ReplyBuilder) -> None:
+    def see(self, event: events.Event, builder: ReplyBuilder) -> None:
         """Take in the next event."""
         match event:
-            case TextDelta():
-                self._see_text()
-            case ReasoningDelta():
-                self._see_thought(builder)
-            case Loading():
+            case events.TextDelta():
+                if self._what:
+                    self._begin("")
+                self._began_s = self._clock.now()
+            case events.ReasoningDelta() if self._thinking is None:
+                self._begin(self._say("thinking"))
+                self._thinking = builder
+            case events.Loading():
                 self._begin(self._say("loading LiteLLM"))
-            case Sending(model, host):
+            case events.Sending(model, host):
                 self._begin(self._say("connecting to {host}", host=host or model))
-            case Accepted():
+            case events.Accepted():
                 self._begin(self._say("waiting for the first token"))
-            case Throttled():
+            case events.Throttled():
                 self._see_held(event)
-            case Waiting(retrying, remaining_s):
+            case events.Waiting(retrying, remaining_s):
                 counted = countdown_words(retrying, remaining_s)
                 self._fix(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
-            case Correcting():
+            case events.Correcting():
                 self._begin(self._asking)
             case _:
                 pass
 
-    def _see_text(self) -> None:
-        if self._what:
-            self._begin("")
-        self._began_s = self._clock.now()
-
-    def _see_thought(self, builder: ReplyBuilder) -> None:
-        if self._thinking is None:
-            self._begin(self._say("thinking"))
-            self._thinking = builder
-
-    def _see_held(self, held: Throttled) -> None:
+    def _see_held(self, held: events.Throttled) -> None:
         if held.remaining_s >= TOLD_FROM_S:
             self._fix(throttled_words(held))
         elif self._fixed:

@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Origin
-from openhands_llm_magic.config.lint.finding import (
-    NONE_WORDS,
-    SILENTLY,
-    Finding,
-    Subject,
-    cannot_be,
-    fault_of,
-    meant_by,
-    titled,
-)
+from openhands_llm_magic.config.lint import finding
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES, env_layer
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
@@ -26,59 +17,61 @@ BOOLEANS = ("true", "1", "false", "0", "no", "off", "n", "f")
 """The words that OpenHands reads as they are meant; every other one, "yes" too, is false."""
 
 
-def unknown_variables(subject: Subject) -> Iterator[Finding]:
+def unknown_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find LLM_* variables that nothing reads."""
     known = {*OTHER_VARIABLES, *(setting.variable for setting in SETTINGS.values())}
     for name, text in subject.env.items():
         if name.startswith(BOM):
-            yield Finding(
+            yield finding.Finding(
                 Origin("environment", name.strip(BOM)),
                 "a byte order mark (BOM) stands before its name, so that nothing finds it",
                 'Save the file that it comes from as "UTF-8", not as "UTF-8 with BOM"',
-                SILENTLY,
+                finding.SILENTLY,
             )
         elif text and name.startswith("LLM_") and name not in known:
             key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()
             section = OURS if name.startswith("LLM_MAGIC_") else "llm"
-            meant = meant_by(key, section)
+            meant = finding.meant_by(key, section)
             fix = f"Set {meant.variable}" if isinstance(meant, Setting) else meant
             ours = section == OURS
-            yield Finding(
+            yield finding.Finding(
                 Origin("environment", name),
                 "unknown variable" + ("" if fix or ours else ", perhaps of another program"),
                 fix or "Unset it" + " if it was meant for OpenHands" * (not ours),
-                "" if ours else SILENTLY,
+                "" if ours else finding.SILENTLY,
                 "warning" if fix or ours else "note",
             )
 
 
-def bad_variables(subject: Subject) -> Iterator[Finding]:
+def bad_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find variables whose values are of another type or out of bounds."""
     for setting, text in _variables(subject.env):
-        fault = fault_of(setting, setting.from_env, text)
+        fault = finding.fault_of(setting, setting.from_env, text)
         taken = "OpenHands would ignore it, too" if fault == "type" else "OpenHands would take it"
         # What it makes of a bad list depends on the list.
         openhands = "" if setting.ours or setting.kind in ("list", "dict") else taken
-        if text in NONE_WORDS and setting.kind != "bool":
+        if text in finding.NONE_WORDS and setting.kind != "bool":
             message = f'it is the text "{text}", which is not the same as none'
-            yield Finding(_origin(setting), message, "Unset it", openhands)
+            yield finding.Finding(_origin(setting), message, "Unset it", openhands)
         elif fault:
             fix = f"Set it to {setting.takes.removesuffix(', or none')}, or unset it"
-            yield Finding(_origin(setting), cannot_be(setting, text), fix, openhands)
+            yield finding.Finding(
+                _origin(setting), finding.cannot_be(setting, text), fix, openhands
+            )
         elif setting.kind == "bool" and text.lower() not in BOOLEANS:
             message = f"{described(text)} counts as false: only true and 1 are true"
             fix = "Set it to true or false, or unset it"
-            yield Finding(_origin(setting), message, fix, level="warning")
+            yield finding.Finding(_origin(setting), message, fix, level="warning")
 
 
-def wrapped_variables(subject: Subject) -> Iterator[Finding]:
+def wrapped_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find texts in quotes or between blanks, which docker's --env-file takes as they stand."""
     for setting, text in _variables(subject.env):
-        if setting.kind in ("str", "secret") and text not in NONE_WORDS:
+        if setting.kind in ("str", "secret") and text not in finding.NONE_WORDS:
             in_quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
             around = "quotes" if in_quotes else "blanks or line breaks"
             if in_quotes or text != text.strip():
-                yield Finding(
+                yield finding.Finding(
                     _origin(setting),
                     f"the {around} around {setting.name} count as part of it",
                     f"Set it without {around}",
@@ -87,26 +80,26 @@ def wrapped_variables(subject: Subject) -> Iterator[Finding]:
                 )
 
 
-def embedding_variables(subject: Subject) -> Iterator[Finding]:
+def embedding_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find variables that OpenHands' documentation names and that OpenHands no longer reads."""
     for setting, _ in _variables(subject.env):
         if setting.topic == "embedding":
             message = "OpenHands' documentation names it, and OpenHands 0.41 does not read it"
-            yield Finding(_origin(setting), message, "Unset it, or keep it", level="note")
+            yield finding.Finding(_origin(setting), message, "Unset it, or keep it", level="note")
 
 
-def variables_beside_groups(subject: Subject) -> Iterator[Finding]:
+def variables_beside_groups(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find variables that do not apply to a group, although the group does not set them itself."""
     groups = {name: each for name, each in subject.settings.items() if name is not None}
     llm = subject.document.table("llm")
     for name, found in env_layer(subject.env).values.items():
         missed = [
-            titled(("llm", group))
+            finding.titled(("llm", group))
             for group, settings in groups.items()
             if name not in llm[group] and getattr(settings, name) != found.value
         ]
         if missed and SETTINGS[name].section == "llm":
-            yield Finding(
+            yield finding.Finding(
                 found.origin,
                 f"it does not reach {', '.join(missed)}: groups take nothing from LLM_* variables",
                 f"Write {name} under [llm], which groups inherit, or in the group",
@@ -115,7 +108,7 @@ def variables_beside_groups(subject: Subject) -> Iterator[Finding]:
             )
 
 
-RULES: tuple[Callable[[Subject], Iterable[Finding]], ...] = (
+RULES: tuple[Callable[[finding.Subject], Iterable[finding.Finding]], ...] = (
     unknown_variables,
     bad_variables,
     wrapped_variables,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONSEQUENCE = "OpenHands would take nothing from the file"
+ANYTHING = "Write [table] or key = value here, with text in quotes"
 
 MOST_FINDINGS = 20
 FARTHEST = 200
@@ -71,11 +72,16 @@ def mended(document: Document) -> tuple[Document, list[Finding]]:
     findings: list[Finding] = []
     while (problem := document.problem) and document.text and len(findings) < MOST_FINDINGS:
         if document.text.startswith(BOM):
-            findings.append(_bom(document))
+            origin = Origin("file", path=document.path, line=1)
+            fix = 'Save it as "UTF-8", not as "UTF-8 with BOM"'
+            message = "the file begins with a byte order mark (BOM)"
+            findings.append(Finding(origin, message, fix, CONSEQUENCE))
             document = parse(document.path, document.text.removeprefix(BOM))
             continue
         bad = _bad_statement(document, problem)
-        message, fix = next(words for rule in RULES if (words := rule(bad)))
+        message, fix = next(
+            (words for rule in RULES if (words := rule(bad))), (bad.message, ANYTHING)
+        )
         origin = Origin("file", path=document.path, line=bad.number)
         findings.append(Finding(origin, message, fix, CONSEQUENCE))
         if not (bad.key and bad.in_one_line):
@@ -83,15 +89,6 @@ def mended(document: Document) -> tuple[Document, list[Finding]]:
         bad.lines[bad.number - 1] = ""
         document = parse(document.path, "\n".join(bad.lines))
     return document, findings
-
-
-def _bom(document: Document) -> Finding:
-    return Finding(
-        Origin("file", path=document.path, line=1),
-        "the file begins with a byte order mark (BOM)",
-        'Save it as "UTF-8", not as "UTF-8 with BOM"',
-        CONSEQUENCE,
-    )
 
 
 def _bad_statement(document: Document, problem: Problem) -> BadStatement:
@@ -142,10 +139,7 @@ def _table_twice(bad: BadStatement) -> Words | None:
 def _curly_quotes(bad: BadStatement) -> Words | None:
     if not bad.value.startswith(("“", "”", "„", "‘", "’", "«")):  # noqa: RUF001 - these
         return None
-    return (
-        f"{bad.key} is in typographic quotes",
-        f'Write {bad.key} = "...", with straight quotes',
-    )
+    return (f"{bad.key} is in typographic quotes", f'Write {bad.key} = "...", with straight quotes')
 
 
 def _no_value(bad: BadStatement) -> Words | None:
@@ -181,10 +175,6 @@ def _no_quotes(bad: BadStatement) -> Words | None:
     )
 
 
-def _anything(bad: BadStatement) -> Words:
-    return bad.message, "Write [table] or key = value here, with text in quotes"
-
-
 RULES: tuple[Callable[[BadStatement], Words | None], ...] = (
     _key_twice,
     _table_twice,
@@ -195,6 +185,5 @@ RULES: tuple[Callable[[BadStatement], Words | None], ...] = (
     _open_quote,
     _open_bracket,
     _no_quotes,
-    _anything,
 )
 """Each rule returns what is wrong and what to write, or None; the first that knows counts."""

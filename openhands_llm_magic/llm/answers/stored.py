@@ -12,7 +12,7 @@ import json
 import math
 import os
 import tempfile
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event, Reply
     from openhands_llm_magic.llm.prepare import Request
 
-FOLDER = "llm_answers"
+FOLDER = Path("llm_answers")
 """Where the answers are, from the working folder, which is the notebook's."""
 
 NOT_ASKED = frozenset(
@@ -40,73 +40,6 @@ NOT_ASKED = frozenset(
 
 LONGEST_TEXT = 200
 """Characters of a data URL from which on its hash stands for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """A folder of answers.
-
-    Attributes:
-        folder: Where they are; made when the first is kept.
-        secrets: What must not be written, whatever a prompt or an answer holds.
-    """
-
-    folder: Path
-    secrets: tuple[str, ...] = ()
-
-    def path(self, model: str, address: str, request: Request) -> Path:
-        """Return the file of a request.
-
-        Args:
-            model: As the settings name it.
-            address: That of the server, or "" for the provider's own.
-            request: What is sent.
-        """
-        asked = _asked(model, address, request)
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-        name = "".join(each if each.isalnum() else "-" for each in model.rsplit("/", 1)[-1])
-        return self.folder / f"{name[:40]}-{digest[:16]}.json"
-
-    def find(self, path: Path) -> list[Event] | None:
-        """Return the events of the answer in a file, or None where there is not one to be read."""
-        try:
-            return _events(json.loads(path.read_bytes())["answer"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            return None
-
-    def keep(self, path: Path, model: str, address: str, request: Request, reply: Reply) -> None:
-        """Write a complete answer into its file, whole or not at all.
-
-        Of the answer the known keys are masked, as they were when it came; of what was asked also
-        what only looks like a key.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        answer = {
-            "text": reply.text,
-            "reasoning": reply.reasoning,
-            "finish_reason": reply.finish_reason,
-            "usage": asdict(reply.usage) if reply.usage else None,
-            "cost_usd": reply.cost_usd,
-        }
-        asked = _asked(model, address, request)
-        told = {
-            "request": throughout(asked, partial(masked, secrets=self.secrets)),
-            "answer": throughout(answer, Redactor(self.secrets).redact),
-        }
-        text = json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text + "\n")
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
 
 
 def _events(answer: dict[str, Any]) -> list[Event]:
@@ -120,11 +53,8 @@ def _events(answer: dict[str, Any]) -> list[Event]:
     usage = None if answer["usage"] is None else Usage(**answer["usage"])
     counts = () if usage is None else astuple(usage)
     known = cost_usd is None or (type(cost_usd) in (int, float) and 0 <= cost_usd < math.inf)
-    if (
-        not all(isinstance(each, str) for each in (text, thought, reason))
-        or not all(type(each) is int and each >= 0 for each in counts)
-        or not known
-    ):
+    texts = all(isinstance(each, str) for each in (text, thought, reason))
+    if not (texts and known and all(type(each) is int and each >= 0 for each in counts)):
         raise ValueError
     events: list[Event] = [ReasoningDelta(thought)] if thought else []
     events.append(TextDelta(text))
@@ -158,25 +88,33 @@ class Stored:
     Args:
         request: What would be sent.
         settings: What it was made with.
-        secrets: What must not be written.
+        secrets: What must not be written, whatever a prompt or an answer holds.
+        folder: Where answers are; made when the first is kept.
 
     Attributes:
         path: Its file.
     """
 
-    def __init__(self, request: Request, settings: Snapshot, secrets: Iterable[str]) -> None:
-        self._store = Store(Path(FOLDER), tuple(filter(None, secrets)))
-        self._request = request
-        self._model, self._address = settings.model, _address(request, settings)
-        self.path = self._store.path(self._model, self._address, request)
+    def __init__(
+        self, request: Request, settings: Snapshot, secrets: Iterable[str], folder: Path = FOLDER
+    ) -> None:
+        self._secrets = tuple(filter(None, secrets))
+        self._asked = _asked(settings.model, _address(request, settings), request)
+        digest = hashlib.sha256(json.dumps(self._asked, sort_keys=True).encode()).hexdigest()
+        model = settings.model.rsplit("/", 1)[-1]
+        name = "".join(each if each.isalnum() else "-" for each in model)
+        self.path = folder / f"{name[:40]}-{digest[:16]}.json"
 
     def find(self) -> list[Event] | None:
         """Return the events of the stored answer, or None where there is not one to be read."""
-        return self._store.find(self.path)
+        try:
+            return _events(json.loads(self.path.read_bytes())["answer"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
 
     def why_not(self) -> NotStoredError:
         """Return the error of a request that is not stored where nothing is to be sent."""
-        why = Text("no answer to this prompt is stored in {folder}", folder=FOLDER)
+        why = Text("no answer to this prompt is stored in {folder}", folder=str(FOLDER))
         if self.path.exists():
             why = Text("the stored answer {path} cannot be read", path=str(self.path))
         told = "{why}, and nothing is sent with LLM_MAGIC_CACHE=replay. {store_it}."
@@ -185,12 +123,45 @@ class Stored:
     def keep(self, reply: Reply) -> StoreError | None:
         """Store an answer; where that fails, return the error, as the answer has been paid for."""
         try:
-            self._store.keep(self.path, self._model, self._address, self._request, reply)
+            self._write(self._written(reply))
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer has been paid for
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             told = "the answer is not stored in {folder}: {why}."
-            return StoreError(Text(told, folder=FOLDER, why=why))
+            return StoreError(Text(told, folder=str(FOLDER), why=why))
         return None
+
+    def _written(self, reply: Reply) -> str:
+        """Write a complete answer as JSON.
+
+        Of the answer the known keys are masked, as they were when it came; of what was asked also
+        what only looks like a key.
+        """
+        answer = {
+            "text": reply.text,
+            "reasoning": reply.reasoning,
+            "finish_reason": reply.finish_reason,
+            "usage": asdict(reply.usage) if reply.usage else None,
+            "cost_usd": reply.cost_usd,
+        }
+        told = {
+            "request": throughout(self._asked, partial(masked, secrets=self._secrets)),
+            "answer": throughout(answer, Redactor(self._secrets).redact),
+        }
+        return json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+    def _write(self, text: str) -> None:
+        """Put a text into the file, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
 
 
 def _address(request: Request, settings: Snapshot) -> str:

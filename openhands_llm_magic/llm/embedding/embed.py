@@ -77,12 +77,7 @@ def explained(
 ) -> errors.RequestError:
     """Return the same failure with a line that names the setting to change and its origin.
 
-    Args:
-        error: A failure in the server's words.
-        retries: How many retries were made.
-        settings: What the request was made with.
-        place: Where it was sent.
-        texts: The texts that it was about, in words.
+    `texts` says in words which texts it is about.
     """
     address = place.request.options.get("base_url")
     facts = explain.facts(error, settings, retries) | {
@@ -193,13 +188,11 @@ def prepare(texts: Sequence[str], settings: Snapshot) -> PreparedTexts:
     _require_texts(texts)
     place = place_from(settings)
     if settings.cache == "replay" and not place.name.startswith(practice_models.PREFIX):
-        raise errors.NotStoredError(
-            Text(
-                "vectors are not stored, and nothing is sent with LLM_MAGIC_CACHE=replay. Keep"
-                " them in a file of your own, or {try_practice}.",
-                try_practice=Text(TRY_PRACTICE_VECTORS),
-            )
+        told = (
+            "vectors are not stored, and nothing is sent with LLM_MAGIC_CACHE=replay. Keep them in"
+            " a file of your own, or {try_practice}."
         )
+        raise errors.NotStoredError(Text(told, try_practice=Text(TRY_PRACTICE_VECTORS)))
     return PreparedTexts(texts, settings, place)
 
 

@@ -37,23 +37,18 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
 
 
+_OPENAI = ("ada-002", "3-small", "3-large")
+_OLLAMA = (
+    "llama2", "mxbai-embed-large", "nomic-embed-text", "all-minilm", "stable-code", "bge-m3",
+    "bge-large", "paraphrase-multilingual", "snowflake-arctic-embed",
+)  # fmt: skip
 NAMES = {
     # OpenHands' own names, as its `openhands/utils/embeddings.py` understood them.
     "openai": "openai/text-embedding-ada-002",
     "voyage": "voyage/voyage-code-3",
-    "llama2": "ollama/llama2",
-    "mxbai-embed-large": "ollama/mxbai-embed-large",
-    "nomic-embed-text": "ollama/nomic-embed-text",
-    "all-minilm": "ollama/all-minilm",
-    "stable-code": "ollama/stable-code",
-    "bge-m3": "ollama/bge-m3",
-    "bge-large": "ollama/bge-large",
-    "paraphrase-multilingual": "ollama/paraphrase-multilingual",
-    "snowflake-arctic-embed": "ollama/snowflake-arctic-embed",
+    **{name: f"ollama/{name}" for name in _OLLAMA},
     # Names that LiteLLM takes without a provider in front.
-    "text-embedding-ada-002": "openai/text-embedding-ada-002",
-    "text-embedding-3-small": "openai/text-embedding-3-small",
-    "text-embedding-3-large": "openai/text-embedding-3-large",
+    **{f"text-embedding-{name}": f"openai/text-embedding-{name}" for name in _OPENAI},
 }
 """What the names without a provider in front stand for."""
 
@@ -75,10 +70,7 @@ LIMIT = Limit(texts=96, tokens=8_000)
 """What providers take in one request: Cohere 96 texts, Gemini 100; Mistral 16,384 tokens, Vertex AI
 20,000. An estimate of tokens may be half of what there are."""
 
-LIMITS = {
-    "openai": Limit(texts=256, tokens=100_000),
-    "azure": Limit(texts=256, tokens=100_000),
-}
+LIMITS = {"openai": Limit(texts=256, tokens=100_000), "azure": Limit(texts=256, tokens=100_000)}
 """Those of OpenAI, which takes 2,048 texts and 300,000 tokens, by the provider's name."""
 
 OWN_SERVER = Limit(texts=32, tokens=8_000)
@@ -151,14 +143,9 @@ def limit_of(model: str, base_url: str | None) -> Limit:
 
 
 SENT = (
-    "timeout",
-    "api_version",
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_region_name",
-    "vertex_project",
-    "vertex_location",
-)
+    "timeout", "api_version", "aws_access_key_id", "aws_secret_access_key", "aws_region_name",
+    "vertex_project", "vertex_location",
+)  # fmt: skip
 """The settings that are sent for vectors, too, under the same keywords."""
 
 NO_KEY = "no-key"

@@ -86,14 +86,15 @@ def left_in(headers: Mapping[str, str], unit: Unit) -> Left | None:
             f"anthropic-ratelimit-{unit}-{what}"
         )
 
-    remaining, limit = _number(value_of("remaining")), _number(value_of("limit"))
+    remaining, limit = number_in(value_of("remaining")), number_in(value_of("limit"))
     resets_in_s = _seconds(value_of("reset"), found.get("date"))
     if remaining is None or resets_in_s is None:
         return None
     return Left(remaining, max(0.0, resets_in_s), limit)
 
 
-def _number(text: str | None) -> float | None:
+def number_in(text: str | None) -> float | None:
+    """Read a header that is a number, or return None."""
     try:
         return float(text or "")
     except ValueError:
@@ -107,7 +108,7 @@ def _seconds(text: str | None, servers_now: str | None) -> float | None:
     if match := _DURATION.fullmatch(text.strip()):
         parts = zip(match.groups(), _SECONDS, strict=True)
         return sum(float(part or 0) * unit_s for part, unit_s in parts)
-    number = _number(text)
+    number = number_in(text)
     if number is None:
         try:
             number = datetime.fromisoformat(text).timestamp()
@@ -117,17 +118,17 @@ def _seconds(text: str | None, servers_now: str | None) -> float | None:
         return number
     elif number >= _EPOCH_MS:
         number /= 1000
-    return number - _wall_s(servers_now)
+    return number - (since_1970_s(servers_now) or time.time())
 
 
-def _wall_s(servers_now: str | None) -> float:
-    """Return the time since 1970 by the server's own clock where it tells it."""
+def since_1970_s(date: str | None) -> float | None:
+    """Read an HTTP date, such as a response's `Date`, as seconds since 1970, or return None."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 10 ms at import
 
     try:
-        return parsedate_to_datetime(servers_now or "").timestamp()
+        return parsedate_to_datetime(date or "").timestamp()
     except (ValueError, TypeError):
-        return time.time()
+        return None
 
 
 class Headroom:
@@ -429,15 +430,7 @@ def forget() -> None:
 
 
 class Throttle:
-    """Lets the attempts of one request through the rate limiter of its model.
-
-    Args:
-        request: What is sent.
-        account: Tells the accounts at its address apart.
-        settings: The limits that are set.
-        clock: Measures and makes the waits.
-        control: Cancels the run, or lets an attempt go before its permit.
-    """
+    """Lets the attempts of one request through the rate limiter of its model and account."""
 
     def __init__(
         self,
@@ -491,12 +484,7 @@ class Throttle:
     def learn(self, permit: Permit, error: TransientError, pause_s: float) -> None:
         """Let the others wait, too, unless the prompt fails because the wait is too long.
 
-        Then whoever asks again asks in earnest.
-
-        Args:
-            permit: That of the attempt.
-            error: What it failed with.
-            pause_s: The wait of the retry policy after this failure, in seconds.
+        Then whoever asks again asks in earnest. `pause_s` is the retry policy's wait, in seconds.
         """
         asked_s = error.retry_after_s
         if asked_s is not None and asked_s > self._longest_s:

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.prepare import EmbeddingRequest
 
-# fmt: off
-NEED_A_CLIENT = frozenset({
-    "azure_ai", "fireworks_ai", "mistral", "nebius", "wandb", "xinference",
-})
-# fmt: on
+NEED_A_CLIENT = {"azure_ai", "fireworks_ai", "mistral", "nebius", "wandb", "xinference"}
 """Providers for which LiteLLM drops `max_retries` on the way to the OpenAI client, which then
 makes two retries of its own, unless it is a client that cannot."""
 

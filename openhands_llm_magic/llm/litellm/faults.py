@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.llm.limits.limiter import number_in, since_1970_s
 from openhands_llm_magic.llm.litellm.stream import plain
 
 if TYPE_CHECKING:
@@ -274,7 +276,9 @@ def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float
     if seconds is not None:
         return seconds
     if asked:
-        return _until_s(asked, headers.get("date"))
+        then_s = since_1970_s(asked)
+        now_s = since_1970_s(headers.get("date")) or time.time()  # by the server's own clock
+        return None if then_s is None else max(0.0, then_s - now_s)
     details = body.get("details")
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, dict) and "retryDelay" in detail:
@@ -284,23 +288,5 @@ def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float
 
 def _number(text: str | None) -> float | None:
     """Read a number of seconds that is 0 or more."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
-
-
-def _until_s(date: str, servers_now: str | None) -> float | None:
-    """Return the seconds until an HTTP date, by the server's own clock where it tells it."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 10 ms at import
-
-    try:
-        then_s = parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError):
-        return None
-    try:
-        now_s = parsedate_to_datetime(servers_now or "").timestamp()
-    except (ValueError, TypeError):
-        now_s = time.time()
-    return max(0.0, then_s - now_s)
+    number = number_in(text)
+    return number if number is not None and 0 <= number < math.inf else None

@@ -299,8 +299,11 @@ class _Installed:
         if threading.get_ident() != self._thread:
             return PathFinder.find_spec(name, path, target)
         spec = PathFinder.find_spec(name, self._path if path is None else path, target)
-        if name.startswith(GATHERING) and spec is not None:
-            _gather_on_use(spec)
+        if name.startswith(GATHERING) and spec is not None and spec.submodule_search_locations:
+            # Let it import its modules when their names are first used, if that is all it does.
+            loader = spec.loader
+            if isinstance(loader, SourceFileLoader) and (names := _gathered(loader)):
+                spec.loader = _OnUse(loader, names)
         return spec
 
     def __getattr__(self, name: str) -> Any:
@@ -331,14 +334,6 @@ def _installed_path() -> list[str]:
 GATHERING = ("openai.types", "openai.resources")
 """Where OpenAI's client has packages that only gather the names of their modules: a fifth of what
 LiteLLM's import takes, and a third of what a first answer takes on top."""
-
-
-def _gather_on_use(spec: ModuleSpec) -> None:
-    """Let a package import its modules when their names are first used, if that is all it does."""
-    if spec.submodule_search_locations is not None and isinstance(spec.loader, SourceFileLoader):
-        names = _gathered(spec.loader)
-        if names:
-            spec.loader = _OnUse(spec.loader, names)
 
 
 def _gathered(loader: SourceFileLoader) -> Mapping[str, tuple[str, str]]:

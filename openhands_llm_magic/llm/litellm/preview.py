@@ -18,7 +18,6 @@ from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variab
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.prepare import Prepared, Request
 
 PARTLY_MASKED = "****"
@@ -76,15 +75,17 @@ def preview(prepared: Prepared) -> Preview:
         shown = {"raw_request_body": body}
     body, headers = _as_sent(shown)
     redact = Redactor(prepared.secrets).redact
-    prompt_price, answer_price = _prices(request, settings)
+    known = abilities_of(settings.model)
+    prices = request.price_usd_per_token or (known.prompt_usd, known.answer_usd)
+    prompt_price, answer_price = prices
     tokens = _tokens(litellm, request)
     limit = settings.max_output_tokens
     return Preview(
         _QUERY.sub(rf"\1{MASK}", redact(str(shown.get("raw_request_api_base") or ""))),
         throughout(body, lambda text: _shortened(redact(text))),
         {
-            name: MASK if PARTLY_MASKED in str(value) else redact(str(value))
-            for name, value in headers.items()
+            name: MASK if PARTLY_MASKED in str(it) else redact(str(it))
+            for name, it in headers.items()
         },
         tokens,
         None if prompt_price is None else tokens * prompt_price,
@@ -159,19 +160,11 @@ def _shortened(text: str) -> str:
     return text
 
 
-def _prices(request: Request, settings: Snapshot) -> tuple[float | None, float | None]:
-    known = abilities_of(settings.model)
-    return request.price_usd_per_token or (known.prompt_usd, known.answer_usd)
-
-
 def _tokens(litellm: Any, request: Request) -> int:
     """Count the tokens of the prompt, or estimate them where LiteLLM cannot count."""
     with quiet(litellm):
         try:
-            return int(
-                litellm.token_counter(
-                    model=request.model, messages=[dict(each) for each in request.messages]
-                )
-            )
+            messages = [dict(each) for each in request.messages]
+            return int(litellm.token_counter(model=request.model, messages=messages))
         except Exception:  # noqa: BLE001 - whatever it raises for an image or a tokenizer
             return round(sum(tokens_of(each["content"]) for each in request.messages))

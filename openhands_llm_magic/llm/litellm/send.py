@@ -158,13 +158,9 @@ def resolved(
     Raises:
         ModelNotFoundError: LiteLLM knows no provider for it.
     """
+    set_by_hand = (options.get(name) for name in ("custom_llm_provider", "base_url", "api_key"))
     try:
-        _, provider, key, address = litellm.get_llm_provider(
-            model,
-            options.get("custom_llm_provider"),
-            options.get("base_url"),
-            options.get("api_key"),
-        )
+        _, provider, key, address = litellm.get_llm_provider(model, *set_by_hand)
     except litellm.BadRequestError:
         raise errors.ModelNotFoundError("LiteLLM knows no provider for it") from None
     return provider, key or options.get("api_key"), address or options.get("base_url")
@@ -174,8 +170,7 @@ def asking_once(
     litellm: Any, provider: str, options: Mapping[str, Any], cleanup: contextlib.ExitStack
 ) -> dict[str, Any]:
     """Return a request's options with LiteLLM's own retries off, and with a timeout that counts."""
-    once = dict(options)
-    once |= {"num_retries": 0, "max_retries": NO_RETRIES}
+    once = {**options, "num_retries": 0, "max_retries": NO_RETRIES}
     if hasattr(litellm, "RetryPolicy"):  # for a user who sets `litellm.num_retries` meanwhile
         once["retry_policy"] = litellm.RetryPolicy()
     if provider == "azure" and "api_key" in options:
@@ -189,14 +184,10 @@ def asking_once(
 
 def _close(source: Any) -> None:
     """Close the connection behind a stream, which each provider's code keeps in its own place."""
-    for holder in (
-        source,
-        getattr(source, "response", None),
-        getattr(source, "response_iterator", None),
-        getattr(source, "streaming_response", None),
-    ):
+    names = ("response", "response_iterator", "streaming_response")
+    for holder in (source, *(getattr(source, name, None) for name in names)):
         with contextlib.suppress(Exception):  # it is closed already, or was never open
-            holder.close()  # type: ignore[union-attr]
+            holder.close()
 
 
 def _headers(stream: Any, source: Any) -> dict[str, str]:

@@ -215,7 +215,9 @@ class Ending:
         if self.counted is not None:
             # Not LiteLLM's own figure, which stands where the provider's would.
             cost = {} if tap.told_usd is None else {"cost": tap.told_usd}
-            told["usage"] = self.counted.model_dump(exclude_none=True, exclude={"cost"}) | cost
+            with contextlib.suppress(Exception):  # of another class, which has no such method
+                counted = self.counted.model_dump(exclude_none=True, exclude={"cost"})
+                told["usage"] = counted | cost
         return {name: value for name, value in told.items() if value is not None}
 
     def note(self, chunk: Any) -> None:
@@ -391,14 +393,8 @@ def _plain_text(chunk: Any) -> str | None:
 
 
 def _generic(text: str) -> dict[str, Any]:
-    return {
-        "text": text,
-        "is_finished": False,
-        "finish_reason": "",
-        "usage": None,
-        "index": 0,
-        "tool_use": None,
-    }
+    rest = {"is_finished": False, "finish_reason": "", "usage": None, "index": 0, "tool_use": None}
+    return {"text": text, **rest}
 
 
 def cost_of(

@@ -180,11 +180,7 @@ def completion(chat: Chat, answer: str) -> dict[str, Any]:
     """Return the body of an answer that is not streamed."""
     message = {"role": "assistant", "content": answer, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {
-        **_head(chat, "chat.completion"),
-        "choices": [choice],
-        "usage": _usage(chat, answer),
-    }
+    return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(chat, answer)}
 
 
 def chunks(chat: Chat, answer: str, *, word_by_word: bool) -> Iterator[dict[str, Any]]:
@@ -217,18 +213,10 @@ def pieces(text: str, *, word_by_word: bool = False) -> Iterator[str]:
 
 
 def _head(chat: Chat, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{chat.digest[:24]}",
-        "object": kind,
-        "created": CREATED_S,
-        "model": chat.model,
-    }
+    told = {"id": f"chatcmpl-{chat.digest[:24]}", "object": kind}
+    return {**told, "created": CREATED_S, "model": chat.model}
 
 
 def _usage(chat: Chat, answer: str) -> dict[str, int]:
-    prompt, completion = chat.prompt_tokens, len(answer.split())
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
+    prompt, said = chat.prompt_tokens, len(answer.split())
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}

@@ -72,26 +72,21 @@ class Model:
         )
 
 
+# fmt: off
 RATE_LIMIT = Refusal(
-    429,
-    "Rate limit reached for requests. Please try again in 3s.",
-    "requests",
-    "rate_limit_exceeded",
-    headers=(("Retry-After", "3"),),
+    429, "Rate limit reached for requests. Please try again in 3s.",
+    "requests", "rate_limit_exceeded", headers=(("Retry-After", "3"),),
 )
 OVERLOADED = Refusal(503, "The server is overloaded. Please try again later.", "server_error")
 QUOTA = Refusal(
-    429,
-    "You exceeded your current quota, please check your plan and billing details.",
-    "insufficient_quota",
-    "insufficient_quota",
+    429, "You exceeded your current quota, please check your plan and billing details.",
+    "insufficient_quota", "insufficient_quota",
 )
 BAD_KEY = Refusal(
-    401,
-    "Incorrect API key: the practice provider takes only the key that it was started with.",
-    "invalid_request_error",
-    "invalid_api_key",
+    401, "Incorrect API key: the practice provider takes only the key that it was started with.",
+    "invalid_request_error", "invalid_api_key",
 )
+# fmt: on
 
 MARKDOWN = """\
 ## A sample of Markdown
@@ -111,50 +106,30 @@ def wait(retry: int) -> int:
 
 $$\\sum_{n=1}^{4} \\min(30,\\, 5 \\cdot 2^{n-1}) = 65$$"""
 
-MODELS = {
-    model.name: model
-    for model in (
-        Model("echo", "repeats your prompt"),
-        Model(
-            "rate-limited",
-            "refuses a prompt twice with status 429 and `Retry-After: 3`, then answers it",
-            fault=RATE_LIMIT,
-            fault_count=2,
-        ),
-        Model(
-            "busy",
-            "refuses a prompt once with status 503, naming no wait, then answers it",
-            fault=OVERLOADED,
-            fault_count=1,
-        ),
-        Model(
-            "metered",
-            "takes one request every 2 s from all who ask, says so in `x-ratelimit-*` headers, and "
-            "refuses the others with status 429",
-            every_s=2,
-        ),
-        Model(
-            "out-of-quota",
-            "refuses every prompt with status 429, as for an account without credit",
-            fault=QUOTA,
-            fault_count=math.inf,
-        ),
-        Model(
-            "drops",
-            "closes the connection once in the middle of its answer, then answers in full",
-            fault=Cut(),
-            fault_count=1,
-        ),
-        Model(
-            "slow",
-            "answers one word at a time, so that you can try the interrupt button",
-            reply="One, two, three, four, five, six, seven, eight, nine, ten.",
-            word_by_word=True,
-        ),
-        Model("verbatim", "gives back your prompt and nothing else", verbatim=True),
-        Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
-    )
-}
+# fmt: off
+_MODELS = (
+    Model("echo", "repeats your prompt"),
+    Model("rate-limited",
+          "refuses a prompt twice with status 429 and `Retry-After: 3`, then answers it",
+          fault=RATE_LIMIT, fault_count=2),
+    Model("busy", "refuses a prompt once with status 503, naming no wait, then answers it",
+          fault=OVERLOADED, fault_count=1),
+    Model("metered",
+          "takes one request every 2 s from all who ask, says so in `x-ratelimit-*` headers, and "
+          "refuses the others with status 429",
+          every_s=2),
+    Model("out-of-quota", "refuses every prompt with status 429, as for an account without credit",
+          fault=QUOTA, fault_count=math.inf),
+    Model("drops", "closes the connection once in the middle of its answer, then answers in full",
+          fault=Cut(), fault_count=1),
+    Model("slow", "answers one word at a time, so that you can try the interrupt button",
+          reply="One, two, three, four, five, six, seven, eight, nine, ten.", word_by_word=True),
+    Model("verbatim", "gives back your prompt and nothing else", verbatim=True),
+    Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
+)
+# fmt: on
+
+MODELS = {model.name: model for model in _MODELS}
 """Every practice model by its name."""
 
 

@@ -23,28 +23,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from openhands_llm_magic.llm.practice.answers import (
-    Chat,
-    chunks,
-    completion,
-    embedded,
-    model_list,
-    read_chat,
-    read_texts,
-    unknown_model,
-    unknown_path,
-)
-from openhands_llm_magic.llm.practice.models import (
-    BAD_KEY,
-    MODELS,
-    PREFIX,
-    Cut,
-    Headers,
-    Model,
-    Refusal,
-    metered,
-    too_early,
-)
+from openhands_llm_magic.llm.practice import answers, models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +36,11 @@ if TYPE_CHECKING:
 class Answer:
     """An answer about to be sent, or, with `cut`, the first half of it."""
 
-    chat: Chat
-    model: Model
+    chat: answers.Chat
+    model: models.Model
     pause_s: float
     cut: bool
-    headers: Headers = ()
+    headers: models.Headers = ()
 
     @property
     def text(self) -> str:
@@ -74,7 +53,7 @@ async def send_json(
     body: dict[str, Any],
     *,
     status: int = 200,
-    headers: Headers = (),
+    headers: models.Headers = (),
     cut: bool = False,
 ) -> None:
     """Send a body whole, or half of it."""
@@ -91,7 +70,7 @@ async def send_json(
 
 async def send_stream(connection: HTTP1Connection, answer: Answer) -> None:
     """Send server-sent events, each flushed; without a length, tornado sends them chunked."""
-    events = list(chunks(answer.chat, answer.text, word_by_word=answer.model.word_by_word))
+    events = list(answers.chunks(answer.chat, answer.text, word_by_word=answer.model.word_by_word))
     if answer.cut:
         events = events[: len(events) // 2]
     head = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
@@ -113,8 +92,6 @@ async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str
     start_line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
     await connection.write_headers(start_line, HTTPHeaders(headers))
 
-
-__all__ = ["MODELS", "PREFIX", "LoggedRequest", "PracticeServer", "running"]
 
 HOST = "127.0.0.1"
 
@@ -240,53 +217,65 @@ class PracticeServer:
         from tornado.iostream import StreamClosedError  # noqa: PLC0415 - as in `_serve`
 
         model, response = self._decide(request)
-        status = response.status if isinstance(response, Refusal) else 200
+        status = response.status if isinstance(response, models.Refusal) else 200
         self.requests.append(LoggedRequest(time.monotonic(), request.path, model, status))
         try:
             match response:
-                case Refusal(headers=headers):
+                case models.Refusal(headers=headers):
                     await send_json(connection, response.body, status=status, headers=headers)
-                case Answer(chat=Chat(stream=True)):
+                case Answer(chat=answers.Chat(stream=True)):
                     await send_stream(connection, response)
                 case Answer(chat, text=text):
                     await asyncio.sleep(response.pause_s * len(text.split()))
-                    body = completion(chat, text)
+                    body = answers.completion(chat, text)
                     await send_json(connection, body, headers=response.headers, cut=response.cut)
                 case body:
                     await send_json(connection, body)
         except StreamClosedError:
             pass  # the client went away: nobody is left to be told
 
-    def _decide(self, request: HTTPServerRequest) -> tuple[str, Answer | Refusal | dict[str, Any]]:
+    def _decide(
+        self, request: HTTPServerRequest
+    ) -> tuple[str, Answer | models.Refusal | dict[str, Any]]:
         """Return the name of the model asked for, and what to send."""
         sent = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(sent, f"Bearer {self.key}".encode()):
-            return "", BAD_KEY
+            return "", models.BAD_KEY
         match request.method, request.path:
             case "GET", "/v1/models":
-                return "", model_list()
+                return "", answers.model_list()
             case "POST", "/v1/chat/completions":
-                chat = read_chat(request.body)
-                return ("", chat) if isinstance(chat, Refusal) else (chat.model, self._reply(chat))
+                chat = answers.read_chat(request.body)
+                return (
+                    ("", chat)
+                    if isinstance(chat, models.Refusal)
+                    else (chat.model, self._reply(chat))
+                )
             case "POST", "/v1/embeddings":
-                texts = read_texts(request.body)
-                return ("", texts) if isinstance(texts, Refusal) else (texts.model, embedded(texts))
+                texts = answers.read_texts(request.body)
+                return (
+                    ("", texts)
+                    if isinstance(texts, models.Refusal)
+                    else (texts.model, answers.embedded(texts))
+                )
             case method, path:
-                return "", unknown_path(str(method), path)
+                return "", answers.unknown_path(str(method), path)
 
-    def _reply(self, chat: Chat) -> Answer | Refusal:
+    def _reply(self, chat: answers.Chat) -> Answer | models.Refusal:
         """Return what the model asked for does this time."""
-        if (model := MODELS.get(chat.model)) is None:
-            return unknown_model(chat.model)
+        if (model := models.MODELS.get(chat.model)) is None:
+            return answers.unknown_model(chat.model)
         fault, headers = self._next_fault(chat, model), self._headers(model)
-        if isinstance(headers, Refusal):
+        if isinstance(headers, models.Refusal):
             return headers
-        if isinstance(fault, Refusal):
+        if isinstance(fault, models.Refusal):
             return fault
         pause_s = self._pause_s if model.word_by_word else 0
-        return Answer(chat, model, pause_s, cut=isinstance(fault, Cut), headers=headers)
+        return Answer(chat, model, pause_s, cut=isinstance(fault, models.Cut), headers=headers)
 
-    def _next_fault(self, chat: Chat, model: Model) -> Refusal | Cut | None:
+    def _next_fault(
+        self, chat: answers.Chat, model: models.Model
+    ) -> models.Refusal | models.Cut | None:
         """Return what happens to the conversation this time, and count it."""
         failures = self._failures.pop(chat.digest, 0)
         if failures >= model.fault_count:
@@ -294,13 +283,13 @@ class PracticeServer:
         self._failures[chat.digest] = failures + 1
         return model.fault
 
-    def _headers(self, model: Model) -> Headers | Refusal:
+    def _headers(self, model: models.Model) -> models.Headers | models.Refusal:
         """Return what the answer of a metered model tells, or the refusal if it is too early."""
         now_s = self._now()
         if not model.every_s or (early_s := self._takes_at_s.get(model.name, 0) - now_s) <= 0:
             self._takes_at_s[model.name] = now_s + model.every_s
-            return metered(model)
-        return too_early(early_s)
+            return models.metered(model)
+        return models.too_early(early_s)
 
 
 class _Shared:

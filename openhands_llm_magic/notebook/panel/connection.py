@@ -20,12 +20,7 @@ THREAD = "test of the settings"
 
 
 class ConnectionSection(Section):
-    """Runs a `ConnectionTest` on a thread of its own, which sets the value of a widget alone.
-
-    Args:
-        bench: What the sections share.
-        clock: Measures and makes waits; None means the system's.
-    """
+    """Runs a `ConnectionTest` on a thread of its own, which sets the value of a widget alone."""
 
     def __init__(self, bench: Workbench, clock: Clock | None = None) -> None:
         self._bench = bench

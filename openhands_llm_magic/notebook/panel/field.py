@@ -189,9 +189,8 @@ class Field:
         return made
 
     def _secret_field(self) -> Any:
-        from openhands_llm_magic.notebook.panel.secret_field import (  # noqa: PLC0415 - anywidget's import takes long, and most settings are no keys
-            SecretField,
-        )
+        # anywidget's import takes long, and most settings are no keys.
+        from openhands_llm_magic.notebook.panel.secret_field import SecretField  # noqa: PLC0415
 
         say = self._bench.say
         texts = {"show_text": "Show", "hide_text": "Hide", "set_text": "Set"}

@@ -65,11 +65,7 @@ FORMS = {"docker": "Copy docker flags", "shell": "Copy shell exports"}
 
 
 class HandOver(Section):
-    """The buttons that put the settings in force, into a file, or on the clipboard.
-
-    Args:
-        bench: What the sections share.
-    """
+    """The buttons that put the settings in force, into a file, or on the clipboard."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
@@ -151,7 +147,6 @@ class Saving:
         box: Its widget, hidden until it is opened.
 
     Args:
-        bench: What the sections share.
         message: Where it tells what came of it.
         begin: Takes away what was said before.
     """

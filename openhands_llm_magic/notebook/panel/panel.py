@@ -37,8 +37,6 @@ class Panel:
         box: Its widget.
 
     Args:
-        settings: The settings of the session.
-        say: Translates its texts.
         clock: Measures and makes the waits of a test; None means the system's.
     """
 

@@ -29,11 +29,7 @@ ASKED_FOR = frozenset(
 
 
 class Choice:
-    """The provider that was chosen, as long as the settings can still be meant for it.
-
-    Args:
-        draft: The edited settings.
-    """
+    """The provider that was chosen, as long as the edited settings can still be meant for it."""
 
     def __init__(self, draft: PendingEdits) -> None:
         self._draft = draft
@@ -97,11 +93,9 @@ class Workbench:
         draft: The edited settings.
         choice: The provider that was chosen.
         say: Translates a text of the panel.
-        lock: Throttled during an action: some kernels run it on a thread while a cell runs.
+        lock: Held during an action: some kernels run it on a thread while a cell runs.
 
     Args:
-        draft: The edited settings.
-        say: Translates a text of the panel.
         changed: Shows everything anew; called after each action.
     """
 
@@ -265,7 +259,7 @@ def values_of(settings: Snapshot) -> dict[str, object]:
 
 
 class Section:
-    """A part of the panel.
+    """A part of the panel; it is made with the `Workbench`, and with what gives a setting's field.
 
     Attributes:
         box: Its widget.

@@ -34,12 +34,7 @@ UNLISTED = ("api_key", "base_url", "custom_llm_provider")
 
 
 class Basic(Section):
-    """Provider, model, key, and the rest of what the provider asks for.
-
-    Args:
-        bench: What the sections share.
-        field: Gives a setting's field.
-    """
+    """Provider, model, key, and the rest of what the provider asks for."""
 
     def __init__(self, bench: Workbench, field: Callable[[str], Field]) -> None:
         self._bench = bench
@@ -125,13 +120,10 @@ class Basic(Section):
 
     def _guide_html(self, provider: Provider | None, settings: Snapshot) -> str:
         say = self._bench.say
-        lines = []
+        lines = [escape(say(provider.guide) if provider else self._unlisted_guide())]
         if provider:
-            lines.append(escape(say(provider.guide)))
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
-        else:
-            lines.append(escape(self._unlisted_guide()))
         warnings = [each.text for each in check_settings(settings) if each.is_problem]
         if stranger := self._bench.choice.stranger(settings):
             warnings.insert(0, self._bench.base_url_words(stranger))
@@ -174,12 +166,7 @@ MOST_ADDED = 1_000
 
 
 class Retries(Section):
-    """The four settings of the policy, and what they make of a rate limit.
-
-    Args:
-        bench: What the sections share.
-        field: Gives a setting's field.
-    """
+    """The four settings of the policy, and what they make of a rate limit."""
 
     def __init__(self, bench: Workbench, field: Callable[[str], Field]) -> None:
         self._say = bench.say
@@ -228,8 +215,6 @@ class Advanced(Section):
     """The settings that are shown nowhere else; their fields are made when it is opened.
 
     Args:
-        bench: What the sections share.
-        field: Gives a setting's field.
         elsewhere: Gives the names of the settings that are shown above.
     """
 
@@ -307,7 +292,6 @@ class Groups(Section):
         new: The widget of a new group.
 
     Args:
-        bench: What the sections share.
         save_as: Offers to save settings as a new group.
     """
 

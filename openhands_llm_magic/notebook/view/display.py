@@ -21,19 +21,10 @@ from openhands_llm_magic.errors import FormatError, Stopped, UsageError
 from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, unfenced
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
+from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.asking import Bundle, Waits, note_html
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.live import LiveView
-from openhands_llm_magic.notebook.wording import (
-    TOLD_FROM_S,
-    Progress,
-    again_words,
-    correcting_words,
-    countdown_words,
-    note_words,
-    said_words,
-    throttled_words,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,14 +38,11 @@ FrontEnd = Literal["live", "final", "terminal"]
 
 def front_end(shell: Any) -> FrontEnd:
     """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
-    chosen = os.environ.get(DISPLAY_VARIABLE, "")
-    match chosen:
-        case "live" | "final" | "terminal":
+    match os.environ.get(DISPLAY_VARIABLE, ""):
+        case "live" | "final" | "terminal" as chosen:
             return chosen
-        case "":
-            pass
-        case _:
-            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
+        case other if other:
+            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {other!r}.")
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "terminal"
@@ -69,7 +57,7 @@ class TerminalView:
     """Adds text as it arrives, with one line that rewrites itself during a wait."""
 
     def __init__(self, model: str, clock: Clock) -> None:
-        self._progress = Progress(model, clock)
+        self._progress = wording.Progress(model, clock)
         self._told = self._progress.words
         self._status_width = 0
         self._at_line_start = True
@@ -88,19 +76,19 @@ class TerminalView:
                 self._answer_began = True
             case Correcting(problem):
                 self._end_line()
-                self._write(f"({correcting_words(problem)})\n")
+                self._write(f"({wording.correcting_words(problem)})\n")
                 self._answer_began = False
             case Retrying():
                 self._end_line()
                 if self._answer_began:
-                    self._write(f"({again_words()})\n")
+                    self._write(f"({wording.again_words()})\n")
                     self._answer_began = False
                 if not self._rewrites:
-                    counted = countdown_words(event, event.wait_s)
-                    self._write(f"{counted} ({said_words(event)})\n")
+                    counted = wording.countdown_words(event, event.wait_s)
+                    self._write(f"{counted} ({wording.said_words(event)})\n")
             case Throttled(remaining_s=remaining_s) if not self._rewrites:
-                if remaining_s >= TOLD_FROM_S and not self._held:
-                    self._write(throttled_words(event) + "\n")
+                if remaining_s >= wording.TOLD_FROM_S and not self._held:
+                    self._write(wording.throttled_words(event) + "\n")
                 self._held = remaining_s > 0
             case _:
                 pass
@@ -123,7 +111,7 @@ class TerminalView:
 
     def render(self, reply: Reply) -> None:
         """Prepare the note."""
-        self._note = note_words(reply)
+        self._note = wording.note_words(reply)
 
     def finish(self) -> None:
         """End the line, and add the note."""
@@ -269,7 +257,7 @@ def view_on(
 @sanitize.collector_off()
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
-    note = note_words(reply)
+    note = wording.note_words(reply)
     plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
     shown = (
         sanitize.folded_html("Reasoning", reply.reasoning) + _answer_html(reply) + note_html(note)

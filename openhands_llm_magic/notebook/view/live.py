@@ -349,8 +349,6 @@ class LiveView:
     When an attempt breaks off, its text stays where it is, paler, and the next one begins below.
 
     Args:
-        model: The model that is asked.
-        clock: Tells when the next update may come.
         waits: Has the buttons of the waits.
         render: Renders a whole answer.
         form: The format of the answer.

@@ -215,11 +215,7 @@ class RestOfList(NamedTuple):
 
 
 def blocks_html(
-    text: str,
-    known: dict[str, Any],
-    *,
-    colours: bool = True,
-    rest: RestOfList | None = None,
+    text: str, known: dict[str, Any], *, colours: bool = True, rest: RestOfList | None = None
 ) -> str:
     """Render some blocks of a text that `to_plain` has passed, as a part of an answer.
 
@@ -338,16 +334,10 @@ def _clean_ours() -> Callable[[str], str]:
     """What cleans HTML that was rendered here: some attributes may have some values."""
     from pygments.token import STANDARD_TYPES
 
-    return cleaner(
-        {
-            "div": {
-                "class": {"highlight"},
-                "style": {_CODE_STYLE},
-                "align": {"left", "center", "right"},
-            },
-            "span": {"class": {CLASS, *filter(None, STANDARD_TYPES.values())}},
-        }
-    )
+    alignments = {"left", "center", "right"}
+    of_div = {"class": {"highlight"}, "style": {_CODE_STYLE}, "align": alignments}
+    of_span = {"class": {CLASS, *filter(None, STANDARD_TYPES.values())}}
+    return cleaner({"div": of_div, "span": of_span})
 
 
 @functools.cache

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from practice_client import ask, chat, connect, events, streamed_text
 
-from openhands_llm_magic.llm.practice.server import MODELS, PracticeServer
+from openhands_llm_magic.llm.practice.models import MODELS
+from openhands_llm_magic.llm.practice.server import PracticeServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
