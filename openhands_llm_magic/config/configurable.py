@@ -195,7 +195,7 @@ class LLMSettings(SettingAttributes, Configurable):
         self.set(**own)
 
     def _own(self, config: Config) -> dict[str, object]:
-        """Return the values in a Config that are for these settings."""
+        """Return the values that a Config of traitlets holds for `LLMSettings`."""
         return {
             name: value
             for name, value in self._find_my_config(config).items()

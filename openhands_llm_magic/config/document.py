@@ -366,7 +366,7 @@ def _edited(
 
 
 def _expected(document: Document, changes: Changes) -> dict[str, Any]:
-    """Return the data that the edited text must parse to."""
+    """Return the data that the edited text must hold, to be compared with what it does hold."""
     data = deepcopy(dict(document.data))
     for names, values in changes.items():
         table = data

@@ -131,7 +131,7 @@ def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with plain dictionaries, whose repr masks nothing."""
+    """Return a value whose dictionaries are plain ones: the repr of a `MaskingDict` masks."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -113,7 +113,7 @@ class LayerBuilder:
         self.problems.append(Problem(message, origin, facts))
 
     def layer(self) -> Layer:
-        """Return the finished layer."""
+        """Return the layer of what was collected."""
         return Layer(self._name, MappingProxyType(self.values), tuple(self.problems))
 
 
@@ -371,7 +371,7 @@ class Snapshot(SettingAttributes):
     def with_overrides(
         self, values: Mapping[str, object], kind: Literal["argument", "flag", "edit"] = "argument"
     ) -> Snapshot:
-        """Return these settings with one more layer on top.
+        """Return new settings, in which these values count more than all others.
 
         Args:
             values: New values by setting name. Where they are flags, a string is text that a

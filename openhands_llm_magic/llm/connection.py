@@ -63,7 +63,7 @@ class ConnectionTest:
 
     @property
     def reply(self) -> events.Reply:
-        """What came of the prompt, as far as it is known."""
+        """The reply to the test's prompt, as far as it is known."""
         return self._builder.reply
 
     def stop(self) -> None:
@@ -107,7 +107,7 @@ class ConnectionTest:
         return self._step
 
     def _end(self, state: Literal["done", "failed"] = "done") -> Step:
-        """Return the running step as one that is over."""
+        """Return the step that runs as one that is over."""
         took_s = self._clock.now() - self._began_at_s
         self._step = replace(self._step, state=state, took_s=took_s)
         return self._step
@@ -166,7 +166,7 @@ class ConnectionTest:
                 self._control.check()
 
     def _around(self, event: events.Event) -> Iterator[Step | events.Event]:
-        """Yield an event and the steps that it begins and ends."""
+        """Yield an event of the request, and around it the steps that it ends and begins."""
         match event:
             case events.Sending() if self._step.name == "litellm":
                 yield self._end()

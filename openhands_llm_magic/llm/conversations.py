@@ -76,12 +76,12 @@ class Attachment:
 
     @property
     def is_image(self) -> bool:
-        """Whether a model has to see to make use of it."""
+        """Whether it is a picture, of which only a model that sees can make use."""
         return self.media_type in IMAGES
 
     @property
     def is_text(self) -> bool:
-        """Whether it goes in as text, which every model reads."""
+        """Whether it is sent as text, which every model reads."""
         return not self.is_image and self.media_type != PDF
 
     @property
@@ -139,7 +139,7 @@ def _form(part: Part) -> dict[str, Any]:
 
 
 def sendable(found: Attachment) -> Attachment:
-    """Give back a file of a size that can be sent.
+    """Return a file as it is, if its size is one that can be sent.
 
     Raises:
         UsageError: It is too large, or empty.
@@ -249,7 +249,7 @@ class Conversations:
         return found is not None
 
     def forget_all(self) -> None:
-        """Forget all that was said."""
+        """Forget all conversations."""
         self.named.clear()
         self.last = []
 

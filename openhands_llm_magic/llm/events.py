@@ -131,7 +131,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A wait goes on; at least one a second.
+    """A wait for a retry goes on; this event comes at least once a second.
 
     Attributes:
         retrying: What is being waited for.
@@ -170,7 +170,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        """Count two requests together."""
+        """Add up the tokens of two requests."""
         return Usage(
             *(getattr(self, each.name) + getattr(other, each.name) for each in fields(self))
         )

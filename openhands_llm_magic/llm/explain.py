@@ -167,7 +167,7 @@ def misfit_explained(
 
 
 def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tuple[str, Text]:
-    """Name the setting that ended the retries, and say what happened."""
+    """Return the name of the setting that ended the retries, and what happened in words."""
     limit_s, asked_s = settings.retry_after_limit, error.retry_after_s
     if asked_s is not None and asked_s > limit_s:
         told = "the server asks to wait {asked} s, longer than {limit} s"

@@ -102,7 +102,7 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came of one HTTP request beside its text.
+    """What came of one HTTP request beside the text, which came as events.
 
     Attributes:
         error: Why there is no whole answer, or None when there is one.
@@ -146,7 +146,6 @@ TAKEN_KEYWORDS = frozenset({
     "stream_options", "fallbacks", "context_window_fallback_dict", "model_list", "n",
 })  # fmt: skip
 """Keywords that completion_kwargs cannot hold: they are settings, or how the answer is read."""
-
 
 REGIONAL = frozenset({"bedrock", "vertex_ai"})
 """Providers with a server for each region, so that the catalogue's address is one of many."""
@@ -355,7 +354,7 @@ def request_from(
 
 
 def _openhands_models(draft: Draft) -> None:
-    """OpenHands' own models are those of its LiteLLM Proxy."""
+    """Ask OpenHands' LiteLLM Proxy for a model whose name begins with `openhands/`."""
     own = PROVIDERS["openhands"]
     if draft.model.startswith(own.prefix):
         draft.model = "litellm_proxy/" + draft.model.removeprefix(own.prefix)
@@ -363,7 +362,7 @@ def _openhands_models(draft: Draft) -> None:
 
 
 def _practice_models(draft: Draft) -> None:
-    """Practice models are answered on this machine, see `llm.practice`."""
+    """Ask the practice provider, on this machine, for a model that begins with `practice/`."""
     prefix = PROVIDERS["practice"].prefix
     if draft.model.startswith(prefix):
         from openhands_llm_magic.llm.practice import server as practice  # noqa: PLC0415 - its server is rarely needed
@@ -385,37 +384,37 @@ def _reasoning(draft: Draft) -> None:
 
 
 def _one_sampling_setting(draft: Draft) -> None:
-    """Where temperature and top_p exclude each other, temperature counts."""
+    """Leave top_p out for models that take either temperature or top_p."""
     if any(fnmatchcase(draft.name, pattern) for pattern in ONE_SAMPLING_SETTING):
         draft.leave_out("top_p")
 
 
 def _azure_limit(draft: Draft) -> None:
-    """Azure has the limit of an answer under its older name."""
+    """Send Azure the limit of an answer's tokens under its older name, `max_tokens`."""
     if draft.model.startswith("azure") and "max_completion_tokens" in draft.options:
         draft.options["max_tokens"] = draft.options.pop("max_completion_tokens")
 
 
 def _safety(draft: Draft) -> None:
-    """Only the models that know safety_settings get them."""
+    """Leave safety_settings out for models that do not know them."""
     if not any(part in draft.model.lower() for part in SAFETY_MODELS):
         draft.leave_out("safety_settings")
 
 
 def _aws_keys(draft: Draft) -> None:
-    """Keys of AWS go nowhere but to AWS."""
+    """Leave the keys of AWS out for all models but those of AWS."""
     if draft.provider != "bedrock" and not draft.model.startswith("sagemaker"):
         draft.leave_out("aws_access_key_id", "aws_secret_access_key", "aws_region_name")
 
 
 def _vertex_place(draft: Draft) -> None:
-    """Project and location go to Vertex AI alone."""
+    """Leave project and location out for all models but those of Vertex AI."""
     if draft.provider != "vertex_ai":
         draft.leave_out("vertex_project", "vertex_location")
 
 
 def _completion_kwargs(draft: Draft) -> None:
-    """completion_kwargs count more than all that comes before."""
+    """Put completion_kwargs above all options that the rules before have made."""
     given = draft.settings.completion_kwargs or {}  # a copy, which LiteLLM may change
     taken = sorted(TAKEN_KEYWORDS.intersection(given))
     if taken:
@@ -429,7 +428,7 @@ def _completion_kwargs(draft: Draft) -> None:
 
 
 def _openrouter_site(draft: Draft) -> None:
-    """OpenRouter is told which application asks, in headers that it names."""
+    """Tell OpenRouter which application asks, in the headers that it reads."""
     if draft.provider == "openrouter":
         site = {
             "HTTP-Referer": draft.settings.openrouter_site_url,

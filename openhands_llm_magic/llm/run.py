@@ -83,7 +83,7 @@ class RetryPolicy:
 
     @classmethod
     def from_settings(cls, settings: Snapshot) -> RetryPolicy:
-        """The policy that the settings describe."""
+        """Return the policy that the settings describe."""
         return cls(
             num_retries=settings.num_retries,
             min_wait_s=settings.retry_min_wait,
@@ -179,7 +179,7 @@ class Masked:
         self._emit = emit
 
     def __call__(self, event: Any) -> None:
-        """Take the next event."""
+        """Pass on the next event, with the keys in it masked."""
         if not isinstance(event, self._kind):
             self.flush()
         match event:
@@ -371,7 +371,7 @@ class Prompt:
             emit(event)
 
     def _answer(self, request: Request, emit: Emit) -> tuple[Reply, list[Event]]:
-        """Get the answer to one request, stored or sent.
+        """Get the answer to one request, from its file or from the server.
 
         Returns:
             The answer, and the events that end it, which were not emitted yet.

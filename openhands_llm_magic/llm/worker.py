@@ -41,7 +41,6 @@ PIECES = (TextDelta, ReasoningDelta)
 TICK_S = 1.0
 """The longest time between two `Waiting` events, in seconds."""
 
-
 BATCH_S = 0.01
 """Seconds in which pieces of text gather before the reader is woken for them."""
 
@@ -125,7 +124,7 @@ class Control:
             threading.Thread(target=self._hang_up, name="hang up", daemon=True).start()
 
     def retry_now(self) -> None:
-        """Send the request now, if it waits."""
+        """End the wait that the request is in, so that it is sent now."""
         with self._lock:
             self._retry_now = True
             self._wake.set()
@@ -251,7 +250,7 @@ class Run:
         self._wake()
 
     def take(self, timeout_s: float = POLL_S) -> list[Any]:
-        """Wait for events, and return those that there are, texts joined.
+        """Wait for events, and return all that have come, pieces of text joined.
 
         Args:
             timeout_s: How long to wait for the first; 0 does not wait.

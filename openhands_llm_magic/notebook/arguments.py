@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose error is one line for a person, and ends nothing."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell what is wrong.
+        """Say what is wrong with a line, as argparse calls this for.
 
         Raises:
             UsageError: Always.
@@ -191,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_own(made: argparse.ArgumentParser) -> None:
-    """Add the flags that are no settings."""
+    """Add the flags of `%%llm` itself, which stand for no setting."""
     add = made.add_argument
     about = "store the reply in this variable; NAME:text its text, NAME:data its JSON or code"
     add("-s", "--system", metavar="TEXT", help="instructions before the prompt")
@@ -211,7 +211,7 @@ def _add_own(made: argparse.ArgumentParser) -> None:
 
 
 def parse(line: str, variables: Mapping[str, object]) -> PromptOptions:
-    """Read a magic's line.
+    """Read the line of `%llm` or `%%llm`.
 
     Args:
         line: What stands after `%llm` or `%%llm`.
@@ -248,7 +248,7 @@ def _require_first(line: str, prompt: str) -> None:
 
 
 def _stored(out: str | None) -> tuple[str | None, str]:
-    """Read `NAME` or `NAME:text`."""
+    """Read the value of `--out`, `NAME` or `NAME:text`, into the name and what is stored there."""
     if out is None:
         return None, ""
     name, _, part = out.partition(":")

@@ -47,7 +47,7 @@ class Known:
 
     @property
     def schemas(self) -> list[str]:
-        """Those that may hold a pydantic class or a JSON schema."""
+        """The names of the variables that may hold a pydantic class or a JSON schema."""
         found = self.variables
         return [name for name in self.own_variables if isinstance(found[name], type | dict)]
 

@@ -196,7 +196,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
 
 
 def _only(words: list[str], usage: str) -> str:
-    """Return the one word that an option takes."""
+    """Return the one word that must follow an option."""
     if len(words) != 1:
         raise UsageError(f"write `%llm_config {usage}`.")
     return words[0]
@@ -219,7 +219,7 @@ def _asked(name: str) -> str:
 
 
 def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:
-    """Read NAME=VALUE."""
+    """Read a word NAME=VALUE, and return the name and the value."""
     name, equals, value = word.partition("=")
     setting = setting_named(name)
     if not equals:

@@ -66,21 +66,21 @@ class ConnectionLog:
                 pass
 
     def _begin_again(self, step: Step) -> None:
-        """Forget what came after a step that begins once more."""
+        """Forget the steps after one that begins once more, as with a retry."""
         if step.state == "running" and step.name in self._steps:
             names = list(self._steps)
             for name in names[names.index(step.name) + 1 :]:
                 del self._steps[name]
 
     def end(self, reply: Reply) -> None:
-        """Add what came of it."""
+        """Add what came of the test."""
         self._wait = ""
         kind = 'role="status" class="llm-good"' if reply.error is None else ERROR
         self._ended = f"<div {kind}>{escape(end_words(reply, self._say))}</div>"
 
     @property
     def html(self) -> str:
-        """All of it."""
+        """All that the test has shown, as HTML."""
         rows = (step_words(step, self._say) for step in self._steps.values())
         cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
         table = "".join(f"<tr>{row}</tr>" for row in cells)

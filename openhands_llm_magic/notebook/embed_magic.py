@@ -17,8 +17,8 @@ from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook import arguments
-from openhands_llm_magic.notebook.asking import Clicks, Interrupts, Waits
-from openhands_llm_magic.notebook.wording import usd
+from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.wording import Clicks, Waits, usd
 
 if TYPE_CHECKING:
     import argparse
@@ -266,7 +266,7 @@ class _Embedding:
             view.tell(f"{self._done:,} of {self._count:,} vectors")
 
     def _finished(self, view: View) -> tuple[Any, Reply]:
-        """Show what came of it."""
+        """Show what came of all requests; return the vectors and the reply."""
         from dataclasses import replace
 
         from openhands_llm_magic.llm.embedding.embed import Embeddings

@@ -62,7 +62,7 @@ class LastError:
         self.line = ""
 
     def note(self, cell: str) -> None:
-        """Note what was raised last, if that is new.
+        """Note the exception that was raised last, if it was not noted before.
 
         Args:
             cell: The cell that has just run, as it was typed, or "" when that is not known.

@@ -326,7 +326,7 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
         return None
 
     def transform(self, lines: list[str]) -> list[str]:
-        """Make it a call of the magic."""
+        """Make the line a call of the magic, as IPython does with lines that end in no "?"."""
         transformed: list[str] = EscapedCommand(self._magic_start).transform(lines)
         return transformed
 

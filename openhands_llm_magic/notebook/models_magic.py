@@ -83,7 +83,7 @@ def _show(
 
 
 def row(model: Model) -> tuple[str, ...]:
-    """Describe a model, in words."""
+    """Return the cells of a model's row in the table: name, prices, context window, abilities."""
     known = model.abilities
     sees = {True: "yes", False: "no", None: UNKNOWN}[known.sees]
     return (

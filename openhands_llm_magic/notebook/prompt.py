@@ -255,7 +255,7 @@ def _value(value: Any, steps: Sequence[str]) -> object:
 
 
 def as_text(value: object) -> str:
-    """Write a value as a model reads it best."""
+    """Write a value as a model reads it best: a table in Markdown, an error as a traceback."""
     if isinstance(value, Reply):
         return value.text
     if isinstance(value, BaseException):
@@ -370,7 +370,7 @@ def _from_bytes(name: str, data: bytes) -> conversations.Attachment:
 
 
 def _text(name: str, data: bytes) -> bytes:
-    """Give back what is text that models take.
+    """Return a file's bytes, if they are text that models take.
 
     Raises:
         UsageError: It is not.
@@ -398,7 +398,7 @@ KINDS = {"image_url": "picture", "file": "PDF"}
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A prompt as it is sent.
+    """A prompt as it is sent: its messages, and what a person should know of them.
 
     Attributes:
         content: That of its own message.

@@ -56,7 +56,7 @@ def _keys(snapshot: Snapshot) -> list[str]:
 
 
 def shown(value: object, keys: Sequence[str] = ()) -> str:
-    """Write a value on one line, without these keys."""
+    """Write a value on one line, with these keys masked."""
     text = "not set" if value is None else " ".join(masked(str(value), keys).split())
     return shorten(text, SHOWN_LIMIT)
 

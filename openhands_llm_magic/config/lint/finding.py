@@ -85,7 +85,7 @@ class CheckedTable:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Subject:
-    """The things that are checked.
+    """What the rules of the check look at: a config file, variables, and what they add up to.
 
     Attributes:
         document: The config file; without one, an empty document.
@@ -101,7 +101,7 @@ class Subject:
 
     @property
     def tables(self) -> Iterator[CheckedTable]:
-        """The tables that hold settings."""
+        """The tables of the config file that hold settings."""
         llm = self.document.table("llm")
         yield CheckedTable(
             ("llm",), {key: each for key, each in llm.items() if not isinstance(each, dict)}
@@ -177,7 +177,7 @@ def quoted(text: str) -> str:
 
 
 def cannot_be(setting: Setting, value: object) -> str:
-    """Return words for a setting that does not take a value."""
+    """Say in words that a setting cannot have a value."""
     shown = "this" if setting.kind == "secret" else described(value)
     return f"{setting.name} cannot be {shown}"
 

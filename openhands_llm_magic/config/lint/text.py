@@ -49,7 +49,7 @@ class BadStatement:
 
     @property
     def in_one_line(self) -> bool:
-        """Whether the statement ends in the line that it begins in."""
+        """Whether the statement is all in one line."""
         if self.ends is None:
             return not "".join(self.lines[self.number :]).strip()
         return self.ends == self.number

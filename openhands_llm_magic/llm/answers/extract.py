@@ -144,7 +144,7 @@ class Schema:
 
     @classmethod
     def of(cls, name: str, value: Any) -> Schema:
-        """Make one of what a variable holds.
+        """Make a schema of what a variable holds.
 
         Raises:
             UsageError: It is neither a pydantic class nor a JSON schema.
@@ -168,7 +168,7 @@ class Schema:
 
     @property
     def response_format(self) -> dict[str, Any]:
-        """The keyword of a request that asks for it."""
+        """The value of the keyword `response_format`, which asks a model for such an answer."""
         schema = {"name": _NO_NAME.sub("_", self.name)[:64], "schema": dict(self.form)}
         return {"type": "json_schema", "json_schema": schema}
 

@@ -76,14 +76,14 @@ def _asked(model: str, address: str, request: Request) -> dict[str, Any]:
 
 
 def _hashed(text: str) -> str:
-    """Put its hash in the place of a file's bytes."""
+    """Return a text in which a hash stands for a file's bytes; other texts stay as they are."""
     if not text.startswith("data:") or len(text) <= LONGEST_TEXT:
         return text
     return f"{text.partition(',')[0]},sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class Stored:
-    """The place of one request's answer.
+    """The file in which the answer to one request is, or will be.
 
     Args:
         request: What would be sent.

@@ -248,7 +248,7 @@ def _embed_all(
 
 
 def _sent(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
-    """Make one attempt."""
+    """Ask for the vectors of some texts once; without a key that it needs, nothing is sent."""
     if "api_key" not in request.options and provider_of(request.model) is None:
         # LiteLLM would try OPENAI_API_KEY at some providers.
         missing = missing_key_variables(request.model)

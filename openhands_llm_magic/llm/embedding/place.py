@@ -55,7 +55,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What goes in one request at most.
+    """How many texts, and how many tokens of them, go in one request at most.
 
     Attributes:
         texts: Texts.
@@ -166,7 +166,7 @@ FOUND = Key(None, Text("the key, if any, is that of the provider's own variable"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where texts are sent.
+    """The server that texts are sent to, with the model and the key.
 
     Attributes:
         request: What is sent, but for the texts.
@@ -233,7 +233,7 @@ def _require_address(model: str, base_url: str | None) -> None:
 
 
 def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) -> Key:
-    """Choose the key that goes along."""
+    """Choose the key that is sent along, by the rules at the top of this file."""
     origin = settings.origin("api_key")
     if settings.api_key and (same or origin.kind == "flag"):
         words = Text("the key is api_key, from {origin}", origin=origin.text)

@@ -34,7 +34,7 @@ class Vectors(Sequence[Any]):
 
     @classmethod
     def of(cls, rows: Iterable[Iterable[float]]) -> Self:
-        """Put vectors together.
+        """Make `Vectors` of rows of numbers.
 
         Raises:
             TypeError: A vector holds something else than numbers.

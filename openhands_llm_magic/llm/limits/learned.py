@@ -74,13 +74,13 @@ class Stretch:
 
     @property
     def length_s(self) -> float:
-        """From one refusal to the other."""
+        """Seconds from one refusal to the other."""
         return max(self.ended_s - self.began_s, SHORTEST_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A limit as far as it is known.
+    """A server's limit, as far as its refusals have told.
 
     Attributes:
         rate: Requests a second that it lets through in the long run.
@@ -109,7 +109,7 @@ def first_reading(opening: Stretch) -> Reading:
 
 
 def next_reading(before: Reading, stretch: Stretch, opening_s: Sequence[float]) -> Reading:
-    """Read another refusal.
+    """Return what a server's limit is, after a further refusal.
 
     Args:
         before: What the refusals before it say.
@@ -313,7 +313,7 @@ class LearnedRate:
         return len(self._sent_s) >= count and self._sent_s[-count] > now_s - MINUTE_S
 
     def sent(self, now_s: float) -> None:
-        """Note a request that goes now."""
+        """Note that a request is sent now."""
         self._last_s = now_s
         self._sent_s.append(now_s)
         kept_s = MINUTE_S if self._known is None else HISTORY_S

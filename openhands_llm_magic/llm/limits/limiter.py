@@ -163,7 +163,7 @@ class Headroom:
         return max(0.0, min(resets_s, self._told_s + missing * self._unit_s) - now_s)
 
     def sent(self, now_s: float, amount: float) -> None:
-        """Note a request of `amount` that goes now."""
+        """Note that a request of so many requests or tokens is sent now."""
         self._under_way.append((now_s, amount))
 
     def ended(self, sent_s: float, amount: float) -> None:
@@ -319,7 +319,7 @@ class Permit:
             return 0.0
 
     def go(self, now_s: float) -> None:
-        """Go now, whatever the limiter would say: a person wants it."""
+        """Let the request be sent now, whatever the limits are, because a person wants it."""
         with self._limiter.lock:
             if self.sent_s is None:
                 self._go(now_s)
@@ -528,5 +528,5 @@ class TokenBucket:
         return missing / self._per_s if missing > 1e-9 * self._burst else 0.0
 
     def take(self, amount: float) -> None:
-        """Take `amount` out; a negative one puts it back."""
+        """Take so many requests or tokens out of the bucket; a negative amount puts some back."""
         self._level -= amount

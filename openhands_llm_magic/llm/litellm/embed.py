@@ -61,7 +61,7 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
 
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:
-    """Make the HTTP request."""
+    """Make the HTTP request for the vectors, and return LiteLLM's response."""
     provider, key, address = resolved(litellm, request.model, request.options)
     options = asking_once(litellm, provider, request.options, cleanup)
     if provider in NEED_A_CLIENT:
@@ -84,7 +84,7 @@ def _client_that_asks_once(key: str | None, address: str | None, timeout_s: floa
 
 
 def _vectors(response: Any) -> Vectors:
-    """Return the vectors, in the order of their numbers."""
+    """Return the vectors of a response, in the order of their texts."""
     rows = sorted(response.data or (), key=lambda row: row["index"])
     try:
         return Vectors.of(row["embedding"] or () for row in rows)
@@ -94,6 +94,6 @@ def _vectors(response: Any) -> Vectors:
 
 
 def _usage(response: Any) -> Usage | None:
-    """Return the tokens that were counted, if there are any."""
+    """Return the tokens that a response tells, or None where it tells none."""
     tokens = getattr(getattr(response, "usage", None), "prompt_tokens", None)
     return Usage(tokens, 0) if tokens else None

@@ -177,7 +177,7 @@ def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | 
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
-    """Walk an exception and all that caused it, the outermost first."""
+    """Yield an exception and all that caused it, the outermost first."""
     seen: set[int] = set()
     todo = [exc]
     while todo:
@@ -195,7 +195,7 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _class_named(exc: BaseException, *names: str) -> bool:
-    """Tell an exception's class without importing the library that defines it."""
+    """Tell whether an exception is of a class of one of these names, from whatever library."""
     return any(cls.__name__ in names for cls in type(exc).__mro__)
 
 
@@ -287,6 +287,6 @@ def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float
 
 
 def _number(text: str | None) -> float | None:
-    """Read a number of seconds that is 0 or more."""
+    """Read a header that is a number of seconds, 0 or more, or return None."""
     number = number_in(text)
     return number if number is not None and 0 <= number < math.inf else None

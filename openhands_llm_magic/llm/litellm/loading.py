@@ -107,7 +107,6 @@ class _Quiet:
 quiet = _Quiet()
 """`with quiet(litellm):` around each use of LiteLLM."""
 
-
 IMPORT_ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it downloads prices, and warns into the cell
     "LITELLM_MODE": "PRODUCTION",  # else it loads a .env, and settings change by themselves
@@ -240,7 +239,6 @@ def others_wait(loading: threading.Lock) -> Iterator[None]:
 
 YOUNG_OBJECTS = 10_000_000
 """New objects that the garbage collector lets come together meanwhile; LiteLLM's are 500,000."""
-
 
 PYTHONS_FROZEN = 5_000
 """More objects than Python 3.12 and newer freeze when they start, some hundreds."""

@@ -77,7 +77,7 @@ def is_chat(facts: Mapping[str, Any]) -> bool:
 
 
 def by_number(name: str) -> list[tuple[int, str]]:
-    """Order names so that gpt-9 comes before gpt-10."""
+    """Return a key to sort names by, so that gpt-9 comes before gpt-10."""
     parts = re.findall(r"(\d+)|(\D+)", name.lower())
     return [(int(number), "") if number else (-1, text) for number, text in parts]
 

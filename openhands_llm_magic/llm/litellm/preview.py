@@ -32,7 +32,7 @@ LONGEST_DATA = 200
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be sent.
+    """The request that a prompt would make, and what it would cost.
 
     Attributes:
         address: Where to, or "" if only LiteLLM knows.

@@ -61,7 +61,7 @@ class FinishTap:
         return self.understood and self.finish_reason is None
 
     def chunks(self, chunks: Iterable[Any]) -> Iterator[Any]:
-        """Pass chunks on unchanged and note what they say."""
+        """Yield chunks unchanged, and note what they say."""
         for chunk in chunks:
             if isinstance(chunk, dict):
                 self._note_dict(chunk)
@@ -178,7 +178,7 @@ def _usd(value: object) -> float | None:
 
 
 def _detail(counted: Any, of: str, name: str) -> int:
-    """Read one of a count's details."""
+    """Read one of the details of a count of tokens, such as the cached ones; 0 if it has none."""
     return _part(_part(counted, f"{of}_details"), name) or 0
 
 
@@ -451,5 +451,5 @@ def plain(headers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def limits_in(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Return those headers alone that tell of limits."""
+    """Return those of a response's headers that tell of rate limits, and no others."""
     return {name: value for name, value in plain(headers).items() if _LIMITS.search(name)}

@@ -27,7 +27,7 @@ class Refusal:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The error object."""
+        """The body of the HTTP response: OpenAI's error object."""
         error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
         return {"error": error}
 
@@ -39,7 +39,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A practice model.
+    """A model of the practice provider, and what it does to a prompt.
 
     Attributes:
         name: As a request's `model` gives it.

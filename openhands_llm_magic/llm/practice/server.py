@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The text of the whole answer."""
         return self.model.answer(self.chat.prompt)
 
 
@@ -56,7 +56,7 @@ async def send_json(
     headers: models.Headers = (),
     cut: bool = False,
 ) -> None:
-    """Send a body whole, or half of it."""
+    """Send the body of a response: all of it, or half of it and then hang up."""
     data = json.dumps(body).encode()
     head = {"Content-Type": "application/json", "Content-Length": str(len(data)), **dict(headers)}
     await _send_head(connection, status, head)
@@ -262,7 +262,7 @@ class PracticeServer:
                 return "", answers.unknown_path(str(method), path)
 
     def _reply(self, chat: answers.Chat) -> Answer | models.Refusal:
-        """Return what the model asked for does this time."""
+        """Return what the model does with a request: it answers, refuses, or breaks off."""
         if (model := models.MODELS.get(chat.model)) is None:
             return answers.unknown_model(chat.model)
         fault, headers = self._next_fault(chat, model), self._headers(model)
@@ -276,7 +276,7 @@ class PracticeServer:
     def _next_fault(
         self, chat: answers.Chat, model: models.Model
     ) -> models.Refusal | models.Cut | None:
-        """Return what happens to the conversation this time, and count it."""
+        """Return what befalls a conversation this time in place of an answer, or None; count it."""
         failures = self._failures.pop(chat.digest, 0)
         if failures >= model.fault_count:
             return None

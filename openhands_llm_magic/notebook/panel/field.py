@@ -107,7 +107,7 @@ _LIVE_TOPIC = "retries"
 
 
 class Field:
-    """A setting's control.
+    """The control of one setting, with its note and its buttons.
 
     Attributes:
         box: The control, its buttons and its note.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class FrontEnd(anywidget.AnyWidget):
-    """An invisible widget.
+    """An invisible widget, which does for the panel what only a browser can do.
 
     Inside the panel it keeps letters typed on a list or a button from the notebook, which would
     take them for its shortcuts and insert or delete cells. Every browser window that shows the
@@ -186,7 +186,7 @@ class Saving:
         show_if(self.box, True)
 
     def close(self) -> None:
-        """Take the question away."""
+        """Hide the diff and its buttons."""
         self._settings = None
         show_if(self.box, False)
 

@@ -89,12 +89,12 @@ class Panel:
                 self._fail(f"{type(error).__name__}: {error}")
 
     def _fail(self, problem: str) -> None:
-        """Say why it cannot show the settings."""
+        """Say at the head of the panel why it cannot show the settings."""
         self._head.value = f'<div role="alert" class="llm-error">{escape(problem)}</div>'
 
     @property
     def closed(self) -> bool:
-        """Whether its widget is gone, as after `Widget.close_all()`."""
+        """Whether the panel's widget is gone, as after `Widget.close_all()`."""
         return self.box.comm is None
 
     def close(self) -> None:

@@ -141,7 +141,7 @@ class Workbench:
             message.refresh(state)
 
     def close(self) -> None:
-        """Take every widget away."""
+        """Close every widget of the panel."""
         for widget in self._made:
             for part in ("style", "layout"):
                 if hasattr(widget, part):
@@ -235,12 +235,12 @@ class Message:
             self.widget.value, self._state = "", state
 
     def tell(self, text: str) -> None:
-        """Show a mistake."""
+        """Show a mistake in the line."""
         self._state = None
         self.widget.value = f'<div role="alert" class="llm-error">{escape(text)}</div>'
 
     def note(self, text: str) -> None:
-        """Show that something was done."""
+        """Show in the line that something was done."""
         self._state = None
         self.widget.value = f'<div role="status">{escape(text)}</div>'
 

@@ -22,15 +22,16 @@ from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, un
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
 from openhands_llm_magic.notebook import wording
-from openhands_llm_magic.notebook.asking import Bundle, Waits, note_html
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.live import LiveView
+from openhands_llm_magic.notebook.wording import Bundle, note_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
+    from openhands_llm_magic.notebook.wording import Waits
 
 
 FrontEnd = Literal["live", "final", "terminal"]
@@ -95,7 +96,7 @@ class TerminalView:
         self.tick()
 
     def tell(self, words: str) -> None:
-        """Rewrite the status line with how far it is."""
+        """Rewrite the status line with how much of the work is done."""
         self._progress.done = words
         self.tick()
 
@@ -110,7 +111,7 @@ class TerminalView:
             self._show_status(f"{words} (Ctrl-C stops it) {said}".rstrip() if said else words)
 
     def render(self, reply: Reply) -> None:
-        """Prepare the note."""
+        """Prepare the note that `finish` writes below the answer."""
         self._note = wording.note_words(reply)
 
     def finish(self) -> None:
@@ -223,13 +224,13 @@ STOPPED_LIMIT = 40_000
 
 
 class View(Protocol):
-    """Shows one request."""
+    """Shows one request to a person, from its first event to its end."""
 
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show an event that `builder` has taken in."""
 
     def tell(self, words: str) -> None:
-        """Show how far it is, where that can be replaced."""
+        """Show how much of the work is done, where such words can be replaced by the next."""
 
     def tick(self) -> None:
         """Show what is due by the clock; called some 20 times a second, and after events."""
@@ -303,9 +304,9 @@ class FinalView:
         """Show nothing yet."""
 
     def render(self, reply: Reply) -> None:
-        """Prepare the output."""
+        """Prepare the one output, the answer with its note."""
         self._rendered = bundle(reply)
 
     def finish(self) -> None:
-        """Show what came of it."""
+        """Show the output."""
         _publish(self._rendered)

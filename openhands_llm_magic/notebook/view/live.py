@@ -16,10 +16,17 @@ from IPython.display import display
 
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta
-from openhands_llm_magic.notebook.asking import Bundle, Waits, note_html, status_html
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.sanitize import IN_ITEM, RestOfList
-from openhands_llm_magic.notebook.wording import Progress, again_words, correcting_words, note_words
+from openhands_llm_magic.notebook.wording import (
+    Bundle,
+    Progress,
+    again_words,
+    correcting_words,
+    note_html,
+    note_words,
+    status_html,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
+    from openhands_llm_magic.notebook.wording import Waits
 
 
 LEAST = 4_000
@@ -84,7 +92,7 @@ class _Block:
 
     @property
     def is_heading(self) -> bool:
-        """Whether it belongs to what follows."""
+        """Whether it is a heading, which belongs to what follows."""
         return re.match(r"<h\d", self.html) is not None
 
 
@@ -129,7 +137,7 @@ class Parts:
         self._return = ""
 
     def ended(self) -> Iterator[Part]:
-        """Take off the parts that have ended."""
+        """Yield the parts that have ended, and leave only the one that grows."""
         self._close_blocks()
         while count := self._end():
             ending, self._blocks = self._blocks[:count], self._blocks[count:]
@@ -332,7 +340,7 @@ class _Output:
     handle: DisplayHandle | None = None
 
     def show(self, bundle: Bundle) -> int:
-        """Show this now; tell how many bytes that took."""
+        """Show a bundle in this output, and return how many bytes were sent for it."""
         if bundle == self.shown:
             return 0
         if self.handle is None:
@@ -409,7 +417,7 @@ class LiveView:
             self._show()
 
     def tell(self, words: str) -> None:
-        """Show how far it is."""
+        """Show how much of the work is done."""
         self._progress.done = words
         self.tick()
 
@@ -433,7 +441,7 @@ class LiveView:
         self._growing = _Segment(last, self._attempt)
 
     def finish(self) -> None:
-        """Show it, and leave nothing of the waits."""
+        """Show the last part with the note, and take the buttons away."""
         self._link()
         bundle = self._last_bundle()
         bundle["text/html"] += note_html(self._note)
@@ -524,7 +532,7 @@ class LiveView:
         return {"text/html": html, "text/plain": plain}
 
     def _spend(self, size: int) -> None:
-        """Let the next update come when there is time for it."""
+        """Put the next update off by the time that the browser needs for so many bytes."""
         if size:
             now_s = self._clock.now()
             self._paid_s = max(now_s, self._paid_s) + size / MOST_PER_S

@@ -27,9 +27,8 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.worker import Control
-from openhands_llm_magic.notebook.asking import Clicks, Waits
 from openhands_llm_magic.notebook.view import display, live
-from openhands_llm_magic.notebook.wording import again_words
+from openhands_llm_magic.notebook.wording import Clicks, Waits, again_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
