@@ -332,6 +332,7 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
 
 
 FOR_THE_FIRST_ANSWER = (
+    "openhands_llm_magic.llm.run",
     "openhands_llm_magic.notebook.asking",
     "openhands_llm_magic.notebook.dry_run",
     "openhands_llm_magic.notebook.prompt",

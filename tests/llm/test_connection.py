@@ -358,11 +358,11 @@ def stop_in_the_middle(trial):
 
 for stops in (True, False):
     trial = ConnectionTest(load_settings())
-    if stops:
-        threading.Thread(target=stop_in_the_middle, args=[trial]).start()
     for item in trial.run():
         if isinstance(item, Step) and item.name == "litellm":
             print(item.state)
+            if stops and item.state == "running":
+                threading.Thread(target=stop_in_the_middle, args=[trial]).start()
     print(type(trial.reply.error).__name__)
 """
 

@@ -35,7 +35,8 @@ def run(code: str | Path, folder: Path, *, path: str = "") -> str:
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     return done.stdout
 
 
