@@ -298,6 +298,7 @@ class Requests:
 
         def note(event: Event) -> None:
             nonlocal told
+            self._control.check()  # a fast server's text may be far ahead of the reader
             if isinstance(event, PIECES) and told.first_token_s is None:
                 told = replace(told, first_token_s=self._clock.now() - began_s)
             elif isinstance(event, Accepted):

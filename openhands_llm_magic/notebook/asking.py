@@ -79,7 +79,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raise `KeyboardInterrupt` in a block, which runs code of the person's.
+        """Raise `KeyboardInterrupt` in a block: in code of the person's, or in long rendering.
 
         Raises:
             KeyboardInterrupt: An interrupt came in the block, or before it.
@@ -104,7 +104,7 @@ class Interrupts:
             view: Told that time passes.
         """
         cancelled_at_s: float | None = None
-        self._wake = run.wake
+        self._wake, view.breakable = run.wake, self.raised
         try:
             while not run.ended:
                 if self.count or run.control.cancelled:  # the latter by a button
@@ -115,8 +115,10 @@ class Interrupts:
                     if time.monotonic() - cancelled_at_s > patience_s:
                         break
                 for event in run.take():
-                    show(event)
-                view.tick()
+                    with contextlib.suppress(KeyboardInterrupt):  # of rendering; it is counted
+                        show(event)
+                with contextlib.suppress(KeyboardInterrupt):
+                    view.tick()
         finally:
             self._wake = None
             if not run.ended:  # it is left behind, or a view has failed
@@ -284,9 +286,14 @@ class Asking:
             misfit = error
         except KeyboardInterrupt:
             builder.add(Failed(Stopped("stopped.")))
+        try:
+            if not isinstance(builder.reply.error, Stopped):
+                view.render(builder.reply)
+        except KeyboardInterrupt:
+            builder.add(Failed(Stopped("stopped.")))
         if isinstance(builder.reply.error, Stopped):
             builder.add(Failed(Stopped(_stopped_words(builder))))
-        view.render(builder.reply)
+            view.render(builder.reply)
         view.finish()
         return misfit
 

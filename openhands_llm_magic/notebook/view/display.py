@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from IPython.display import publish_display_data
@@ -23,7 +24,7 @@ from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
 from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import sanitize
-from openhands_llm_magic.notebook.view.live import LiveView
+from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, Breakable, LiveView
 from openhands_llm_magic.notebook.wording import Bundle, note_html
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def front_end(shell: Any) -> FrontEnd:
 
 class TerminalView:
     """Adds text as it arrives, with one line that rewrites itself during a wait."""
+
+    breakable: Breakable = nullcontext
 
     def __init__(self, model: str, clock: Clock) -> None:
         self._progress = wording.Progress(model, clock)
@@ -219,12 +222,14 @@ def data_of(text: str, form: str, schema: Schema | None = None) -> Any:
     return None
 
 
-STOPPED_LIMIT = 40_000
-"""Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""
-
-
 class View(Protocol):
-    """Shows one request to a person, from its first event to its end."""
+    """Shows one request to a person, from its first event to its end.
+
+    Attributes:
+        breakable: Makes the context of long rendering, in which an interrupt may be raised.
+    """
+
+    breakable: Breakable
 
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show an event that `builder` has taken in."""
@@ -236,7 +241,11 @@ class View(Protocol):
         """Show what is due by the clock; called some 20 times a second, and after events."""
 
     def render(self, reply: Reply) -> None:
-        """Prepare what `finish` shows: a long answer takes a while, and may be broken off."""
+        """Prepare what `finish` shows; it can be called again where it was broken off.
+
+        Raises:
+            KeyboardInterrupt: An interrupt came while a long answer was rendered.
+        """
 
     def finish(self) -> None:
         """Show what came of it; of what was shown before, text stays."""
@@ -294,6 +303,8 @@ def show_both(shell: Any, *, text: str, html: str) -> None:
 class FinalView:
     """Shows one output at the end."""
 
+    breakable: Breakable = nullcontext
+
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show nothing yet."""
 
@@ -305,7 +316,8 @@ class FinalView:
 
     def render(self, reply: Reply) -> None:
         """Prepare the one output, the answer with its note."""
-        self._rendered = bundle(reply)
+        with nullcontext() if isinstance(reply.error, Stopped) else self.breakable():
+            self._rendered = bundle(reply)
 
     def finish(self) -> None:
         """Show the output."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta
 from openhands_llm_magic.notebook.view import sanitize
@@ -29,7 +32,7 @@ from openhands_llm_magic.notebook.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from IPython.display import DisplayHandle
     from markdown_it.token import Token
@@ -38,6 +41,12 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.wording import Waits
 
+
+Breakable = Callable[[], AbstractContextManager[None]]
+"""Makes a context in which an interrupt is raised; else it is only counted."""
+
+STOPPED_LIMIT = 40_000
+"""Characters of a stopped answer up to which it is rendered; more would hold up the interrupt."""
 
 LEAST = 4_000
 """Characters of a part before it may end."""
@@ -102,9 +111,15 @@ class Parts:
     Args:
         form: The format of the answer.
         before: Characters that the cell has shown of other answers.
+        breakable: Makes a context in which it renders; nothing is changed where that is left.
+
+    Attributes:
+        longest: Characters at once that are rendered; more are shown as they are.
     """
 
-    def __init__(self, form: str, before: int = 0) -> None:
+    def __init__(self, form: str, before: int = 0, breakable: Breakable = nullcontext) -> None:
+        self._breakable = breakable
+        self.longest = sanitize.MAX_RENDERED
         self._is_markdown = form in MARKDOWN or form == "math"
         self._ends = form in MARKDOWN or form == "text"
         self._characters = Characters()
@@ -154,6 +169,11 @@ class Parts:
         block = _Block(self._open, rendered, self._fence, self._rest)
         return self._part([*self._blocks, *([block] if self._open else [])])
 
+    @property
+    def rest(self) -> str:
+        """The text below the parts that have ended."""
+        return "".join(block.text for block in self._blocks) + self._open
+
     def linked(self) -> Iterator[Part | None]:
         """Render the parts that have ended once more, where a link's address came below it.
 
@@ -194,9 +214,10 @@ class Parts:
         *,
         colours: bool = True,
     ) -> str:
-        if not self._is_markdown:
+        if not self._is_markdown or len(text) > self.longest:
             return sanitize.plain_to_html(text)
-        return sanitize.blocks_html(fence + text, known, colours=colours, rest=rest)
+        with self._breakable():
+            return sanitize.blocks_html(fence + text, known, colours=colours, rest=rest)
 
     def _end(self) -> int:
         """Tell how many blocks the next part has; 0 while it may grow."""
@@ -362,6 +383,8 @@ class LiveView:
         form: The format of the answer.
     """
 
+    breakable: Breakable = nullcontext
+
     def __init__(
         self,
         model: str,
@@ -375,7 +398,7 @@ class LiveView:
         self._render = render
         self._form = form
         self._progress = Progress(model, clock)
-        self._attempt = Parts(form)
+        self._attempt = Parts(form, 0, lambda: self.breakable())  # noqa: PLW0108 - it changes
         self._attempts = [self._attempt]
         self._outputs = [_Output()]
         self._growing: _Segment | None = None
@@ -433,11 +456,15 @@ class LiveView:
                 self._show_reasoning(reply.reasoning)
             answer.add(reply.text.removeprefix(answer.text))
         self._answer, self._note, self._is_over = answer, note_words(reply), True
+        if isinstance(reply.error, Stopped):
+            self.breakable, self._attempt.longest = nullcontext, STOPPED_LIMIT
         self._attempt.flush()
         self._end_parts()
-        last = self._attempt.growing(is_last=True)
         if answer is self._attempt and not answer.is_cut:
-            last = Part(last.text, self._render(reply))
+            with self.breakable():
+                last = Part(answer.rest, self._render(reply))
+        else:
+            last = self._attempt.growing(is_last=True)
         self._growing = _Segment(last, self._attempt)
 
     def finish(self) -> None:
@@ -505,7 +532,8 @@ class LiveView:
         ended = _Segment(broken.growing(is_last=True), broken)
         self._outputs[-1].segments += [ended, _Segment(Part("", note_html(f"({words})")))]
         self._growing, self._has_news = None, False
-        self._attempt = Parts(self._form, sum(len(each.text) for each in self._attempts))
+        shown = sum(len(each.text) for each in self._attempts)
+        self._attempt = Parts(self._form, shown, lambda: self.breakable())  # noqa: PLW0108
         self._answer = self._attempt
         self._attempts.append(self._attempt)
         self._show()
