@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.litellm.preview import preview
-from openhands_llm_magic.llm.practice import server as practice
+from openhands_llm_magic.llm.practice import answers
 from openhands_llm_magic.llm.prepare import prepare, request_from
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer, Received
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.practice.models import Refusal
 
 KEY = "sk-canary"
 COMMON = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_output_tokens": 100}
@@ -295,12 +297,18 @@ def test_aws_keys_do_not_reach_others(model_server: ModelServer, name: str) -> N
     assert without_prompt(received.body) == CASES[name].body
 
 
-def test_a_practice_model_is_asked_once() -> None:
-    server = practice.running()
-    before = len(server.requests)
+def test_a_practice_model_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies: list[bytes] = []
+    read_chat = answers.read_chat
+
+    def noted(body: bytes) -> answers.Chat | Refusal:
+        bodies.append(body)
+        return read_chat(body)
+
+    monkeypatch.setattr(answers, "read_chat", noted)
     with pytest.raises(errors.QuotaError):
         ask("Hello", load_settings(env={}), model="practice/out-of-quota", num_retries=0)
-    assert [each.model for each in list(server.requests)[before:]] == ["out-of-quota"]
+    assert [json.loads(body)["model"] for body in bodies] == ["out-of-quota"]
 
 
 def test_vertex_ai_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import FormatError, Text, UsageError
@@ -16,7 +16,6 @@ from openhands_llm_magic.llm.explain import KEPT_IN, THE_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-
 MOST_QUOTED = 80
 """Characters of an answer that an error quotes."""
 
@@ -24,39 +23,29 @@ PYTHON = ("python", "python3", "py", "py3", "ipython", "ipython3")
 """What models call the language of a notebook's cells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A code block of Markdown.
-
-    Attributes:
-        language: As it is named, in lower case; "" for none.
-        content: What stands in it, without the last newline.
-    """
+class _Block(NamedTuple):
+    """A code block of Markdown: its language in lower case, or "", and the code."""
 
     language: str
     content: str
 
 
-def blocks_in(text: str) -> list[Block]:
+def _blocks_in(text: str) -> list[_Block]:
     """Find the code blocks of an answer that are not empty, also those within lists."""
     from markdown_it import MarkdownIt  # noqa: PLC0415 - it takes 15 ms to import
 
-    words = ((token.info.split(), token.content) for token in _fences(MarkdownIt, text))
-    return [
-        Block(info[0].lower() if info else "", content.rstrip("\n"))
-        for info, content in words
-        if content.strip()
-    ]
-
-
-def _fences(parser: Any, text: str) -> Iterator[Any]:
-    tokens = parser("commonmark").disable("inline").parse(text)
-    return (token for token in tokens if token.type == "fence")
+    tokens = MarkdownIt("commonmark").disable("inline").parse(text)
+    blocks = []
+    for token in tokens:
+        if token.type == "fence" and token.content.strip():
+            words = token.info.lower().split()
+            blocks.append(_Block(words[0] if words else "", token.content.rstrip("\n")))
+    return blocks
 
 
 def unfenced(text: str) -> str:
-    """Return what stands in the code blocks of an answer, or all of it if there are none."""
-    return "\n".join(block.content for block in blocks_in(text)) or text.strip()
+    """Return what stands in the code blocks of an answer, or all of it if there are no blocks."""
+    return "\n".join(block.content for block in _blocks_in(text)) or text.strip()
 
 
 def code_in(text: str) -> str:
@@ -66,15 +55,13 @@ def code_in(text: str) -> str:
     without blocks that is Python as a whole.
 
     Raises:
-        FormatError: There is not any.
+        FormatError: There is no code.
     """
-    blocks = blocks_in(text)
-    if any(block.language in PYTHON for block in blocks):
-        return "\n\n".join(block.content for block in blocks if block.language in PYTHON)
-    if blocks:
-        return "\n\n".join(
-            block.content for block in blocks if block.language == blocks[0].language
-        )
+    blocks = _blocks_in(text)
+    python = [block for block in blocks if block.language in PYTHON]
+    chosen = python or [block for block in blocks if block.language == blocks[0].language]
+    if chosen:
+        return "\n\n".join(block.content for block in chosen)
     if text.strip() and _is_python(text):
         return text.strip()
     raise _missing("code", text)
@@ -94,7 +81,7 @@ def json_in(text: str) -> Any:
     """Return the JSON of an answer, also when it stands in a code block, or after a sentence.
 
     Raises:
-        FormatError: There is not any.
+        FormatError: There is no JSON.
     """
     for candidate in _candidates(text):
         try:
@@ -106,7 +93,7 @@ def json_in(text: str) -> Any:
 
 def _candidates(text: str) -> Iterator[str]:
     yield text
-    yield from (block.content for block in blocks_in(text))
+    yield from (block.content for block in _blocks_in(text))
     begins = [text.find(mark) for mark in "{[" if mark in text]
     end = max(text.rfind(mark) for mark in "}]")
     if begins and end > min(begins):
@@ -119,13 +106,12 @@ def _candidates(text: str) -> Iterator[str]:
 def _missing(what: str, text: str) -> FormatError:
     said = repr(shorten(" ".join(text.split()), MOST_QUOTED))
     told = "the answer is no {what}: {said}. Its text is in {kept_in}; ask for {what} alone."
-    return FormatError(
-        Text(told, what=what, said=said, kept_in=Text(KEPT_IN)), problem=f"it is no {what}"
-    )
+    text = Text(told, what=what, said=said, kept_in=Text(KEPT_IN))
+    return FormatError(text, problem=f"it is no {what}")
 
 
 _NO_NAME = re.compile(r"\W", re.ASCII)
-"""What OpenAI takes in no name of a schema."""
+"""Characters that OpenAI refuses in the name of a schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +146,8 @@ class Schema:
             except Exception as error:  # noqa: BLE001 - the class is the user's own
                 raise _unfit_schema("{schema}: {why}.", name, _first_line(error)) from None
             return cls(value.__name__, _writable(name, form), value)
-        raise _unfit_schema(
-            "{schema}: it takes a pydantic class or a JSON schema (a dictionary), not {why}.",
-            name,
-            type(value).__name__,
-        )
+        told = "{schema}: it takes a pydantic class or a JSON schema (a dictionary), not {why}."
+        raise _unfit_schema(told, name, type(value).__name__)
 
     @property
     def response_format(self) -> dict[str, Any]:
@@ -173,7 +156,7 @@ class Schema:
         return {"type": "json_schema", "json_schema": schema}
 
     def told(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Ask for it in words, for models that take no such keyword."""
+        """Return messages that ask for it in words, for models that take no such keyword."""
         form = json.dumps(self.form, ensure_ascii=False)
         words = f"Answer with JSON alone, without a code block, that fits this JSON schema:\n{form}"
         system = [f"{each['content']}\n\n" for each in messages if each["role"] == "system"]
@@ -187,14 +170,12 @@ class Schema:
             FormatError: The answer is no JSON, or does not fit. Without a `problem` it is the
                 schema that is at fault, and no other answer would fit.
         """
-        value = json_in(text)
-        problem, read = self._held(value)
-        problem = whole(problem)
-        if problem:
+        misfit, data = self._held(json_in(text))
+        if problem := whole(misfit):
             told = "the answer does not fit {name}: {problem}. Its text is in {kept_in}."
             text = Text(told, name=self.name, problem=problem, kept_in=Text(KEPT_IN))
             raise FormatError(text, problem=problem)
-        return read
+        return data
 
     def _held(self, value: object) -> tuple[str, Any]:
         """Hold a value to the schema; return where it does not fit, or "", and what it becomes."""
@@ -219,9 +200,8 @@ def _checked(name: str, form: dict[str, Any]) -> dict[str, Any]:
     try:
         jsonschema.validators.validator_for(form).check_schema(form)
     except Exception as error:  # noqa: BLE001 - a dictionary can hold anything
-        raise _unfit_schema(
-            "{schema} is no JSON schema: {why}.", name, _first_line(error)
-        ) from None
+        why = _first_line(error)
+        raise _unfit_schema("{schema} is no JSON schema: {why}.", name, why) from None
     return _writable(name, form)
 
 
@@ -236,7 +216,7 @@ def _writable(name: str, form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _misfit(form: Mapping[str, Any], value: object) -> str:
-    """Say where a value does not fit a JSON schema, or ""; nothing it refers to is loaded.
+    """Return where a value does not fit a JSON schema, or "" if it fits; nothing is downloaded.
 
     Raises:
         FormatError: The schema is at fault.

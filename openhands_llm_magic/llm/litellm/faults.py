@@ -21,20 +21,17 @@ from openhands_llm_magic.llm.litellm.stream import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PERMANENT = {
+STATUSES = {
     401: errors.AuthenticationError,
     402: errors.QuotaError,
     403: errors.AuthenticationError,
     404: errors.ModelNotFoundError,
-}
-"""Refusals that another attempt cannot change; any other 4xx is a `BadRequestError`."""
-
-TRANSIENT = {
     408: errors.NoAnswerInTimeError,
     429: errors.RateLimitError,
     **dict.fromkeys([500, 502, 503, 504, *range(520, 530)], errors.ServerError),
 }
-"""Refusals that are worth another attempt."""
+"""What an HTTP status means; any other is a `BadRequestError`. The class tells whether another
+attempt is worth while."""
 
 CODES = {
     errors.QuotaError: frozenset({"insufficient_quota", "billing_hard_limit_reached"}),
@@ -45,10 +42,10 @@ CODES = {
 OpenAI's billing errors, so the code decides and never the text."""
 
 LIMIT_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"})
-"""A rate limit in place of an answer, where there is no status."""
+"""Codes of a rate limit that is told in place of an answer, where there is no status."""
 
 UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyError")
-"""What LiteLLM stumbles over when a part of an answer is not what it should be."""
+"""What LiteLLM raises when a part of an answer is not what it should be."""
 
 NOT_AN_ADDRESS = ("UnsupportedProtocol", "InvalidURL")
 NOT_A_HEADER = ("LocalProtocolError", "UnicodeEncodeError")
@@ -80,7 +77,7 @@ Stage = Literal["sending", "accepted", "answering"]
 def fault_from(
     exc: Exception, stage: Stage, told: Mapping[str, Any] | None = None
 ) -> errors.RequestError:
-    """Tell what an exception of LiteLLM means.
+    """Return the error that an exception of LiteLLM means.
 
     Args:
         exc: What LiteLLM raised.
@@ -111,49 +108,47 @@ def fault_from(
 
 
 def is_unreadable(exc: Exception) -> bool:
-    """Tell whether LiteLLM stumbled over what the server sent."""
+    """Tell whether LiteLLM could not read what the server sent."""
     return any(_class_named(cause, *UNREADABLE) for cause in _chain(exc))
 
 
 def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestError:
-    """Tell what it means for an answer that its connection fell silent or was lost."""
+    """Return the error of an answer whose connection fell silent or was lost."""
     silent = isinstance(unreached, errors.NoAnswerInTimeError)
+    if silent and stage == "accepted":
+        return unreached
+    if silent:
+        return errors.BrokenAnswerError("no more of the answer came in time")
     if stage == "accepted":
-        lost = errors.BrokenAnswerError("the connection was lost before the answer began")
-        return unreached if silent else lost
-    what = (
-        "no more of the answer came in time" if silent else "the connection was lost in its middle"
-    )
-    return errors.BrokenAnswerError(errors.Text(what))
+        return errors.BrokenAnswerError("the connection was lost before the answer began")
+    return errors.BrokenAnswerError("the connection was lost in its middle")
 
 
 def _within_answer(stage: Stage, body: Mapping[str, Any]) -> type[errors.RequestError]:
-    """Choose the error class for an error that the server sent in place of a chunk.
+    """Return the error class for an error that the server sent in place of a chunk.
 
-    LiteLLM makes up its status, so only the server's own codes count. Few such errors are worth no
-    other attempt.
+    LiteLLM makes up its status, so only the server's own codes count.
     """
-    codes = _codes(body)
-    for kind, known in CODES.items():
-        if codes & known:
-            return kind
+    if kind := _kind_by_code(body):
+        return kind
     if stage == "answering":
         return errors.BrokenAnswerError
-    return errors.RateLimitError if codes & LIMIT_CODES else errors.ServerError
+    return errors.RateLimitError if _codes(body) & LIMIT_CODES else errors.ServerError
 
 
 def _kind(exc: Exception, status: int, body: Mapping[str, Any]) -> type[errors.RequestError]:
-    """Choose the error class for a status and an error body."""
+    """Return the error class for a status and an error body."""
     if (
         _class_named(exc, "ContextWindowExceededError")
         or body.get("code") == "context_length_exceeded"
         or (status == 400 and _TOO_LONG.search(str(body.get("message"))))  # noqa: PLR2004 - HTTP
     ):
         return errors.ContextLengthError
-    for kind, known in CODES.items():
-        if _codes(body) & known:
-            return kind
-    return PERMANENT.get(status) or TRANSIENT.get(status) or errors.BadRequestError
+    return _kind_by_code(body) or STATUSES.get(status, errors.BadRequestError)
+
+
+def _kind_by_code(body: Mapping[str, Any]) -> type[errors.RequestError] | None:
+    return next((kind for kind, known in CODES.items() if _codes(body) & known), None)
 
 
 def _codes(body: Mapping[str, Any]) -> set[str]:
@@ -162,7 +157,7 @@ def _codes(body: Mapping[str, Any]) -> set[str]:
 
 
 def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:
-    """Tell a timeout or a lost connection from other faults that have no HTTP response."""
+    """Return the error of a request that met no server, such as a timeout, or None for others."""
     for exc in chain:
         if _class_named(exc, *NOT_AN_ADDRESS):
             return errors.UnsendableError("base_url is no http:// or https:// address")
@@ -178,20 +173,13 @@ def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
     """Yield an exception and all that caused it, the outermost first."""
-    seen: set[int] = set()
-    todo = [exc]
-    while todo:
-        current = todo.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
+    found = [exc]
+    for current in found:  # which grows meanwhile
         yield current
-        causes = (
-            getattr(current, "original_exception", None),
-            current.__cause__,
-            current.__context__,
-        )
-        todo.extend(cause for cause in causes if isinstance(cause, BaseException))
+        original = getattr(current, "original_exception", None)
+        for cause in (original, current.__cause__, current.__context__):
+            if isinstance(cause, BaseException) and all(cause is not each for each in found):
+                found.append(cause)
 
 
 def _class_named(exc: BaseException, *names: str) -> bool:
@@ -218,13 +206,12 @@ def _text_of(response: Any | None) -> str:
 
 def _body(chain: list[BaseException], sent: str) -> dict[str, Any]:
     """Return the `error` object of the server's answer, or what comes nearest."""
-    texts: list[object] = [sent]
-    texts += [getattr(exc, "body", None) for exc in chain]
-    texts += [said[said.find("{") : said.rfind("}") + 1] for said in (sent, *map(str, chain))]
+    bodies = [getattr(exc, "body", None) for exc in chain]
+    texts = [said[said.find("{") : said.rfind("}") + 1] for said in (sent, *map(str, chain))]
+    found = [sent, *bodies, *texts]
     if _response(chain) is None:  # an error in place of a chunk may be a bare text
-        bodies = [getattr(exc, "body", None) for exc in chain]
-        texts += [{"message": body} for body in bodies if _is_text(body)]
-    return next((error for text in texts if (error := _error_object(text))), {})
+        found += [{"message": body} for body in bodies if _is_text(body)]
+    return next((error for each in found if (error := _error_object(each))), {})
 
 
 def _error_object(text: object) -> dict[str, Any]:
@@ -252,7 +239,7 @@ def _words(exc: BaseException, response: Any | None, sent: str, body: Mapping[st
     words = next((said for name in ("message", "detail") if _is_text(said := body.get(name))), None)
     if words is None and response is not None:
         words = _MARKUP.sub(" ", sent).strip() or response.reason_phrase
-    if words is None:
+    elif words is None:
         words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
     # Some characters would steer a terminal, or turn the line around.
     return "".join(filter(str.isprintable, " ".join(words.split())))

@@ -18,7 +18,6 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -96,23 +95,6 @@ async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str
 HOST = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedRequest:
-    """One request that the server answered.
-
-    Attributes:
-        time_s: When, in seconds of `time.monotonic`.
-        path: The path of the URL.
-        model: The model asked for, or "" when the request named none.
-        status: The HTTP status it was answered with; 200 for an answer that was then cut.
-    """
-
-    time_s: float
-    path: str
-    model: str
-    status: int
-
-
 class PracticeServer:
     """A practice provider on its own thread, from `start` to `stop`; also a context manager.
 
@@ -125,7 +107,6 @@ class PracticeServer:
     Attributes:
         port: The port, known once the server is started.
         key: The API key.
-        requests: The latest thousand requests, oldest first.
     """
 
     def __init__(
@@ -138,7 +119,6 @@ class PracticeServer:
     ) -> None:
         self.port = port
         self.key = key or secrets.token_urlsafe()
-        self.requests: deque[LoggedRequest] = deque(maxlen=1000)
         self._pause_s = pause_s
         self._now = now
         self._failures: dict[str, int] = {}
@@ -216,12 +196,10 @@ class PracticeServer:
     async def _respond(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
         from tornado.iostream import StreamClosedError  # noqa: PLC0415 - as in `_serve`
 
-        model, response = self._decide(request)
-        status = response.status if isinstance(response, models.Refusal) else 200
-        self.requests.append(LoggedRequest(time.monotonic(), request.path, model, status))
+        response = self._decide(request)
         try:
             match response:
-                case models.Refusal(headers=headers):
+                case models.Refusal(status, headers=headers):
                     await send_json(connection, response.body, status=status, headers=headers)
                 case Answer(chat=answers.Chat(stream=True)):
                     await send_stream(connection, response)
@@ -234,32 +212,22 @@ class PracticeServer:
         except StreamClosedError:
             pass  # the client went away: nobody is left to be told
 
-    def _decide(
-        self, request: HTTPServerRequest
-    ) -> tuple[str, Answer | models.Refusal | dict[str, Any]]:
-        """Return the name of the model asked for, and what to send."""
+    def _decide(self, request: HTTPServerRequest) -> Answer | models.Refusal | dict[str, Any]:
+        """Return what to send."""
         sent = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(sent, f"Bearer {self.key}".encode()):
-            return "", models.BAD_KEY
+            return models.BAD_KEY
         match request.method, request.path:
             case "GET", "/v1/models":
-                return "", answers.model_list()
+                return answers.model_list()
             case "POST", "/v1/chat/completions":
                 chat = answers.read_chat(request.body)
-                return (
-                    ("", chat)
-                    if isinstance(chat, models.Refusal)
-                    else (chat.model, self._reply(chat))
-                )
+                return chat if isinstance(chat, models.Refusal) else self._reply(chat)
             case "POST", "/v1/embeddings":
                 texts = answers.read_texts(request.body)
-                return (
-                    ("", texts)
-                    if isinstance(texts, models.Refusal)
-                    else (texts.model, answers.embedded(texts))
-                )
+                return texts if isinstance(texts, models.Refusal) else answers.embedded(texts)
             case method, path:
-                return "", answers.unknown_path(str(method), path)
+                return answers.unknown_path(str(method), path)
 
     def _reply(self, chat: answers.Chat) -> Answer | models.Refusal:
         """Return what the model does with a request: it answers, refuses, or breaks off."""

@@ -72,8 +72,9 @@ assert not is_loaded()
 for thread in threads: thread.join(60)
 assert not any(thread.is_alive() for thread in threads)
 assert is_loaded()
-os.environ.pop("TIKTOKEN_CACHE_DIR", None)  # LiteLLM sets it with its first answer, and needs it
-assert (dict(os.environ), builtins.__import__, sys.meta_path[:len(before[2])]) == before
+after = dict(os.environ), builtins.__import__, sys.meta_path[:len(before[2])]
+after[0].pop("TIKTOKEN_CACHE_DIR", None)  # LiteLLM sets it with its first answer, and needs it
+assert after == before, (set(after[0].items()) ^ set(before[0].items()), after[1:], before[1:])
 import litellm
 assert found == [litellm.completion] * 3
 """
