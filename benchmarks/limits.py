@@ -199,7 +199,7 @@ class Limited:
 
 
 def _real(note: Callable[[str], None]) -> Iterator[str]:
-    """Write one table for each rate; each policy meets all rates in permit, in one process."""
+    """Write one table for each rate; each policy meets all rates in turn, in one process."""
     tables: dict[int, list[list[str]]] = {per_minute: [] for per_minute in RATES}
     for policy in policies.POLICIES:
         for per_minute, cells in zip(RATES, _measured(policy), strict=True):

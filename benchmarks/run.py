@@ -2,7 +2,7 @@
 
 It takes a quarter of an hour. `python benchmarks/run.py rendering` or `limits` measures one part
 alone, in six minutes, and leaves the rest of the file as it is. Everything is asked of a model on
-this machine, in a process of its own. What is compared is measured side by side, in permit, in one
+this machine, in a process of its own. What is compared is measured side by side, in turn, in one
 run: on a shared machine the ratios and differences hold, and the seconds do not.
 """
 
@@ -44,7 +44,7 @@ TEXT = """\
 # Speed and memory
 
 Written by `make benchmarks`, which measures it again in a quarter of an hour. What is compared is
-measured side by side, in permit, in one run. On a machine that others use too the clock measures
+measured side by side, in turn, in one run. On a machine that others use too the clock measures
 their work as well, so CPU time judges what is work, and the clock what is waited for.
 
 {table}

@@ -1,6 +1,6 @@
 """Prompts, threads and a rate-limited server on a simulated clock, around the real limiter.
 
-Each worker does what a thread does: it takes a prompt, waits for its permit, sends, and
+Each worker does what a thread does: it takes a prompt, waits for its turn, sends, and
 when it is refused waits as the real `RetryPolicy` says. Nothing sleeps, so minutes take
 milliseconds, and a seed gives the same run every time.
 """
