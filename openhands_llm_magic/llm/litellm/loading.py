@@ -136,10 +136,13 @@ def is_loaded() -> bool:
 def load_in_background(then: Sequence[str] = ()) -> threading.Thread:
     """Start to make all ready for a first answer, on a thread; return the thread.
 
+    Python waits at its exit until the import that goes on is over. It would end a daemon thread
+    with the import lock in its hands, for which LiteLLM's finalizers, which import, wait for ever.
+
     Args:
         then: Modules to import after LiteLLM. A failure to do so is left to whoever needs them.
     """
-    thread = threading.Thread(target=_load_all, args=(then,), name="import litellm", daemon=True)
+    thread = threading.Thread(target=_load_all, args=(then,), name="import litellm", daemon=False)
     thread.start()
     return thread
 
@@ -152,8 +155,9 @@ def _load_all(then: Sequence[str]) -> None:
             _loaded(rehearse=True)
         models.prices()
         for name in then:
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)
+            if threading.main_thread().is_alive():  # else Python is about to exit
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
 
 
 def _loaded(*, rehearse: bool = False) -> Any:

@@ -111,6 +111,24 @@ def test_an_import_elsewhere_waits_for_the_one_in_the_background(tmp_path: Path)
     assert run(INDIRECT, tmp_path) == ""
 
 
+EXITS = """\
+import pathlib, sys, time
+from types import ModuleType
+from openhands_llm_magic.llm.litellm.loading import load_in_background
+pathlib.Path("first.py").write_text("import time; print('begun'); time.sleep(1); print('over')")
+pathlib.Path("second.py").write_text("print('begun, too')")
+sys.modules["litellm"] = ModuleType("litellm")
+sys.modules["litellm"].completion = None
+load_in_background(["first", "second"])
+while "first" not in sys.modules: pass
+"""
+
+
+def test_python_exits_between_two_imports(tmp_path: Path) -> None:
+    """Within one, the lock of all imports would be left taken, and finalizers that import hang."""
+    assert run(EXITS, tmp_path).split("\n") == ["begun", "over", ""]
+
+
 SHADOWS = ("litellm", "openai", "httpx", "brotli", "tiktoken_ext", "random_of_theirs", "zstandard")
 """Files that may lie in a working folder; some of the names are not installed anywhere else."""
 
