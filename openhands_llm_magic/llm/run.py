@@ -319,7 +319,10 @@ class Requests:
         if response.usage is not None:
             permit.answered(response.usage.total_tokens)
             emit(response.usage)
-        error, outcome = response.error, _outcome(response.error)
+        error = response.error
+        outcome: Outcome = "stopped" if isinstance(error, Stopped) else "failed"
+        if error is None:
+            outcome = "answered"
         took_s = self._clock.now() - began_s
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
         status = error.status if error else None
@@ -410,12 +413,6 @@ class Prompt:
         request = self._prepared.request
         missing = () if "api_key" in request.options else missing_key_variables(request.model)
         return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)
-
-
-def _outcome(error: RequestError | None) -> Outcome:
-    if error is None:
-        return "answered"
-    return "stopped" if isinstance(error, Stopped) else "failed"
 
 
 def _problem(schema: Schema, answer: str) -> str:

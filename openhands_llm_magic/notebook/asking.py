@@ -79,7 +79,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def raised(self) -> Iterator[None]:
-        """Raise `KeyboardInterrupt` in a block: in code of the person's, or in long rendering.
+        """Raise `KeyboardInterrupt` in a block, which runs code of the person's.
 
         Raises:
             KeyboardInterrupt: An interrupt came in the block, or before it.
@@ -104,7 +104,10 @@ class Interrupts:
             view: Told that time passes.
         """
         cancelled_at_s: float | None = None
-        self._wake, view.breakable = run.wake, self.raised
+        from openhands_llm_magic.notebook.view import sanitize
+
+        self._wake = run.wake
+        view.breakable = partial(sanitize.breakable, lambda: self.count > 0)
         try:
             while not run.ended:
                 if self.count or run.control.cancelled:  # the latter by a button

@@ -33,45 +33,29 @@ WIDTH = 64
 """Numbers in a vector."""
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """A request for vectors that could be read.
-
-    Attributes:
-        model: The name of the model asked for; there may be no such model.
-        texts: The texts.
-    """
-
-    model: str
-    texts: tuple[str, ...]
-
-
-def read_texts(body: bytes) -> Texts | Refusal:
-    """Read a request's body, or say with status 400 what is wrong with it."""
+def embedded(body: bytes) -> dict[str, Any] | Refusal:
+    """Return the body of the answer to a request for vectors, or say what is wrong with that."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
         request = None
     match request:
         case {"model": str(model), "input": str(text)}:
-            return Texts(model, (text,))
+            texts = [text]
         case {"model": str(model), "input": [_, *_] as texts} if all(
             isinstance(text, str) for text in texts
         ):
-            return Texts(model, tuple(texts))
-    message = "A request needs `model`, a text, and `input`, a text or a list of texts, as JSON."
-    return Refusal(400, message, "invalid_request_error")
-
-
-def embedded(request: Texts) -> dict[str, Any] | Refusal:
-    """Return the body of the answer."""
-    if request.model != MODEL:
-        message = f"The model `{request.model}` makes no vectors; `{MODEL}` does."
+            pass
+        case _:
+            needs = "A request needs `model`, a text, and `input`, a text or a list of texts"
+            return _bad_request(f"{needs}, as JSON.")
+    if model != MODEL:
+        message = f"The model `{model}` makes no vectors; `{MODEL}` does."
         return Refusal(404, message, "invalid_request_error", "model_not_found")
-    tokens = sum(len(text.split()) for text in request.texts)
+    tokens = sum(len(text.split()) for text in texts)
     data = [
         {"object": "embedding", "index": index, "embedding": vector(text)}
-        for index, text in enumerate(request.texts)
+        for index, text in enumerate(texts)
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": MODEL, "usage": usage}

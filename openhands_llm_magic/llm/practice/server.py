@@ -224,8 +224,7 @@ class PracticeServer:
                 chat = answers.read_chat(request.body)
                 return chat if isinstance(chat, models.Refusal) else self._reply(chat)
             case "POST", "/v1/embeddings":
-                texts = answers.read_texts(request.body)
-                return texts if isinstance(texts, models.Refusal) else answers.embedded(texts)
+                return answers.embedded(request.body)
             case method, path:
                 return answers.unknown_path(str(method), path)
 

@@ -24,6 +24,7 @@ import functools
 import gc
 import html
 import re
+from contextvars import ContextVar
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,8 +95,35 @@ def _math_end(source: str, opener: re.Match[str], stop: int) -> int:
     return -1
 
 
+_is_stopped: ContextVar[Callable[[], bool]] = ContextVar("is_stopped", default=lambda: False)
+
+
+@contextlib.contextmanager
+def breakable(is_stopped: Callable[[], bool]) -> Iterator[None]:
+    """Let rendering be broken off, by a look at each line and each mark of the Markdown.
+
+    An exception of a signal's could be swallowed by a finalizer, which Python then prints.
+
+    Raises:
+        KeyboardInterrupt: `is_stopped` has told so, before or meanwhile.
+    """
+    token = _is_stopped.set(is_stopped)
+    try:
+        _look()
+        with collector_off():
+            yield
+    finally:
+        _is_stopped.reset(token)
+
+
+def _look() -> None:
+    if _is_stopped.get()():
+        raise KeyboardInterrupt
+
+
 def inline(state: StateInline, silent: bool) -> bool:
     """Find a formula in a line: a rule of markdown-it's inline parser."""
+    _look()
     opener = _INLINE_OPENER.match(state.src, state.pos)
     end = _math_end(state.src, opener, state.posMax) if opener else -1
     if not opener or end < 0:
@@ -110,6 +138,7 @@ def inline(state: StateInline, silent: bool) -> bool:
 
 def block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Find a formula in lines of its own: a rule of markdown-it's block parser."""
+    _look()
     begin = state.bMarks[start_line] + state.tShift[start_line]
     opener = BLOCK_OPENER.match(state.src, begin, state.eMarks[start_line])
     if not opener or state.is_code_block(start_line):
