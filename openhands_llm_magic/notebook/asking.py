@@ -103,9 +103,9 @@ class Interrupts:
             show: Takes each event.
             view: Told that time passes.
         """
-        cancelled_at_s: float | None = None
         from openhands_llm_magic.notebook.view import sanitize
 
+        cancelled_at_s: float | None = None
         self._wake = run.wake
         view.breakable = partial(sanitize.breakable, lambda: self.count > 0)
         try:
