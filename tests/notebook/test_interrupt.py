@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import Failed, TextDelta
 from openhands_llm_magic.llm.worker import Control, Run
 from openhands_llm_magic.notebook import asking
-from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.asking import FULL_COLLECTIONS, Interrupts
 from openhands_llm_magic.notebook.view.display import FinalView
 
 if TYPE_CHECKING:
@@ -144,3 +145,17 @@ def test_another_thread_is_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("persons", [None, (5, 5, 5)], ids=["as it was", "set meanwhile"])
+def test_full_collections_of_garbage_wait(persons: tuple[int, int, int] | None) -> None:
+    """With LiteLLM loaded one takes 0.25 s; what the person sets meanwhile stays."""
+    before = gc.get_threshold()
+    try:
+        with Interrupts(in_kernel=False):
+            assert gc.get_threshold() == (*before[:2], FULL_COLLECTIONS)
+            if persons:
+                gc.set_threshold(*persons)
+        assert gc.get_threshold() == (persons or before)
+    finally:
+        gc.set_threshold(*before)

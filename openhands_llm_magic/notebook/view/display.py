@@ -264,7 +264,6 @@ def view_on(
             return TerminalView(model, clock)
 
 
-@sanitize.collector_off()
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     note = wording.note_words(reply)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import html
 import re
 from contextvars import ContextVar
@@ -110,8 +109,7 @@ def breakable(is_stopped: Callable[[], bool]) -> Iterator[None]:
     token = _is_stopped.set(is_stopped)
     try:
         _look()
-        with collector_off():
-            yield
+        yield
     finally:
         _is_stopped.reset(token)
 
@@ -479,20 +477,3 @@ def cleaner(values: Mapping[str, Mapping[str, set[str]]] | None = None) -> Calla
 def is_web_address(url: str) -> bool:
     """A relative link counts as none: JupyterLab would open a file or call its own server."""
     return re.match(r"(?:https?://|mailto:)\S", url, re.IGNORECASE) is not None
-
-
-@contextlib.contextmanager
-def collector_off() -> Iterator[None]:
-    """Leave Python's garbage collector off for a block; also a decorator.
-
-    Rendering a long answer makes so many objects that the collector looks through all there are.
-    With LiteLLM loaded that takes 0.15 s, in which nothing is shown, and it finds nothing: what
-    rendering makes is freed without it. Where two threads do so, it may be on for the slower one.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
