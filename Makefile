@@ -14,6 +14,17 @@ PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-da
 LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm
 LITELLM_OLDEST := $(shell sed -n 's/^ *"litellm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 
+# The OpenHands that config.toml is for, with what its image pins of that which makes its requests.
+# openhands-ai itself asks for 400 packages, two browsers' drivers and a notebook server among them:
+# it is installed without them, and its LLM class imports with these. tests/openhands/runner.py
+# leaves out the rest.
+OPENHANDS := openhands-ai==0.41.0
+OPENHANDS_NEEDS := litellm==1.72.0 openai==1.83.0 httpx==0.28.1 pydantic==2.11.5 tenacity==9.1.2 toml==0.10.2 \
+  python-dotenv==1.1.0 python-json-logger==3.3.0 python-frontmatter==1.1.0 termcolor==3.1.0 boto3==1.38.28 \
+  deprecated google-cloud-storage json-repair uvicorn
+# Both versions run on 3.12 and 3.13 alone.
+OPENHANDS_PYTHON ?= 3.12
+
 # Nothing of the caller's shell that makes another Python of the environment's (PYTHONPATH and the
 # like), another language, or an encoding in which Python cannot read its own folder's name.
 unexport $(filter PYTHON% LANG% LC_%,$(.VARIABLES))
@@ -35,7 +46,7 @@ $(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create 
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-newest lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -93,6 +104,22 @@ test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
 	@grep ^litellm== $(ENVIRONMENT)/constraints.txt
 	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
 
+# Its tests wait for retries most of the time, so they wait together.
+test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41 and the newest SDK (installs them, 500 MB; OPENHANDS_PYTHON=PATH for another Python 3.12)
+	$(RUN) -m pytest -n 4 tests/openhands --openhands=$(VENV)-openhands-0.41 --openhands-sdk=$(VENV)-openhands-sdk
+	$(RUN) -m pytest tests/llm/test_openhands.py
+
+openhands-recordings: $(VENV)/.installed-openhands ## Record anew what the real OpenHands sends
+	$(RUN) tests/openhands/record.py $(VENV)-openhands-0.41/bin/python $(VENV)-openhands-sdk/bin/python
+
+# Made anew each time, from uv's cache: the newest SDK may be another than yesterday's.
+.PHONY: $(VENV)/.installed-openhands
+$(VENV)/.installed-openhands: $(VENV)/.installed-dev
+	@for name in 0.41 sdk; do $(RUN) -m uv venv --quiet --clear --python '$(OPENHANDS_PYTHON)' $(VENV)-openhands-$$name || { echo "OpenHands needs Python 3.12 or 3.13: make OPENHANDS_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; done
+	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 --no-deps '$(OPENHANDS)'
+	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 $(OPENHANDS_NEEDS)
+	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-sdk openhands-sdk
+
 test-newest: ## Run the tests as `pip install .` brings what they need: the newest of everything (PYTHON=python3.13 for another Python)
 	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv --clear $(VENV)-newest
@@ -109,7 +136,7 @@ images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
 	@sh tests/browser/chromium.sh
 	$(RUN) -m pytest tests/browser -k picture --images=docs/images
 
-docs: $(VENV)/.installed-dev ## Write docs/settings.md and docs/faults.md from the code
+docs: $(VENV)/.installed-dev ## Write the settings, faults and providers of docs/ from the code
 	$(RUN) docs/generate.py
 
 format: $(VENV)/.installed-dev ## Format the code and fix what ruff can fix
@@ -124,7 +151,7 @@ constraints: $(VENV)/.installed-dev ## Write constraints.txt anew; what is pinne
 	$(COMPILE_PINS) $(UPGRADE) --output-file constraints.txt > /dev/null
 
 clean: ## Remove the environment and all that was built
-	rm -rf $(VENV) $(VENV)-newest $(VENV)-litellm-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-litellm-* $(VENV)-openhands-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp of one extra: demo, lab, browser, proxy or dev.

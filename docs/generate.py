@@ -1,7 +1,7 @@
 """Write what follows from the code: `make docs` runs this.
 
-The page and the types of the settings come from their declarations, the page of faults from the
-table that the tests play.
+The page and the types of the settings come from their declarations, the pages of faults and of
+providers from the tables that the tests play and read.
 """
 
 from __future__ import annotations
@@ -9,20 +9,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from openhands_llm_magic import config
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
+from openhands_llm_magic.errors import DailyLimitError, TransientError
+from openhands_llm_magic.llm import refusals
+from openhands_llm_magic.llm.openhands.sent import VERSIONS
+from openhands_llm_magic.llm.prepare import SAMPLING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from faults import Fault
+    from faults.wordings import Wording
 
     from openhands_llm_magic.config.setting import Setting
+    from openhands_llm_magic.llm.openhands.version import Version
 
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 FAULTS_PAGE = Path(__file__).parent / "faults.md"
+PROVIDERS_PAGE = Path(__file__).parent / "providers.md"
 SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.pyi")
 TESTS = Path(__file__).parents[1] / "tests"
 
@@ -44,11 +52,26 @@ OpenHands takes every table in `[llm]` for a group; in a variable it is a Python
 
 COLUMNS = ("Setting", "Table", "Variable", "Flag", "Takes", "Default", "Meaning", "Here it is")
 
+OPENHANDS_INTRODUCTION = """\
+## What OpenHands sends
+
+OpenHands 0.41 reads `config.toml` and `LLM_*`. The current OpenHands, on its SDK, reads neither by
+itself: `%llm_config --export profile` writes a profile for it, and `LLM.load_from_env` of the SDK
+takes the variables of `--export shell`. What each sends where nobody set anything:
+"""
+
+OPENHANDS_RULES = """\
+`num_retries` is the number of retries here, and of attempts in OpenHands.
+`--dry-run --as openhands` and `--as openhands-sdk` show a whole request. Each version makes it by
+these rules, which `make test-openhands` compares with what the real one sends:
+"""
+
 FAULTS_INTRODUCTION = """\
 # Faults
 
 Written by `make docs` from `tests/faults/`; `tests/llm/test_fault_matrix.py` plays each row against
-a server and counts its requests.
+a server and counts its requests. [How each provider words a refusal](providers.md), and what is
+made of the words, is a page of its own.
 
 What is made of each fault with the default policy of four retries. *Requests* and *waits* are those
 of a fault that goes on for ever. One that passes after the first attempt takes two requests and the
@@ -61,6 +84,27 @@ those that wait for a timeout are played only until they pass.
 FAULT_COLUMNS = ("Fault", "Dialects", "Requests", "Waits", "What comes of it")
 
 
+PROVIDERS_INTRODUCTION = """\
+# Refusals by provider
+
+Written by `make docs` from `tests/faults/wordings.toml`; `tests/llm/test_wordings.py` reads each
+row as it is sent.
+
+How each provider, gateway and local server words its refusals, as public reports and their own
+source show it, and what is made of it. Keys, accounts and identifiers are left out or made up.
+Where the source shows the words and the status alone (†), the JSON around them is the usual one of
+that server. *In the answer* is an error in place of an answer, or of its rest, under status 200.
+*Asked again* means by the policy of the settings; where a server asks for a longer wait than
+`retry_after_limit` (300 s), the prompt fails at once, and says when to ask again.
+
+"""
+
+PROVIDER_COLUMNS = ("Fault", "Status", "How it is worded", "What comes of it", "Source")
+
+LONGEST_WORDS = 160
+"""Characters of a wording that the page shows."""
+
+
 def settings_page() -> str:
     """Return the text of docs/settings.md."""
     parts = [INTRODUCTION]
@@ -68,7 +112,34 @@ def settings_page() -> str:
         rows = [_row(setting) for setting in SETTINGS.values() if setting.topic == topic]
         parts.append("\n".join([f"## {title}", _line(COLUMNS), _line(["---"] * 8), *rows, ""]))
     others = [f"- `{name}`: {use}." for name, use in OTHER_VARIABLES.items()]
-    return "\n".join([*parts, "## Other variables", *others, ""])
+    return "\n".join([*parts, _openhands(), "## Other variables", *others, ""])
+
+
+def _openhands() -> str:
+    """Return the section about what OpenHands makes of the settings."""
+    versions = [*VERSIONS.values()]
+    columns = ("Setting", "Here", *(version.title for version in versions))
+    names = [name for name in SETTINGS if any(name in each.defaults for each in versions)]
+    rows = [_line(columns), _line(["---"] * len(columns))]
+    for name in names:
+        here = None if name in SAMPLING else SETTINGS[name].default
+        values = [here, *(version.defaults[name] for version in versions)]
+        rows.append(
+            _line([f"{SETTINGS[name].title}: `{name}`", *(_sent(value) for value in values)])
+        )
+    rules = [
+        line for version in versions for line in ("", f"### {version.title}", *_rules(version))
+    ]
+    return "\n".join([OPENHANDS_INTRODUCTION, *rows, "", OPENHANDS_RULES.rstrip(), *rules, ""])
+
+
+def _sent(value: object) -> str:
+    return "not sent" if value is None else f"`{value}`"
+
+
+def _rules(version: Version) -> list[str]:
+    """Return the rules of a version in words, which are their docstrings."""
+    return [f"- {' '.join((rule.__doc__ or '').split())}" for rule in version.rules]
 
 
 TYPES = {"secret": "Secret", "list": "list[dict[str, str]]", "dict": "dict[str, Any]"}
@@ -116,8 +187,7 @@ def _row(setting: Setting) -> str:
 
 def faults_page() -> str:
     """Return the text of docs/faults.md."""
-    if str(TESTS) not in sys.path:
-        sys.path.insert(0, str(TESTS))
+    _find_tests()
     from faults import FAULTS  # noqa: PLC0415 - it is found only now
 
     rows = [_fault_row(fault) for fault in FAULTS]
@@ -157,6 +227,68 @@ def _outcome(fault: Fault) -> str:
     return "; ".join(parts)
 
 
+def providers_page() -> str:
+    """Return the text of docs/providers.md."""
+    _find_tests()
+    from faults.wordings import WORDINGS  # noqa: PLC0415 - it is found only now
+
+    providers = list(dict.fromkeys(wording.provider for wording in WORDINGS))
+    count = f"{len(WORDINGS)} wordings of {len(providers)} providers and servers.\n"
+    parts = [PROVIDERS_INTRODUCTION + count]
+    for provider in providers:
+        rows = [_wording_row(wording) for wording in WORDINGS if wording.provider == provider]
+        head = [_line(PROVIDER_COLUMNS), _line(["---"] * len(PROVIDER_COLUMNS))]
+        parts.append("\n".join([f"## {provider}", *head, *rows, ""]))
+    return "\n".join(parts)
+
+
+def _wording_row(wording: Wording) -> str:
+    words = refusals.read(wording.body, status=wording.status).words
+    if len(words) > LONGEST_WORDS:
+        words = words[:LONGEST_WORDS].rpartition(" ")[0] + " …"
+    escaped = words.replace("|", "\\|")
+    return _line(
+        [
+            wording.about + " †" * wording.words_only,
+            str(wording.status or "in the answer"),
+            f"`` {escaped} ``" if words else "without a word",
+            f"`{wording.expected}`, {_asked_again(wording)}",
+            _link(wording.source),
+        ]
+    )
+
+
+def _asked_again(wording: Wording) -> str:
+    """Say whether a prompt is sent again, and when."""
+    from faults.fault import RETRY_AFTER_LIMIT_S  # noqa: PLC0415 - see above
+
+    wait_s = wording.wait_s
+    if not issubclass(wording.error, TransientError):
+        return "not asked again"
+    if wait_s is None:
+        return "not asked again" if wording.error is DailyLimitError else "asked again"
+    if wait_s > RETRY_AFTER_LIMIT_S:
+        return f"not asked again before {wait_s:,.0f} s are over"
+    return f"asked again after {wait_s:g} s"
+
+
+def _link(source: str) -> str:
+    """Return a link to a source: an issue or a pull request of GitHub, or an address."""
+    if source.startswith("https://"):
+        parts = urlsplit(source)
+        _, owner, name, *rest = parts.path.split("/") + [""] * 2
+        is_file = parts.netloc == "github.com" and rest[:1] == ["blob"]
+        return f"[{f'{owner}/{name}' if is_file else parts.netloc}]({source})"
+    repository, _, number = source.partition("#")
+    return f"[{source}](https://github.com/{repository}/issues/{number})" if number else source
+
+
+def _find_tests() -> None:
+    """Let the tables of the tests be imported."""
+    if str(TESTS) not in sys.path:
+        sys.path.insert(0, str(TESTS))
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -165,3 +297,4 @@ if __name__ == "__main__":
     SETTINGS_PAGE.write_text(settings_page(), "utf-8")
     SETTINGS_TYPES.write_text(settings_types(), "utf-8")
     FAULTS_PAGE.write_text(faults_page(), "utf-8")
+    PROVIDERS_PAGE.write_text(providers_page(), "utf-8")

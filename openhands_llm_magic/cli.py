@@ -38,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         made.set_defaults(run=run)
         return made
 
-    about = "Say what is wrong with config.toml and the LLM_* variables, and what to write instead."
+    about = (
+        "Say what is wrong with config.toml and the LLM_* variables, and what to write instead."
+        " What the settings page of OpenHands stores is not looked at."
+    )
     path = "the config file (default: the one that applies in this folder)"
     command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     about = (
@@ -66,9 +69,10 @@ def check(args: argparse.Namespace) -> int:
     from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - this command's alone
     from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import ConfigFileError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - as above
 
     try:
-        findings = checker.check(args.path)
+        findings = sent.checked(args.path)
     except ConfigFileError as error:
         print(f"{PROGRAM} check: {error}", file=sys.stderr)
         return 1

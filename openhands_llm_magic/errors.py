@@ -14,18 +14,24 @@
         ├── MissingKeyError     no API key for the provider
         ├── AuthenticationError the provider refused the key (401, 403)
         ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
+        ├── AddressError        the server has nothing at this path (404, 405)
+        ├── ProxyError          a proxy or a firewall on the way refused it (407, a web page)
+        ├── CertificateError    the server's certificate is not trusted
         ├── QuotaError          the account has no credit left (402, 429 insufficient_quota)
         ├── ContextLengthError  the prompt is longer than the model takes
-        ├── BadRequestError     the provider refused the request (400, 409, 413, 422)
+        ├── RequestTooLargeError  it is larger than the account may send at once (413, 429)
+        ├── BadRequestError     the provider refused the request (400, 409, 422)
         ├── UnsendableError     no HTTP request can be made with this key or address
         ├── ContentFilterError  the provider's content filter withheld the answer
         ├── OutputLimitError    the answer's tokens ran out before its text began
         ├── NoTextError         the model finished its answer without any text
+        ├── FinishReasonError   it ended for a reason that is not known, and may not be whole
         ├── StoreError          the answer came, and cannot be kept as a file
         ├── NotStoredError      its answer is not stored, and nothing is to be sent
         ├── ThrottledError       its turn would have come after the deadline
         └── TransientError      worth another attempt, see `llm.retry`
             ├── RateLimitError  too many requests (429)
+            │   └── DailyLimitError   the limit of a day, a week or a month is used up
             ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
             ├── NoAnswerInTimeError   408, or our own `timeout`
             ├── ConnectionFailedError the server could not be reached
@@ -39,6 +45,7 @@ traceback, and the cell still fails, so that "Run All" stops.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -104,7 +111,10 @@ class LLMMagicError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return the one line that IPython shows in place of a traceback."""
-        return [f"{type(self).__name__}: {self}"]
+        line = f"{type(self).__name__}: {self}"
+        # IPython fails to print what the terminal's encoding has not got.
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        return [line.encode(encoding, "replace").decode(encoding)]
 
 
 class UsageError(LLMMagicError):
@@ -169,6 +179,9 @@ class RequestError(LLMMagicError):
         retry_after_s: Seconds that the server asked to wait, or None when it named no wait.
         finish_reason: Why the model stopped, when it finished an answer without text, else None.
         cost_usd: What that answer cost, or None when the price is unknown.
+        named: The settings that the server names in its refusal.
+        given_by: Who refused, where a gateway in between says so, or "".
+        url: The address that was asked, where the server has nothing there, or "".
         reply: The `Reply` with what came before the failure, once the request is over.
     """
 
@@ -189,6 +202,9 @@ class RequestError(LLMMagicError):
         self.retry_after_s = retry_after_s
         self.finish_reason = finish_reason
         self.cost_usd = cost_usd
+        self.named: tuple[str, ...] = ()
+        self.given_by = ""
+        self.url = ""
         self.reply: Any = None  # a `Reply`, which the ground does not import
 
     def alone(self) -> Self:
@@ -233,6 +249,24 @@ class ModelNotFoundError(RequestError):
     label = "unknown model"
 
 
+class AddressError(RequestError):
+    """The server has nothing at this path (404, 405)."""
+
+    label = "wrong address"
+
+
+class ProxyError(RequestError):
+    """A proxy or a firewall on the way refused the request (407, or a page for people)."""
+
+    label = "refused on the way"
+
+
+class CertificateError(RequestError):
+    """The server's certificate is not trusted, so nothing was sent to it."""
+
+    label = "certificate not trusted"
+
+
 class QuotaError(RequestError):
     """The account has no credit left (402, or 429 with insufficient_quota)."""
 
@@ -245,8 +279,14 @@ class ContextLengthError(RequestError):
     label = "prompt too long"
 
 
+class RequestTooLargeError(RequestError):
+    """The request is larger than the account may send at once (413, 429); it can never pass."""
+
+    label = "request too large"
+
+
 class BadRequestError(RequestError):
-    """The provider refused the request (400, 409, 413, 422)."""
+    """The provider refused the request (400, 409, 422)."""
 
     label = "request refused"
 
@@ -273,6 +313,12 @@ class NoTextError(RequestError):
     """The model finished its answer without any text."""
 
     label = "an answer without text"
+
+
+class FinishReasonError(RequestError):
+    """The answer ended for a reason that is not known, and may not be whole."""
+
+    label = "an unknown finish reason"
 
 
 class StoreError(RequestError):
@@ -303,6 +349,19 @@ class RateLimitError(TransientError):
     """Too many requests (429)."""
 
     label = "a rate limit"
+
+
+class DailyLimitError(RateLimitError):
+    """The limit of a day, a week or a month is used up.
+
+    It is asked again only where the server says that it opens soon (`retry_after_s`).
+
+    Attributes:
+        period: How long the limit's period is: "day", "week" or "month".
+    """
+
+    label = "a limit of a day"
+    period: str = "day"
 
 
 class ServerError(TransientError):

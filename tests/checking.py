@@ -16,6 +16,8 @@ NOTHING = "OpenHands would take nothing from the file."
 DROPS = "OpenHands would drop the whole [llm] section."
 FAILS = "OpenHands would fail at the first prompt."
 SILENT = "OpenHands would ignore it without a word."
+LOGGED = "OpenHands would ignore it, and say so in its log."
+STOPS = "OpenHands would not start."
 
 
 def written(text: str | bytes, mode: int = 0o600) -> Path:

@@ -113,13 +113,14 @@ class Kernel:
     """A running kernel.
 
     Args:
-        env: Its whole environment.
+        env: Its whole environment, but for a PYTHONPATH that names the copy to test.
         cwd: Its working directory.
     """
 
     def __init__(self, env: dict[str, str], cwd: str) -> None:
         self._manager = KernelManager(kernel_name="python3")
-        self._manager.start_kernel(env=env, cwd=cwd)
+        named = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        self._manager.start_kernel(env={**named, **env}, cwd=cwd)
         self._client = self._manager.blocking_client()
         self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)

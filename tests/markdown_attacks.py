@@ -77,6 +77,30 @@ HTML_ATTACKS = {
     "widget state": '<script type="application/vnd.jupyter.widget-view+json">{}</script>',
     "RequireJS": "<script>require(['//evil.example/x.js'])</script>",
 }
+EXTENSION_ATTACKS = {
+    "script in a pair of tags": "<sup><script>hit=1</script></sup>",
+    "handler on a tag that is known": "<kbd onclick=window.hit=1>x</kbd>",
+    "style on a tag that is known": '<mark style="position:fixed;inset:0">x</mark>',
+    "class on a tag that is known": '<sub class="jp-Dialog">x</sub>',
+    "tag that ends outside of its cell": "|a|\n|-|\n|<kbd>|\n\n</kbd><script>hit=1</script>",
+    "tag across a link": "<u>[x](javascript:hit=1</u>)",
+    "break with a handler": "<br onload=hit=1><br/><br / onload=hit=1>",
+    "script in a fold": "<details>\n<summary>x</summary>\n\n<script>hit=1</script>\n</details>",
+    "script in a summary": "<details><summary><script>hit=1</script></summary>\nx\n</details>",
+    "fold that ends in code": "<details>\n\n```\n</details>\n<script>hit=1</script>\n```",
+    "fold that does not end": "<details>\n<summary><img src=x onerror=hit=1>\n\n<script>hit=1",
+    "fold with a handler": "<details ontoggle=hit=1>\n<summary onclick=hit=1>x</summary>\n",
+    "folds in folds": "<details>\n" * 30 + "<script>hit=1</script>\n" + "</details>\n" * 31,
+    "script in a footnote": "x[^1]\n\n[^1]: <script>hit=1</script> [y](javascript:hit=1)",
+    "footnote with a label of HTML": "x[^<b>]\n\n[^<b>]: <script>hit=1</script>",
+    "alert with a title of HTML": "> [!NOTE] <script>hit=1</script>\n> <img src=x onerror=hit=1>",
+    "task of HTML": "- [x] <script>hit=1</script>\n- [ ] <img src=x onerror=hit=1>",
+    "bare address with a handler": 'https://ok.example/"onmouseover="hit=1',
+    "bare address with a tag": "https://ok.example/<script>hit=1</script>",
+    "bare javascript": "javascript:hit=1 javascript://ok.example/%0ahit=1 data://x,y",
+    "bare address of a host in disguise": "https://ok.example\\@evil.example https://a:b@evil.example",
+    "comment with a script": "<!-- a --><script>hit=1</script> <!--><img src=x onerror=hit=1>-->",
+}
 FENCE_ATTACKS = {
     "fence that ends in a list": "- ```\n\n<script>hit=1</script>\n```",
     "fence that ends in a quote": "> ```\n<script>hit=1</script>",
@@ -173,21 +197,28 @@ MATH_ATTACKS = {
     "HTML in a formula": "$$\n<img src=x onerror=hit=1>\n$$",
     "HTML after a formula": "x $$ <script>hit=1</script> $$ <img src=x onerror=hit=1>",
 }
-ATTACKS = HTML_ATTACKS | LINK_ATTACKS | FENCE_ATTACKS | MATH_ATTACKS
+ATTACKS = HTML_ATTACKS | EXTENSION_ATTACKS | LINK_ATTACKS | FENCE_ATTACKS | MATH_ATTACKS
 
 BLOCKS = {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre"}
-INLINES = {"a", "br", "code", "em", "s", "span", "strong", "ul"}
+BLOCKS |= {"details", "summary", "ul"}
+INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
+INLINES |= {"abbr", "b", "cite", "del", "dfn", "i", "ins", "kbd", "mark", "q", "samp", "small"}
+INLINES |= {"sub", "sup", "u", "var"}
 TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 TAGS = BLOCKS | INLINES | TABLES
 """All elements that are shown of a model's text."""
 
 ATTRIBUTES = {
+    **{(tag, "dir"): "auto" for tag in (*BLOCKS, "table")},
     ("a", "href"): r"(?i:https?://|mailto:)\S+",
     ("a", "rel"): "noopener noreferrer",
     ("a", "target"): "_blank",
     ("div", "align"): "left|center|right",
     ("div", "class"): "highlight|llm-reply mathjax_ignore tex2jax_ignore",
-    ("div", "style"): "margin: 1em 0",
+    ("details", "open"): "",
+    ("div", "dir"): "auto|ltr",
+    ("div", "style"): "margin: 1em 0|text-align: start",
+    ("li", "style"): "list-style-type: none",
     ("ol", "start"): r"\d+",
     ("span", "class"): "[a-z][a-z0-9]{0,3}|llm-math mathjax_process tex2jax_process",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.notebook.panel import served
 from openhands_llm_magic.notebook.panel.connection import THREAD
 from openhands_llm_magic.notebook.panel.panel import Panel
 from openhands_llm_magic.notebook.panel.parts import HIDDEN
@@ -92,16 +93,16 @@ class Driver:
         """The buttons that are not hidden."""
         return [each for each in self.widgets if isinstance(each, ipywidgets.Button)]
 
-    def test(self) -> None:
-        """Press Test, and wait until the test is over."""
-        self.press("Test")
+    def test(self, button: str = "Test") -> None:
+        """Press a button that begins a test, and wait until the test is over."""
+        self.press(button)
         self.wait()
 
     @staticmethod
     def wait() -> None:
-        """Wait until no test runs."""
+        """Wait until no test runs, and no server is asked for its models."""
         for thread in threading.enumerate():
-            if thread.name == THREAD:
+            if thread.name in (THREAD, served.THREAD):
                 thread.join(PATIENCE_S)
                 assert not thread.is_alive()
 

@@ -1,14 +1,17 @@
 """The pages of docs/ that are made from the code."""
 
+import re
 import runpy
 from pathlib import Path
 
 import pytest
 from faults import FAULTS, Fault
+from faults.wordings import WORDINGS, Wording
 
 from openhands_llm_magic.config.settings import SETTINGS
 
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
+PROVIDERS: str = GENERATE["providers_page"]()
 
 
 def test_the_page_of_settings_is_fresh() -> None:
@@ -19,6 +22,23 @@ def test_the_page_of_settings_is_fresh() -> None:
 def test_the_page_of_faults_is_fresh() -> None:
     page: str = GENERATE["faults_page"]()
     assert GENERATE["FAULTS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+
+
+def test_the_page_of_providers_is_fresh() -> None:
+    page: str = GENERATE["providers_page"]()
+    assert GENERATE["PROVIDERS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+
+
+@pytest.mark.parametrize("wording", WORDINGS, ids=lambda each: f"{each.provider}: {each.about}")
+def test_it_has_a_row_for_each_wording(wording: Wording) -> None:
+    """The row tells the class and links the source."""
+    _, _, part = PROVIDERS.partition(f"## {wording.provider}\n")
+    begin = f"| {wording.about}{' †' * wording.words_only} | "
+    (row,) = (line for line in part.partition("\n## ")[0].splitlines() if line.startswith(begin))
+    cells = re.split(r" (?<!\\)\| ", row.strip("| "))
+    assert len(cells) == len(GENERATE["PROVIDER_COLUMNS"])
+    assert f"`{wording.expected}`" in cells[3]
+    assert wording.source in cells[4]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -15,16 +15,18 @@ import openhands_llm_magic
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import LLMMagicError, RequestError
+from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
-from openhands_llm_magic.notebook.wording import CELLS, LOCALE
+from openhands_llm_magic.notebook import from_ai
+from openhands_llm_magic.notebook.wording import CELLS, LOCALE, PANELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGE = Path(openhands_llm_magic.__file__).parent
 
-SPEAKERS = {"say", "_say", "button", "heading", "Text", "_unfit_schema"}
+SPEAKERS = {"say", "_say", "button", "heading", "_caption", "Text", "_unfit_schema"}
 """The functions whose first argument is a text that is said in a person's language."""
 
 
@@ -64,15 +66,25 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "sections: each.title": {each.title for each in PROVIDERS.values()},
     "sections: before.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.title": {each.title for each in PROVIDERS.values()},
+    "served: provider.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
     "field: setting.title": SETTING_TITLES,
     "field: self.setting.title": SETTING_TITLES,
     "handover: SETTINGS[name].title": SETTING_TITLES,
+    "panel: SETTINGS[name].title": SETTING_TITLES,
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
+    "handover: english": (),  # of `_caption`: found where it is called
     "parts: english": (),  # of `button` and `heading`: found where they are called
-    "explain: TEXTS[kind]": TEXTS.values(),
+    "explain: _text_for(error, kind, settings)": {
+        *TEXTS.values(),
+        *(explain.ANY_KEY_WILL_DO, explain.GATEWAYS_KEY, explain.SETTING_REFUSED),
+        *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER),
+    },
+    "explain: getattr(error, 'period', 'day')": {"day", "week", "month"},
+    "explain: finding.fix": (),  # of the check, which speaks English
+    "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
     "embed: TEXTS[type(error)]": embed.TEXTS.values(),
     "document: path": (),
     "document: self.message": (),  # of an error, where it was raised
@@ -80,6 +92,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "field: error.template": (),  # as above
     "extract: template": (),  # of `_unfit_schema`, as above
     "connection: str(error)": (),  # the operating system's
+    "connection_log: step.detail": {connection.SET_UP},  # else a name
+    "from_ai: COMMANDS[command]": from_ai.COMMANDS.values(),
     "wording: fault.label": LABELS,
     "wording: label": LABELS,
     "field: setting.help": SETTING_HELPS,
@@ -208,14 +222,14 @@ def said() -> dict[str, set[str]]:
 
 
 def texts() -> set[str]:
-    """Return the texts of all that, and those for a cell; "" says nothing."""
-    return set().union(CELLS.values(), *said().values()) - {""}
+    """Return the texts of all that, and those for a cell or the panel; "" says nothing."""
+    return set().union(CELLS.values(), PANELS.values(), *said().values()) - {""}
 
 
 def update() -> None:
     """Put every new text into the file of each language, and mark those that are said no more."""
     places: defaultdict[str, set[str]] = defaultdict(set)
-    for place, found in {**said(), "language: CELLS": {*CELLS.values()}}.items():
+    for place, found in {**said(), "language: places": {*CELLS.values(), *PANELS.values()}}.items():
         for text in found - {""}:
             places[text].add(place.partition(":")[0])
     template = polib.POFile()

@@ -63,12 +63,17 @@ def check(
     return tuple(sorted(redacted, key=_place))
 
 
-def check_settings(settings: Snapshot) -> tuple[Finding, ...]:
-    """Return why settings may not lead to the model that is meant, wherever they come from."""
+def check_settings(settings: Snapshot, *, in_docker: bool | None = None) -> tuple[Finding, ...]:
+    """Return why settings may not lead to the model that is meant, wherever they come from.
+
+    Args:
+        settings: The settings.
+        in_docker: Whether the process runs in a container; by default this is found out.
+    """
     nowhere = Document(Path(resolve.FILE_NAME))
-    subject = Subject(nowhere, os.environ, _runs_in_docker(), {None: settings})
-    case = lint.model.Case(subject, settings)
-    findings = [finding for rule in lint.model.RULES for finding in rule(case)]
+    in_docker = _runs_in_docker() if in_docker is None else in_docker
+    subject = Subject(nowhere, os.environ, in_docker, {None: settings})
+    findings = [*lint.model.findings(subject, settings)]
     return tuple(_redacted(findings, settings.secrets()))
 
 
@@ -98,21 +103,20 @@ def report(findings: Sequence[Finding], file: Path | None) -> str:
 
 
 def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Subject:
-    base = resolve.file_layer(document)
-    settings: dict[str | None, Snapshot] = {None: resolve.resolve([base, resolve.env_layer(env)])}
-    for group in groups_of(document):
-        own = resolve.group_layer(document, group, base)
-        layers = [base, own, resolve.env_layer(env, group=True)]
-        settings[group] = resolve.resolve(layers, group=group)
+    settings: dict[str | None, Snapshot] = {}
+    for name in (None, *groups_of(document)):
+        if (group := resolve.group_named(name)) not in settings:
+            outside = resolve.env_layer(env, group=group is not None)
+            layers = [*resolve.file_layers(document, group), outside]
+            settings[group] = resolve.resolve(layers, group=group)
     return Subject(document, env, in_docker, settings)
 
 
 def _found(subject: Subject) -> Iterator[Finding]:
-    for rule in (*lint.file.RULES, *lint.env.RULES):
+    for rule in (*lint.file.RULES, *lint.sections.RULES, *lint.env.RULES):
         yield from rule(subject)
     for settings in subject.settings.values():
-        for model_rule in lint.model.RULES:
-            yield from model_rule(lint.model.Case(subject, settings))
+        yield from lint.model.findings(subject, settings)
 
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:

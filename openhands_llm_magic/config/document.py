@@ -126,6 +126,15 @@ class Document:
             names = next(inside, names[:-1])
         return Origin("file", path=self.path, line=self.lines.get(names))
 
+    def has_header(self, *names: str) -> bool:
+        """Return whether a `[header]` makes the table of these names, or one within it."""
+        rows = self.text.split("\n")
+        return any(
+            rows[line - 1].lstrip().startswith("[")
+            for path, line in self.lines.items()
+            if path[: len(names)] == names
+        )
+
     def table(self, name: str) -> Mapping[str, Any]:
         """Return a top-level table, which is empty if the file does not have it."""
         table = self.data.get(name)

@@ -12,7 +12,7 @@ from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
-from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.errors import SettingError, Text, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +39,13 @@ _NOT_IN_PROFILES = frozenset({
 })  # fmt: skip
 
 
+ALWAYS = frozenset({
+    "model", "num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier",
+})  # fmt: skip
+"""What is handed over also where nobody has set it: OpenHands 0.41 makes 4 attempts with waits of 5
+to 30 s, the SDK 5 with 8 to 64 s. num_retries is the number of attempts in both."""
+
+
 def export(snapshot: Snapshot, form: str) -> str:
     """Return the settings as text in a form that OpenHands takes.
 
@@ -57,10 +64,12 @@ def export(snapshot: Snapshot, form: str) -> str:
     for setting, value in _decided(snapshot):
         # Leaving it out could send prompts to another server.
         if setting.kind != "secret" and logins_in(str(value)):
-            raise SettingError(
-                f"{setting.name} has a user or password in its address, which would show: set it"
-                f" without them to export it (from {snapshot.origin(setting.name)})"
+            told = (
+                "{name} has a user or password in its address, which would show: set it without"
+                " them to export it (from {origin})"
             )
+            origin = snapshot.origin(setting.name).text
+            raise SettingError(Text(told, name=setting.name, origin=origin))
     return FORMS[form](snapshot)
 
 
@@ -108,14 +117,14 @@ def _profile(snapshot: Snapshot) -> str:
 
 
 def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:
-    """Yield the settings to hand over: the model, and each that somebody has set.
+    """Yield the settings to hand over: `ALWAYS`, and each that somebody has set.
 
     A default that somebody has set is among them: other versions of OpenHands have other defaults.
     """
     for name, setting in SETTINGS.items():
         value = getattr(snapshot, name)
         is_decided = value != setting.default or snapshot.origin(name).kind != "default"
-        if name == "model" or (is_decided and not is_unset(value)):
+        if name in ALWAYS or (is_decided and not is_unset(value)):
             yield setting, value
 
 
@@ -123,10 +132,9 @@ def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:
     """Return a value as OpenHands reads it from an environment variable."""
     text = str(value).lower() if isinstance(value, bool) else str(_plain(value))
     if _NOT_IN_VARIABLES.search(text):
-        raise SettingError(
-            f"{setting.name} holds a character that no environment variable can hold"
-            f" (from {snapshot.origin(setting.name)})"
-        )
+        told = "{name} holds a character that no environment variable can hold (from {origin})"
+        origin = snapshot.origin(setting.name).text
+        raise SettingError(Text(told, name=setting.name, origin=origin))
     return text
 
 
@@ -138,6 +146,6 @@ def _plain(value: Any) -> Any:
 
 
 FORMS: Mapping[str, Callable[[Snapshot], str]] = MappingProxyType(
-    {"docker": _docker, "shell": _shell, "toml": as_toml, "profile": _profile}
+    {"profile": _profile, "shell": _shell, "docker": _docker, "toml": as_toml}
 )
-"""The functions that write each form, by its name."""
+"""The functions that write each form, by its name; those of the current OpenHands come first."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret, masked
-from openhands_llm_magic.errors import KeychainError
+from openhands_llm_magic.errors import KeychainError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,10 @@ def key_for(settings: Snapshot) -> Secret:
     key = kept(name)
     if key is None:
         raise KeychainError(
-            f"the keyring has no key for {name}. The settings panel can keep one there."
+            Text(
+                "the keyring has no key for {name}. The settings panel can keep one there.",
+                name=name,
+            )
         )
     return key
 
@@ -124,7 +127,8 @@ def _ask(question: Callable[[KeyringBackend], T], secret: Secret | None = None) 
         KeychainError: The keyring failed; the error is without its frames, which may hold the key.
     """
     if not is_installed():
-        raise KeychainError(f"the package keyring is not installed. Install it with `{INSTALL}`.")
+        told = "the package keyring is not installed. Install it with `{command}`."
+        raise KeychainError(Text(told, command=INSTALL))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -137,14 +141,15 @@ def _ask(question: Callable[[KeyringBackend], T], secret: Secret | None = None) 
     raise KeychainError(problem)
 
 
-def _problem(error: Exception, secret: Secret | None) -> str:
+def _problem(error: Exception, secret: Secret | None) -> Text:
     """Return words for what happened and what to do."""
     kind = type(error).__name__  # its class cannot be imported where importing keyring failed
     if kind == "NoKeyringError":
-        return (
+        return Text(
             "there is no keyring on this computer that Python can use. Set LLM_API_KEY in the"
             " environment, or install one of the backends that keyring's documentation names."
         )
     words = masked(" ".join(str(error).split()), [secret.get_secret_value()] if secret else [])
     said = f"{kind}: {words[:200].rstrip('.')}" if words else kind
-    return f"the keyring failed ({said}). Unlock it, or set LLM_API_KEY in the environment."
+    told = "the keyring failed ({said}). Unlock it, or set LLM_API_KEY in the environment."
+    return Text(told, said=said)

@@ -11,7 +11,7 @@ from openhands_llm_magic.config.resolve import SESSION
 from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked, secrets_in
 from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,19 +130,21 @@ class PendingEdits:
         """Refuse a text with a key in it: what stands in a form is saved with the notebook."""
         name = setting.name
         if MASK in text:
-            raise SettingError(
-                f"{name} is shown without the key or password in it: write all of it anew, or set"
-                f" it in config.toml or {setting.variable}"
+            told = (
+                "{name} is shown without the key or password in it: write all of it anew, or set"
+                " it in config.toml or {variable}"
             )
+            raise SettingError(Text(told, name=name, variable=setting.variable))
         known: tuple[str, ...] = ()
         with contextlib.suppress(SettingError):
             known = self.snapshot().secrets()
         long_enough = [key for key in known if len(key) >= SHORTEST_REAL_KEY]
         if masked(text, long_enough) != text or _holds_key(setting, text):
-            raise SettingError(
-                f"{name} would be saved with the notebook, and this looks like a key or a password"
-                f" in it: set {name} in config.toml or {setting.variable}"
+            told = (
+                "{name} would be saved with the notebook, and this looks like a key or a password"
+                " in it: set {name} in config.toml or {variable}"
             )
+            raise SettingError(Text(told, name=name, variable=setting.variable))
 
 
 def _holds_key(setting: Setting, text: str) -> bool:

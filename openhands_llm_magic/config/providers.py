@@ -7,6 +7,7 @@ add an entry; the tests then ask for the exact request that it makes.
 from __future__ import annotations
 
 import functools
+import ipaddress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
 """The hosts that are this machine, where each port is another server."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, seen from itself: no proxy could lead there."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
+
 
 OTHER_ADDRESSES = {
     "BEDROCK": "AWS_BEDROCK_RUNTIME_ENDPOINT",
@@ -71,6 +86,10 @@ class Provider:
         verified_models: Those of its models that OpenHands lists as verified.
         other_prefixes: Further prefixes that lead to it, of which "openai/" only with its base_url.
         bare_names: Patterns of model names without a prefix that LiteLLM takes for its own.
+        servers: Patterns of "host:port" that only its servers have.
+        openai_path: The path at which its servers speak OpenAI's dialect, so that openai/ reaches
+            them, too; "" where any path will do, and None where there is none.
+        has_own_alone: Whether its servers have no models but those that it makes.
     """
 
     name: str
@@ -86,6 +105,9 @@ class Provider:
     verified_models: tuple[str, ...] = ()
     other_prefixes: tuple[str, ...] = ()
     bare_names: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    openai_path: str | None = None
+    has_own_alone: bool = False
 
     @property
     def has_address(self) -> bool:
@@ -108,6 +130,11 @@ class Provider:
     def names_are_own(self) -> bool:
         """Whether its models have names that the person gave them, as at Azure."""
         return self.example.startswith(self.prefix + "my-")
+
+    @property
+    def names_makers(self) -> bool:
+        """Whether the names of its models begin with their makers', as at OpenRouter."""
+        return self.example.removeprefix(self.prefix).count("/") > 0
 
     def leads(self, model: str) -> bool:
         """Return whether a model's name begins with a prefix of this provider."""
@@ -149,6 +176,7 @@ _ENTRIES = (
         name="anthropic", title="Anthropic", prefix="anthropic/", example=RECOMMENDED_MODEL,
         key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         base_url_form="https://api.anthropic.com", verified_models=(RECOMMENDED_MODEL,),
+        servers=("api.anthropic.com:*",), openai_path="/v1", has_own_alone=True,
         bare_names=("claude-*",),
         guide="Give an API key of the Anthropic Console; no base_url is needed.",
         mistake="A base_url that ends with /v1: LiteLLM adds /v1/messages itself.",
@@ -157,6 +185,8 @@ _ENTRIES = (
         name="gemini", title="Google AI Studio", prefix="gemini/", example="gemini/gemini-2.5-pro",
         key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         base_url_form="https://generativelanguage.googleapis.com/v1beta",
+        servers=("generativelanguage.googleapis.com:*",),
+        openai_path="/v1beta/openai", has_own_alone=True,
         verified_models=("gemini/gemini-2.5-pro",),
         guide="Give an API key of Google AI Studio; no base_url is needed.",
         mistake="A model gemini-… without gemini/ in front goes to Vertex AI.",
@@ -164,6 +194,7 @@ _ENTRIES = (
     Provider(
         name="deepseek", title="DeepSeek", prefix="deepseek/", example="deepseek/deepseek-chat",
         key_variables=("DEEPSEEK_API_KEY",), base_url_form="https://api.deepseek.com/v1",
+        servers=("api.deepseek.com:*",), openai_path="", has_own_alone=True,
         verified_models=("deepseek/deepseek-chat",),
         guide="Give an API key of the DeepSeek platform; no base_url is needed.",
         mistake="The model deepseek-chat without deepseek/ in front.",
@@ -171,6 +202,7 @@ _ENTRIES = (
     Provider(
         name="openai", title="OpenAI", prefix="openai/", example="openai/gpt-4o",
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.openai.com/v1",
+        servers=("api.openai.com:*",), openai_path="/v1", has_own_alone=True,
         verified_models=("openai/o3-mini", "openai/o3", "openai/o4-mini"),
         bare_names=("gpt-*", "o[134]", "o[134]-*", "ft:gpt-*"),
         guide="Give an API key of the OpenAI platform; no base_url is needed.",
@@ -181,6 +213,7 @@ _ENTRIES = (
         example="openrouter/all-hands/openhands-lm-32b-v0.1",
         key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
         base_url_form="https://openrouter.ai/api/v1",
+        servers=("openrouter.ai:*",), openai_path="/api/v1",
         verified_models=("openrouter/all-hands/openhands-lm-32b-v0.1",),
         guide="Write openrouter/ before the whole name of OpenRouter's page, maker included.",
         mistake="The maker left out of the name: openrouter/gpt-4o for openrouter/openai/gpt-4o.",
@@ -197,6 +230,8 @@ _ENTRIES = (
         asks_for=("base_url", "api_version", "api_key"),
         key_variables=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_AD_TOKEN"),
         base_url_form="https://your-resource.openai.azure.com",
+        servers=("*.openai.azure.com:*", "*.cognitiveservices.azure.com:*"),
+        openai_path="/openai/v1",
         guide="Write azure/ before the name of your deployment; set base_url and api_version.",
         mistake="The model's name in place of the deployment's.",
     ),
@@ -205,12 +240,14 @@ _ENTRIES = (
         example="vertex_ai/gemini-2.5-pro", asks_for=("vertex_project", "vertex_location"),
         key_variables=("GOOGLE_APPLICATION_CREDENTIALS",),
         base_url_form="https://us-central1-aiplatform.googleapis.com", bare_names=("gemini-*",),
+        servers=("*aiplatform.googleapis.com:*",),
         guide="Install google-cloud-aiplatform and log in with gcloud; there is no API key.",
         mistake="An API key of Google AI Studio: that one goes with gemini/.",
     ),
     Provider(
         name="groq", title="Groq", prefix="groq/", example="groq/llama3-70b-8192",
         key_variables=("GROQ_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
+        servers=("api.groq.com:*",), openai_path="/openai/v1",
         guide="Give an API key of the Groq console; no base_url is needed.",
         mistake="A model that Groq no longer serves; its console lists those that it does.",
     ),
@@ -248,6 +285,7 @@ _ENTRIES = (
         name="lm_studio", title="LM Studio", prefix="lm_studio/",
         example="lm_studio/qwen/qwen3-coder-30b", asks_for=("base_url",),
         key_variables=("LM_STUDIO_API_KEY",), base_url_form="http://localhost:1234/v1", local=True,
+        servers=("*:1234",), openai_path="/v1",
         other_prefixes=("openai/",),
         guide="Start the server in LM Studio, write lm_studio/ before the model's identifier.",
         mistake="The model's title in place of its API identifier.",
@@ -255,6 +293,7 @@ _ENTRIES = (
     Provider(
         name="ollama", title="Ollama", prefix="ollama/", example="ollama/qwen3", asks_for=(),
         key_variables=("OLLAMA_API_KEY",), base_url_form="http://localhost:11434", local=True,
+        servers=("*:11434",), openai_path="/v1",
         other_prefixes=("ollama_chat/", "openai/"),
         guide="Pull the model with `ollama pull`, and write ollama/ before its name.",
         mistake="A base_url that ends with /v1: that form goes with openai/.",
@@ -262,6 +301,8 @@ _ENTRIES = (
     Provider(
         name="mistral", title="Mistral", prefix="mistral/", example="mistral/mistral-small-latest",
         key_variables=("MISTRAL_API_KEY",), base_url_form="https://api.mistral.ai/v1",
+        servers=("api.mistral.ai:*", "codestral.mistral.ai:*"),
+        openai_path="/v1", has_own_alone=True,
         guide="Give an API key of Mistral's console; no base_url is needed.",
         mistake="A key of Codestral's own endpoint, which other models refuse.",
     ),
@@ -271,6 +312,7 @@ _ENTRIES = (
         asks_for=("aws_access_key_id", "aws_secret_access_key", "aws_region_name"),
         key_variables=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION_NAME"),
         base_url_form="https://bedrock-runtime.us-east-1.amazonaws.com",
+        servers=("bedrock-runtime.*.amazonaws.com:*",), openai_path="/openai/v1",
         bare_names=("anthropic.*", "amazon.*", "us.anthropic.*", "eu.anthropic.*"),
         guide="Give an access key of AWS and the region in which you may use the model.",
         mistake="A model that is not enabled in the region, or needs us. or eu. in front.",
@@ -279,6 +321,7 @@ _ENTRIES = (
         name="moonshot", title="Moonshot", prefix="moonshot/",
         example="moonshot/kimi-k2-0711-preview", key_variables=("MOONSHOT_API_KEY",),
         base_url_form="https://api.moonshot.ai/v1",
+        servers=("api.moonshot.ai:*", "api.moonshot.cn:*"), openai_path="/v1", has_own_alone=True,
         guide="Give an API key of platform.moonshot.ai; no base_url is needed.",
         mistake="A key of the Chinese platform, which needs base_url https://api.moonshot.cn/v1.",
     ),
@@ -286,6 +329,7 @@ _ENTRIES = (
         name="openhands", title="OpenHands", prefix="openhands/",
         example="openhands/claude-sonnet-4-20250514", key_variables=("LITELLM_PROXY_API_KEY",),
         base_url_form="https://llm-proxy.app.all-hands.dev/",
+        servers=("llm-proxy.*.all-hands.dev:*",), openai_path="",
         guide="Give the LLM API key of OpenHands Cloud's settings; no base_url is needed.",
         mistake="The OpenHands API key in place of the LLM API key, which is another.",
     ),
@@ -303,6 +347,16 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType({each.name: each for each i
 
 VERIFIED_MODELS = tuple(model for each in _ENTRIES for model in each.verified_models)
 """The models of OpenHands' page "LLMs", the recommended one first."""
+
+
+def provider_at(base_url: str | None) -> Provider | None:
+    """Return the provider whose servers alone have this address, or None if none is known."""
+    server = server_of(base_url)
+    if server is None:
+        return None
+    place = f"{server.host}:{server.port}"
+    having = (each for each in _ENTRIES if any(fnmatchcase(place, one) for one in each.servers))
+    return next(having, None)
 
 
 @functools.lru_cache  # each prompt asks several times, and it parses every entry's address

@@ -51,11 +51,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The settings that one source sets."""
+    """The settings that one source sets.
+
+    Attributes:
+        name: The source, in words.
+        values: The settings by their names.
+        problems: What is wrong with the rest.
+        of_group: Whether the source is a group `[llm.NAME]`.
+    """
 
     name: str
     values: Mapping[str, Found] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    of_group: bool = False
 
     def require_valid(self) -> Layer:
         """Return the layer itself if nothing in it is wrong.
@@ -80,8 +88,9 @@ class Layer:
 class LayerBuilder:
     """Collects the values of one layer; a bad value becomes a problem, and the others count."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, of_group: bool = False) -> None:
         self._name = name
+        self._of_group = of_group
         self.values: dict[str, Found] = {}
         self.problems: list[Problem] = []
 
@@ -114,7 +123,8 @@ class LayerBuilder:
 
     def layer(self) -> Layer:
         """Return the layer of what was collected."""
-        return Layer(self._name, MappingProxyType(self.values), tuple(self.problems))
+        values = MappingProxyType(self.values)
+        return Layer(self._name, values, tuple(self.problems), self._of_group)
 
 
 def layer_of(
@@ -228,12 +238,36 @@ def group_layer(document: Document, group: str, base: Layer) -> Layer:
         raise SettingError(
             f"there is no group {shorten(repr(group))}; {shown_path(document.path)} has: {has}"
         )
-    builder = LayerBuilder(f"[llm.{group}]")
+    builder = LayerBuilder(f"[llm.{group}]", of_group=True)
     table = document.table("llm")[group]
     consequence = f"; OpenHands would skip the whole group [llm.{group}]"
     _take(builder, document, ("llm", group), table, consequence)
     _add_azure_version(builder, base.values)
     return builder.layer()
+
+
+def group_above(document: Document, group: str | None) -> str | None:
+    """Return the group whose keys count more than those of `[llm]`, or None if there is none.
+
+    For `[llm]` itself this is the group named llm, which OpenHands puts in its place.
+
+    Args:
+        document: The config file.
+        group: The NAME of the group in use, or None for `[llm]`.
+    """
+    return BASE_GROUP if group is None and BASE_GROUP in document.groups else group
+
+
+def file_layers(document: Document, group: str | None) -> list[Layer]:
+    """Return the layers of a config file for a group, or with None for `[llm]`, the lowest first.
+
+    Raises:
+        SettingError: The file has no such group.
+    """
+    layers = [file_layer(document)]
+    if (above := group_above(document, group)) is not None:
+        layers.append(group_layer(document, above, layers[0]))
+    return layers
 
 
 def _take(
@@ -388,7 +422,7 @@ class Snapshot(SettingAttributes):
             layer = layer_of("edits", values, lambda _: EDIT)
         else:
             layer = layer_of("arguments", values, argument)
-        return replace(self, found=_stack(self.found, layer.require_valid()))
+        return replace(self, found=_without_aliases(_stack(self.found, layer.require_valid())))
 
 
 def _stack(found: Mapping[str, tuple[Found, ...]], layer: Layer) -> Mapping[str, tuple[Found, ...]]:
@@ -401,10 +435,39 @@ def resolve(
 ) -> Snapshot:
     """Return the settings that layers make, the lowest first, on top of the defaults."""
     found: Mapping[str, tuple[Found, ...]] = {}
-    for layer in (GROUP_DEFAULTS if group else DEFAULTS, *layers):
+    of_group = group is not None or any(layer.of_group for layer in layers)
+    for layer in (GROUP_DEFAULTS if of_group else DEFAULTS, *layers):
         found = _stack(found, layer)
     problems = tuple(problem for layer in layers for problem in layer.problems)
-    return Snapshot(found, problems, config_file, group)
+    return Snapshot(_without_aliases(found), problems, config_file, group)
+
+
+_NAMES_MODEL = ("model", "embedding_model")
+_KNOW_ALIASES = frozenset({"ipython_config", "session", "argument", "flag"})
+
+
+def _without_aliases(found: Mapping[str, tuple[Found, ...]]) -> Mapping[str, tuple[Found, ...]]:
+    """Put models in the place of the short names that stand for them.
+
+    OpenHands reads config.toml and the variables, too, and knows no short names, so there they are
+    none. Nor is a name with a provider in front: a file could send it elsewhere.
+    """
+    aliases = found["aliases"][0].value
+    if not isinstance(aliases, dict):
+        return found
+    models: dict[str, tuple[Found, ...]] = {}
+    for setting in _NAMES_MODEL:
+        named, *below = found[setting]
+        alias, model = named.value, named.value
+        # At most as many steps as there are short names, as two of them could name each other.
+        for _ in aliases:
+            if isinstance(model, str) and "/" not in model and isinstance(aliases.get(model), str):
+                model = aliases[model]
+        if named.origin.kind in _KNOW_ALIASES and model != alias:
+            told = Text("{origin}, as {alias}", origin=named.origin.text, alias=alias)
+            origin = Origin(named.origin.kind, told)
+            models[setting] = (Found(model, origin), *below)
+    return MappingProxyType({**found, **models}) if models else found
 
 
 def group_named(name: str | None) -> str | None:
@@ -436,10 +499,7 @@ def outside_layers(
     document = read(path)
     if config_file or named_by:
         document.require_readable(named_by)
-    layers = [file_layer(document)]
-    if group is not None:
-        layers.append(group_layer(document, group, layers[0]))
-    return [*layers, env_layer(env, group=group is not None)], path
+    return [*file_layers(document, group), env_layer(env, group=group is not None)], path
 
 
 def load_settings(

@@ -167,9 +167,7 @@ class _Changes:
 
     def notes(self, document: Document) -> Iterator[str]:
         """Yield one line for each thing that reading the changed file gives otherwise."""
-        layers = [resolve.file_layer(document)]
-        if self._group is not None:
-            layers.append(resolve.group_layer(document, self._group, layers[0]))
+        layers = resolve.file_layers(document, self._group)
         read = resolve.resolve(layers, group=self._group)
         for name, setting in SETTINGS.items():
             if name in self._left_out:
@@ -204,9 +202,22 @@ class _Changes:
         elif is_group or (names == ("llm",) and isinstance(value, dict)):
             self._left_out[name] = f"[llm.{name}] is the name of a group; set {setting.variable}"
         elif not is_unset(value):
-            self._write(names, name, value)
+            self._set(names, name, raw, value)
         elif raw is not None:
             self.tables.setdefault(names, {})[name] = None
+
+    def _set(self, names: Names, name: str, raw: object, value: Value) -> None:
+        """Write a value; of a dictionary with a header of its own in the file, what differs."""
+        table = (*names, name)
+        has_header = any(key[:-1] == table for key in self._document.lines)
+        if not (has_header and isinstance(raw, dict) and isinstance(value, dict)):
+            self._write(names, name, value)
+            return
+        for key in (*raw, *value):
+            if key not in value:
+                self.tables.setdefault(table, {})[key] = None
+            elif value[key] != raw.get(key):
+                self._write(table, key, value[key])
 
     def _write(self, names: Names, name: str, value: Value) -> None:
         try:
@@ -215,7 +226,7 @@ class _Changes:
             self._left_out[name] = str(error)
             return
         self.tables.setdefault(names, {})[name] = text
-        self.writes_key |= holds_key(self._snapshot, name)
+        self.writes_key |= name in SETTINGS and holds_key(self._snapshot, name)
 
     def _is_kept_apart(self, name: str) -> bool:
         """Return whether a setting is a key, and keys are not to be written."""
@@ -342,6 +353,7 @@ def _plan(
     )
     before, status = _read(file)
     group = snapshot.group if group is None else resolve.group_named(group)
+    group = resolve.group_above(before, group)
     changes = _Changes(snapshot, before, group, with_key=with_key)
     after = document.edit(before, changes.tables)
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]

@@ -20,9 +20,14 @@ SHORTEST_REAL_KEY = 12
 """Characters; local servers take keys like "ollama", which is also in the name of the model."""
 
 # What well-known providers' keys look like, for a key that stands where none belongs.
-_KEY_SHAPE = re.compile(
-    r"\b(?:(?:(?:sk|gsk|xai|pplx|nvapi|tgp|csk)[-_]|hf_)[\w-]{12,}|AIza[\w-]{20,}|AKIA\w{12,})"
-)
+_KEY_PREFIX = r"(?:(?:sk|gsk|xai|pplx|nvapi|tgp|csk)[-_]|hf_)"
+_KEY_SHAPE = re.compile(rf"\b(?:{_KEY_PREFIX}[\w-]{{12,}}|AIza[\w-]{{20,}}|AKIA\w{{12,}})")
+
+_SEPARATORS = re.compile(r"[\s_./:,;#@+=-]+")
+# A short piece ("k8s", "7B"), a number, or a word, also several in camel case, with a number before
+# or after it. Words and numbers that are longer are rare.
+_WORD = r"[A-Z]{1,15}|[a-z]{1,15}(?:[A-Z][a-z]{2,14})*|(?:[A-Z][a-z]{2,14})+"
+_WORD_LIKE = re.compile(rf"\w{{0,3}}|\d{{1,8}}|\d{{0,8}}(?:{_WORD})\d{{0,8}}", re.ASCII)
 
 # A password may hold an @, so the last one before the path ends it (as `urlsplit` has it).
 _LOGIN = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
@@ -117,6 +122,18 @@ def is_secret(name: object, value: object) -> bool:
     """
     is_text = isinstance(value, str | list) and bool(value)
     return is_text and secrecy(str(name)) >= Secrecy.POSSIBLE
+
+
+def can_be_secret(text: str) -> bool:
+    """Return whether a text cannot well be in an answer by chance, so that it may be masked there.
+
+    A secret has 12 characters or more. It begins as a provider's keys do, or it does not read as
+    words and numbers, as "postgres", "length", "ollama", "created_at_2024" and a path do.
+    """
+    if len(text) < SHORTEST_REAL_KEY:
+        return False
+    is_words = all(map(_WORD_LIKE.fullmatch, _SEPARATORS.split(text)))
+    return re.match(_KEY_PREFIX, text) is not None or not is_words
 
 
 def masking(value: Any) -> Any:

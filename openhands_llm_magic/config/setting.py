@@ -169,7 +169,7 @@ class Setting:
         elif self.kind in ("list", "dict"):
             result = self._nested(value)
         elif isinstance(value, str | int | float):
-            result = {"bool": _boolean, "int": _whole, "float": _number}[self.kind](value)
+            result = LAX[self.kind](value)
         if result is None:
             self._refuse(value)
         return Secret(str(result)) if self.kind == "secret" else result
@@ -349,3 +349,7 @@ def _number(value: str | float) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
+
+
+LAX: Final = {"bool": _boolean, "int": _whole, "float": _number}
+"""What reads a value of each simple type; it returns None for a value of another type."""

@@ -55,6 +55,8 @@ class SettingAttributes:
     """Whether LiteLLM may change a request that the provider would refuse."""
     completion_kwargs: dict[str, Any] | None
     """Further keyword arguments of LiteLLM's completion, which come before all others."""
+    aliases: dict[str, Any] | None
+    """Short names of models, each with the model that it stands for, as in -m fast."""
     aws_access_key_id: Secret | None
     """The access key ID for models at Amazon; it is masked wherever it would show."""
     aws_secret_access_key: Secret | None

@@ -150,6 +150,11 @@ _DECLARATIONS = (
         help="Further keyword arguments of LiteLLM's completion, which come before all others.",
     ),
     Setting(
+        name="aliases", title="Short names of models", topic="advanced", kind="dict",
+        used_for="models that a cell, the session or Python names", section=OURS,
+        help="Short names of models, each with the model that it stands for, as in -m fast.",
+    ),
+    Setting(
         name="aws_access_key_id", title="AWS access key ID", topic="provider", kind="secret",
         sent_as="aws_access_key_id", sent_to="models at Amazon",
         help="The access key ID for models at Amazon; it is masked wherever it would show.",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.config.providers import PROVIDERS, provider_of, server_of
+from openhands_llm_magic.config.providers import PROVIDERS, is_loopback, provider_of, server_of
+from openhands_llm_magic.config.schedule import our_wait_s
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import events
-from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.explain import THROTTLED_BY, explained, facts, origin_of
 from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.run import run
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Cancelled, Control, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
@@ -26,7 +29,27 @@ if TYPE_CHECKING:
 
 PROMPT = "Answer with the one word OK."
 
+SET_UP = "with LiteLLM's set-up"
+"""What is said of the first request, as the import of LiteLLM is not all that it takes once."""
+
 StepName = Literal["key", "address", "litellm", "request", "first_token", "answer"]
+
+HELD_AT_MOST_S = 5.0
+"""Seconds for which a test without retries lets itself be held back by a limit."""
+
+VERDICTS: Mapping[type[errors.RequestError], str] = {
+    errors.RateLimitError: "the server limits the rate {said}. {then}",
+    errors.ServerError: "the server failed {said}. {then}",
+    errors.NoAnswerInTimeError: (
+        "no answer came in time {said}. Raise timeout ({timeout_from}), or test again later."
+    ),
+    errors.ConnectionFailedError: (
+        "{server} could not be reached {said}. Check that it runs, and base_url ({base_url_from})."
+    ),
+    errors.BrokenAnswerError: "no complete answer came {said}. {then}",
+}
+"""What a test without retries says of a passing fault. The names in braces are those of `facts`,
+and `then`, which says what a prompt would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,8 @@ class Step:
             (until its end). The last three begin again with each retry.
         state: How far it is.
         took_s: Seconds that it took; 0 while it is running.
-        detail: Where the key comes from ("LLM_API_KEY"), or the name of the host; else "".
+        detail: Where the key comes from ("LLM_API_KEY"), the name of the host, or what else the
+            time of a request holds; else "".
     """
 
     name: StepName
@@ -49,14 +73,25 @@ class Step:
 
 
 class ConnectionTest:
-    """One test of settings, the retry policy included."""
+    """One test of settings, which sends one request and gives its verdict at once.
 
-    def __init__(self, settings: Snapshot, clock: Clock = SYSTEM_CLOCK) -> None:
+    Args:
+        settings: The settings.
+        clock: Measures and makes the waits.
+        retries: Whether passing faults and limits are waited out under the retry policy, as they
+            are for a prompt.
+    """
+
+    def __init__(
+        self, settings: Snapshot, clock: Clock = SYSTEM_CLOCK, *, retries: bool = False
+    ) -> None:
         self._settings = settings
+        self._retries = retries
+        self._fault: errors.RequestError | None = None  # of the attempt, in the server's words
         named = settings.custom_llm_provider
         self._provider = provider_of(settings.model, settings.base_url, named)
         self._clock = clock
-        self._control = Control()
+        self._control = Control(asks_anyway=True)
         self._builder = events.ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
@@ -151,26 +186,81 @@ class ConnectionTest:
         yield self._end()
 
     def _request(self) -> Iterator[Step | events.Event]:
+        once: Mapping[str, object] = {} if self._retries else {"num_retries": 0}
         try:
-            prepared = prepare(PROMPT, self._settings)
+            prepared = prepare(PROMPT, self._settings.with_overrides(once))
         except (errors.SettingError, OSError) as error:  # OSError: of the practice provider
             yield self._begin("request")
-            text = error.text if isinstance(error, errors.SettingError) else errors.Text(str(error))
+            text = error.text if isinstance(error, errors.SettingError) else Text(str(error))
             raise errors.UnsendableError(text.masked(self._mask)) from None
         with run(prepared, self._clock, self._control) as running:
             while not running.ended:
                 for event in running.take():
-                    if isinstance(event, events.Failed) and isinstance(event.error, errors.Stopped):
-                        raise Cancelled  # which is told in words of its own
-                    yield from self._around(event)
+                    yield from self._around(self._judged(event))
                 self._control.check()
+
+    def _judged(self, event: events.Event) -> events.Event:
+        """Return an event of the request, or the verdict in place of a failure.
+
+        Raises:
+            Cancelled: The test was stopped, which is told in words of its own.
+            ThrottledError: The request is held back for long, and the verdict is to come at once.
+        """
+        match event:
+            case events.Failed(errors.Stopped()):
+                raise Cancelled
+            case events.AttemptEnded(error=errors.TransientError() as fault):
+                self._fault = fault
+            case events.Failed(errors.TransientError() as error) if not self._retries:
+                return events.Failed(self._verdict(error))
+            case events.Throttled(remaining_s=left_s) if left_s > HELD_AT_MOST_S:
+                if not self._retries:
+                    told = (
+                        "not sent: it would be held back for {seconds} s, {why}. Test again then."
+                    )
+                    why = Text(THROTTLED_BY[event.by])
+                    raise errors.ThrottledError(Text(told, seconds=math.ceil(left_s), why=why))
+        return event
+
+    def _verdict(self, error: errors.TransientError) -> errors.RequestError:
+        """Word a passing fault: what is wrong, and what a prompt would do about it."""
+        if self._fault is None or type(self._fault) not in VERDICTS:
+            return error
+        known = facts(self._fault, self._settings, 0) | {"then": self._what_a_prompt_does(error)}
+        return error.reworded(Text(VERDICTS[type(self._fault)], **known).masked(self._mask))
+
+    def _what_a_prompt_does(self, error: errors.TransientError) -> Text:
+        settings, asked_s = self._settings, error.retry_after_s
+        wait_s = our_wait_s(settings, 1) if asked_s is None else asked_s
+        known = {
+            "seconds": f"{wait_s:g}",
+            "limit_from": origin_of(settings, "retry_after_limit"),
+            "num_retries_from": origin_of(settings, "num_retries"),
+        }
+        if asked_s is not None and asked_s > settings.retry_after_limit:
+            told = (
+                "It asks to wait {seconds} s, longer than retry_after_limit ({limit_from}), so a"
+                " prompt gives up."
+            )
+        elif asked_s is not None and settings.num_retries:
+            told = "It asks to wait {seconds} s: a prompt waits as long, and is sent again."
+        elif asked_s is not None:
+            told = (
+                "It asks to wait {seconds} s; a prompt gives up, by num_retries"
+                " ({num_retries_from})."
+            )
+        elif settings.num_retries:
+            told = "It names no wait: a prompt is sent again after {seconds} s."
+        else:
+            told = "It names no wait; a prompt gives up, by num_retries ({num_retries_from})."
+        return Text(told, **known)
 
     def _around(self, event: events.Event) -> Iterator[Step | events.Event]:
         """Yield an event of the request, and around it the steps that it ends and begins."""
         match event:
             case events.Sending() if self._step.name == "litellm":
                 yield self._end()
-                yield self._begin("request")
+                yield self._begin("request", SET_UP)
             case events.Sending() if self._step.name in ("key", "address"):
                 yield Step("litellm", "skipped")
                 yield self._begin("request")
@@ -238,4 +328,5 @@ def _goes_by_proxy(scheme: str, host: str) -> bool:
     """Tell whether HTTP clients leave a host, and the look-up of its name, to a proxy."""
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it takes 20 ms to import
 
-    return not {scheme, "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
+    by_proxy = not {scheme, "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
+    return by_proxy and not is_loopback(host)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import bisect
+import itertools
 import math
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.litellm.models import abilities_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
 
@@ -200,10 +203,12 @@ class Turn:
     Attributes:
         prompt: The content of the prompt's message.
         answer: The text of the answer.
+        number: Its place among all prompts of the session, in the order in which they were asked.
     """
 
     prompt: Content
     answer: str
+    number: int = field(default=0, compare=False)
 
     @property
     def messages(self) -> list[Message]:
@@ -214,44 +219,79 @@ class Turn:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a prompt stands that is being asked.
+
+    Attributes:
+        before: The turns that it goes on from.
+        name: The conversation that its turn will belong to, or None for one without a name.
+        number: Its place among all prompts of the session.
+    """
+
+    before: tuple[Turn, ...]
+    name: str | None
+    number: int
+
+
 @dataclass(slots=True)
 class Conversations:
     """The conversations of one session; they are kept in memory alone.
 
+    Several threads may ask at once, also in one conversation: each turn is kept, in the order in
+    which the prompts were asked.
+
     Attributes:
         named: Those with a name, by it, in the order in which they began.
         last: The one that the last answer belongs to, which `--continue` goes on with.
+        last_name: The name of that one, or None where it has no name.
     """
 
     named: dict[str, list[Turn]] = field(default_factory=dict)
     last: list[Turn] = field(default_factory=list)
+    last_name: str | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def before(self, *, name: str | None = None, goes_on: bool = False) -> list[Turn]:
-        """Return the turns that a prompt goes on from: none for one that stands alone."""
-        if name is not None:
-            return list(self.named.get(name, []))
-        return list(self.last) if goes_on else []
+    def begin(self, *, name: str | None = None, goes_on: bool = False) -> Place:
+        """Return the place of a prompt, which stands alone unless it is given something to go on.
 
-    def add(self, before: Sequence[Turn], turn: Turn, *, name: str | None = None) -> None:
-        """Add an answered prompt to the turns that it went on from.
+        Args:
+            name: The conversation that it belongs to.
+            goes_on: Whether it belongs to the conversation of the last answer.
+        """
+        with self._lock:
+            if goes_on:
+                before, name = self.last, self.last_name
+            else:
+                before = [] if name is None else self.named.get(name, [])
+            return Place(tuple(before), name, next(self._numbers))
+
+    def add(self, place: Place, prompt: Content, answer: str) -> None:
+        """Add an answered prompt to its conversation.
 
         A cell that is run again replaces nothing: what was said was said.
         """
-        self.last = [*before, turn]
-        if name is not None:
-            self.named[name] = self.last
+        turn = Turn(prompt, answer, place.number)
+        with self._lock:
+            self.last, self.last_name = [*place.before, turn], place.name
+            if place.name is not None:
+                self.last = self.named.setdefault(place.name, [])
+                bisect.insort(self.last, turn, key=lambda each: each.number)
 
     def forget(self, name: str) -> bool:
-        """Forget a conversation, and what went on from it; tell whether there was one."""
-        found = self.named.pop(name, None)
-        if found and self.last and self.last[0] is found[0]:
-            self.last = []
-        return found is not None
+        """Forget a conversation; tell whether there was one."""
+        with self._lock:
+            found = self.named.pop(name, None)
+            if self.last_name == name:
+                self.last, self.last_name = [], None
+            return found is not None
 
     def forget_all(self) -> None:
         """Forget all conversations."""
-        self.named.clear()
-        self.last = []
+        with self._lock:
+            self.named.clear()
+            self.last, self.last_name = [], None
 
 
 def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]:

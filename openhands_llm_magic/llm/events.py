@@ -27,6 +27,7 @@ from openhands_llm_magic.errors import StoreError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from openhands_llm_magic.errors import RequestError
 
@@ -247,14 +248,19 @@ class Done:
     """The answer is complete.
 
     Attributes:
-        finish_reason: As the provider gave it: "stop", "length", "content_filter", ...
+        finish_reason: In OpenAI's words: "stop", "length", "content_filter", "tool_calls"; or
+            "context" where the model's context is full.
         cost_usd: What the answer cost, or None when the price is unknown.
         raw: What else the provider told: the answer's id, the model's exact name, its own count.
+        truncated_input: Whether the server has read only a part of the prompt, by its own count.
+        notes: What a person should know of the answer.
     """
 
     finish_reason: str
     cost_usd: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    truncated_input: bool = False
+    notes: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +288,13 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came of one prompt. It prints as the model's text.
+@dataclass(frozen=True, slots=True, eq=False)
+class Reply(str):  # noqa: SLOT000 - the dataclass makes them
+    """What came of one prompt: the model's text, and all that is known of it.
+
+    It is a `str`, so that it goes wherever a text does: into `+`, `"".join`, a format, a file, JSON
+    or a column of pandas. There, and in every text that is made of it, only the text is left. Two
+    replies with the same text are equal.
 
     Attributes:
         text: The model's answer; on failure the longest partial answer of all attempts.
@@ -301,8 +311,10 @@ class Reply:
         error: Why there is no complete answer, or None when there is one.
         messages: What was asked, in OpenAI's form.
         raw: What else the provider told: the answer's id, the model's exact name, its own count.
-        notes: What a person should know of how the prompt was made, such as what was cut.
-        format: How it is shown, a key of `notebook.formats.FORMATS`.
+        notes: What a person should know of how the prompt was made, such as what was cut, and of
+            the answer.
+        truncated_input: Whether the server has read only a part of the prompt, by its own count.
+        shown_as: How it is shown, a key of `notebook.view.display.FORMATS`.
         data: What the answer is in its format: a value of JSON, or code; None for a text.
     """
 
@@ -318,9 +330,14 @@ class Reply:
     messages: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    truncated_input: bool = False
     reasoning: str = field(default="", repr=False)
-    format: str = "markdown"
+    shown_as: str = "markdown"
     data: Any = None
+
+    def __new__(cls, text: str = "", *_: object, **__: object) -> Self:
+        """Make the text; the dataclass adds the rest."""
+        return str.__new__(cls, text)
 
     def __str__(self) -> str:
         """The answer's text."""
@@ -333,7 +350,8 @@ class Reply:
     @property
     def is_whole(self) -> bool:
         """Whether the answer is complete, though it may be one that could not be stored."""
-        return self.error is None or isinstance(self.error, StoreError)
+        is_finished = self.finish_reason is not None
+        return is_finished and (self.error is None or isinstance(self.error, StoreError))
 
     @property
     def waited_s(self) -> float:
@@ -364,7 +382,7 @@ class ReplyBuilder:
     _corrected_usage: Usage | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        told = {"messages": self.messages, "notes": self.notes, "format": self.format}
+        told = {"messages": self.messages, "notes": self.notes, "shown_as": self.format}
         self._reply = Reply(model=self.model, **told)  # type: ignore[arg-type]
 
     def add(self, event: Event) -> None:
@@ -398,6 +416,10 @@ class ReplyBuilder:
                 self._unwaited_s = remaining_s
                 self._cut_last_wait(skipped_s)
 
+    def note(self, text: Text) -> None:
+        """Add what a person should know of the answer."""
+        self._reply = replace(self._reply, notes=(*self._reply.notes, text))
+
     def _hold(self, event: Throttled) -> None:
         self._reply = replace(self._reply, throttled_s=self._throttled_before_s + event.throttled_s)
         if event.remaining_s <= 0:
@@ -415,7 +437,12 @@ class ReplyBuilder:
         if self._corrects and cost_usd is not None:
             cost_usd = None if before_usd is None else before_usd + cost_usd
         self._reply = replace(
-            self._reply, finish_reason=event.finish_reason, cost_usd=cost_usd, raw=event.raw
+            self._reply,
+            finish_reason=event.finish_reason,
+            cost_usd=cost_usd,
+            raw=event.raw,
+            truncated_input=event.truncated_input,
+            notes=(*self._reply.notes, *event.notes),
         )
 
     def _start_again(self) -> None:

@@ -6,10 +6,16 @@ notebook says in words of its own.
 
 from __future__ import annotations
 
+import os
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import THIS_MACHINE, server_of
+from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -61,6 +67,13 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
         "the model {model} is not known {said}. Set model ({model_from}) to a name with its"
         " provider's prefix, such as openai/gpt-4o, or {try_practice}."
     ),
+    errors.AddressError: "no model answers at {url} {said}. {check_address}.",
+    errors.ProxyError: (
+        "a proxy or a firewall on the way refused the request {said}. Check {proxy_from}."
+    ),
+    errors.CertificateError: (
+        "the certificate of {server} is not trusted {said}. {check_certificate}."
+    ),
     errors.QuotaError: (
         "the account has no credit left {said}. Add credit, or set another api_key"
         " ({api_key_from})."
@@ -68,6 +81,10 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
     errors.ContextLengthError: (
         "the prompt is longer than {model} takes {said}. Shorten it, or set another model"
         " ({model_from})."
+    ),
+    errors.RequestTooLargeError: (
+        "the request is larger than may be sent at once {said}. Shorten the prompt, lower"
+        " max_output_tokens ({max_output_tokens_from}), or set another model ({model_from})."
     ),
     errors.BadRequestError: REQUEST_REFUSED,
     errors.UnsendableError: (
@@ -84,11 +101,19 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
     errors.NoTextError: (
         "the answer has no text {said}. Ask in other words, or set another model ({model_from})."
     ),
+    errors.FinishReasonError: (
+        "the answer may not be whole {said}. What came of it is in {kept_in}; ask again, or set"
+        " another model ({model_from})."
+    ),
     errors.ThrottledError: (
         "not sent within the deadline {said}. Ask later, or raise deadline ({deadline_from})."
     ),
     errors.RateLimitError: (
         "still rate limited {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
+    ),
+    errors.DailyLimitError: (
+        "the limit of the {period} is used up {said}; {opens}. Ask then, or set another model"
+        " ({model_from}) or api_key ({api_key_from})."
     ),
     errors.ServerError: (
         "the server failed {said}; {gave_up}. Ask later, or raise {limit_name} ({limit_from})."
@@ -107,6 +132,65 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
 }
 """One line for each fault. The names in braces are those of `facts`."""
 
+GATEWAYS_KEY = (
+    "{given_by} refused the key of the gateway in between {said}. It took yours ({api_key_from});"
+    " whoever runs {server} can give it another."
+)
+TOO_EXPENSIVE = (
+    "the account's credit does not cover the request {said}. Lower max_output_tokens"
+    " ({max_output_tokens_from}), add credit, or set another api_key ({api_key_from})."
+)
+SETTING_REFUSED = (
+    "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
+)
+TOO_LONG_WITH_ANSWER = (
+    "the prompt and its answer are longer than {model} takes {said}. Shorten the prompt, lower"
+    " max_output_tokens ({max_output_tokens_from}), or set another model ({model_from})."
+)
+ANY_KEY_WILL_DO = (
+    "there is no API key for {model}. Set {variables} in the environment (a server of your own that"
+    " asks for no key takes any text for one), {give_key}, or {try_practice}."
+)
+
+
+def _text_for(
+    error: errors.RequestError, kind: type[errors.RequestError], settings: Snapshot
+) -> str:
+    """Return the line of a fault, by its class and what the server says beside its words."""
+    match kind:
+        case errors.MissingKeyError if _is_own_server(settings):
+            return ANY_KEY_WILL_DO
+        case errors.AuthenticationError if error.given_by:
+            return GATEWAYS_KEY
+        case errors.QuotaError if "max_output_tokens" in error.named:
+            return TOO_EXPENSIVE
+        case errors.ContextLengthError if "max_output_tokens" in _set(error.named, settings):
+            return TOO_LONG_WITH_ANSWER
+        case errors.BadRequestError if _set(error.named, settings):
+            return SETTING_REFUSED
+    return TEXTS[kind]
+
+
+def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
+    """Return those of the settings that somebody has set, so that the server can refuse them."""
+    known = (name for name in names if name in SETTINGS)
+    return [
+        name
+        for name in known
+        if getattr(settings, name) is not None and settings.origin(name) != DEFAULT
+    ]
+
+
+def _is_own_server(settings: Snapshot) -> bool:
+    """Tell whether the server is on this machine, or in its network."""
+    server = server_of(settings.base_url)
+    if server is None:
+        return False
+    return server.host in THIS_MACHINE or "." not in server.host or server.host.startswith(_PRIVATE)
+
+
+_PRIVATE = ("127.", "10.", "192.168.", *(f"172.{each}." for each in range(16, 32)))
+
 CUT_OFF = {
     "length": (
         "the answer was cut off at the limit of its tokens ({problem}). Its text is in {kept_in};"
@@ -115,6 +199,10 @@ CUT_OFF = {
     "content_filter": (
         "the answer was cut off by the provider's content filter ({problem}). Its text is in"
         " {kept_in}; ask in other words, or set another model ({model_from})."
+    ),
+    "context": (
+        "the answer was cut off where the model's context was full ({problem}). Its text is in"
+        " {kept_in}; shorten the prompt, or set another model ({model_from})."
     ),
 }
 CUT_OFF_OTHERWISE = (
@@ -146,7 +234,7 @@ def explained(
     known = facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
     if kind not in TEXTS:  # LibraryError, which says all by itself
         return error
-    return error.reworded(Text(TEXTS[kind], **known), kind)
+    return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
 
 
 def misfit_explained(
@@ -171,7 +259,10 @@ def _limit(error: errors.RequestError, settings: Snapshot, retries: int) -> tupl
     limit_s, asked_s = settings.retry_after_limit, error.retry_after_s
     if asked_s is not None and asked_s > limit_s:
         told = "the server asks to wait {asked} s, longer than {limit} s"
-        return "retry_after_limit", Text(told, asked=f"{asked_s:.0f}", limit=f"{limit_s:g}")
+        if asked_s >= LONG_WAIT_S:
+            told = "the server asks to wait until {when}, longer than {limit} s"
+        facts = {"asked": f"{asked_s:.0f}", "when": _clock_time(asked_s), "limit": f"{limit_s:g}"}
+        return "retry_after_limit", Text(told, **facts)
     gave_up = Text("gave up after {retries} retries", retries=retries)
     if retries == 1:
         gave_up = Text("gave up after 1 retry")
@@ -186,10 +277,19 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
     limit_name, gave_up = _limit(error, settings, retries)
     said = shorten(str(error), WORDS_LIMIT).rstrip(".")
     told = "({words})" if error.status is None else "({status}: {words})"
+    if error.given_by:
+        told = (
+            "({given_by}: {words})" if error.status is None else "({status}, {given_by}: {words})"
+        )
     key_from = None if settings.api_key else Text("now from the provider's own variable")
     return {
         # The server's own words are in no table, and stay as they are.
-        "said": Text(told, status=error.status, words=error.text if said == error.text else said),
+        "said": Text(
+            told,
+            status=error.status,
+            given_by=error.given_by,
+            words=error.text if said == error.text else said,
+        ),
         "gave_up": gave_up,
         "limit_name": limit_name,
         "limit_from": origin_of(settings, limit_name),
@@ -201,10 +301,84 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "timeout_from": origin_of(settings, "timeout"),
         "deadline_from": origin_of(settings, "deadline"),
         "max_output_tokens_from": origin_of(settings, "max_output_tokens"),
+        "given_by": error.given_by,
+        "named": _named(error, settings),
+        "url": error.url or settings.base_url or "",
+        "check_address": _check_address(error, settings),
+        "check_certificate": _check_certificate(error, settings),
+        "proxy_from": _proxy_from(settings),
+        "period": Text(getattr(error, "period", "day")),
+        "opens": _opens(error),
+        "kept_in": Text(KEPT_IN),
         "give_key": Text(GIVE_KEY),
         "or_give_key": Text(OR_GIVE_KEY),
         "try_practice": Text(TRY_PRACTICE),
     }
+
+
+LONG_WAIT_S = 600
+"""Seconds; the end of a longer wait is told as a time of day."""
+
+
+def _clock_time(wait_s: float) -> str:
+    """Return the time at which a wait is over, in the person's own time zone, to the minute."""
+    then = datetime.now().astimezone() + timedelta(seconds=wait_s + 59)
+    return f"{then:%Y-%m-%d %H:%M %Z}".strip()
+
+
+def _opens(error: errors.RequestError) -> Text:
+    """Say when a limit opens again."""
+    if error.retry_after_s is None:
+        return Text("the server does not say when it opens again")
+    return Text("it opens again at {when}", when=_clock_time(error.retry_after_s))
+
+
+def _named(error: errors.RequestError, settings: Snapshot) -> Text:
+    """Name the settings that a server names, with their values and origins."""
+    parts = [(name, origin_of(settings, name)) for name in _set(error.named, settings)]
+    facts = {f"from_{name}": origin for name, origin in parts}
+    return Text(", ".join(f"{name} ({{from_{name}}})" for name, _ in parts), **facts)
+
+
+def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
+    """Say what is wrong with an address: what the check finds, or where it comes from."""
+    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - for this alone
+    from openhands_llm_magic.config.lint.address import DOCKER_HOST  # noqa: PLC0415 - see above
+
+    if isinstance(error, errors.AddressError):
+        server = server_of(settings.base_url)
+        # Something has answered there, so the host is right, wherever this runs.
+        in_docker = server is not None and server.host == DOCKER_HOST
+        for finding in check_settings(settings, in_docker=in_docker):
+            if finding.message.startswith("base_url"):
+                return Text(finding.fix)
+    return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
+
+
+def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:
+    """Say what makes a certificate one to trust."""
+    base_url_from = origin_of(settings, "base_url")
+    if "expired" in str(error) or "not yet valid" in str(error):
+        return Text("Check this machine's date; whoever runs the server can renew it")
+    if "mismatch" in str(error):
+        told = "Set base_url ({base_url_from}) to the name that the certificate is for"
+        return Text(told, base_url_from=base_url_from)
+    told = (
+        "Name a file with the authority that signed it in the variable SSL_CERT_FILE, or set"
+        " another base_url ({base_url_from})"
+    )
+    return Text(told, base_url_from=base_url_from)
+
+
+def _proxy_from(settings: Snapshot) -> Text:
+    """Name the variable of the proxy in force, or what else may stand in between."""
+    server = server_of(settings.base_url)
+    schemes = (server.scheme if server else "https", "all")
+    names = [f"{scheme}_proxy" for scheme in schemes if scheme in getproxies()]
+    found = [each for name in names for each in (name, name.upper()) if os.environ.get(each)]
+    if found:
+        return Text("the variable {name}", name=found[0])
+    return Text("the network that this machine is in, such as a company's, and base_url")
 
 
 def origin_of(settings: Snapshot, name: str) -> Text:

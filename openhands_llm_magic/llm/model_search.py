@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS, provider_of
 from openhands_llm_magic.llm.litellm import models
 
@@ -91,7 +92,7 @@ def _in_catalogue(name: str) -> bool:
 def all_models() -> tuple[Model, ...]:
     """List every model that is known, in the order of `search`."""
     embeds = {name: False for provider in catalogue() for name in models.models_of(provider)}
-    for listed, facts in models.prices().items():
+    for listed, facts in litellm_files.prices().items():
         name = _written(listed, facts)
         if _is_further(name, facts):
             embeds.setdefault(name, facts["mode"] == "embedding")

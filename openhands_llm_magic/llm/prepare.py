@@ -9,12 +9,18 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS, addresses_in, provider_of, server_of
 from openhands_llm_magic.config.resolve import DEFAULT
-from openhands_llm_magic.config.secret import Secrecy, Secret, logins_in, secrecy, throughout
+from openhands_llm_magic.config.secret import (
+    Secrecy,
+    Secret,
+    can_be_secret,
+    logins_in,
+    secrecy,
+    throughout,
+)
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.llm import conversations
@@ -125,17 +131,8 @@ class Response:
 
 NO_KEY = Secret("")
 
-REASONING_MODELS = frozenset({
-    "o1", "o1-2024-12-17", "o3", "o3-2025-04-16", "o3-mini", "o3-mini-2025-01-31", "o4-mini",
-    "o4-mini-2025-04-16",
-})  # fmt: skip
-"""Models that OpenHands 0.41 sends reasoning_effort to, and never a temperature."""
-
-LATER_REASONING_MODELS = ("gpt-5*", "gemini-2.5-flash", "gemini-2.5-pro", "deepseek-r1-0528*")
-"""Models that OpenHands sends it to since 0.62, where it has no default: here only when set."""
-
-ONE_SAMPLING_SETTING = ("claude-opus-4-1*", "claude-sonnet-4-5*", "claude-haiku-4-5*")
-"""Models of Anthropic that refuse a request with both temperature and top_p."""
+SAMPLING = ("temperature", "top_p", "reasoning_effort")
+"""Settings whose defaults are OpenHands', and not the providers'."""
 
 SAFETY_MODELS = ("gemini", "mistral")
 """Parts of the names of models that OpenHands sends safety_settings to."""
@@ -159,13 +156,18 @@ class Prepared:
         settings: What it is made from.
         request: What is sent.
         schema: What the answer is held to, or None.
-        secrets: All that must not show of what it is sent with.
+        secrets: All that must not show in an error: a server may echo any key, and often does.
     """
 
     settings: Snapshot
     request: Request
     schema: Schema | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def answer_secrets(self) -> tuple[str, ...]:
+        """The secrets that must not show in an answer either, where a common word is no secret."""
+        return tuple(filter(can_be_secret, self.secrets))
 
     @property
     def host(self) -> str:
@@ -268,15 +270,20 @@ def account_of(options: Mapping[str, Any]) -> str:
 
 
 def secrets_of(settings: Snapshot, options: Mapping[str, Any] | None = None) -> list[str]:
-    """Return all that must not show of what a request is sent with.
+    """Return all that must not show in an error: what a request is sent with, and other keys.
+
+    A common word that is part of the model's name or of the address, which every error tells, is
+    no secret: local servers take keys like "ollama".
 
     Args:
         settings: What it is made from.
         options: Those of the request, which may hold a key that the settings do not.
     """
     keys = [*settings.secrets(), *_environment_keys(), (options or {}).get("api_key", "")]
-    logins = logins_in(f"{settings.base_url} {settings.embedding_base_url}")
-    return [*keys, *map(str.strip, keys), *logins]
+    addresses = f"{settings.base_url} {settings.embedding_base_url}"
+    told = f"{settings.model} {settings.embedding_model} {addresses}"
+    hidden = (key for key in keys if can_be_secret(key) or key.strip() not in told)
+    return [form for key in hidden for form in (key, key.strip())] + logins_in(addresses)
 
 
 def _environment_keys() -> list[str]:
@@ -297,11 +304,6 @@ class Draft:
     settings: Snapshot
     model: str
     options: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The model's name without prefixes, as OpenHands looks it up."""
-        return self.model.lower().rsplit("/", 1)[-1]
 
     @property
     def provider(self) -> str:
@@ -373,20 +375,15 @@ def _practice_models(draft: Draft) -> None:
         draft.leave_out("custom_llm_provider")
 
 
-def _reasoning(draft: Draft) -> None:
-    """Reasoning models take an effort in place of temperature and top_p; others know no effort."""
-    chosen = draft.settings.origin("reasoning_effort") != DEFAULT
-    later = any(fnmatchcase(draft.name, pattern) for pattern in LATER_REASONING_MODELS)
-    if draft.name in REASONING_MODELS or (later and chosen and "reasoning_effort" in draft.options):
-        draft.leave_out("temperature", "top_p")
-    else:
-        draft.leave_out("reasoning_effort")
+def _sampling(draft: Draft) -> None:
+    """Leave out what nobody has set: the provider's own default is right for its model.
 
-
-def _one_sampling_setting(draft: Draft) -> None:
-    """Leave top_p out for models that take either temperature or top_p."""
-    if any(fnmatchcase(draft.name, pattern) for pattern in ONE_SAMPLING_SETTING):
-        draft.leave_out("top_p")
+    OpenHands 0.41 sends temperature 0.0 and top_p 1.0 then, and an effort to its four oldest
+    reasoning models. Many a newer model refuses one of them, or both together.
+    """
+    for name in SAMPLING:
+        if draft.settings.origin(name) == DEFAULT:
+            draft.leave_out(name)
 
 
 def _azure_limit(draft: Draft) -> None:
@@ -449,8 +446,7 @@ RULES_OF_PLACE: tuple[Callable[[Draft], None], ...] = (
 RULES: tuple[Callable[[Draft], None], ...] = (
     _openhands_models,
     _practice_models,
-    _reasoning,
-    _one_sampling_setting,
+    _sampling,
     _azure_limit,
     _safety,
     _aws_keys,

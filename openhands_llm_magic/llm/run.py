@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from openhands_llm_magic.config import schedule
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
+    DailyLimitError,
     FormatError,
     LibraryError,
     RequestError,
     Stopped,
     TransientError,
 )
+from openhands_llm_magic.llm import counts
 from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.events import (
     Accepted,
@@ -108,6 +110,8 @@ class RetryPolicy:
         if retry > self.num_retries:
             return None
         asked_s = error.retry_after_s
+        if asked_s is None and isinstance(error, DailyLimitError):
+            return None
         if asked_s is not None and asked_s > self.retry_after_limit_s:
             return None
         wait_s = self.wait_before_s(retry) if asked_s is None else asked_s
@@ -349,12 +353,12 @@ class Prompt:
     def __init__(self, prepared: Prepared, clock: Clock, control: Control) -> None:
         self._prepared = prepared
         self._clock = clock
-        self._redact = Redactor(prepared.secrets).redact
+        self._redact = Redactor(prepared.answer_secrets).redact
         self._requests = Requests(prepared.settings, prepared.secrets, clock, control)
 
     def __call__(self, emit: Emit) -> None:
         """Do the job; the last event is `Done` or `Failed`."""
-        masked = Masked(Redactor(self._prepared.secrets), emit)
+        masked = Masked(Redactor(self._prepared.answer_secrets), emit)
         try:
             self._converse(masked)
         except Cancelled:
@@ -389,7 +393,7 @@ class Prompt:
 
         place = None
         if settings.cache != "off":
-            place = Stored(request, settings, self._prepared.secrets)
+            place = Stored(request, settings, self._prepared.answer_secrets)
             if found := place.find():
                 *events, end = found
                 for event in (CacheHit(str(place.path)), *events):
@@ -402,9 +406,12 @@ class Prompt:
         response = self._requests.make(request, send, self._explain, tell, to)
         if isinstance(response, Failed):
             return builder.reply, [response]
-        done = Done(response.finish_reason, response.cost.usd, response.raw)
+        is_cut = counts.is_cut(request.messages, response.usage)
+        notes = counts.notes_on(request, response.usage)
+        done = Done(response.finish_reason, response.cost.usd, response.raw, is_cut, notes)
         builder.add(done)
-        unkept = place.keep(builder.reply) if place else None
+        whole = not is_cut and done.finish_reason != "context"
+        unkept = place.keep(builder.reply) if place and whole else None
         return builder.reply, [done, Failed(unkept)] if unkept else [done]
 
     def _explain(self, error: RequestError, retries: int) -> RequestError:

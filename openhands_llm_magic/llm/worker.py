@@ -94,9 +94,15 @@ class Cancelled(Exception):  # noqa: N818 - it is not an error: somebody asked f
 
 
 class Control:
-    """The switches of one run. Its thread asks them; any other thread may set them."""
+    """The switches of one run. Its thread asks them; any other thread may set them.
 
-    def __init__(self) -> None:
+    Args:
+        asks_anyway: Whether it is sent also where the server has said that a limit of a day is used
+            up, as somebody who tests that wants it.
+    """
+
+    def __init__(self, *, asks_anyway: bool = False) -> None:
+        self.asks_anyway = asks_anyway
         self._wake = threading.Event()
         self._cancelled = False
         self._retry_now = False

@@ -9,6 +9,7 @@ code (what `str` of a variable does, a validator) is interrupted as Python does 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import signal
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from IPython import get_ipython
 
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
-from openhands_llm_magic.llm.conversations import Conversations, Turn
+from openhands_llm_magic.llm.conversations import Conversations
 from openhands_llm_magic.llm.events import Event, Failed
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
 from openhands_llm_magic.notebook import arguments
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
@@ -171,15 +173,23 @@ class Asking:
         chats: The session's conversations.
         clicks: Whether clicks on the buttons of its waits get through.
         just_shown: The reply that the cell which runs has shown already.
+        code: What the cell which runs has asked for as code.
     """
 
-    def __init__(self, shell: Any, settings: LLMSettings, clock: Clock | None) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        settings: LLMSettings,
+        clock: Clock | None,
+        chats: Conversations | None = None,
+    ) -> None:
         self._shell = shell
         self._settings = settings
         self._clock = clock or SYSTEM_CLOCK
-        self.chats = Conversations()
+        self.chats = chats or Conversations()
         self.clicks = Clicks(shell)
         self.just_shown: Reply | None = None
+        self.code: list[str] = []
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
@@ -206,21 +216,25 @@ class Asking:
         from openhands_llm_magic.llm.prepare import prepare
         from openhands_llm_magic.llm.run import run
         from openhands_llm_magic.llm.worker import Control
-        from openhands_llm_magic.notebook import dry_run, prompt
+        from openhands_llm_magic.notebook import dry_run, from_ai, prompt, scope
         from openhands_llm_magic.notebook.view import display
 
         try:
             with interrupts.raised():  # variables and schemas are the person's own code
                 known = {**self._shell.user_ns, **own}
-                options = arguments.parse(line, known)
+                variables = scope.variables_of(self._shell, own)
+                options = arguments.parse(line, known, variables.own, in_cell=cell is not None)
+                if options.help:
+                    print(arguments.help_text(options.prompt))  # noqa: T201 - a magic's output
+                    return None
                 settings = self._snapshot(options)
-                body = _body(options, cell)
-                before = self.chats.before(name=options.chat, goes_on=options.goes_on)
-                variables = prompt.own_variables(self._shell, own)
-                made = prompt.made(body, options, variables, settings, before)
+                from_ai.require_written_as_here(settings)
+                body = _body(options, cell, settings.aliases or {})
+                place = self.chats.begin(name=options.chat, goes_on=options.goes_on)
+                made = prompt.made(body, options, variables, settings, place.before)
                 schema = display.schema_named(options.schema, known)
                 if options.dry_run:
-                    dry_run.show(self._shell, made, settings, schema)
+                    dry_run.show(self._shell, made.with_left, settings, schema, options.sent_by)
                     return None
                 prepared = prepare(made.messages, settings, schema=schema)
         except KeyboardInterrupt:
@@ -230,14 +244,15 @@ class Asking:
             raise stopped from None
         control = Control()
         running = run(prepared, self._clock, control)
-        builder = ReplyBuilder(settings.model, made.messages, made.notes, options.format)
+        notes = (*made.notes, *_notes_of_name(options.out, self._shell))
+        builder = ReplyBuilder(settings.model, made.messages, notes, options.format)
         with self._keeping(builder, options):
-            read = partial(display.data_of, form=options.format, schema=schema)
+            read = partial(_read, builder=builder, options=options, schema=schema)
             with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
                 misfit = self._show(running, builder, read, waits, interrupts)
             reply = builder.reply
             if reply.is_whole:
-                self.chats.add(before, Turn(made.content, reply.text), name=options.chat)
+                self.chats.add(place, made.content, reply.text)
             if misfit is not None:
                 raise explain.misfit_explained(misfit, reply.finish_reason, settings) from None
             if reply.error is not None:
@@ -269,8 +284,10 @@ class Asking:
             self._shell.displayhook.update_user_ns(reply)
             raise
         self.just_shown = reply = builder.reply
-        if reply.format == "code":
-            self._shell.set_next_input(reply.data, replace=False)
+        if reply.shown_as == "code":
+            # IPython makes one new cell, of what it was told last.
+            self.code.append(reply.data)
+            self._shell.set_next_input("\n\n".join(self.code), replace=False)
         if options.out:
             variables[options.out] = getattr(reply, options.part) if options.part else reply
 
@@ -323,21 +340,58 @@ class Asking:
             print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
 
 
-def _body(options: PromptOptions, cell: str | None) -> str:
+def _body(options: PromptOptions, cell: str | None, aliases: Mapping[str, object]) -> str:
     """Return the prompt, of which nothing stands on the line of a cell."""
+    from openhands_llm_magic.notebook import from_ai
+
     if cell is None:
+        from_ai.require_prompt(options.prompt, options, aliases)
         return options.prompt
     if options.prompt:
         told = (
             "{prompt} stands on the `%%llm` line, which takes options alone: write the prompt below"
             " it."
         )
-        raise UsageError(Text(told, prompt=repr(options.prompt)))
+        text = Text(told, prompt=repr(options.prompt))
+        if hint := from_ai.on_cell_line(options.prompt, aliases):
+            told = (
+                "{prompt} stands on the `%%llm` line, which takes options alone: {hint}; write the"
+                " prompt below it."
+            )
+            text = Text(told, prompt=repr(options.prompt), hint=hint)
+        raise UsageError(text)
     return cell
+
+
+def _read(text: str, builder: ReplyBuilder, options: PromptOptions, schema: Schema | None) -> Any:
+    """Return what an answer is in its format, and note what of it is left out.
+
+    Raises:
+        FormatError: It is not in its format.
+    """
+    from openhands_llm_magic.llm.answers import extract
+    from openhands_llm_magic.notebook.view import display
+
+    if options.format != "code":
+        return display.data_of(text, options.format, schema)
+    code = extract.code_in(text, options.block)
+    if options.block is None and (left_out := extract.blocks_left_out(text)):
+        told = "code blocks left out of the new cell: {blocks} (--block N takes one)"
+        builder.note(Text(told, blocks=", ".join(left_out)))
+    return code
+
+
+def _notes_of_name(name: str | None, shell: Any) -> list[Text]:
+    """Tell that the variable of an answer hides a name of Python's or IPython's."""
+    if name is None or not (hasattr(builtins, name) or name in shell.user_ns_hidden):
+        return []
+    return [
+        Text("{name} now hides Python's or IPython's own: `del {name}` brings it back", name=name)
+    ]
 
 
 def _stopped_words(builder: ReplyBuilder) -> Text:
     """Say where to find what had come of an answer that was stopped."""
-    if not builder.reply.text:
+    if not builder.reply.text.strip():
         return Text("stopped before {model} had answered.", model=builder.model)
     return Text("stopped; what {model} had answered is in `_`.", model=builder.model)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm.conversations import text_of
+from openhands_llm_magic.notebook import arguments, scope
+from openhands_llm_magic.notebook.line import words as split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.llm.conversations import Conversations, Turn
 
@@ -22,9 +24,11 @@ HELP = """List, show, forget and export the conversations of this session.
     %llm_chat --forget NAME         forget it; without a name, forget all
     %llm_chat --export NAME PATH    write it to a Markdown file that does not exist yet
 
-`%%llm --chat NAME` begins one or goes on with it; `%%llm -c` goes on from the last answer. They are
-kept in memory, and end with the kernel.
+`%%llm --chat NAME` begins one or goes on with it; `%%llm -c` goes on from the last answer, in the
+conversation that it belongs to. They are kept in memory, and end with the kernel.
 """
+
+OPTIONS = ("--forget", "--export")
 
 NONE_YET = "There is no conversation yet: `%%llm --chat NAME` begins one."
 
@@ -32,17 +36,17 @@ MOST_SHOWN = 60
 """Characters of the last prompt that the list shows."""
 
 
-def run(line: str, chats: Conversations, shell: Any) -> None:
-    """Run one `%llm_chat` line.
+def run(
+    line: str, chats: Conversations, shell: Any, local: Mapping[str, object] = MappingProxyType({})
+) -> None:
+    """Run one `%llm_chat` line; `local` are the variables of the function that it stands in.
 
     Raises:
         UsageError: The line is not one of those in `HELP`, or there is no such conversation.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{error}: check the quotes.") from None
-    match words:
+    words = split_words(line, OPTIONS)
+    own = scope.variables_of(shell, local).own
+    match words[:1] + arguments.with_variables(words[1:], own, "%llm_chat"):
         case []:
             _tell("\n".join(map(_listed, chats.named.items())) or NONE_YET)
         case ["--forget"]:
@@ -55,7 +59,8 @@ def run(line: str, chats: Conversations, shell: Any) -> None:
         case ["--export", name, path]:
             _export(_turns(name, chats), path)
             _tell(f"{name} is in {path}.")
-        case [name] if not name.startswith("-"):
+        case [word] if not word.startswith("-"):
+            name = arguments.put_in(word, own, "%llm_chat")
             _show(_turns(name, chats), shell)
         case _:
             raise UsageError("write `%llm_chat`, with a name, --forget or --export; see its help.")

@@ -34,11 +34,13 @@ class Known:
         variables: The notebook's variables.
         groups: Gives the names of the groups of settings.
         chats: The names of its conversations.
+        aliases: Gives the short names of models.
     """
 
     variables: Mapping[str, object]
     groups: Callable[[], Iterable[str]]
     chats: Iterable[str]
+    aliases: Callable[[], Iterable[str]] = tuple
 
     @property
     def own_variables(self) -> list[str]:
@@ -59,10 +61,12 @@ class Line:
     Attributes:
         flags: Each flag, and the kind of what follows it: "" where nothing does.
         words: The kind of words that stand before any flag: "" where they are free text.
+        first: The flags that are offered before a letter of one is typed; none means all.
     """
 
     flags: Mapping[str, str]
     words: str = ""
+    first: tuple[str, ...] = ()
 
 
 def _of_parser(parser: argparse.ArgumentParser, words: str = "") -> Line:
@@ -70,8 +74,23 @@ def _of_parser(parser: argparse.ArgumentParser, words: str = "") -> Line:
     return Line({flag: "" if action.nargs == 0 else action.dest for flag, action in actions}, words)
 
 
+def _of_prompts() -> Line:
+    """Describe the line of a prompt, which has too many options to choose from at once."""
+    topics = arguments.by_topic()
+    topics.pop(arguments.KEPT)
+    actions = [action for actions in topics.values() for action in actions]
+    kinds = {
+        flag: "" if action.nargs == 0 else action.dest
+        for action in actions
+        for flag in action.option_strings
+    }
+    by_name = {action.dest: action.option_strings[-1] for action in reversed(actions)}
+    return Line(kinds, first=(*(by_name[name] for name in arguments.FIRST), "--help"))
+
+
 _CONFIG_FLAGS = {
     **dict.fromkeys(config_magic.ACTIONS, ""),
+    "--alias": "alias",
     "--show": "setting",
     "--reset": "setting",
     "--use": "group",
@@ -82,12 +101,12 @@ _CONFIG_FLAGS = {
 }
 
 LINES: Mapping[str, Callable[[], Line]] = {
-    "llm": lambda: _of_parser(arguments.parser()),
-    "llm_error": lambda: _of_parser(arguments.parser()),
+    "llm": _of_prompts,
+    "llm_error": _of_prompts,
     "llm_embed": lambda: _of_parser(embed_magic.parser(), "expression"),
     "llm_chat": lambda: Line({"--forget": "chat", "--export": "chat"}, "chat"),
     "llm_config": lambda: Line(_CONFIG_FLAGS, "assignment"),
-    "llm_models": lambda: Line({}, "model"),
+    "llm_models": lambda: Line({"--server": ""}, "model"),
 }
 """By the name of the magic."""
 
@@ -109,6 +128,8 @@ def candidates(line: str, known: Known, *, first_line: bool = True) -> tuple[str
         return None
     kind, typed = _asked(described, before, fragment)
     if not kind and fragment[:1] in ("", "-"):
+        if described.first and not fragment.strip("-"):
+            return fragment, list(described.first)
         # Not the short ones, which are quicker typed than chosen.
         return fragment, _starting(fragment, (it for it in described.flags if it[:2] == "--"))
     found = _values(kind, typed, known)
@@ -173,6 +194,7 @@ def _files(typed: str) -> list[str]:
 
 
 VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
+    "alias": lambda known, _typed: known.aliases(),
     "assignment": lambda _known, _typed: (f"{name}=" for name in SETTINGS),
     "attach": lambda known, typed: chain(known.own_variables, _files(typed)),
     "chat": lambda known, _typed: known.chats,
@@ -181,9 +203,10 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "form": lambda _known, _typed: export.FORMS,
     "format": lambda _known, _typed: arguments.FORMATS,
     "group": lambda known, _typed: known.groups(),
-    "model": lambda _known, typed: _models(typed),
+    "model": lambda known, typed: chain(known.aliases(), _models(typed)),
     "out": lambda known, _typed: known.own_variables,
     "schema": lambda known, _typed: known.schemas,
+    "sent_by": lambda _known, _typed: arguments.OPENHANDS,
     "setting": lambda _known, _typed: SETTINGS,
 }
 """The values of each kind that has some, beside the settings with choices of their own."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import shown_path
-from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.notebook import arguments, from_ai, scope
+from openhands_llm_magic.notebook.line import words as split_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,18 +31,24 @@ HELP = """Show, change, test, check, save or hand over the settings that prompts
     %llm_config api_key               ask for the key, without showing it
     %llm_config api_key=$NAME         take the key from a variable of the notebook
     %llm_config --keyring             take the key that the panel kept in the system's keyring
+    %llm_config --alias NAME MODEL    give a model a short name for this session, as in -m NAME;
+                                      `none` takes it away, and without words all are listed
     %llm_config --reset NAME ...      forget what this session changed (without a name, all of it)
     %llm_config --file PATH           read this config.toml from now on
     %llm_config --use NAME            use the group [llm.NAME] from now on (llm for [llm] itself)
-    %llm_config --test                send a tiny prompt, and tell each step and what it cost
+    %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
+                                      wait out passing faults only with --retries
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
     %llm_config --save [PATH] [--group NAME] [--with-key]
                                       write the settings to config.toml, the key only if you say so
-    %llm_config --export FORM         hand them to OpenHands: docker, shell, toml or profile
+    %llm_config --export FORM         hand them to OpenHands: profile or shell for the current one
+                                      (CLI 1.16.0, SDK 1.58.2), docker or toml for 0.41
 
 Settings come, from the lowest to the highest, from their defaults, config.toml (`[llm]`), LLM_*
 environment variables, ipython_config.py (`c.LLMSettings`), this session, and a cell's own flags.
-A key typed into a cell would be saved with the notebook, so it is not taken.
+A key typed into a cell would be saved with the notebook, so it is not taken. `{name}` puts in a
+variable: `model={name}`. Short names of models can stand in config.toml, in the table
+`[openhands_llm_magic.aliases]`, which OpenHands leaves alone.
 """
 
 TERMINAL_HINT = (
@@ -56,20 +65,26 @@ class _Session:
     settings: LLMSettings
 
 
-def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], None]) -> None:
+def run(
+    line: str,
+    shell: Any,
+    settings: LLMSettings,
+    open_panel: Callable[[], None],
+    local: Mapping[str, object] = MappingProxyType({}),
+) -> None:
     """Run one `%llm_config` line; without words it opens the panel, where there can be one.
+
+    `local` are the variables of the function that the line stands in.
 
     Raises:
         UsageError: The line is not one of those in `HELP`.
         SettingError: A value is bad, or there is no such setting; nothing is changed.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{error}: check the quotes.") from None
+    words = split_words(line, (*ACTIONS, "--group", "--with-key"))
     from openhands_llm_magic.notebook.view.display import front_end  # noqa: PLC0415 - see _show
 
     session = _Session(shell, settings)
+    own = scope.variables_of(shell, local).own if "{" in line else {}
     match words:
         case [] if front_end(shell) == "terminal":
             _show(session, [])
@@ -77,7 +92,7 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
         case []:
             open_panel()
         case [option, *rest] if option in ACTIONS:
-            ACTIONS[option](session, rest)
+            ACTIONS[option](session, arguments.with_variables(rest, own, option))
         case [option, *_] if option.startswith("-"):
             raise UsageError(
                 f"there is no option {option!r}; there are {', '.join(ACTIONS)}, and NAME=VALUE."
@@ -86,7 +101,8 @@ def run(line: str, shell: Any, settings: LLMSettings, open_panel: Callable[[], N
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
         case _:
-            settings.change(dict(_change(word, shell.user_ns) for word in words))
+            known = {**shell.user_ns, **local}
+            settings.change(dict(_change(word, known, own) for word in words))
 
 
 def _show(session: _Session, names: list[str]) -> None:
@@ -117,9 +133,10 @@ def _keyring(session: _Session, words: list[str]) -> None:
 def _check(session: _Session, words: list[str]) -> None:
     """Print what is wrong with a config file and the environment."""
     from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - rarely needed
 
     path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
-    findings = check.check(path)
+    findings = sent.checked(path)
     print(check.report(findings, Path(path) if path else None))  # noqa: T201 - a magic's output
 
 
@@ -131,10 +148,10 @@ def _test(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.llm.events import Retrying, Throttled  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook import connection_log, wording  # noqa: PLC0415 - see above
 
-    if words:
-        raise UsageError("write `%llm_config --test`.")
+    if words not in ([], ["--retries"]):
+        raise UsageError("write `%llm_config --test` or `%llm_config --test --retries`.")
     say = wording.Language(wording.preferred())
-    trial = ConnectionTest(session.settings.snapshot())
+    trial = ConnectionTest(session.settings.snapshot(), retries=bool(words))
     try:
         for event in trial.run():
             match event:
@@ -151,6 +168,8 @@ def _test(session: _Session, words: list[str]) -> None:
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:
+        if connection_log.may_pass(trial.reply.error) and not words:
+            print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
         raise trial.reply.error
     print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
 
@@ -182,19 +201,6 @@ def _export(session: _Session, words: list[str]) -> None:
     print(export.export(session.settings.snapshot(), form))  # noqa: T201 - see above
 
 
-ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
-    "--show": _show,
-    "--keyring": _keyring,
-    "--reset": lambda session, names: session.settings.reset(names),
-    "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
-    "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
-    "--test": _test,
-    "--check": _check,
-    "--save": _save,
-    "--export": _export,
-}
-
-
 def _only(words: list[str], usage: str) -> str:
     """Return the one word that must follow an option."""
     if len(words) != 1:
@@ -218,12 +224,63 @@ def _asked(name: str) -> str:
         raise UsageError(f"{name} was not entered; nothing was changed.") from None
 
 
-def _change(word: str, variables: Mapping[str, object]) -> tuple[str, object]:
-    """Read a word NAME=VALUE, and return the name and the value."""
+def _change(
+    word: str, variables: Mapping[str, object], own: Mapping[str, object]
+) -> tuple[str, object]:
+    """Read a word NAME=VALUE, and return the name and the value.
+
+    Args:
+        word: The word.
+        variables: Where `$NAME` is looked up.
+        own: Where `{name}` is looked up.
+    """
     name, equals, value = word.partition("=")
-    setting = setting_named(name)
+    if name not in SETTINGS:
+        told = f"there is no setting {shorten(repr(name))}{arguments.meant_setting(name)}"
+        raise SettingError(told, setting=name)
+    setting = SETTINGS[name]
     if not equals:
         raise UsageError(f"{word}: write {word}=VALUE to change it, or --show {word} to see it.")
     if setting.kind == "secret" and value not in ("", "none"):
         return name, arguments.secret_named(setting, value, variables)
-    return name, value
+    return name, arguments.put_in(value, own, name, whole=setting.kind in ("list", "dict"))
+
+
+def _alias(session: _Session, words: list[str]) -> None:
+    """Give a model a short name for this session, take one away, or list them."""
+    aliases: dict[str, Any] = session.settings.snapshot().aliases or {}
+    match words:
+        case []:
+            listed = [f"{name}  {model}" for name, model in aliases.items()]
+            print("\n".join(listed) or NO_ALIASES)  # noqa: T201 - a magic's output
+        case [name, "none"]:
+            if name not in aliases:
+                known = ", ".join(aliases) or "none"
+                raise UsageError(f"there is no short name {name!r}; there are: {known}.")
+            session.settings.set(aliases={each: aliases[each] for each in aliases if each != name})
+        case [name, model] if _SHORT_NAME.fullmatch(name):
+            model = from_ai.slashed(model) or model
+            session.settings.set(aliases={**aliases, name: model})
+            print(f"-m {name} is {model} in this session.")  # noqa: T201 - see above
+        case [name, _]:
+            raise UsageError(f"a short name has letters, digits, - and _ alone, unlike {name!r}.")
+        case _:
+            raise UsageError("write `%llm_config --alias NAME MODEL`.")
+
+
+_SHORT_NAME = re.compile(r"[A-Za-z0-9_-]+")  # a key of TOML without quotes
+
+NO_ALIASES = "There are no short names yet: `%llm_config --alias fast openai/gpt-4o-mini`."
+
+ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
+    "--show": _show,
+    "--alias": _alias,
+    "--keyring": _keyring,
+    "--reset": lambda session, names: session.settings.reset(names),
+    "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
+    "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
+    "--test": _test,
+    "--check": _check,
+    "--save": _save,
+    "--export": _export,
+}

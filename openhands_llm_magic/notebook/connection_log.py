@@ -6,11 +6,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.errors import ThrottledError, TransientError
 from openhands_llm_magic.llm.connection import Step
 from openhands_llm_magic.llm.events import Throttled, Waiting
 from openhands_llm_magic.notebook import wording
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.errors import RequestError
     from openhands_llm_magic.llm.connection import StepName
     from openhands_llm_magic.llm.events import Event, Reply
     from openhands_llm_magic.notebook.wording import Language
@@ -34,7 +36,10 @@ SKIPPED: dict[StepName, str] = {
 }
 """Why a step is not taken."""
 
+GOOD = 'role="status" class="llm-good"'
 ERROR = 'role="alert" class="llm-error"'
+PASSING = 'role="alert" class="llm-error llm-passing"'
+"""How a fault is marked that another attempt may not meet."""
 
 MOST_SHOWN = 80
 """Characters of the answer that are shown."""
@@ -75,7 +80,9 @@ class ConnectionLog:
     def end(self, reply: Reply) -> None:
         """Add what came of the test."""
         self._wait = ""
-        kind = 'role="status" class="llm-good"' if reply.error is None else ERROR
+        kind = GOOD if reply.error is None else ERROR
+        if may_pass(reply.error):
+            kind = PASSING
         self._ended = f"<div {kind}>{escape(end_words(reply, self._say))}</div>"
 
     @property
@@ -88,12 +95,17 @@ class ConnectionLog:
         return f"<table>{table}</table>{wait}{self._ended}"
 
 
+def may_pass(error: RequestError | None) -> bool:
+    """Return whether another attempt may not meet the fault that a test has met."""
+    return isinstance(error, TransientError | ThrottledError)
+
+
 def step_words(step: Step, say: Language) -> list[str]:
     """Return a step's mark, title, time and detail."""
     took = ""
     if step.state in ("done", "failed"):
         took = say("{seconds} s", seconds=f"{step.took_s:.2f}")
-    detail = say(SKIPPED.get(step.name, "")) if step.state == "skipped" else step.detail
+    detail = say(SKIPPED.get(step.name, "")) if step.state == "skipped" else say(step.detail)
     return [MARKS[step.state], say(TITLES[step.name]), took, detail]
 
 

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a cell would send, and what it would cost."""
+"""`--dry-run`: what a cell, or OpenHands, would send, and what it would cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from openhands_llm_magic.errors import ModelNotFoundError
 from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.preview import preview
+from openhands_llm_magic.llm.openhands.sent import VERSIONS, as_sent_by, refusal
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.notebook.view import display, sanitize
 from openhands_llm_magic.notebook.wording import usd
@@ -18,22 +19,39 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.answers.extract import Schema
-    from openhands_llm_magic.llm.litellm.preview import Preview
+    from openhands_llm_magic.llm.litellm.preview import How, Preview
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.notebook.prompt import Made
 
 
-def show(shell: Any, made: Made, settings: Snapshot, schema: Schema | None) -> None:
+def show(
+    shell: Any, made: Made, settings: Snapshot, schema: Schema | None, sent_by: str | None = None
+) -> None:
     """Show the request of a prompt, and its cost.
+
+    Args:
+        shell: IPython.
+        made: The prompt.
+        settings: What it would be sent with.
+        schema: What the answer would be held to; OpenHands asks for none.
+        sent_by: The version of OpenHands whose request is shown, or None for our own.
 
     Raises:
         ModelNotFoundError: LiteLLM knows no provider for the model.
         SettingError: completion_kwargs holds what it cannot.
     """
-    prepared = prepare(made.messages, settings, schema=schema)
-    notes = [*made.notes, *_of_store(prepared)]
+    how: How = "streamed"
+    if sent_by is None:
+        prepared = prepare(made.messages, settings, schema=schema)
+        notes = [*made.notes, *_of_store(prepared)]
+    elif reason := refusal(VERSIONS[sent_by], settings):
+        display.show_both(shell, text=f"{reason}.", html=sanitize.plain_to_html(f"{reason}."))
+        return
+    else:
+        sent = as_sent_by(VERSIONS[sent_by], made.messages, settings)
+        prepared, how, notes = sent.prepared, sent.how, [*made.notes, *sent.notes]
     try:
-        shown = preview(prepared)
+        shown = preview(prepared, how)
     except ModelNotFoundError as error:
         raise explained(error, settings).alone() from None
     text = words(shown, notes)

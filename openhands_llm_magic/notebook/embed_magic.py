@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UsageError
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.line import split
 from openhands_llm_magic.notebook.wording import Clicks, Waits, usd
 
 if TYPE_CHECKING:
@@ -71,8 +72,15 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def parse(line: str, variables: Mapping[str, object]) -> Options:
+def parse(
+    line: str, variables: Mapping[str, object], own: Mapping[str, object] | None = None
+) -> Options:
     """Read a line: options before or after a Python expression, which may look like one.
+
+    Args:
+        line: The line.
+        variables: Where `$NAME` is looked up, the value of a key's flag.
+        own: Where `{name}` is looked up in the value of another flag; by default the same.
 
     Raises:
         UsageError: There is an unknown option, no expression, or a key typed as plain text.
@@ -82,20 +90,21 @@ def parse(line: str, variables: Mapping[str, object]) -> Options:
     given = arguments.read(words, parser())
     if not expression:
         raise UsageError("name the texts, as in `%llm_embed texts -o vectors`; see its help.")
-    out = given.pop("out", None)
+    own = variables if own is None else own
+    out = arguments.put_in(given.pop("out", None), own, "--out")
     if out is not None:
         arguments.require_name(out)
-    group = given.pop("group", None)
-    return Options(expression, out, group, arguments.settings_in(given, variables))
+    group = arguments.put_in(given.pop("group", None), own, "--group")
+    return Options(expression, out, group, arguments.settings_in(given, variables, own))
 
 
 def _parted(line: str) -> tuple[list[str], str]:
     """Part a line into its options and the expression between them."""
     known = arguments.flags_of(parser())
-    words, rest = arguments.split(line, parser())
+    words, rest = split(line, known)
     found = [(match.start(), match[1]) for match in _FLAG.finditer(rest)]
     for start, flag in found:
-        after, left = arguments.split(rest[start:], parser())
+        after, left = split(rest[start:], known)
         if flag in known and not left and is_python(rest[:start]):
             return [*words, *after], rest[:start].strip()
     if not is_python(rest):
@@ -149,17 +158,30 @@ TOLD_EVERY_S = 0.2
 """Seconds between two updates of how far it is."""
 
 
+def options_of(line: str, shell: Any, local: Mapping[str, object]) -> Options:
+    """Read a line with a session's variables; `local` are those of the function it stands in.
+
+    Raises:
+        UsageError: The line cannot be read.
+        SettingError: A setting's value is not one that it takes.
+    """
+    return parse(line, {**shell.user_ns, **local}, scope.variables_of(shell, local).own)
+
+
 def run(
-    line: str, shell: Any, settings: LLMSettings, clicks: Clicks, clock: Clock | None = None
+    options: Options,
+    shell: Any,
+    settings: LLMSettings,
+    clicks: Clicks,
+    clock: Clock | None = None,
 ) -> Any:
     """Run one `%llm_embed` line; return the vectors, unless they are stored.
 
     Raises:
         RequestError: A request failed; its `reply` is the `Embeddings` of the texts before it.
         SettingError: No embedding model is set, or it cannot be used as it is.
-        UsageError: The line cannot be read, or it gives no texts.
+        UsageError: The line gives no texts.
     """
-    options = parse(line, shell.user_ns)
     texts, alone = _texts(_value(options.expression, shell))
     snapshot = settings.snapshot(options.settings, options.group)
     with Interrupts(in_kernel=hasattr(shell, "kernel")) as interrupts:

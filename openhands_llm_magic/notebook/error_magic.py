@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secrecy, Secret, masked, secrecy
 from openhands_llm_magic.errors import LLMMagicError, UsageError
 from openhands_llm_magic.llm.conversations import fenced
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ It sends the traceback and the cells that it passes through, cut to max_message_
 traceback the end is kept. The values of variables are not sent. Keys that the settings, the
 environment or variables such as api_key hold are masked, and what looks like a key.
 
+An exception that is not of the last cell is named before it is sent: one of a thread, or an older
+one. What a cell caught and printed is not known; explain it within its `except` block.
+
 Errors of %llm itself are one line that says what to do. They are not sent, and not the last
 exception: after one, `%llm_error` still explains yours. Inside an `except` block it explains the
 exception that is handled there.
@@ -39,8 +43,17 @@ INSTRUCTION = (
 ALL_SAID = "That line says all there is to it, and nothing was sent."
 
 
-def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tuple[str, str] | None:
+def asked(
+    line: str, last: LastError, shell: Any, settings: LLMSettings, local: Mapping[str, object]
+) -> tuple[str, str] | None:
     """Make a line and a body for `%%llm` out of a line for `%llm_error`.
+
+    Args:
+        line: What stands after `%llm_error`.
+        last: The last exception.
+        shell: The session.
+        settings: Its settings.
+        local: The variables of the function that the line stands in.
 
     Returns:
         The two, or None when nothing is to be sent.
@@ -49,7 +62,8 @@ def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tupl
         UsageError: There is no exception, or an option is wrong.
         SettingError: A setting has a value that it does not take.
     """
-    options = arguments.parse(line, shell.user_ns)
+    own = scope.variables_of(shell, local).own
+    options = arguments.parse(line, {**shell.user_ns, **local}, own)
     found = _handled(shell) or last.own
     if found is None and not last.line:
         raise UsageError(NONE_YET)
@@ -60,9 +74,13 @@ def asked(line: str, last: LastError, shell: Any, settings: LLMSettings) -> tupl
 
     snapshot = settings.snapshot(options.settings, options.group)
     secrets = [*secrets_of(snapshot), *_secrets_in(shell.user_ns)]
-    if found is last.own and last.line:  # it is not the error that was shown last
+    # Else it may not be the one that the person has seen last.
+    if found is last.own and (last.line or not last.is_of_last_cell):
         _tell(f"Explaining {masked(found.title, secrets)}")
-    body = prompt(found, options.prompt, secrets, limit_chars=snapshot.max_message_chars)
+    limit_chars = snapshot.max_message_chars
+    body = prompt(found, options.prompt, secrets, limit_chars=limit_chars)
+    if _CUT.search(body):
+        _tell(f"What is sent of it was cut to {limit_chars:,} characters (max_message_chars).")
     return f"--raw {line.strip().removesuffix(options.prompt)}", body
 
 
@@ -95,6 +113,10 @@ def prompt(found: Failure, question: str, secrets: Iterable[str], *, limit_chars
             room -= len(text)
     blocks += [f"The traceback:\n\n{fenced(_end(told, share))}", question]
     return "\n\n".join(block for block in blocks if block)
+
+
+_CUT = re.compile(r"^… \([\d,]+ characters (?:before|more)\)$", re.MULTILINE)
+"""What stands in the place of what is left out."""
 
 
 def _end(text: str, limit: int) -> str:

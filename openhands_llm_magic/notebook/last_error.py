@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import os
 import re
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,8 @@ class LastError:
     """What `%llm_error` explains.
 
     An error of ours, or of a magic that was called wrongly, is one line that says what to do. It
-    leaves the person's own exception in its place, which so can be asked about again.
+    leaves the person's own exception in its place, which so can be asked about again. One that a
+    thread ended with counts as well. One that was caught and printed is known to nobody.
 
     Args:
         shell: The session. What has failed in it before counts, too.
@@ -53,6 +56,7 @@ class LastError:
     Attributes:
         own: The last exception with a traceback of the person's own, or None.
         line: That of an error that is one line and came after it, or "".
+        is_of_last_cell: Whether the cell that ran last has failed with it.
     """
 
     def __init__(self, shell: Any) -> None:
@@ -60,6 +64,24 @@ class LastError:
         self._seen: BaseException | None = None  # sys.last_value keeps it anyway
         self.own: Failure | None = None
         self.line = ""
+        self.is_of_last_cell = False
+        self._hook_before = threading.excepthook
+        self._hook = self._note_thread  # the same object each time, so that it is known again
+        threading.excepthook = self._hook
+
+    def close(self) -> None:
+        """Hear of threads no more."""
+        if threading.excepthook is self._hook:
+            threading.excepthook = self._hook_before
+
+    def _note_thread(self, ended: threading.ExceptHookArgs) -> None:
+        """Note what a thread has ended with, and show it as before."""
+        error = ended.exc_value
+        if error is not None and not isinstance(error, SystemExit | LLMMagicError):
+            with contextlib.suppress(Exception):  # the traceback must be shown in any case
+                self.own, self.line = failure(error, "", self._shell), ""
+                self.is_of_last_cell = False
+        self._hook_before(ended)
 
     def note(self, cell: str) -> None:
         """Note the exception that was raised last, if it was not noted before.
@@ -69,7 +91,8 @@ class LastError:
         """
         # Not the cell's result: `%run` and `%%time` show an exception and end without one.
         error = getattr(sys, "last_value", None)
-        if error is None or error is self._seen:
+        self.is_of_last_cell = error is not None and error is not self._seen
+        if not self.is_of_last_cell or error is None:
             return
         self._seen = error
         if not isinstance(error, LLMMagicError | IPythonUsageError):

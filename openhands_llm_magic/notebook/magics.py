@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import contextmanager
 from functools import cached_property, wraps
 from importlib import import_module
 from tokenize import DEDENT, INDENT
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.inputtransformer2 import EscapedCommand, TokenTransformBase, _find_assign_op
@@ -30,11 +32,12 @@ from openhands_llm_magic.llm.litellm.loading import load_in_background
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from tokenize import TokenInfo
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from openhands_llm_magic.llm.conversations import Conversations
     from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.asking import Asking
@@ -62,7 +65,8 @@ def matcher(
         from openhands_llm_magic.notebook.completion import Known, candidates
 
         own = {name: it for name, it in shell.user_ns.items() if name not in shell.user_ns_hidden}
-        known = Known(own, lambda: settings.groups, chats())
+        aliases = lambda: settings.snapshot().aliases or ()  # noqa: E731 - it is read on use
+        known = Known(own, lambda: settings.groups, chats(), aliases)
         return candidates(line, known, first_line=first_line)
 
     return complete  # type: ignore[no-any-return]
@@ -83,32 +87,66 @@ def _prompt_help() -> str:
     return help_text()
 
 
-def _told(magic: Callable[P, R]) -> Callable[P, R]:
-    """Let the errors of a magic say what is to be done in a cell, in the person's language."""
+def _told(magic: Callable[P, R]) -> Callable[P, R | None]:
+    """Let a magic print its help, and its errors say in their language what is to be done."""
 
     @wraps(magic)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+    def run(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        line = str(args[1])
+        if magic.__name__ != "llm" and _ASKS_FOR_HELP.fullmatch(line):
+            print(run.getdoc())  # type: ignore[attr-defined]  # noqa: T201 - a magic's output
+            return None
         try:
-            return magic(*args, **kwargs)
+            with _replacing():
+                return magic(*args, **kwargs)
         except LLMMagicError as error:
-            from openhands_llm_magic.notebook.wording import cell_words
-
-            error.say_in(cell_words())
+            if isinstance(args[0], LLMMagics):
+                args[0].word(error)
             raise
 
     return run
 
 
+_ASKS_FOR_HELP = re.compile(r"\s*(?:[-\u2013]h|[-\u2013\u2014]+help)\s*")
+"""All of a line that asks for help; a phone makes — of --."""
+
+
+@contextmanager
+def _replacing() -> Iterator[None]:
+    """Let a terminal show "?" for a character that its encoding has not got, and not fail."""
+    terminal: Any = sys.stdout
+    if getattr(terminal, "errors", None) != "strict" or not hasattr(terminal, "reconfigure"):
+        yield
+        return
+    terminal.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        terminal.reconfigure(errors="strict")
+
+
 @magics_class
 class LLMMagics(Magics):
-    """The magics of one IPython session; without a `clock` they wait by the system's."""
+    """The magics of one IPython session.
+
+    Args:
+        shell: The session.
+        settings: Its settings.
+        clock: What waits go by; the system's clock by default.
+        chats: The conversations that there are already.
+    """
 
     def __init__(
-        self, shell: InteractiveShell, settings: LLMSettings, clock: Clock | None = None
+        self,
+        shell: InteractiveShell,
+        settings: LLMSettings,
+        clock: Clock | None = None,
+        chats: Conversations | None = None,
     ) -> None:
         super().__init__(shell)
         self._settings = settings
         self._clock = clock
+        self._chats = chats
         self._panel: Panel | None = None
         self._raw_cell = ""
         self._note_last_value("")  # what has failed before counts, too
@@ -118,15 +156,30 @@ class LLMMagics(Magics):
         shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        show = lambda it: self.asking.display(it)  # noqa: E731, PLW0108 - it is imported on use
-        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", show)
+        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display)
+
+    def _display(self, reply: Reply) -> None:
+        with _replacing():
+            self.asking.display(reply)
 
     @cached_property
     def asking(self) -> Asking:
         """What asks for the cells of the session, and knows its conversations."""
         from openhands_llm_magic.notebook.asking import Asking
 
-        return Asking(self.shell, self._settings, self._clock)
+        return Asking(self.shell, self._settings, self._clock, self._chats)
+
+    @property
+    def session(self) -> tuple[LLMSettings, Conversations | None]:
+        """What the session has set and said, for the magics of a reloaded extension."""
+        return self._settings, self.asking.chats if "asking" in vars(self) else self._chats
+
+    def _own(self, local_ns: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the variables of the function that a magic stands in.
+
+        In a cell they are the notebook's, some of them IPython's.
+        """
+        return {} if local_ns is None or local_ns is self.shell.user_ns else local_ns
 
     @cached_property
     def _last_error(self) -> LastError:
@@ -142,21 +195,21 @@ class LLMMagics(Magics):
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Reply | None:
         """Send a prompt to a language model and show the answer as it arrives."""
-        # In a function these are its own; else they are the notebook's, some of them IPython's.
-        own = None if local_ns is self.shell.user_ns else local_ns
-        return self.asking.run(line, cell and self._as_typed(line, cell), own)
+        return self.asking.run(line, cell and self._as_typed(line, cell), self._own(local_ns))
 
     llm.getdoc = _prompt_help
 
     @no_var_expand
     @line_magic
+    @needs_local_scope
     @_told
-    def llm_error(self, line: str) -> Reply | None:
+    def llm_error(self, line: str, local_ns: dict[str, Any] | None = None) -> Reply | None:
         """Ask the model why the last cell that failed did so."""
         from openhands_llm_magic.notebook import error_magic
 
-        asked = error_magic.asked(line, self._last_error, self.shell, self._settings)
-        return None if asked is None else self.llm(*asked)
+        own = self._own(local_ns)
+        asked = error_magic.asked(line, self._last_error, self.shell, self._settings, own)
+        return None if asked is None else self.llm(*asked, local_ns=own)
 
     llm_error.getdoc = _help("error_magic")
 
@@ -167,40 +220,46 @@ class LLMMagics(Magics):
         """Search models by name, price, context and vision."""
         from openhands_llm_magic.notebook import models_magic
 
-        models_magic.run(line, self.shell)
+        models_magic.run(line, self.shell, self._settings)
 
     llm_models.getdoc = _help("models_magic")
 
     @no_var_expand
     @line_magic
+    @needs_local_scope
     @_told
-    def llm_chat(self, line: str) -> None:
+    def llm_chat(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
         """List, show, forget and export the conversations of this session."""
         from openhands_llm_magic.notebook import chat_magic
 
-        chat_magic.run(line, self.asking.chats, self.shell)
+        chat_magic.run(line, self.asking.chats, self.shell, self._own(local_ns))
 
     llm_chat.getdoc = _help("chat_magic")
 
     @no_var_expand
     @line_magic
+    @needs_local_scope
     @_told
-    def llm_embed(self, line: str) -> Any:
+    def llm_embed(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
         """Turn a text, or a list of texts, into vectors for NumPy."""
         from openhands_llm_magic.notebook import embed_magic
 
-        return embed_magic.run(line, self.shell, self._settings, self.asking.clicks, self._clock)
+        options = embed_magic.options_of(line, self.shell, self._own(local_ns))
+        clicks = self.asking.clicks
+        return embed_magic.run(options, self.shell, self._settings, clicks, self._clock)
 
     llm_embed.getdoc = _help("embed_magic")
 
     @no_var_expand
     @line_magic
+    @needs_local_scope
     @_told
-    def llm_config(self, line: str) -> None:
+    def llm_config(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
         """Show, change, check, save and export the settings."""
         from openhands_llm_magic.notebook import config_magic
 
-        config_magic.run(line, self.shell, self._settings, self._open_panel)
+        own = self._own(local_ns)
+        config_magic.run(line, self.shell, self._settings, self._open_panel, own)
 
     llm_config.getdoc = _help("config_magic")
 
@@ -213,11 +272,22 @@ class LLMMagics(Magics):
         from openhands_llm_magic.notebook.view.display import front_end
 
         self._refresh_panel()
+        language = wording.preferred()
         if self._panel is None or self._panel.closed:
             self.close()  # what is left of it
-            say = wording.Language(wording.preferred())
-            self._panel = Panel(self._settings, say, self._clock)
-        publish_display_data(self._panel.bundle(watched=front_end(self.shell) == "live"))
+            self._panel = Panel(self._settings, wording.Language(language), self._clock)
+        self._panel.speak(language)
+        for bundle in self._panel.bundles(watched=front_end(self.shell) == "live"):
+            publish_display_data(bundle)
+
+    def word(self, error: LLMMagicError) -> None:
+        """Put an error's line into a cell's words, with what the panel has to do with it."""
+        from openhands_llm_magic.notebook.wording import cell_words
+
+        say = cell_words()
+        error.say_in(say)
+        if self._panel is not None and not self._panel.closed:
+            self._panel.add_pending(error, say)
 
     def _refresh_panel(self) -> None:
         """Show in the panel what a cell has changed."""
@@ -229,10 +299,19 @@ class LLMMagics(Magics):
         if self._panel is not None:
             self._panel.close()
 
+    def unload(self) -> None:
+        """Leave nothing behind."""
+        self.close()
+        self._last_error.close()
+
     def _forget_shown(self) -> None:
         """Show replies again from now on: the cell that showed one is over."""
         if "asking" in vars(self):
+            from openhands_llm_magic.notebook.view.display import drop_empty_captures
+
+            drop_empty_captures(self.shell)
             self.asking.just_shown = None
+            self.asking.code = []
 
     def _note_cell(self, info: Any) -> None:
         self._raw_cell = info.raw_cell or ""
@@ -256,18 +335,25 @@ class LLMMagics(Magics):
         self._note_last_value(result.info.raw_cell or "")
 
     def _note_last_value(self, cell: str) -> None:
-        if getattr(sys, "last_value", None) is not None:
-            self._last_error.note(cell)
+        self._last_error.note(cell)
 
 
 _WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
 
 
+_SESSIONS: WeakKeyDictionary[Any, tuple[LLMSettings, Conversations | None]] = WeakKeyDictionary()
+"""What each IPython session has set and said, while the extension is not loaded in it.
+
+`%reload_ext` unloads it first. If that forgot a model, an address or a key, the next prompt would
+go to another provider.
+"""
+
+
 def load(shell: Any) -> None:
     """Register the settings and the magics, and start to import LiteLLM in the background."""
-    settings = LLMSettings(parent=shell)
+    settings, chats = _SESSIONS.get(shell) or (LLMSettings(parent=shell), None)
     shell.configurables.append(settings)
-    magics = LLMMagics(shell, settings)
+    magics = LLMMagics(shell, settings, chats=chats)
     shell.register_magics(magics)
     shell.input_transformer_manager.token_transformers.append(_Prompt)
     complete = matcher(shell, settings, lambda: magics.asking.chats.named)
@@ -276,7 +362,7 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take away all that `load` brought."""
+    """Take away all that `load` brought; what the session has set is kept for another `load`."""
     shell.configurables[:] = [
         each for each in shell.configurables if not isinstance(each, LLMSettings | LLMMagics)
     ]
@@ -290,7 +376,8 @@ def unload(shell: Any) -> None:
             shell.events.unregister(event, callback)
     magics = shell.magics_manager.registry.pop(LLMMagics.__name__, None)
     if magics is not None:
-        magics.close()
+        magics.unload()
+        _SESSIONS[shell] = magics.session
     for kind, names in LLMMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
@@ -335,7 +422,9 @@ FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.llm.run",
     "openhands_llm_magic.notebook.asking",
     "openhands_llm_magic.notebook.dry_run",
+    "openhands_llm_magic.notebook.from_ai",
     "openhands_llm_magic.notebook.prompt",
+    "openhands_llm_magic.notebook.scope",
     "openhands_llm_magic.notebook.view.display",
     "openhands_llm_magic.notebook.view.live",
     "openhands_llm_magic.notebook.view.sanitize",

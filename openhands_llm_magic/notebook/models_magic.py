@@ -11,6 +11,8 @@ from openhands_llm_magic.notebook.view import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.model_search import Model
 
 HELP = """Find models by words, with their prices, context windows and abilities.
@@ -19,9 +21,11 @@ HELP = """Find models by words, with their prices, context windows and abilities
     %llm_models claude sonnet      the models in whose name both words occur
     %llm_models openai/ vision     those of a provider that see pictures; also PDF, schema, verified
     %llm_models embedding          those that make vectors of texts, for %llm_embed
+    %llm_models --server           what the server of the settings says it serves
+    %llm_models --server ADDRESS   what another one does, as http://localhost:11434; it gets no key
 
-The names are written as `-m` and the setting `model` take them. It reads the list that comes with
-LiteLLM and asks no server: a provider may have newer models, and those that you run yourself are
+The names are written as `-m` and the setting `model` take them. Without `--server` it reads the
+list that comes with LiteLLM: a provider may have newer models, and those that you run yourself are
 not in it. Prices are US dollars for a million tokens of the prompt and of the answer; long prompts,
 cached ones and batches may cost another price. What the list does not say is "unknown".
 """
@@ -41,14 +45,22 @@ ALIGNED = "lrrrll"
 HOW_TO = "Search with words: `%llm_models claude sonnet`, `%llm_models vision`; see its help."
 
 
-def run(line: str, shell: Any) -> None:
+SERVER = "--server"
+
+
+def run(line: str, shell: Any, settings: LLMSettings) -> None:
     """Run one `%llm_models` line.
 
     Raises:
-        UsageError: There is an option on it.
+        UsageError: There is an option on it that there is not.
+        RequestError: The server tells no list of models.
     """
     from openhands_llm_magic.llm.model_search import search  # noqa: PLC0415 - reads LiteLLM's list
 
+    match line.split():
+        case [option, *address] if option == SERVER and len(address) < 2:  # noqa: PLR2004 - one
+            _server(shell, settings.snapshot(), *address)
+            return
     flags = [word for word in line.split() if word.startswith("-")]
     if flags:
         raise UsageError(f"%llm_models takes words, and no option {flags[0]}. {HOW_TO}")
@@ -62,6 +74,23 @@ def run(line: str, shell: Any) -> None:
     left = len(found) - MOST_ROWS
     notes = [f"… {left:,} more; add a word."] if left > 0 else []
     _show(shell, HEADINGS, [row(model) for model in found[:MOST_ROWS]], ALIGNED, notes)
+
+
+def _server(shell: Any, settings: Snapshot, address: str | None = None) -> None:
+    """Show what a server says it serves."""
+    from openhands_llm_magic.errors import Stopped  # noqa: PLC0415 - of this option alone
+    from openhands_llm_magic.llm.served import place_of, served  # noqa: PLC0415 - as above
+
+    place = place_of(settings, address)
+    try:
+        found = served(place)
+    except KeyboardInterrupt:
+        raise Stopped("stopped before the server had answered.") from None
+    if not found:
+        print(f"{place.shown} names no model that answers prompts.")  # noqa: T201 - a magic's output
+        return
+    rows = [(each.name, _tokens(each.window_tokens)) for each in found]
+    _show(shell, ("model", "context"), rows, "lr", [f"{len(found):,} of {place.shown}"])
 
 
 def _show(
@@ -90,10 +119,15 @@ def row(model: Model) -> tuple[str, ...]:
         model.name,
         _price(known.prompt_usd),
         NO_ANSWERS if model.embeds else _price(known.answer_usd),
-        f"{known.window_tokens:,}" if known.window_tokens else UNKNOWN,
+        _tokens(known.window_tokens),
         sees,
         ", ".join(trait for trait in model.traits if trait != "vision"),
     )
+
+
+def _tokens(count: int | None) -> str:
+    """Write the size of a context window."""
+    return f"{count:,}" if count else UNKNOWN
 
 
 def _price(token_usd: float | None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 import os
+import re
 from collections import defaultdict
 from decimal import Decimal
 from functools import cache
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm import events, explain
 from openhands_llm_magic.llm.explain import THROTTLED_BY
@@ -53,8 +55,22 @@ CELLS: Mapping[str, str] = {
         "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
         " model ({model_from})."
     ),
+    explain.SETTING_REFUSED: (
+        "the request was refused {said}. Set {named} to another value, or leave it out with"
+        " `%llm_config NAME=none`."
+    ),
 }
 """What is said in a cell in place of the words for a script."""
+
+PANELS: Mapping[str, str] = {
+    explain.GIVE_KEY: "write it into the field API key",
+    explain.OR_GIVE_KEY: "or in the field API key",
+    explain.TRY_PRACTICE: "choose the provider Practice",
+}
+"""What is said in the settings panel in place of the words for a script."""
+
+_FIELDS = re.compile(rf"\b(?:{'|'.join(name for name in SETTINGS if '_' in name)})\b")
+"""The names of settings that cannot be taken for ordinary words."""
 
 
 class Language:
@@ -78,9 +94,34 @@ class Language:
         english = self._place.get(english, english)
         text = self._texts.get(english, english)
         try:
-            return text.format_map(values) if values else text
+            return self._filled(text, values)
         except (KeyError, IndexError, ValueError, AttributeError):
-            return english.format_map(values)
+            return self._filled(english, values)
+
+    def _filled(self, template: str, values: Mapping[str, object]) -> str:
+        return template.format_map(values) if values else template
+
+
+class PanelLanguage(Language):
+    """Says errors in the panel's words: settings are called by the titles of their fields.
+
+    Args:
+        name: A name in `LANGUAGES`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, PANELS)
+
+    def _filled(self, template: str, values: Mapping[str, object]) -> str:
+        if not values:  # they may be a server's own words
+            return template
+        named = {name: self._title(str(values[name])) for name in values if name == "limit_name"}
+        titled = _FIELDS.sub(lambda found: self._title(found[0]), template)
+        return super()._filled(titled, {**values, **named})
+
+    def _title(self, setting: str) -> str:
+        title = SETTINGS[setting].title
+        return self._texts.get(title, title)
 
 
 @cache
@@ -111,6 +152,20 @@ def preferred(env: Mapping[str, str] = os.environ) -> str:
     return language if language in LANGUAGES else "en"
 
 
+def prefer(language: str) -> None:
+    """Speak a language from now on in this session, whatever the environment began with."""
+    os.environ[LANGUAGE_VARIABLE] = language
+
+
+def language_names() -> list[tuple[str, str]]:
+    """Return each language's name in that language, and its name in `LANGUAGES`."""
+    own = {name: Language(name)("English") for name in LANGUAGES}
+    # A file without a translation of it is called by its code.
+    return [
+        (name if own[name] == "English" and name != "en" else own[name], name) for name in LANGUAGES
+    ]
+
+
 def cell_words() -> Language:
     """Return the words for what a cell shows: English where LLM_MAGIC_LANG names no language."""
     try:
@@ -124,6 +179,7 @@ SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
 CUT_OFF = {
     "length": "cut off at the limit of the answer's tokens: raise max_output_tokens, if it is set",
     "content_filter": "cut off by the provider's content filter",
+    "context": "cut off where the model's context, or a limit of the server, was full",
 }
 """What is said of an answer with text, by its finish_reason."""
 

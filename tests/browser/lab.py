@@ -123,10 +123,19 @@ class Notebook:
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")
         self.page.wait_for_function(READY)
 
-    def reload(self) -> None:
-        """Load the page again: it shows the notebook as it was saved, with the same kernel."""
+    def reload(self, *, new_kernel: bool = False) -> None:
+        """Load the page again: it shows the notebook as it was saved.
+
+        Args:
+            new_kernel: Whether its kernel ends before; else it has the same.
+        """
         theme = self.theme
-        self.page.reload()
+        if new_kernel:
+            self.page.goto("about:blank")
+            self.lab.shut_down_kernels()
+            self.page.go_back()
+        else:
+            self.page.reload()
         self._wait_until_ready(theme)
 
     def command(self, name: str, **arguments: object) -> None:

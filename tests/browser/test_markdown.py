@@ -91,7 +91,7 @@ def test_ordinary_markdown_looks_right(
     assert shown.locator("mjx-container").count() == 4
     assert "It costs $5 or $6, and $HOME/$USER is code." in shown.inner_text()
     assert shown.locator("p code").inner_text() == "$HOME/$USER"
-    aligned = ["-webkit-left", "-webkit-center", "-webkit-right", "-webkit-left"]
+    aligned = ["-webkit-left", "-webkit-center", "-webkit-right", "start"]
     assert styles("th > div", "textAlign") == aligned
     assert styles("td > div", "textAlign") == aligned * 2
     links = shown.locator("a")
@@ -106,5 +106,59 @@ def test_ordinary_markdown_looks_right(
     lefts = [item.bounding_box()["x"] for item in items]
     assert lefts == sorted(set(lefts))
     assert set(styles("ol > li", "listStyleType")) == {"decimal"}
+    assert axe(opened.page, ".jp-Notebook .jp-Cell-outputArea") == []
+    assert opened.errors == []
+
+
+BEYOND = """שלום *עולם*
+
+- שלום
+
+| key | meaning |
+|-----|---------|
+| <kbd>Esc</kbd> | stops<br>all |
+
+- [x] done
+
+> [!WARNING]
+> See https://example.org.
+
+<details>
+<summary>More</summary>
+
+Folded up[^1].
+
+</details>
+
+[^1]: A note.
+"""
+
+
+def test_what_models_write_beyond_commonmark(
+    notebook: OpenNotebook, model_server: ModelServer, axe: Callable[[Page, str], list[str]]
+) -> None:
+    """Hebrew runs from right to left, and what is folded up opens with a click."""
+    model_server.script(Answer(chunks=(BEYOND[:60], BEYOND[60:])))
+    load = "%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'"
+    prompt = f"%%llm -m openai/test --base-url {model_server.openai_base} --api-key $key\nHi"
+    opened = notebook(load, prompt)
+    opened.run_all()
+    opened.wait_for_idle()
+    shown = opened.output(1)
+
+    directions = [
+        shown.locator(each).evaluate_all(STYLES, "direction")[0]
+        for each in ("p", "ul", "table", "blockquote")
+    ]
+    assert directions == ["rtl", "rtl", "ltr", "ltr"]
+    text = shown.inner_text()
+    assert "☑ done" in text
+    assert "[1] A note." in text
+    assert not any(sign in text for sign in ("<", "[!", "[x]", "[^"))
+    assert shown.get_by_role("link", name="https://example.org").count() == 1
+    folded = shown.get_by_text("Folded up")
+    assert not folded.is_visible()
+    shown.get_by_text("More").click()
+    assert folded.is_visible()
     assert axe(opened.page, ".jp-Notebook .jp-Cell-outputArea") == []
     assert opened.errors == []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.lab import DARK, LIGHT, Notebook
+from list_server import ListServer, Told
+from model_server import Refuse
 from playwright.sync_api import expect
 
 from openhands_llm_magic.config.providers import PROVIDERS
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from browser.conftest import OpenNotebook
+    from model_server import ModelServer
     from playwright.sync_api import Locator, Page
 
     OpenPanel = Callable[..., Notebook]
@@ -119,14 +122,23 @@ def test_a_model_is_set_up_tested_saved_and_loaded_again(opened: OpenPanel) -> N
     assert made.errors == []
 
 
-def test_waits_are_counted_down_and_a_test_can_be_stopped(opened: OpenPanel) -> None:
+def test_waits_are_counted_down_on_request_and_a_test_can_be_stopped(
+    opened: OpenPanel, model_server: ModelServer
+) -> None:
     """The notebook is free meanwhile: a cell runs during the wait, and has its own output."""
-    made = opened(LONG_WAIT)
-    choose(made, "practice")
+    model_server.script(Refuse(503))
+    made = opened(
+        LONG_WAIT, f"import os; os.environ['LLM_BASE_URL'] = '{model_server.openai_base}'"
+    )
     model = panel(made).get_by_label("Model", exact=True)
-    model.fill("practice/busy")
+    model.fill("hosted_vllm/x")
     model.press("Enter")
+    panel(made).get_by_text("Not applied yet: Model").wait_for()
+    again = panel(made).get_by_role("button", name="Try again with retries")
+    expect(again).to_be_hidden()
     press(made, "Test")
+    panel(made).get_by_text("the server failed (503").wait_for()
+    again.click()
     waiting = panel(made).get_by_text("Server error (503): retry 1 of 4 in")
     waiting.wait_for()
     before = waiting.inner_text()
@@ -138,6 +150,41 @@ def test_waits_are_counted_down_and_a_test_can_be_stopped(opened: OpenPanel) -> 
     )
     press(made, "Stop")
     panel(made).get_by_text("stopped before").wait_for()
+    assert made.errors == []
+
+
+def test_the_models_of_a_local_server_are_offered(opened: OpenPanel) -> None:
+    """In the field's own list, and in words; the notebook is free meanwhile."""
+    models = {"data": [{"id": "qwen3-coder"}, {"id": "gemma"}]}
+    with ListServer({"/v1/models": Told(models)}) as server:
+        made = opened()
+        choose(made, "vllm")
+        address = panel(made).get_by_label("Base URL", exact=True)
+        address.fill(f"{server.address}/v1")
+        address.press("Enter")
+        panel(made).get_by_text("has these models: hosted_vllm/qwen3-coder").wait_for()
+        model = panel(made).get_by_label("Model", exact=True)
+        offered = model.evaluate("input => [...input.list.options].map(each => each.value)")
+    assert offered == ["hosted_vllm/qwen3-coder", "hosted_vllm/gemma"]
+    model.fill("hosted_vllm/another")
+    model.press("Enter")
+    panel(made).get_by_text("Not applied yet: Model, Base URL").wait_for()
+    assert made.errors == []
+
+
+def test_its_language_is_chosen_in_it(opened: OpenPanel) -> None:
+    """All of it changes in its place, and what was edited stays."""
+    made = opened()
+    panel(made).get_by_label("Number of retries").fill("7")
+    panel(made).get_by_text("Not applied yet: Number of retries").wait_for()
+    languages = panel(made).get_by_label("Language", exact=True)
+    languages.select_option(index=1)
+    retries = panel(made).get_by_label("再試行回数")
+    expect(retries).to_have_value("7")
+    panel(made).get_by_role("button", name="テスト", exact=True).wait_for()
+    panel(made).locator(".llm-language select").select_option(index=0)
+    expect(panel(made).get_by_label("Number of retries")).to_have_value("7")
+    expect(made.page.locator(".llm-panel")).to_have_count(1)
     assert made.errors == []
 
 
@@ -173,7 +220,7 @@ def tab_to(page: Page, label: str, key: str = "Tab") -> None:
 
 def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     """From the provider to the saved file, without a pointer."""
-    made = opened(LONG_WAIT)
+    made = opened()
     page = made.page
     tab_to(page, "API key")
     page.keyboard.type(KEY)
@@ -191,10 +238,11 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     expect(model).to_have_value("practice/busy")
     tab_to(page, "Test")
     page.keyboard.press("Enter")
-    panel(made).get_by_text("Server error (503)").wait_for()
-    tab_to(page, "Stop")
-    page.keyboard.press("Space")
-    panel(made).get_by_text("stopped before").wait_for()
+    panel(made).get_by_text("the server failed (503").wait_for()
+    tab_to(page, "Try again with retries")
+    page.keyboard.press("Enter")
+    panel(made).get_by_text("It works.").wait_for()
+    tab_to(page, "Stop", "Shift+Tab")
     tab_to(page, "Number of retries")
     page.keyboard.press("Control+A")
     page.keyboard.type("2")
@@ -217,7 +265,7 @@ def test_all_of_it_works_by_keyboard(opened: OpenPanel) -> None:
     assert written <= set(saved.splitlines())
     made.save()
     cells = [cell.cell_type for cell in made.saved.cells]
-    assert cells == ["code"] * 3, "a letter reached the notebook's shortcuts"
+    assert cells == ["code"] * 2, "a letter reached the notebook's shortcuts"
     assert made.errors == []
 
 
@@ -296,7 +344,7 @@ def test_the_panel_is_pictured(
 ) -> None:
     """At home in both themes; the picture shows all of it but what is folded."""
     made = opened(*before, theme=theme, width=1_000, height=1_700)
-    providers = panel(made).locator("select").nth(1)
+    providers = panel(made).locator("select").nth(2)  # after the language and the groups
     providers.select_option(index=list(PROVIDERS).index("practice"))
     panel(made).locator(".llm-edited").first.wait_for()
     panel(made).locator(".llm-trial button").first.click()

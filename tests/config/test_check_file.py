@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from checking import DROPS, KEY, NOTHING, SILENT, problems, written
+from checking import DROPS, KEY, LOGGED, NOTHING, SILENT, STOPS, problems, written
 
 from openhands_llm_magic.config.check import check
 from openhands_llm_magic.config.lint.finding import ADVICE, RENAMED
@@ -81,21 +81,21 @@ def test_what_people_mean_is_a_setting_and_what_they_write_is_none() -> None:
         ),
         (
             'model = "openai/x"\n[llm]',
-            "config.toml line 1: model is outside of every table. Write [llm] above it. " + SILENT,
+            "config.toml line 1: model is outside of every table. Write [llm] above it. " + LOGGED,
         ),
         (
             'LLM_MODEL = "openai/x"\n[llm]',
             (
                 "config.toml line 1: LLM_MODEL is outside of every table. Write [llm] above it, "
-                f"and model. {SILENT}"
+                f"and model. {LOGGED}"
             ),
         ),
         (
             '["llm.fast"]\nseed = 1',
-            f'config.toml line 1: unknown table ["llm.fast"]. Write [llm.fast]. {SILENT}',
+            f'config.toml line 1: unknown table ["llm.fast"]. Write [llm.fast]. {LOGGED}',
         ),
         ("[LLM]\nseed = 1", "config.toml line 1: unknown table [LLM]. Write [llm]. " + SILENT),
-        ("llm = 3", "config.toml line 1: llm is 3, not a table. Write [llm]."),
+        ("llm = 3", f"config.toml line 1: llm is 3, not a table. Write [llm]. {STOPS}"),
         (
             '[llm]\nnum_retries = "many"',
             "config.toml line 2: num_retries cannot be 'many'. Write a whole number, 0 or more. "
@@ -139,6 +139,28 @@ def test_what_people_mean_is_a_setting_and_what_they_write_is_none() -> None:
             ),
         ),
         ('[llm."gpt-4.1"]\nmodel = "openai/gpt-4.1"', None),
+        (
+            '[llm.a]\nmodel = "openai/x"\nextra_headers = {X = "y"}',
+            (
+                "config.toml line 3: unknown key 'extra_headers'. Remove it. "
+                "OpenHands would skip the whole group [llm.a]."
+            ),
+        ),
+        (
+            '[llm.a]\nmodel = "openai/x"\nextra.x = "y"',
+            (
+                "config.toml line 3: unknown key 'extra'. Remove it. "
+                "OpenHands would skip the whole group [llm.a]."
+            ),
+        ),
+        (
+            '[extended]\nxs = ["a", {b = 1}]',
+            (
+                "config.toml line 2: the list 'xs' has elements of different types. Write all of "
+                "them in one form. OpenHands could not read the file: it would take nothing from "
+                "it, or not start."
+            ),
+        ),
         (
             "[llm]\ncompletion_kwargs = {seed = 1}",
             (

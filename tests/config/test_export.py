@@ -18,6 +18,15 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, UsageError
 
 KEY = "sk-canary-0123456789"
+POLICY = {
+    "num_retries": 4,
+    "retry_min_wait": 5,
+    "retry_max_wait": 30,
+    "retry_multiplier": 2,
+}
+"""The retry policy of the defaults, which every form for OpenHands but TOML has."""
+
+VARIABLES = {f"LLM_{name.upper()}": f"{value}" for name, value in POLICY.items()}
 TRICKY = 'it\'s "quoted" $HOME `id` \\ a\nb !x 日本語 *'
 
 
@@ -35,6 +44,14 @@ def run(script: str, shell: str = "bash", **env: str) -> list[str]:
 def docker_arguments(snapshot: Snapshot) -> list[str]:
     """Return the arguments that docker would get from a shell."""
     return run(f"printf '%s\\0' {export(snapshot, 'docker')}")
+
+
+def without_policy(arguments: list[str]) -> list[str]:
+    """Leave out the retry policy, which is among docker's arguments as it is by default."""
+    policy = [part for each in VARIABLES.items() for part in ("-e", "=".join(each))]
+    start = arguments.index(policy[1]) - 1
+    assert arguments[start : start + len(policy)] == policy
+    return arguments[:start] + arguments[start + len(policy) :]
 
 
 def variables_of(pairs: list[str]) -> dict[str, str]:
@@ -68,6 +85,10 @@ def test_docker_takes_the_key_from_the_environment() -> None:
     assert export(snapshot, "docker") == (
         "-e LLM_MODEL=openai/gpt-4o \\\n"
         "-e LLM_API_KEY \\\n"
+        "-e LLM_NUM_RETRIES=4 \\\n"
+        "-e LLM_RETRY_MIN_WAIT=5 \\\n"
+        "-e LLM_RETRY_MAX_WAIT=30 \\\n"
+        "-e LLM_RETRY_MULTIPLIER=2 \\\n"
         "-e LLM_TEMPERATURE=0.5 \\\n"
         "-e LLM_DROP_PARAMS=false \\\n"
         "-e MAX_BUDGET_PER_TASK=2.0 \\\n"
@@ -77,7 +98,7 @@ def test_docker_takes_the_key_from_the_environment() -> None:
 
 def test_docker_arguments_survive_the_shell() -> None:
     arguments = docker_arguments(chosen(model=TRICKY))
-    assert arguments == ["-e", f"LLM_MODEL={TRICKY}"]
+    assert without_policy(arguments) == ["-e", f"LLM_MODEL={TRICKY}"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +114,7 @@ def test_docker_arguments_survive_the_shell() -> None:
 )
 @pytest.mark.parametrize("name", ["base_url", "ollama_base_url"])
 def test_inside_docker_this_machine_has_another_name(name: str, url: str, inside: str) -> None:
-    assert docker_arguments(chosen(model="m", **{name: url})) == [
+    assert without_policy(docker_arguments(chosen(model="m", **{name: url}))) == [
         *("--add-host", "host.docker.internal:host-gateway"),
         *("-e", "LLM_MODEL=m"),
         *("-e", f"LLM_{name.upper()}={inside}"),
@@ -105,7 +126,8 @@ def test_inside_docker_this_machine_has_another_name(name: str, url: str, inside
 )
 def test_other_machines_keep_theirs(url: str) -> None:
     arguments = docker_arguments(chosen(model="localhost/m", base_url=url))
-    assert arguments == ["-e", "LLM_MODEL=localhost/m", "-e", f"LLM_BASE_URL={url}"]
+    told = ["-e", "LLM_MODEL=localhost/m", "-e", f"LLM_BASE_URL={url}"]
+    assert without_policy(arguments) == told
 
 
 # shell
@@ -114,7 +136,11 @@ def test_other_machines_keep_theirs(url: str) -> None:
 def test_shell_commands() -> None:
     assert export(chosen(model="a b", api_key=KEY), "shell") == (
         "export LLM_MODEL='a b'\n"
-        'export LLM_API_KEY="${LLM_API_KEY:?is not set: type it after read -rs LLM_API_KEY}"'
+        'export LLM_API_KEY="${LLM_API_KEY:?is not set: type it after read -rs LLM_API_KEY}"\n'
+        "export LLM_NUM_RETRIES=4\n"
+        "export LLM_RETRY_MIN_WAIT=5\n"
+        "export LLM_RETRY_MAX_WAIT=30\n"
+        "export LLM_RETRY_MULTIPLIER=2"
     )
 
 
@@ -166,6 +192,9 @@ def test_a_profile_has_the_fields_that_the_sdk_knows() -> None:
         '  "model": "openai/日本",\n'
         '  "base_url": "http://x",\n'
         '  "num_retries": 6,\n'
+        '  "retry_min_wait": 5,\n'
+        '  "retry_max_wait": 30,\n'
+        '  "retry_multiplier": 2,\n'
         '  "caching_prompt": false\n'
         "}"
     )
@@ -174,20 +203,23 @@ def test_a_profile_has_the_fields_that_the_sdk_knows() -> None:
 # Every form
 
 
-def test_nothing_set_gives_the_model() -> None:
+def test_nothing_set_gives_the_model_and_the_retry_policy() -> None:
+    """The SDK and later versions of OpenHands have other defaults, such as 5 attempts."""
     model = "claude-sonnet-4-20250514"
     nothing = resolve([])
-    assert export(nothing, "docker") == f"-e LLM_MODEL={model}"
-    assert export(nothing, "shell") == f"export LLM_MODEL={model}"
     assert export(nothing, "toml") == f'[llm]\nmodel = "{model}"\n'
-    assert json.loads(export(nothing, "profile")) == {"model": model}
+    assert json.loads(export(nothing, "profile")) == {"model": model, **POLICY}
+    assert shell_variables(nothing).items() >= {"LLM_MODEL": model, **VARIABLES}.items()
+    assert without_policy(docker_arguments(nothing)) == ["-e", f"LLM_MODEL={model}"]
 
 
 def test_a_default_that_somebody_has_set_is_handed_over_too() -> None:
-    """The SDK and later versions of OpenHands have other defaults, such as 5 retries."""
-    snapshot = chosen(num_retries=4, base_url=None)
-    assert "-e LLM_NUM_RETRIES=4" in export(snapshot, "docker")
-    assert json.loads(export(snapshot, "profile")).keys() == {"model", "num_retries"}
+    """The SDK sends no temperature and no top_p by default."""
+    snapshot = chosen(temperature=0.0, top_p=1.0, base_url=None)
+    assert "-e LLM_TEMPERATURE=0.0" in export(snapshot, "docker")
+    assert json.loads(export(snapshot, "profile")).keys() == {
+        "model", "temperature", "top_p", *POLICY
+    }  # fmt: skip
 
 
 def test_the_api_version_that_openhands_adds_to_a_file_is_handed_over() -> None:
@@ -200,7 +232,7 @@ def test_an_unknown_form_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         export(resolve([]), "dokcer")
     assert str(caught.value) == (
-        "there is no form 'dokcer'; did you mean docker?; there are docker, shell, toml, profile"
+        "there is no form 'dokcer'; did you mean docker?; there are profile, shell, docker, toml"
     )
 
 

@@ -110,6 +110,7 @@ NUMBER = "a whole number, 0 or more"
             {"model": "openai/gpt-4o", "api_key": "sk-base"},
             [f"config.toml line 4: num_retries takes {NUMBER}, not 'many'" + DROPS],
         ),
+        ("flat-file-of-old-versions", "llm", {}, []),
         ("broken-toml", "llm", FIELDS, ["config.toml line 1: it is not valid TOML: "]),
     ],
 )

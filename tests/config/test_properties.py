@@ -59,10 +59,14 @@ def table(header: str, values: dict[str, Any]) -> str:
 
 
 def some(*, section: str = "", text_only: bool = False) -> st.SearchStrategy[dict[str, Any]]:
-    """Return values of some settings: of one section, such as can be written there, or of all."""
+    """Return values of some settings: of one section, such as can be written there, or of all.
+
+    Short names of models are not among them: they change what a model is.
+    """
     chosen = {
         name: values_of(each)
         for name, each in SETTINGS.items()
+        if name != "aliases"
         if (not section or each.section == section) and not (text_only and each.kind == "dict")
     }
     return st.fixed_dictionaries({}, optional=chosen)

@@ -125,6 +125,16 @@ def test_the_api_version_that_openhands_adds_is_said() -> None:
     assert note.startswith("api_version is none here, but will be '2024-12-01-preview'")
 
 
+def test_a_group_named_llm_is_changed_in_the_place_of_llm() -> None:
+    """OpenHands lets it replace `[llm]`, where a change would have no effect."""
+    text = '[llm]\nmodel = "a"\nseed = 1\n\n[llm.llm]\nmodel = "b"\n\n[llm.c]\ntop_p = 0.5\n'
+    changed = after_saving(text, model="d", seed=2)
+    assert changed == text.replace('"b"\n', '"d"\nseed = 2\n')
+    settings = load_settings(written(changed), env={})
+    assert (settings.model, settings.seed, settings.group) == ("d", 2, None)
+    assert load_settings(written(changed), env={}, group="c").model == "a"
+
+
 def test_a_group_with_a_dot_is_quoted_and_inherits() -> None:
     text = '[llm]\nmodel = "m"\ntop_p = 0.5\n\n[core]\n'
     changed = after_saving(text, "gpt-4.1", model="openai/gpt-4.1", top_p=0.5, temperature=0.3)

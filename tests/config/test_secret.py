@@ -11,6 +11,7 @@ from openhands_llm_magic.config.secret import (
     Redactor,
     Secrecy,
     Secret,
+    can_be_secret,
     logins_in,
     masked,
     secrecy,
@@ -115,6 +116,41 @@ def test_secrets_compare_by_value() -> None:
     assert len({Secret(KEY), Secret(KEY), Secret("other")}) == 2
     assert Secret(KEY) != KEY
     assert Secret(KEY).get_secret_value() == KEY
+
+
+LIKE_WORDS = [
+    *("postgres", "length", "ollama", "lm-studio", "EMPTY", "changeme123456", "not-needed"),
+    *("no-key-required", "your-256-bit-secret", "organization_id", "customer_id,order_id"),
+    *("myVeryLongCamelCaseVariableName", "created_at_2024", "correct horse battery staple"),
+    *("/home/me/.ssh/id_ed25519", "https://example.com/api/v1", "x86_64-linux-gnu"),
+    *("Qwen2.5-7B-Instruct", "k8s-s3-v2-us-east-1", "application/json", "2024-01-01"),
+]
+LIKE_KEYS = [
+    *(KEY, "d41d8cd98f00b204e9800998ecf8427e", "550e8400-e29b-41d4-a716-446655440000"),
+    *(
+        "sk-of-the-test",
+        "hunter2secret",
+        "xK9$mP2#vL5@nQ8!",
+        "AKIAIOSFODNN7EXAMPLE",
+        "a1b2-c3d4-e5f6-g7h8",
+    ),
+    *("abcdefghijklmnopqrst", "qWzRtYbIoPkLmNv", "gsk_abcdEFGHijkl1234MNOP"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [*((word, False) for word in LIKE_WORDS), *((key, True) for key in LIKE_KEYS)],
+)
+def test_what_may_be_masked_in_an_answer(text: str, is_one: bool) -> None:
+    """What reads as words and numbers comes up in answers by itself; a key does not."""
+    assert can_be_secret(text) == is_one
+
+
+@given(st.text("0123456789abcdef", min_size=32), st.from_regex(r"\A[a-z]{1,15}(_[a-z]{1,15})*\Z"))
+def test_random_keys_may_be_masked_and_names_may_not(key: str, name: str) -> None:
+    assert can_be_secret(key)
+    assert not can_be_secret(name)
 
 
 def test_every_key_is_masked() -> None:

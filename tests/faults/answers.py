@@ -117,7 +117,36 @@ WITHOUT_TEXT = (
     ),
 )
 
+BROKEN_OFF = (
+    Fault(
+        name="insufficient_system_resource after some text",
+        steps=Answer("The first ", finish_reason="insufficient_system_resource"),
+        error=errors.BrokenAnswerError,
+        shown="no complete answer came (it ended with insufficient_system_resource); gave up after",
+        text="The first ",
+        finish_reason="insufficient_system_resource",
+        decisive=True,
+    ),
+    Fault(
+        name="a finish reason that is not known",
+        steps=Answer("The first ", finish_reason="a_new_reason"),
+        error=errors.FinishReasonError,
+        shown="the answer may not be whole (it ended with a_new_reason). What came of it is in",
+        text="The first ",
+        finish_reason="a_new_reason",
+        decisive=True,
+    ),
+)
+
 WITH_TEXT = (
+    Fault(
+        name="the model's context is full after some text",
+        steps=Answer("The first ", finish_reason="model_context_window_exceeded"),
+        error=None,
+        text="The first ",
+        finish_reason="context",
+        decisive=True,
+    ),
     Fault(
         name="content_filter after some text",
         steps=Answer("The first ", finish_reason="content_filter"),
@@ -163,4 +192,4 @@ WITH_TEXT = (
     ),
 )
 
-FAULTS = (*EMPTY_ANSWERS, *WITHOUT_TEXT, *WITH_TEXT)
+FAULTS = (*EMPTY_ANSWERS, *WITHOUT_TEXT, *BROKEN_OFF, *WITH_TEXT)

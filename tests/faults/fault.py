@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from model_server import Answer, Step
 
-from openhands_llm_magic.errors import TransientError
+from openhands_llm_magic.errors import DailyLimitError, TransientError
 
 if TYPE_CHECKING:
     from openhands_llm_magic.errors import RequestError
@@ -41,7 +41,8 @@ class Fault:
         error: The class of the failure, or None when it is none in the end.
         shown: What its line begins with, after the name of the class; {model} and {base_url} stand
             for the settings.
-        server_wait_s: The wait that the server names, in seconds, or None for the policy's.
+        server_wait_s: The wait that the server names, in seconds, or None for the policy's. Where
+            none is named, the limit of a day is not waited for.
         text: What the reply holds of the answer.
         finish_reason: Why the model stopped, as the reply has it.
         decisive: Whether every path through LiteLLM is tried, and not one for each dialect.
@@ -76,7 +77,11 @@ class Fault:
     def waits_s(self) -> tuple[float, ...]:
         """The waits between the attempts when it goes on for ever, in seconds."""
         named = self.server_wait_s
-        if not self.transient or (named is not None and named > RETRY_AFTER_LIMIT_S):
+        if self.error is None or not self.transient:
+            return ()
+        if named is None and issubclass(self.error, DailyLimitError):
+            return ()
+        if named is not None and named > RETRY_AFTER_LIMIT_S:
             return ()
         return POLICY_S if named is None else (named,) * len(POLICY_S)
 

@@ -22,6 +22,10 @@ LOST = "no complete answer came (the connection was lost in its middle); gave up
 ENDED = "no complete answer came (the answer ended before the model had finished it); gave up"
 UNREADABLE = "no complete answer came (a part of the answer could not be read); gave up"
 SAID = "no complete answer came (The model refused); gave up after 4 retries."
+TOO_LONG = (
+    "Input does not fit in context length. The input has 31430 tokens, but the context length only"
+    " supports 30000 tokens."
+)
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
 
 
@@ -34,6 +38,11 @@ def in_each(answer: Answer, old: bytes = b"", new: bytes = b"") -> dict[Dialect,
         body = b"".join([stream.opening, *stream.chunks, stream.finish, stream.end])
         raws[dialect] = Raw(body.replace(old, new, 1), wire.stream_type)
     return raws
+
+
+def event(told: object, named: str = "") -> Raw:
+    """Write one event in place of an answer, in OpenAI's dialect."""
+    return Raw(f"{named}data: {json.dumps(told)}\n\n".encode(), "text/event-stream")
 
 
 def not_streamed(answer: Answer) -> Raw:
@@ -61,6 +70,53 @@ ERROR_EVENTS = (
         dialects=("openai",),
         error=errors.QuotaError,
         shown="the account has no credit left (The model refused).",
+    ),
+    Fault(
+        name="an error event first: want of credit, as a number",
+        steps=event({"error": {"code": 402, "message": "Insufficient credits"}}),
+        dialects=("openai",),
+        error=errors.QuotaError,
+        shown="the account has no credit left (Insufficient credits).",
+        decisive=True,
+    ),
+    Fault(
+        name="an error event first: want of credit, as text",
+        steps=event({"error": {"code": "402", "message": "Insufficient credits"}}),
+        dialects=("openai",),
+        error=errors.QuotaError,
+        shown="the account has no credit left (Insufficient credits).",
+    ),
+    Fault(
+        name="an error event first: a prompt that is too long",
+        steps=Refuse(400, code="context_length_exceeded", after_chunks=0),
+        dialects=("openai",),
+        error=errors.ContextLengthError,
+        shown="the prompt is longer than {model} takes (The model refused).",
+    ),
+    Fault(
+        name="an error event first: a prompt that is too long, by words",
+        steps=Refuse(400, message="prompt is too long: 208310 tokens > 200000", after_chunks=0),
+        error=errors.ContextLengthError,
+        shown="the prompt is longer than {model} takes (prompt is too long: 208310 tokens > 200000",
+    ),
+    Fault(
+        name="an event named error: a prompt that is too long",
+        steps=event(
+            {"error": {"message": TOO_LONG}, "message": TOO_LONG},
+            named="event: error\n",
+        ),
+        dialects=("openai",),
+        error=errors.ContextLengthError,
+        shown=f"the prompt is longer than {{model}} takes ({TOO_LONG.rstrip('.')}).",
+        decisive=True,
+    ),
+    Fault(
+        name="an error event in mid-stream by want of credit",
+        steps=Refuse(402, code="insufficient_quota", after_chunks=2),
+        dialects=("openai",),
+        error=errors.QuotaError,
+        shown="the account has no credit left (The model refused).",
+        text=PARTIAL,
     ),
     Fault(
         name="an error event in mid-stream",
@@ -141,15 +197,27 @@ UNREADABLE_BODIES = (
     Fault(
         name="a body that is no stream: a web page",
         steps=Raw(b"<h1>Welcome</h1>", "text/html"),
-        error=errors.BrokenAnswerError,
-        shown="no complete answer came (text/html came in place of a stream: is base_url right?);",
+        error=errors.AddressError,
+        shown="no model answers at {base_url} (a page for people came: Welcome). Check",
     ),
     Fault(
-        name="a body that is no stream: an answer that is not streamed",
+        name="an error in place of a stream: a wrong path",
+        steps=Raw(
+            b'{"error":"Unexpected endpoint or method. (POST /chat/completions)"}',
+            "application/json; charset=utf-8",
+        ),
+        dialects=("openai",),
+        error=errors.AddressError,
+        shown="no model answers at {base_url} (Unexpected endpoint or method. (POST",
+        decisive=True,
+    ),
+    Fault(
+        name="an answer that is not streamed",
         steps=not_streamed(Answer()),
         dialects=("openai",),
-        error=errors.BrokenAnswerError,
-        shown="no complete answer came (application/json came in place of a stream: is base_url",
+        error=None,
+        text=Answer().text,
+        finish_reason="stop",
     ),
     Fault(
         name="an empty body",

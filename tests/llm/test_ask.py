@@ -79,8 +79,7 @@ def test_settings_reach_the_server(model_server: ModelServer) -> None:
     ask("Hello", settings)
     body = body_of(model_server)
     assert body["messages"] == [{"role": "user", "content": "Hello"}]
-    assert (body["temperature"], body["top_p"]) == (0, 1)
-    assert "max_completion_tokens" not in body
+    assert not body.keys() & {"temperature", "top_p", "max_completion_tokens"}
 
 
 def test_our_own_settings_do_not(model_server: ModelServer) -> None:

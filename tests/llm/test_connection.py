@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import socket
 import subprocess
 import sys
@@ -50,8 +51,9 @@ SOON_S = 2.0
 T = TypeVar("T")
 
 
-def try_out(clock: FakeClock, **overrides: Any) -> list[Item]:
-    return list(ConnectionTest(load_settings().with_overrides(overrides), clock).run())
+def try_out(clock: FakeClock, *, retries: bool = False, **overrides: Any) -> list[Item]:
+    settings = load_settings().with_overrides(overrides)
+    return list(ConnectionTest(settings, clock, retries=retries).run())
 
 
 def told(items: list[Item]) -> list[str]:
@@ -145,7 +147,7 @@ def test_the_times(model_server: ModelServer, clock: FakeClock) -> None:
 def test_a_retry(model_server: ModelServer, clock: FakeClock) -> None:
     """The wait is counted down, and the steps of the request begin again."""
     model_server.script(Refuse(429, {"retry-after": "2"}), Cut(after_chunks=1), Answer("OK"))
-    items = try_out(clock)
+    items = try_out(clock, retries=True)
     assert told(items) == [
         *[*START, *REFUSED, "Retrying", *["Waiting"] * 3],
         *[*ANSWERING, "AttemptEnded", "answer: failed", "Retrying", *["Waiting"] * 11],
@@ -156,12 +158,117 @@ def test_a_retry(model_server: ModelServer, clock: FakeClock) -> None:
 
 def test_the_retry_policy_of_the_settings(model_server: ModelServer, clock: FakeClock) -> None:
     model_server.script(Refuse(503))
-    trial = ConnectionTest(load_settings().with_overrides({"num_retries": 2}), clock)
+    settings = load_settings().with_overrides({"num_retries": 2})
+    trial = ConnectionTest(settings, clock, retries=True)
     items = list(trial.run())
     assert told(items)[-5:] == [*REFUSED, "Failed"]
     assert type(error_of(items)) is errors.ServerError
     assert [wait.wait_s for wait in trial.reply.waits] == [5, 10]
     assert trial.reply.error == error_of(items)
+
+
+RATE_LIMITED = "the server limits the rate (429: Slow down). "
+
+
+@pytest.mark.parametrize(
+    ("step", "settings", "verdict"),
+    [
+        (
+            Refuse(429, {"retry-after": "20"}, message="Slow down."),
+            {},
+            RATE_LIMITED + "It asks to wait 20 s: a prompt waits as long, and is sent again.",
+        ),
+        (
+            Refuse(429, {"retry-after": "900"}, message="Slow down."),
+            {},
+            RATE_LIMITED + "It asks to wait 900 s, longer than retry_after_limit (now 300, from"
+            " default), so a prompt gives up.",
+        ),
+        (
+            Refuse(429, {"retry-after": "20"}, message="Slow down."),
+            {"num_retries": 0},
+            RATE_LIMITED + "It asks to wait 20 s; a prompt gives up, by num_retries (now 0, from"
+            " the argument num_retries).",
+        ),
+        (
+            Refuse(429, message="Slow down."),
+            {"retry_min_wait": 7},
+            RATE_LIMITED + "It names no wait: a prompt is sent again after 7 s.",
+        ),
+        (
+            Refuse(503, message="Overloaded"),
+            {"num_retries": 7},
+            (
+                "the server failed (503: Overloaded). "
+                "It names no wait: a prompt is sent again after"
+                " 5 s."
+            ),
+        ),
+        (
+            Refuse(500, message="Broken"),
+            {"num_retries": 0},
+            (
+                "the server failed (500: Broken). "
+                "It names no wait; a prompt gives up, by num_retries"
+                " (now 0, from the argument num_retries)."
+            ),
+        ),
+    ],
+)
+def test_the_verdict_of_a_passing_fault_comes_at_once(
+    model_server: ModelServer,
+    clock: FakeClock,
+    step: Refuse,
+    settings: dict[str, Any],
+    verdict: str,
+) -> None:
+    """After one request and no wait, and it names the wait that a prompt would make."""
+    model_server.script(step)
+    error = error_of(try_out(clock, **settings))
+    assert str(error) == verdict
+    assert isinstance(error, errors.TransientError)
+    assert (model_server.count, clock.sleeps_s) == (1, [])
+
+
+@pytest.mark.parametrize("provider", LITELLM_MODELS)
+def test_a_dead_port_is_told_at_once(clock: FakeClock, provider: str, unused_port: int) -> None:
+    """On every provider's path, whatever the retry policy."""
+    base_url = f"http://127.0.0.1:{unused_port}/v1"
+    model = f"{provider}/{LITELLM_MODELS[provider]}"
+    error = error_of(try_out(clock, model=model, base_url=base_url, num_retries=7))
+    assert type(error) is errors.ConnectionFailedError
+    assert str(error).startswith(f"{base_url} could not be reached (")
+    assert str(error).endswith(
+        f"Check that it runs, and base_url (now {base_url}, from the argument base_url)."
+    )
+    assert clock.sleeps_s == []
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port: int = closed.getsockname()[1]
+    return port
+
+
+def test_a_test_that_would_be_held_back_for_long_says_so_at_once(
+    model_server: ModelServer,
+) -> None:
+    """By the machine's clock; it sends nothing."""
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    list(ConnectionTest(load_settings()).run())
+    running = Running()
+    running.thread.join(SOON_S)
+    assert not running.thread.is_alive()
+    error = error_of(running.items)
+    assert type(error) is errors.ThrottledError
+    assert re.fullmatch(
+        r"not sent: it would be held back for (59|60) s, as the server told another request to"
+        r" wait\. Test again then\.",
+        str(error),
+    )
+    assert model_server.count == 1
 
 
 @pytest.mark.parametrize(
@@ -176,7 +283,7 @@ def test_a_failure_is_one_of_the_step_that_goes_on(
     model_server: ModelServer, clock: FakeClock, answer: Refuse | Cut, failed: list[str]
 ) -> None:
     model_server.script(answer)
-    assert told(try_out(clock, num_retries=0)) == [*START, *failed, "Failed"]
+    assert told(try_out(clock)) == [*START, *failed, "Failed"]
 
 
 def test_an_answer_without_text(model_server: ModelServer, clock: FakeClock) -> None:
@@ -192,7 +299,7 @@ def test_no_key_is_shown(model_server: ModelServer, clock: FakeClock) -> None:
     """Nor a login in the address, also when the server repeats them."""
     address = model_server.openai_base.replace("//", "//user:pass-canary@")
     model_server.script(Refuse(503, message=f"no {KEY}"), Refuse(401, message=f"no {KEY}"))
-    items = try_out(clock, base_url=address)
+    items = try_out(clock, base_url=address, retries=True)
     assert type(error_of(items)) is errors.AuthenticationError
     shown = repr(items) + "".join(str(i.caused_by) for i in items if isinstance(i, Retrying))
     assert "canary" not in shown + str(error_of(items))
@@ -363,6 +470,8 @@ for stops in (True, False):
             print(item.state)
             if stops and item.state == "running":
                 threading.Thread(target=stop_in_the_middle, args=[trial]).start()
+        elif isinstance(item, Step) and item.name == "request" and item.state == "done":
+            print(item.detail.replace(" ", "-"))
     print(type(trial.reply.error).__name__)
 """
 
@@ -374,7 +483,8 @@ def test_the_import_of_litellm_is_a_step(model_server: ModelServer) -> None:
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", IN_A_FRESH_PROCESS], check=True, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["running", "failed", "Stopped", "running", "done", "NoneType"]
+    first, second = ["running", "failed", "Stopped"], ["running", "done", "with-LiteLLM's-set-up"]
+    assert done.stdout.split() == [*first, *second, "NoneType"]
     assert done.stderr == ""
     assert model_server.count == 1
 
@@ -382,8 +492,9 @@ def test_the_import_of_litellm_is_a_step(model_server: ModelServer) -> None:
 class Running:
     """A trial on a thread of its own, with the machine's clock."""
 
-    def __init__(self, **overrides: Any) -> None:
-        self.connection = ConnectionTest(load_settings().with_overrides(overrides))
+    def __init__(self, *, retries: bool = False, **overrides: Any) -> None:
+        settings = load_settings().with_overrides(overrides)
+        self.connection = ConnectionTest(settings, retries=retries)
         self.items: list[Item] = []
         self._told: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run)
@@ -460,7 +571,7 @@ def test_stopping_in_the_middle_of_an_answer(model_server: ModelServer) -> None:
 def test_stopping_a_wait(model_server: ModelServer) -> None:
     """Before the second is over at whose end it would be counted down."""
     model_server.script(Refuse(429, {"retry-after": "200"}))
-    running = Running()
+    running = Running(retries=True)
     running.wait_for(lambda item: isinstance(item, Waiting))
     running.stop(within_s=0.5)
     assert told(running.items)[-3:] == ["Retrying", "Waiting", "Failed"]

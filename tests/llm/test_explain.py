@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -82,7 +85,11 @@ def test_a_setting_that_is_not_set_is_named_too(kind: type[errors.RequestError])
 
 def test_every_failure_of_a_request_has_a_text() -> None:
     """But for those that are raised in words of their own, as no server has any part in them."""
-    kinds = errors.RequestError.__subclasses__() + errors.TransientError.__subclasses__()
+    kinds = [
+        kind
+        for parent in (errors.RequestError, errors.TransientError, errors.RateLimitError)
+        for kind in parent.__subclasses__()
+    ]
     own_words = {errors.LibraryError, errors.Stopped, errors.StoreError, errors.NotStoredError}
     assert set(TEXTS) == {*kinds} - {errors.TransientError, *own_words}
 
@@ -108,7 +115,94 @@ def test_a_key_of_the_providers_own_variable_is_called_that() -> None:
 
 
 def test_a_wait_that_is_too_long_names_the_limit(settings: Snapshot) -> None:
-    error = explained(errors.RateLimitError("slow down", retry_after_s=3600), settings)
-    assert "asks to wait 3600 s, longer than 120 s" in str(error)
+    error = explained(errors.RateLimitError("slow down", retry_after_s=300), settings)
+    assert "asks to wait 300 s, longer than 120 s" in str(error)
     assert "retry_after_limit (now 120, from config.toml line 9)" in str(error)
     assert "num_retries" not in str(error)
+
+
+def refused(
+    kind: type[errors.RequestError], *named: str, given_by: str = ""
+) -> errors.RequestError:
+    """Return a refusal that names settings, or who refused behind a gateway."""
+    error = kind("No.", status=400)
+    error.named, error.given_by = named, given_by
+    return error
+
+
+def test_a_setting_that_the_server_names_is_named_with_its_origin(settings: Snapshot) -> None:
+    """Not the model, which has nothing to do with it; and how to leave it out."""
+    line = str(explained(refused(errors.BadRequestError, "max_output_tokens", "top_p"), settings))
+    assert "max_output_tokens (now 99, from config.toml line 7)" in line
+    assert "or to none, which leaves it out" in line
+    assert "such as model" not in line
+
+
+def test_a_parameter_that_no_setting_has_made_is_not_blamed_on_one(settings: Snapshot) -> None:
+    """As max_tokens where LiteLLM adds it; the default of a temperature is not sent."""
+    line = str(explained(refused(errors.BadRequestError, "seed", "temperature"), settings))
+    assert "seed" not in line
+    assert "temperature" not in line
+    assert "such as model" in line
+
+
+def test_credit_that_does_not_cover_a_long_answer(settings: Snapshot) -> None:
+    line = str(explained(refused(errors.QuotaError, "max_output_tokens"), settings))
+    assert "Lower max_output_tokens (now 99, from config.toml line 7), add credit" in line
+
+
+def test_a_key_of_the_gateways_own_is_not_the_persons(settings: Snapshot) -> None:
+    line = str(explained(refused(errors.AuthenticationError, given_by="OpenAI"), settings))
+    assert line.startswith("OpenAI refused the key of the gateway in between (400, OpenAI: No).")
+    assert "Set another api_key" not in line
+
+
+@pytest.mark.parametrize(
+    ("base_url", "any_will_do"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://localhost:1234/v1", True),
+        ("http://192.168.1.7:8000/v1", True),
+        ("http://gpu-box:8000/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("https://gateway.example/v1", False),
+        (None, False),
+    ],
+)
+def test_a_server_of_ones_own_takes_any_key(base_url: str | None, any_will_do: bool) -> None:
+    """Nothing is sent without one, and OPENAI_API_KEY is not for it."""
+    settings = load_settings(env={"LLM_MODEL": "openai/m"}).with_overrides({"base_url": base_url})
+    error = explained(errors.AuthenticationError("No."), settings, missing_variables=["A_KEY"])
+    assert type(error) is errors.MissingKeyError
+    assert ("takes any text for one" in str(error)) == any_will_do
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "UTC"])
+def test_a_limit_of_a_day_opens_in_the_persons_own_time(
+    settings: Snapshot, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    error = errors.DailyLimitError("Used up.", status=429, retry_after_s=7 * 3600)
+    then = datetime.now(ZoneInfo(zone)) + timedelta(hours=7)
+    line = str(explained(error, settings))
+    opens = [f"{then + timedelta(minutes=late):%Y-%m-%d %H:%M %Z}" for late in (0, 1)]
+    assert any(
+        f"it opens again at {each}. Ask then, or set another model" in line for each in opens
+    )
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_limit_of_a_day_of_which_no_end_is_told(settings: Snapshot) -> None:
+    line = str(explained(errors.DailyLimitError("Used up.", status=429), settings))
+    assert "the server does not say when it opens again" in line
+
+
+def test_an_address_without_prompts_is_told_with_what_the_check_finds() -> None:
+    env = {"LLM_MODEL": "openai/m", "LLM_BASE_URL": "http://localhost:8000"}
+    error = errors.AddressError("Not Found", status=404)
+    error.url = "http://localhost:8000/chat/completions"
+    line = str(explained(error, load_settings(env=env)))
+    assert "no model answers at http://localhost:8000/chat/completions (404: Not Found)" in line
+    assert "http://localhost:8000/v1" in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -16,6 +17,7 @@ from sending import request_to
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import stream
 from openhands_llm_magic.llm.events import Reply, fold
+from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.litellm.loading import load
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
 
 pytestmark = pytest.mark.usefixtures("litellm")
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no limit of a day open within minutes."""
+    monkeypatch.setattr(waits, "_now", lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
+
 
 HIS_RETRIES = [fault for fault in FAULTS if fault.name in {"429 that names no wait", "500"}]
 """What the OpenAI client would try again by itself."""

@@ -84,6 +84,31 @@ def test_masking_changes_nothing_else(model_server: ModelServer) -> None:
     assert ask("Hello").text == masked
 
 
+@pytest.mark.parametrize("cache", ["off", "on"])
+def test_a_common_word_is_no_secret(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    """Whatever variable holds it, and when it is the key: an answer comes as it was sent."""
+    monkeypatch.setenv("POSTGRES_PASSWORD", "postgres")
+    monkeypatch.setenv("SORT_KEY", "length")
+    monkeypatch.setenv("PARTITION_KEY", "organization_id")
+    monkeypatch.setenv("LLM_API_KEY", "ollama")
+    answer = "postgresql://postgres@db\nsorted(rows, key=length)\nollama run x\norganization_id"
+    model_server.script(Answer(answer), Answer("not asked for"))
+    assert [ask("Hello", cache=cache).text for _ in range(1 + (cache == "on"))][-1] == answer
+
+
+def test_an_error_masks_more_than_an_answer(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """Servers echo the key that they refuse; the model's name is told whatever the key is."""
+    monkeypatch.setenv("LLM_API_KEY", "my-weak-password")
+    model_server.script(Refuse(401, message="Wrong key: my-weak-password."))
+    assert "my-weak-password" not in str(ask_in_vain(clock))
+    model_server.script(Refuse(404, message="There is no model gpt-4o."))
+    assert "gpt-4o" in str(ask_in_vain(clock, api_key="gpt-4o"))
+
+
 def test_a_traceback_with_local_variables_does_not_show_a_key(
     model_server: ModelServer, clock: FakeClock
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.providers import VERIFIED_MODELS
 from openhands_llm_magic.llm import model_search
 from openhands_llm_magic.llm.litellm import models
@@ -36,9 +37,9 @@ def list_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cal
     monkeypatch.setattr(importlib.util, "find_spec", {"litellm": spec}.get)
 
     def write(listed: dict[str, Any]) -> None:
-        (tmp_path / models.PRICE_FILE).write_text(json.dumps(listed))
+        (tmp_path / litellm_files.PRICE_FILE).write_text(json.dumps(listed))
 
-    caches = (models.prices, models.models_of, model_search.all_models)
+    caches = (litellm_files.prices, models.models_of, model_search.all_models)
     for cached in caches:
         cached.cache_clear()
     yield write
@@ -112,8 +113,8 @@ def test_what_is_no_model_to_ask_is_left_out(list_models: Callable[..., None]) -
 
 def test_without_litellms_list_the_catalogue_is_left() -> None:
     code = """
-from openhands_llm_magic.llm.litellm import models
-models.PRICE_FILE = "missing.json"
+from openhands_llm_magic.config import litellm_files
+litellm_files.PRICE_FILE = "missing.json"
 from openhands_llm_magic.llm.model_search import search
 assert search("openai/o3") and search("practice/echo") and not search("xai/")
 """

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +30,8 @@ from openhands_llm_magic.llm.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 BUSY = ServerError("busy", status=503)
 SENDING = Sending("m")
@@ -101,7 +107,7 @@ def test_a_builder_shows_the_current_attempt_at_any_time(
             case Retrying():
                 text = ""
         assert builder.text == text
-    assert builder.reply == fold(drawn[-1])
+    assert repr(builder.reply) == repr(fold(drawn[-1]))
 
 
 def test_the_usage_is_that_of_the_attempt_that_answered() -> None:
@@ -116,7 +122,8 @@ def test_an_unknown_price_stays_unknown() -> None:
 
 
 def test_nothing_at_all_is_an_empty_reply() -> None:
-    assert fold([], "m") == Reply(model="m")
+    assert repr(fold([], "m")) == repr(Reply(model="m"))
+    assert not fold([], "m").is_whole
 
 
 @pytest.mark.parametrize(
@@ -158,4 +165,43 @@ def test_a_stop_after_the_end_changes_nothing_else() -> None:
     """As when the answer is being shown."""
     ended: list[Event] = [TextDelta("Hi"), Usage(7, 5), Done("stop", 0.5)]
     reply, stopped = fold(ended), Stopped("stopped")
-    assert fold([*ended, Failed(stopped)]) == replace(reply, error=stopped)
+    assert repr(fold([*ended, Failed(stopped)])) == repr(replace(reply, error=stopped))
+
+
+def test_a_reply_is_a_text(tmp_path: Path) -> None:
+    """Wherever one goes: what only looks like a text does not go into a join, a file or a match."""
+    reply = Reply("Hello there", "m", Usage(7, 5), finish_reason="stop")
+    assert "a" + reply + "b" == "aHello thereb"
+    assert f"{reply:.5}|{reply:>12}|{reply}" == "Hello| Hello there|Hello there"
+    assert "%s %.5s" % (reply, reply) == "Hello there Hello"  # noqa: UP031 - it is asked here
+    assert ", ".join(Reply(each) for each in "abc") == "a, b, c"
+    assert re.findall(r"\w+", reply) == reply.split() == ["Hello", "there"]
+    assert json.dumps({"it": reply}) == '{"it": "Hello there"}'
+    assert (len(reply), reply[:5], "there" in reply, reply.upper()) == (
+        *(11, "Hello", True),
+        "HELLO THERE",
+    )
+    assert reply == "Hello there" == str(reply)
+    assert hash(reply) == hash("Hello there")
+    assert sorted([Reply("b"), Reply("a")]) == ["a", "b"]
+    assert type(str(reply)) is type(reply + "") is str
+    (tmp_path / "it").write_text(reply)
+    assert (tmp_path / "it").read_text() == reply
+    assert Reply("{x}!").format(x=1) == "1!"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))],  # noqa: S301 - our own
+)
+def test_a_copy_of_a_reply_has_all_of_it(again: Callable[[Reply], Reply]) -> None:
+    reply = Reply("Hello", "m", Usage(7, 5), messages=({"role": "user"},), finish_reason="stop")
+    assert repr(again(reply)) == repr(reply)
+    assert again(reply).messages == reply.messages
+    assert again(reply) == "Hello"
+
+
+def test_a_column_of_replies_is_one_of_texts() -> None:
+    column = pd.Series([Reply("Hello"), Reply(""), Reply("日本")])
+    assert list(column.str.len()) == [5, 0, 2]
+    assert list(pd.DataFrame({"it": column}).it.str.upper()) == ["HELLO", "", "日本"]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from model_server import Refuse
+from model_server import Answer, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.events import fold
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import answers
 from openhands_llm_magic.llm.prepare import prepare, request_from
@@ -23,7 +24,8 @@ from openhands_llm_magic.llm.prepare import prepare, request_from
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model_server import ModelServer, Received
+    from fake_clock import FakeClock
+    from model_server import ModelServer, Received, Step
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.practice.models import Refusal
@@ -198,7 +200,7 @@ def test_a_preview_shows_that_request_and_sends_nothing(
     received = asked(model_server, CASES[name], model=PROVIDERS[name].example)
     wire = {key: value for key, value in received.body.items() if key not in STREAMED}
     assert {key: value for key, value in shown.body.items() if key not in STREAMED} == wire
-    assert shown.address.startswith(model_server.base_url)
+    assert shown.address == model_server.base_url + received.path
     assert "canary" not in repr(shown).lower()
 
 
@@ -262,10 +264,46 @@ def test_the_users_own_litellm_is_as_it_was(
 
 
 def test_a_reasoning_model_gets_an_effort_and_no_temperature(model_server: ModelServer) -> None:
-    received = asked(model_server, CASES["openai"], model="openai/o3-mini")
+    """LiteLLM leaves out what it knows that the model refuses."""
+    received = asked(model_server, CASES["openai"], model="openai/o3-mini", reasoning_effort="high")
     limits = {"seed": 7, "max_completion_tokens": 100}
     expected = {"model": "o3-mini", "reasoning_effort": "high"} | limits | STREAM
     assert without_prompt(received.body) == expected
+
+
+@pytest.mark.parametrize("model", ["openai/o3-pro", "openai/gpt-5-codex", "azure/o3-pro"])
+@pytest.mark.parametrize(
+    ("step", "came"),
+    [
+        (Answer("One two."), (None, 1, "One two.", "stop")),
+        (Answer("One two", finish_reason="length"), (None, 1, "One two", "length")),
+        (Answer("One ", finish_reason=None), (errors.BrokenAnswerError, 2, "One ", None)),
+        (Refuse(401), (errors.AuthenticationError, 1, "", None)),
+        (
+            Refuse(400, code="context_length_exceeded", after_chunks=0),
+            (errors.ContextLengthError, 1, "", None),
+        ),
+    ],
+    ids=["whole", "length", "cut", "401", "too long"],
+)
+def test_a_model_that_has_the_responses_api_alone(
+    model_server: ModelServer, clock: FakeClock, model: str, step: Step, came: tuple[object, ...]
+) -> None:
+    """LiteLLM would import the package `mcp` for it, which it does not require."""
+    model_server.script(step)
+    settings = load_settings(
+        env={
+            "LLM_MODEL": model,
+            "LLM_BASE_URL": model_server.base_for("openai"),
+            "LLM_API_KEY": KEY,
+            "LLM_API_VERSION": "2025-04-01-preview",
+            "LLM_NUM_RETRIES": "1",
+        }
+    )
+    reply = fold(stream("Hello", settings, clock=clock))
+    kind = None if reply.error is None else type(reply.error)
+    assert (kind, model_server.count, reply.text, reply.finish_reason) == came
+    assert all("/responses" in each.path for each in model_server.received)
 
 
 def test_a_setting_that_a_model_does_not_take_is_refused_without_drop_params(
@@ -314,7 +352,7 @@ def test_a_practice_model_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_vertex_ai_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without google-auth nothing is sent, and one line names the package to install."""
     monkeypatch.setitem(sys.modules, "google", None)  # as if it were not installed
-    with pytest.raises(errors.BadRequestError, match="pip install") as caught:
+    with pytest.raises(errors.LibraryError, match="pip install") as caught:
         ask("Hello", load_settings(env={}), model=PROVIDERS["vertex_ai"].example, num_retries=0)
     assert "\n" not in str(caught.value)
 

@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 BUSY = errors.ServerError("busy", status=503)
 ANSWER: list[Event] = [TextDelta("Hi"), Done("stop")]
 PERMANENT = [
+    errors.AddressError,
     errors.AuthenticationError,
     errors.BadRequestError,
+    errors.CertificateError,
     errors.ContentFilterError,
     errors.ContextLengthError,
+    errors.FinishReasonError,
     errors.MissingKeyError,
     errors.ModelNotFoundError,
     errors.NoTextError,
@@ -46,7 +49,9 @@ PERMANENT = [
     errors.NotStoredError,
     errors.StoreError,
     errors.OutputLimitError,
+    errors.ProxyError,
     errors.QuotaError,
+    errors.RequestTooLargeError,
     errors.Stopped,
     errors.UnsendableError,
 ]

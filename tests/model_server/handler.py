@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from model_server import dialects, embeddings
-from model_server.rare_dialects import Bedrock, OllamaGenerate
+from model_server.rare_dialects import Bedrock, OllamaGenerate, Responses
 from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ DIALECTS: Mapping[str, Dialect] = {
     **dialects.DIALECTS,
     "bedrock": Bedrock(),
     "ollama_generate": OllamaGenerate(),
+    "responses": Responses(),
 }
 ENDPOINTS = {
     **embeddings.ENDPOINTS,
@@ -36,6 +37,7 @@ ENDPOINTS = {
     ":streamGenerateContent": "gemini",
     "/api/chat": "ollama",
     "/api/generate": "ollama_generate",
+    "/responses": "responses",
     "/converse": "bedrock",
     "/converse-stream": "bedrock",
 }
@@ -51,8 +53,8 @@ class Received:
         path: With its query.
         headers: By lower-case name.
         body: The parsed JSON, or None for an empty body.
-        dialect: "openai", "anthropic", "gemini", "ollama", "ollama_generate", "bedrock", or ""
-            when it asks no model.
+        dialect: "openai", "anthropic", "gemini", "ollama", "ollama_generate", "bedrock",
+            "responses", or "" when it asks no model.
         hung_up: Set when the client closes the connection before the end of the answer.
     """
 

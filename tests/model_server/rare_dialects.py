@@ -1,6 +1,6 @@
-"""Two dialects that are like no other: Bedrock's Converse and Ollama's older generate.
+"""Dialects that are like no other: Bedrock's Converse, Ollama's older generate, and Responses.
 
-The forms follow AWS' and Ollama's API references.
+The forms follow the API references of AWS, Ollama and OpenAI.
 """
 
 from __future__ import annotations
@@ -83,3 +83,53 @@ def _header(name: str, value: str) -> bytes:
     text = 7  # the type of its value
     head = struct.pack(">B", len(name)) + name.encode()
     return head + struct.pack(">BH", text, len(value)) + value.encode()
+
+
+class Responses(Dialect):
+    """OpenAI's Responses API, the only one that some of its models have."""
+
+    def stream(self, answer: Answer, model: str) -> Stream:
+        place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+        chunks = tuple(
+            self._event("response.output_text.delta", delta=piece, **place)
+            for piece in answer.pieces
+        )
+        begun = self._response(answer, model, "in_progress")
+        opening = self._event("response.created", response=begun)
+        ending = "completed" if answer.finish_reason == "stop" else "incomplete"
+        last = self._event(f"response.{ending}", response=self._response(answer, model, ending))
+        return Stream(opening, chunks, last if answer.finish_reason else b"", b"")
+
+    def whole(self, answer: Answer, model: str) -> dict[str, Any]:
+        return self._response(answer, model, "completed")
+
+    def error(self, refuse: Refuse) -> dict[str, Any]:
+        error = {"message": refuse.message, "type": "invalid_request_error", "code": refuse.code}
+        return {"error": error | {"param": None}}
+
+    def error_event(self, refuse: Refuse) -> bytes:
+        return refuse.body or self._event("error", **self.error(refuse))
+
+    def _response(self, answer: Answer, model: str, status: str) -> dict[str, Any]:
+        text = {"type": "output_text", "text": answer.whole, "annotations": []}
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
+        reasons = {"length": "max_output_tokens"}
+        incomplete = {"reason": reasons.get(answer.finish_reason or "", answer.finish_reason)}
+        tokens = dict(zip(("input_tokens", "output_tokens"), answer.usage or (), strict=False))
+        return {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1,
+            "status": status,
+            "model": model,
+            "output": [message | {"content": [text]}] if status != "in_progress" else [],
+            "incomplete_details": incomplete if status == "incomplete" else None,
+            "usage": tokens | {"total_tokens": sum(tokens.values())} if tokens else None,
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+        }
+
+    def _event(self, kind: str, **data: Any) -> bytes:
+        told = {"type": kind, "sequence_number": 0} | data
+        return f"event: {kind}\ndata: {json.dumps(told)}\n\n".encode()

@@ -23,7 +23,15 @@ KNOWN = Known(
     variables={"answer": 1, "key": "sk-x", "Person": type("Person", (), {}), "_hidden": 2},
     groups=lambda: ("quick", "deep"),
     chats=("trip", "taxes"),
+    aliases=lambda: ("fast", "clever"),
 )
+
+
+FIRST = (
+    "--model", "--system", "--out", "--format", "--attach", "--continue", "--chat", "--schema",
+    "--cache", "--dry-run", "--help",
+)  # fmt: skip
+"""What people use first, which is also what the help explains."""
 
 
 def offered(line: str, *, first_line: bool = True) -> tuple[str, list[str]] | None:
@@ -37,10 +45,14 @@ def test_every_magic_has_a_line() -> None:
 @pytest.mark.parametrize("magic", ["%%llm ", "%llm ", "x = %llm ", "  %llm ", "%llm_error "])
 def test_flags(magic: str) -> None:
     assert offered(magic + "--temp") == ("--temp", ["--temperature"])
-    found = offered(magic)
-    assert found is not None
-    of_prompts = {each.flag for each in SETTINGS.values() if each.topic != "embedding"}
-    assert of_prompts | {"--format", "--chat", "--attach"} <= set(found[1])
+    for dashes in ("", "-", "--"):
+        assert offered(magic + dashes) == (dashes, [*FIRST])
+    used = [each.flag for each in SETTINGS.values() if each.topic != "embedding" and not each.kept]
+    for flag in (*used, "--raw", "--block", "--group"):
+        found = offered(magic + flag)
+        assert found is not None
+        assert flag in found[1]
+    assert offered(magic + "--log-compl") == ("--log-compl", [])  # nothing here uses it
     assert offered(magic + "-m practice/echo --num") == ("--num", ["--num-retries"])
 
 
@@ -61,7 +73,8 @@ def test_flags_of_other_magics(line: str, expected: list[str]) -> None:
 def test_models() -> None:
     prefixes = offered("%%llm -m ")
     assert prefixes is not None
-    assert set(prefixes[1]) == {each.prefix for each in PROVIDERS.values()}
+    assert set(prefixes[1]) == {"fast", "clever", *(each.prefix for each in PROVIDERS.values())}
+    assert offered("%%llm -m fas") == ("fas", ["fast"])
     assert offered("%%llm -m prac") == ("prac", ["practice/"])
     found = offered("%%llm --model=practice/rate")
     assert found == ("practice/rate", ["practice/rate-limited"])
@@ -96,6 +109,7 @@ def test_models() -> None:
         ("%llm_config --show num_r", ("num_r", ["num_retries"])),
         ("%llm_config --export ", ("", [*FORMS])),
         ("%llm_config --use q", ("q", ["quick"])),
+        ("%llm_config --alias c", ("c", ["clever"])),
     ],
 )
 def test_values(line: str, expected: tuple[str, list[str]]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kernel import Kernel
     from model_server import ModelServer
 
-EXPORTS = ("docker", "shell", "toml", "profile")
+EXPORTS = ("profile", "shell", "docker", "toml")
 
 CONFIG = """\
 [llm]
@@ -104,12 +104,26 @@ def test_a_test_that_fails_is_one_line(kernel: Kernel, model_server: ModelServer
     model_server.script(Refuse(429, headers={"retry-after": "0"}), Refuse(401))
     kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
     kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
-    ran = kernel.run("%llm_config --test")
+    ran = kernel.run("%llm_config --test --retries")
     assert "✓ Key" in ran.stdout
     assert "Rate limit (429): retry 1 of 4, asking again …" in ran.stdout
     assert ran.error is not None
     assert ran.error.startswith("AuthenticationError: the provider refused the key")
     assert "sk-of" not in ran.everything
+
+
+def test_a_test_gives_its_verdict_at_once(kernel: Kernel, model_server: ModelServer) -> None:
+    """A rate limit's names the wait, and how to wait it out."""
+    model_server.script(Refuse(429, headers={"retry-after": "20"}, message="Slow down."))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+    ran = kernel.run("%llm_config --test")
+    assert ran.error == (
+        "RateLimitError: the server limits the rate (429: Slow down). It asks to wait 20 s: a"
+        " prompt waits as long, and is sent again."
+    )
+    assert ran.stdout.splitlines()[-1] == "`%llm_config --test --retries` waits and tries again."
+    assert model_server.count == 1
 
 
 def test_a_test_that_is_held_back_says_so(kernel: Kernel, model_server: ModelServer) -> None:
@@ -238,8 +252,8 @@ MISTAKES = {
     "a file that is not there": ("--file /nope/config.toml", "/nope/config.toml"),
     "a file to check that is not there": ("--check /nope/config.toml", "/nope/config.toml"),
     "a folder to save to": ("--save /", "folder"),
-    "no form": ("--export", "docker|shell|toml|profile"),
-    "an unknown form": ("--export yaml", "there are docker"),
+    "no form": ("--export", "profile|shell|docker|toml"),
+    "an unknown form": ("--export yaml", "there are profile"),
     "an unknown group": ("--use nope", "there is no group"),
     "a keyring of what": ("--keyring me", "write `%llm_config --keyring`"),
     "a test of what": ("--test me", "write `%llm_config --test`"),

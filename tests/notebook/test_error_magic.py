@@ -71,6 +71,14 @@ def test_the_traceback_and_its_cells_are_sent(
     assert kernel.run("print(kept == said.text)").stdout == "True\n"
 
 
+def test_what_is_cut_of_it_is_told(kernel: Kernel, model_server: ModelServer, at: str) -> None:
+    kernel.run("1 / 0")
+    told = "What is sent of it was cut to 60 characters (max_message_chars)."
+    assert kernel.run(f"%llm_error {at} --max-message-chars 60").stdout == told + "\n"
+    assert "characters before)" in sent(model_server)
+    assert "cut to" not in kernel.run(f"%llm_error {at}").stdout
+
+
 def test_keys_are_masked(kernel: Kernel, model_server: ModelServer, at: str) -> None:
     """Those of the settings, of the environment, of variables, and what looks like one."""
     kernel.run(
@@ -135,6 +143,28 @@ def test_the_exception_that_is_handled_is_explained(
     kernel.run(f"try:\n    {{}}['caught']\nexcept KeyError:\n    %llm_error {at}")
     assert "KeyError: 'caught'" in sent(model_server)
     assert "shown" not in sent(model_server)
+
+
+CAUGHT = "import {0}\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    {0}.{1}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "explained"),
+    [
+        ("import threading\nt = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()", 0),
+        (CAUGHT.format("traceback", "print_exc()"), 1),
+        (CAUGHT.format("logging", "exception('caught')"), 1),
+    ],
+)
+def test_what_no_cell_has_failed_with(
+    kernel: Kernel, model_server: ModelServer, at: str, cell: str, explained: int
+) -> None:
+    """A thread's exception is the newest; what was caught is not known, so it says which it is."""
+    kernel.run("{}['older']")
+    assert "ZeroDivisionError" in kernel.run(cell).stdout
+    title = ("ZeroDivisionError: division by zero", "KeyError: 'older'")[explained]
+    assert kernel.run(f"%llm_error {at}").stdout == f"Explaining {title}\n"
+    assert title in sent(model_server)
 
 
 def test_where_there_is_nothing_to_explain(fresh_kernel: Kernel, model_server: ModelServer) -> None:

@@ -121,6 +121,31 @@ def test_config_magic_sets_and_shows(kernel: Kernel) -> None:
     assert shown.splitlines()[1].split() == ["num_retries", "7", "this", "session"]
 
 
+@pytest.mark.slow
+def test_a_reload_keeps_what_the_session_set(
+    fresh_kernel: Kernel, model_server: ModelServer, tmp_path: Path
+) -> None:
+    """The next prompt goes to the same server with the same key, and goes on from what was said."""
+    (tmp_path / "other.toml").write_text("[llm]\n[llm.quick]\ntemperature = 0.25\n")
+    fresh_kernel.run("%load_ext openhands_llm_magic")
+    fresh_kernel.run("k = 'sk-of-this-session'\n%llm_config --file other.toml")
+    fresh_kernel.run("%llm_config --use quick\n%llm_config --alias fast openai/test")
+    fresh_kernel.run(f"%llm_config model=fast base_url={model_server.openai_base} api_key=$k")
+    assert fresh_kernel.run("%llm --chat trip One").error is None
+    for reload in ("%reload_ext openhands_llm_magic", "%unload_ext openhands_llm_magic"):
+        fresh_kernel.run(reload)
+        fresh_kernel.run("%load_ext openhands_llm_magic")
+        assert fresh_kernel.run("%llm -c Two").error is None
+        request = model_server.received[-1]
+        assert request.headers["authorization"] == "Bearer sk-of-this-session"
+        assert request.body["temperature"] == 0.25
+        assert request.body["messages"][0]["content"] == "One"
+    assert fresh_kernel.run("%llm_chat").stdout == "trip  3 turns  Two\n"
+    fresh_kernel.run("%llm_config --reset")
+    assert "api_key" in str(fresh_kernel.run("%llm_config --show api_key").outputs)
+    assert "this session" not in str(fresh_kernel.run("%llm_config --show").outputs)
+
+
 def test_unloading_takes_the_magics_away(fresh_kernel: Kernel) -> None:
     """After `%unload_ext` the magics are unknown, and loading works again."""
     fresh_kernel.run("%load_ext openhands_llm_magic")

@@ -47,7 +47,7 @@ def test_a_wait_is_stopped(
     ran, took_s = interrupted(kernel, f"%%llm {options}\nHi", "retry 1 of 4", times=times)
     assert took_s < WITHIN_S
     assert ran.error is not None
-    assert ran.error.startswith("Stopped: ")
+    assert ran.error.startswith("Stopped: stopped before openai/test had answered")
     assert "\n" not in ran.error
     assert model_server.count == 1
     assert kernel.run("print(type(_.error).__name__, _.attempts)").stdout == "Stopped 1\n"

@@ -16,10 +16,25 @@ from model_server import Refuse
 from texts import DYNAMIC, PACKAGE, Module, said, texts
 
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.errors import AuthenticationError, UsageError
+from openhands_llm_magic.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    RateLimitError,
+    RequestError,
+    Text,
+    UsageError,
+)
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.notebook import wording
-from openhands_llm_magic.notebook.wording import CELLS, LANGUAGES, Language, preferred, texts_in
+from openhands_llm_magic.notebook.wording import (
+    CELLS,
+    LANGUAGES,
+    PANELS,
+    Language,
+    PanelLanguage,
+    preferred,
+    texts_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +135,7 @@ def test_no_entry_of_the_table_is_unused() -> None:
 
 
 def test_both_sides_have_the_same_placeholders() -> None:
-    sides = [*JAPANESE.items(), *CELLS.items()]
+    sides = [*JAPANESE.items(), *CELLS.items(), *PANELS.items()]
     assert [en for en, other in sides if placeholders(en) != placeholders(other)] == []
 
 
@@ -237,6 +252,43 @@ def test_a_language_says_a_text_with_its_values() -> None:
     assert japanese("Saved {path}.", path="config.toml") == JAPANESE["Saved {path}."].format(
         path="config.toml"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            AuthenticationError("Wrong.", status=401),
+            (
+                "the provider refused the key (401: Wrong). Set another API key (now from the"
+                " provider's own variable), there or in the field API key."
+            ),
+        ),
+        (
+            RateLimitError("Slow down", status=429),
+            (
+                "still rate limited (429: Slow down); gave up after 4 retries. Ask later, or raise"
+                " Number of retries (now 4, from default)."
+            ),
+        ),
+        (
+            ConnectionFailedError("api_key"),
+            (
+                "the provider of openai/x could not be reached (api_key); gave up after 4 retries."
+                " Check that it runs, and Base URL (now not set, from default)."
+            ),
+        ),
+    ],
+)
+def test_the_panel_calls_settings_by_the_titles_of_their_fields(
+    error: RequestError, told: str
+) -> None:
+    """In its errors; what a server or a person has written stays as it is."""
+    settings = load_settings(env={}).with_overrides({"model": "openai/x"})
+    text = explained(error, settings, retries=4).text
+    assert text.worded(PanelLanguage("en")) == told
+    told = Text("set api_key, not {name}", name="api_key").worded(PanelLanguage("ja"))
+    assert told == "set API キー, not api_key"
 
 
 def test_english_is_what_stands_in_the_code() -> None:

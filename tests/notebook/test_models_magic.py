@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from list_server import ListServer, Told
 
 from openhands_llm_magic.llm.litellm.models import Abilities
 from openhands_llm_magic.llm.model_search import Model
@@ -73,3 +74,40 @@ def test_what_is_unknown_is_not_nothing(model: Model, row: list[str]) -> None:
 
 def test_an_option_is_refused(kernel: Kernel) -> None:
     assert "no option --vision" in str(kernel.run("%llm_models --vision claude").error)
+
+
+def test_a_server_tells_what_it_serves(kernel: Kernel) -> None:
+    """The one of the settings, with its key, or another one without it."""
+    models = {"data": [{"id": "qwen3", "max_model_len": 32768}, {"id": "gemma"}]}
+    kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")  # an open panel asks, too
+    with ListServer({"/v1/models": Told(models)}) as server:
+        kernel.run(f"%llm_config model=hosted_vllm/x base_url={server.address}/v1")
+        kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+        shown = kernel.run("%llm_models --server").outputs[0]["text/plain"]
+        kernel.run("%llm_config base_url=http://127.0.0.1:9/v1")
+        elsewhere = kernel.run(f"%llm_models --server {server.address}/v1")
+    assert shown == (
+        "model              context\n"
+        "hosted_vllm/qwen3   32,768\n"
+        "hosted_vllm/gemma  unknown\n"
+        f"2 of {server.address}/v1"
+    )
+    assert "openai/qwen3" in elsewhere.outputs[0]["text/plain"]
+    keys = ["authorization" in headers for _, headers in server.asked]
+    assert keys == [True, False]
+
+
+def test_a_server_that_tells_nothing_is_one_line(kernel: Kernel) -> None:
+    with ListServer({"/v1/models": Told({"data": []})}) as server:
+        ran = kernel.run(f"%llm_models --server {server.address}/v1")
+        assert ran.stdout == f"{server.address}/v1 names no model that answers prompts.\n"
+        ran = kernel.run(f"%llm_models --server {server.address}/v2")
+        assert ran.error == (
+            f"BadRequestError: {server.address}/v2 does not tell its models: it refuses (404: Not"
+            " Found)."
+        )
+    ran = kernel.run("%llm_models --server")
+    assert ran.error == (
+        "UsageError: Practice, without an account has no list of models to ask for."
+    )
+    assert "no option --serve" in str(kernel.run("%llm_models --serve").error)

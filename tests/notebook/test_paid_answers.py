@@ -134,7 +134,7 @@ def test_a_slow_validator_is_interrupted(
 
 
 def test_a_cut_answer_names_the_limit(kernel: Kernel, model_server: ModelServer, cell: str) -> None:
-    model_server.script(Answer('{"n": ', finish_reason="length"))
+    model_server.script(Answer('{"n": ', finish_reason="length", usage=(7, 16)))
     ran = kernel.run(f"{cell} -f json --max-output-tokens 16\nHow many?")
     assert ran.error is not None
     assert ran.error.startswith("FormatError: the answer was cut off at the limit of its tokens")

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 import pytest
+from list_server import ListServer, Told
 from model_server import Answer, Refuse
 from panel_driver import PATIENCE_S, Driver
 
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.llm.served import Place
+from openhands_llm_magic.notebook.wording import cell_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +99,59 @@ def test_the_models_to_choose_from_are_the_providers() -> None:
     assert driver.panel.draft.snapshot().model == "openai/gpt-99"
 
 
+MODELS = {"data": [{"id": "qwen3"}, {"id": "gemma"}]}
+
+
+def test_a_server_on_this_machine_is_asked_for_its_models(clock: FakeClock) -> None:
+    """As soon as the settings lead to it; any other name can still be typed."""
+    with ListServer({"/v1/models": Told(MODELS)}) as server:
+        driver = Driver(clock)
+        driver.choose("vLLM on this machine")
+        driver.wait()
+        driver.type("Base URL", f"{server.address}/v1")
+        driver.wait()
+        assert driver.control("Model").options == ("hosted_vllm/qwen3", "hosted_vllm/gemma")
+        told = f"{server.address}/v1 has these models: hosted_vllm/qwen3, hosted_vllm/gemma"
+        assert told in driver.text
+        driver.type("Model", "hosted_vllm/other")
+        driver.type("Number of retries", "3")
+        assert driver.control("Model").options == ("hosted_vllm/qwen3", "hosted_vllm/gemma")
+    assert len(server.asked) == 1
+    driver.choose("Mistral")
+    assert "has these models" not in driver.text
+    assert "hosted_vllm/qwen3" not in driver.control("Model").options
+
+
+def test_a_server_elsewhere_is_asked_when_the_button_is_pressed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be anybody's, and gets the key."""
+    monkeypatch.setattr(Place, "is_on_this_machine", False)
+    with ListServer({"/v1/models": Told(MODELS)}) as server:
+        driver = Driver()
+        driver.choose("A server compatible with OpenAI")
+        driver.type("Base URL", f"{server.address}/v1")
+        driver.key(KEY)
+        driver.wait()
+        assert server.asked == []
+        driver.press("List the server's models")
+        driver.wait()
+        assert driver.control("Model").options == ("openai/qwen3", "openai/gemma")
+        assert server.asked[0][1]["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_server_that_tells_no_models_is_told_in_one_line() -> None:
+    driver = Driver()
+    driver.choose("vLLM on this machine")
+    with ListServer({}) as server:
+        driver.type("Base URL", f"{server.address}/v1")
+        driver.wait()
+        told = f"{server.address}/v1 does not tell its models: it refuses (404: Not Found)."
+        assert told in driver.text
+    driver.choose("Google Vertex AI")
+    assert "List the server's models" not in [each.description for each in driver.buttons]
+
+
 def test_an_unlisted_provider_can_be_typed() -> None:
     driver = Driver()
     driver.type("Model", "cerebras/llama")
@@ -155,6 +211,31 @@ def test_what_openhands_would_wait_is_said_where_it_differs() -> None:
     assert "It would do" not in driver.text
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            "hosted_vllm/m",
+            "three times: 0.5 s, 1 s, 2 s, 0.5 s, 1 s, 4 s, 0.5 s, 1 s: gives up after 10.5 s.",
+        ),
+        ("anthropic/m", ""),
+    ],
+)
+def test_the_preview_knows_the_path_of_openhands_0_41(model: str, told: str) -> None:
+    """OpenAI's client makes retries of its own below those of OpenHands."""
+    driver = Driver()
+    driver.type("Model", model)
+    for label, value in {
+        "Number of retries": "3",
+        "First wait (s)": "1",
+        "Longest wait (s)": "4",
+    }.items():
+        driver.type(label, value)
+    assert "It would do: 2 s, 4 s: gives up after 6 s" in driver.text
+    assert ("0.41 would make more requests" in driver.text) == bool(told)
+    assert told in driver.text
+
+
 def test_the_search_finds_by_name_variable_and_help() -> None:
     driver = Driver()
     driver.type("Advanced settings", True)
@@ -211,6 +292,22 @@ def test_a_test_is_told_step_by_step(at_server: Driver, model_server: ModelServe
     assert at_server.settings.snapshot().api_key is None
 
 
+def test_a_test_gives_its_verdict_at_once(
+    at_server: Driver, model_server: ModelServer, clock: FakeClock
+) -> None:
+    """A rate limit's names the wait; what may pass is marked, and offers another attempt."""
+    model_server.script(Refuse(429, headers={"retry-after": "20"}, message="Slow down."))
+    at_server.test()
+    assert "the server limits the rate (429: Slow down). It asks to wait 20 s" in at_server.text
+    assert (model_server.count, clock.sleeps_s) == (1, [])
+    [steps] = [each for each in at_server.widgets if "llm-steps" in each._dom_classes]
+    assert "llm-passing" in steps.value
+    model_server.script(Refuse(401))
+    at_server.type("Number of retries", "0")
+    at_server.test("Try again with retries")
+    assert "llm-passing" not in steps.value
+
+
 def test_a_test_counts_down_waits_and_says_what_to_change(
     at_server: Driver, model_server: ModelServer, clock: FakeClock
 ) -> None:
@@ -218,13 +315,14 @@ def test_a_test_counts_down_waits_and_says_what_to_change(
     [steps] = [each for each in at_server.widgets if "llm-steps" in each._dom_classes]
     steps.observe(lambda change: seen.append(change["new"]), "value")
     model_server.script(Refuse(429, headers={"retry-after": "3"}), Refuse(401))
-    at_server.test()
+    at_server.test("Try again with retries")
     for second in (3, 2, 1):
         words = f"Rate limit (429): retry 1 of 4 in {second} s, as the server asks"
         assert any(words in text for text in seen)
     assert sum(clock.sleeps_s) == 3
     assert "the provider refused the key (401" in at_server.text
-    assert "Set another api_key" in at_server.text
+    assert "Set another API key" in at_server.text
+    assert "or in the field API key" in at_server.text
     assert model_server.count == 2
 
 
@@ -430,6 +528,46 @@ def test_closing_takes_every_widget_away() -> None:
     assert set(alive) - before == set()
 
 
+def test_its_language_is_chosen_in_it(
+    monkeypatch: pytest.MonkeyPatch, at_server: Driver, model_server: ModelServer
+) -> None:
+    """All of it is Japanese then, waits and errors too; what was edited stays."""
+    monkeypatch.setenv("LLM_MAGIC_LANG", "en")
+    alive = ipywidgets.widgets.widget._instances
+    box, count = at_server.panel.box, len(alive)
+    at_server.type("Number of retries", "3")
+    at_server.type("Language", "ja")
+    assert at_server.panel.box is box
+    assert len(alive) == count
+    assert at_server.control("モデル").value == "openai/gpt-4o"
+    assert at_server.control("再試行回数").value == "3"
+    assert "set here, not applied yet" not in at_server.text
+    seen: list[str] = []
+    [steps] = [each for each in at_server.widgets if "llm-steps" in each._dom_classes]
+    steps.observe(lambda change: seen.append(change["new"]), "value")
+    model_server.script(Refuse(429, headers={"retry-after": "1"}), Refuse(401))
+    at_server.panel.connection.start(retries=True)
+    at_server.wait()
+    assert any("レート制限 (429): 1 秒後に再試行" in text for text in seen)
+    assert "プロバイダーがキーを拒否しました" in at_server.text
+    assert cell_words().name == "ja"  # what cells say of waits and errors, too
+    at_server.type("Language", "en")
+    assert "Number of retries" in at_server.labels
+
+
+def test_a_provider_stays_chosen_in_another_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a key that was typed for it would go to another that shares its prefix."""
+    monkeypatch.setenv("LLM_MAGIC_LANG", "en")
+    driver = Driver()
+    driver.choose("SGLang on this machine")
+    driver.type("Base URL", "")
+    driver.key(KEY)
+    driver.type("Language", "ja")
+    assert driver.control("プロバイダー").value == "sglang"
+    driver.press("このセッションに適用")
+    assert driver.settings.snapshot().api_key is None
+
+
 def test_a_pasted_document_is_no_key() -> None:
     driver = Driver()
     driver.key("x" * 20_000)
@@ -469,16 +607,38 @@ def test_a_ticked_key_is_saved_and_not_shown(at_server: Driver, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("button", "text"),
+    ("button", "text", "place"),
     [
-        ("Copy docker flags", "-e LLM_MODEL=openai/gpt-4o"),
-        ("Copy shell exports", "export LLM_MODEL=openai/gpt-4o"),
+        ("Copy profile", '"model": "openai/gpt-4o"', "~/.openhands/profiles/NAME.json"),
+        ("Copy shell exports", "export LLM_MODEL=openai/gpt-4o", "LLM.load_from_env()"),
+        ("Copy docker flags", "-e LLM_MODEL=openai/gpt-4o", "OpenHands 0.41"),
     ],
 )
-def test_what_openhands_takes_can_be_copied(at_server: Driver, button: str, text: str) -> None:
+def test_what_openhands_takes_can_be_copied(
+    at_server: Driver, button: str, text: str, place: str
+) -> None:
+    """With the whole retry policy, and what is to be done with it."""
     at_server.press(button)
-    assert text in at_server.control("To copy").value
-    assert KEY not in at_server.control("To copy").value
+    copied = at_server.control("To copy").value
+    assert text in copied
+    assert "retry_max_wait" in copied.lower()
+    assert KEY not in copied
+    assert place in at_server.text.split("To copy")[-1]
+
+
+def test_the_forms_of_the_current_openhands_come_first() -> None:
+    """Each group names its versions."""
+    driver = Driver()
+    current, earlier = driver.text.split("For the current OpenHands (CLI 1.16.0, SDK 1.58.2):")
+    assert "For OpenHands 0.41 and this notebook, which read config.toml:" in earlier
+    assert "OpenHands 0.41 and this notebook" not in current
+    names = [each.description for each in driver.buttons]
+    forms = ["Copy profile", "Copy shell exports", "Save to config.toml …", "Copy docker flags"]
+    assert [name for name in names if name in forms] == forms
+
+
+def test_it_tells_what_openhands_would_send_that_nobody_set(at_server: Driver) -> None:
+    assert "OpenHands 0.41 sends temperature = 0.0, top_p = 1.0," in at_server.text
 
 
 def test_groups_are_chosen_created_and_duplicated(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kernel import PATIENCE_S
-from model_server import Answer
+from list_server import ListServer, Told
+from model_server import Answer, Refuse
 
 from openhands_llm_magic.notebook.panel.panel import PLAIN
 
@@ -75,7 +76,8 @@ def test_it_opens_in_a_notebook(kernel: Kernel, front: Front) -> None:
     """
     opened = [kernel.run("%llm_config", front).outputs for _ in range(2)]
     assert opened[0] == opened[1]
-    [bundle] = opened[0]
+    *above, bundle = opened[0]
+    assert len(above) == (front == "lab")  # what is said when the widget is gone
     assert bundle["text/plain"] == PLAIN
     assert ("application/vnd.jupyter.widget-view+json" in bundle) == (front == "lab")
 
@@ -134,6 +136,25 @@ def test_nothing_of_a_test_lands_in_a_cell(
     assert "sk-canary" not in "".join(ran.everything for ran in ended)
 
 
+def test_nothing_of_a_list_of_models_lands_in_a_cell(
+    kernel: Kernel, buttons: dict[str, str]
+) -> None:
+    """It is asked for on a thread; the field offers it while a cell runs."""
+    with ListServer({"/v1/models": Told({"data": [{"id": "qwen3"}]})}) as server:
+        kernel.run(f"%llm_config model=hosted_vllm/x base_url={server.address}/v1")
+        clicked = kernel.click(buttons["List the server's models"])
+        offered = "panel.field('model').control.options == ('hosted_vllm/qwen3',)"
+        ran = kernel.run(
+            f"while not {offered} and time.monotonic() < until_s: time.sleep(0.01)\n"
+            f"print({offered})"
+        )
+    assert ran.stdout == "True\n"
+    assert {message["header"]["msg_type"] for message in ran.messages} == {
+        "status", "execute_input", "stream"
+    }  # fmt: skip
+    assert clicked.contents("stream", "error", "display_data") == []
+
+
 def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel, buttons: dict[str, str]) -> None:
     """Whenever the kernel lets it through, it has its effect, and none on the cell's output."""
     kernel.run("panel.field('num_retries').control.value = '3'")
@@ -152,6 +173,38 @@ def test_a_click_while_a_cell_runs_does_no_harm(kernel: Kernel, buttons: dict[st
         "get_ipython().magics_manager.registry['LLMMagics']._settings.num_retries"
     )
     assert in_force.outputs[0]["text/plain"] == "3"
+
+
+def type_key(kernel: Kernel) -> None:
+    """Type a key into the panel's field and press Set there."""
+    field = kernel.run("print(panel.field('api_key').control.model_id)").stdout.strip()
+    content = {"type": "secret", "value": "sk-canary-0123456789abcdef"}
+    kernel.send_to_widget(field, {"method": "custom", "content": content})
+
+
+def test_a_cell_that_fails_says_what_waits_in_the_panel(
+    kernel: Kernel, model_server: ModelServer, buttons: dict[str, str]
+) -> None:
+    """A key that was set there is named in place of the advice to set one; then it works."""
+    model_server.script(Answer("Hello"))
+    kernel.run(f"%llm_config model=openai/m base_url={model_server.openai_base}")
+    type_key(kernel)
+    failed = kernel.run("%%llm\nHi")
+    assert failed.error == (
+        "MissingKeyError: the API key that was set in the panel is not in force yet: press “Apply"
+        " to this session” there."
+    )
+    kernel.click(buttons["Apply to this session"])
+    ran = kernel.run("%%llm\nHi")
+    assert (ran.error, model_server.count) == (None, 1)
+    model_server.script(Refuse(401))
+    kernel.run("panel.field('num_retries').control.value = '3'")
+    failed = kernel.run("%%llm\nHi")
+    assert str(failed.error).endswith(
+        " Not applied yet in the panel: Number of retries. Press “Apply to this session” there if"
+        " they are meant."
+    )
+    kernel.click(buttons["Apply to this session"])  # the panel outlives the test
 
 
 def test_a_click_does_not_overtake_what_was_typed_before_it(
@@ -176,6 +229,15 @@ def test_a_click_does_not_overtake_what_was_typed_before_it(
         on_message=type_and_click,
     )
     assert (ran.stdout, ran.error) == ("begun\n3\n", None)
+
+
+def test_it_speaks_the_language_of_the_session(kernel: Kernel) -> None:
+    """The one that was chosen in it, also in cells, or the one that a variable names later."""
+    kernel.run("%env LLM_MAGIC_LANG=en\n%llm_config")
+    kernel.run(f"{THE_PANEL}\npanel._languages.value = 'ja'")
+    assert "プロンプトが空です" in str(kernel.run("%llm").error)
+    kernel.run("%env LLM_MAGIC_LANG=en\n%llm_config")
+    assert kernel.run("print(panel.language)").stdout == "en\n"
 
 
 def test_a_panel_that_was_closed_opens_anew(kernel: Kernel) -> None:

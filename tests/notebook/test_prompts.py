@@ -63,8 +63,8 @@ def test_the_cells_before_can_be_named(kernel: Kernel, model_server: ModelServer
 def test_names_of_ipython_are_no_variables(
     kernel: Kernel, model_server: ModelServer, at: str
 ) -> None:
-    kernel.run(f"%%llm -m openai/test {at}\n{{exit}} {{get_ipython}} {{_}} {{__name__}}")
-    assert content(model_server) == "{exit} {get_ipython} {_} {__name__}"
+    kernel.run(f"%%llm -m openai/test {at}\n{{exit}} {{get_ipython}} {{_ih}} {{__name__}}")
+    assert content(model_server) == "{exit} {get_ipython} {_ih} {__name__}"
 
 
 def test_what_was_cut_is_noted_below_the_answer(
@@ -272,7 +272,7 @@ def test_a_code_block_that_an_answer_leaves_open_ends_there(
     model_server.script(Answer("```\nleft open"), Answer("After"))
     for body in ("One", "Two"):
         kernel.run(f"%%llm -m openai/test {at} --chat a\n{body}")
-    assert kernel.run("%llm_chat a").outputs[0]["text/html"].count("<blockquote>") == 2
+    assert kernel.run("%llm_chat a").outputs[0]["text/html"].count("<blockquote") == 2
 
 
 @pytest.mark.parametrize("forget", ["--forget", "--forget c"])
@@ -313,7 +313,7 @@ def test_the_oldest_turns_go_when_they_do_not_fit(
         ("text", "**not bold**", "**not bold**", None),
         ("math", "$$\nE = mc^2\n$$", "llm-math", None),
         ("math", "E = mc^2", "llm-math", None),
-        ("math", "The formula is $x$.", "<p>The formula is <span", None),
+        ("math", "The formula is $x$.", '<p dir="auto">The formula is <span', None),
         (
             "html",
             "<h2 onclick='x()' class='llm-math'>Hi</h2><script>1</script>",
@@ -436,6 +436,37 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(
     assert "sk-of-the-test" not in str(ran.outputs)
     assert not ran.contents("execute_result")
     assert model_server.count == 0
+
+
+def test_a_dry_run_shows_what_openhands_would_send(
+    kernel: Kernel, model_server: ModelServer, at: str
+) -> None:
+    """0.41 with a temperature that nobody set, the SDK with headers and an effort."""
+    ran = kernel.run(f"%%llm --dry-run --as openhands -m openai/test {at}\nSum {{n}}.")
+    text = ran.outputs[0]["text/plain"]
+    assert '"content": "Sum 7."' in text
+    assert '"temperature": 0.0' in text
+    assert '"max_completion_tokens": 4096' in text
+    assert "OpenHands 0.41 would send this, and with it instructions and tools of its own" in text
+    assert text.endswith("Nothing was sent.")
+    ran = kernel.run(f"%%llm --dry-run --as openhands-sdk -m openai/test {at}\nSum {{n}}.")
+    text = ran.outputs[0]["text/plain"]
+    assert '"text": "Sum 7."' in text
+    assert '"reasoning_effort": "high"' in text
+    assert "X-Title: OpenHands" in text
+    assert "temperature" not in text
+    assert "sk-of-the-test" not in str(ran.outputs)
+    assert model_server.count == 0
+
+
+def test_a_dry_run_says_where_openhands_would_send_nothing(kernel: Kernel) -> None:
+    ran = kernel.run("%llm --dry-run --as openhands -m openhands/claude-sonnet-4-5 Hello")
+    assert ran.error is None
+    assert ran.outputs[0]["text/plain"] == (
+        "OpenHands 0.41 would fail: neither it nor the LiteLLM 1.72 of its image knows openhands/."
+    )
+    ran = kernel.run("%llm --as openhands -m openai/test Hello")
+    assert "--as goes with --dry-run" in str(ran.error)
 
 
 def test_a_dry_run_needs_no_key_and_names_no_price_that_is_not_known(kernel: Kernel) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Origin
 from openhands_llm_magic.config.lint import finding
+from openhands_llm_magic.config.lint.value import wrapping_of
+from openhands_llm_magic.config.openhands_file import section_of
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES, env_layer
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
@@ -31,8 +33,10 @@ def unknown_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
         elif text and name.startswith("LLM_") and name not in known:
             key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()
             section = OURS if name.startswith("LLM_MAGIC_") else "llm"
-            meant = finding.meant_by(key, section)
+            meant = finding.meant_by(key, section, text)
             fix = f"Set {meant.variable}" if isinstance(meant, Setting) else meant
+            if (home := section_of(key)) is not None:
+                fix = f"Set {home.variable_prefix}{key.upper()}"
             ours = section == OURS
             yield finding.Finding(
                 Origin("environment", name),
@@ -50,7 +54,10 @@ def bad_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
         taken = "OpenHands would ignore it, too" if fault == "type" else "OpenHands would take it"
         # What it makes of a bad list depends on the list.
         openhands = "" if setting.ours or setting.kind in ("list", "dict") else taken
-        if text in finding.NONE_WORDS and setting.kind != "bool":
+        if setting.kind not in ("str", "secret") and wrapping_of(text) == "quotes":
+            message = f"the quotes around {setting.name} count as part of it"
+            yield finding.Finding(_origin(setting), message, "Set it without quotes", openhands)
+        elif text in finding.NONE_WORDS and setting.kind != "bool":
             message = f'it is the text "{text}", which is not the same as none'
             yield finding.Finding(_origin(setting), message, "Unset it", openhands)
         elif fault:
@@ -62,22 +69,6 @@ def bad_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
             message = f"{described(text)} counts as false: only true and 1 are true"
             fix = "Set it to true or false, or unset it"
             yield finding.Finding(_origin(setting), message, fix, level="warning")
-
-
-def wrapped_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
-    """Find texts in quotes or between blanks, which docker's --env-file takes as they stand."""
-    for setting, text in _variables(subject.env):
-        if setting.kind in ("str", "secret") and text not in finding.NONE_WORDS:
-            in_quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-            around = "quotes" if in_quotes else "blanks or line breaks"
-            if in_quotes or text != text.strip():
-                yield finding.Finding(
-                    _origin(setting),
-                    f"the {around} around {setting.name} count as part of it",
-                    f"Set it without {around}",
-                    "OpenHands would take them, too",
-                    "warning",
-                )
 
 
 def embedding_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -111,7 +102,6 @@ def variables_beside_groups(subject: finding.Subject) -> Iterator[finding.Findin
 RULES: tuple[Callable[[finding.Subject], Iterable[finding.Finding]], ...] = (
     unknown_variables,
     bad_variables,
-    wrapped_variables,
     embedding_variables,
     variables_beside_groups,
 )

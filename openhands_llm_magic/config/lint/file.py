@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.document import shown_path
-from openhands_llm_magic.config.lint import finding
+from openhands_llm_magic.config.lint import finding, sections
+from openhands_llm_magic.config.openhands_file import (
+    ALL_SECTIONS,
+    NO_SERVERS,
+    NOT_STARTED,
+    section_of,
+)
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS
@@ -15,46 +22,100 @@ from openhands_llm_magic.config.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+KNOWN = ALL_SECTIONS | {OURS}
+"""Every top-level table that something reads."""
+
+GROUPED = ("llm", "agent")
+"""The tables whose own tables have names that a person gives."""
+
 GROUP_OR_WORLD = 0o077
 """The bits of a file's mode that let others than its owner do something with the file."""
 
 
-def no_tables(subject: finding.Subject) -> Iterator[finding.Finding]:
+def top_level(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find settings outside of every table, and tables that are not tables or are misspelt."""
     for name, value in subject.document.data.items():
-        origin = subject.document.origin(name)
-        key = name.lower().removeprefix("llm_")
-        if name in ("llm", "core", OURS) and not isinstance(value, dict):
+        is_table = isinstance(value, dict)
+        if is_table and name not in KNOWN:
+            yield _unknown_table(subject, name, value)
+        elif not is_table and name in KNOWN:
             yield finding.Finding(
-                origin, f"{name} is {described(value)}, not a table", f"Write [{name}]"
+                subject.document.origin(name),
+                f"{name} is {described(value)}, not a table",
+                f"Write [{name}]",
+                _without_table(name, value),
             )
-        elif isinstance(value, dict) and name != "llm" and name.lower() == "llm":
-            yield finding.Finding(
-                origin, f"unknown table {finding.titled((name,))}", "Write [llm]", finding.SILENTLY
-            )
-        elif isinstance(value, dict) and name.startswith("llm."):
-            fix = f"Write {finding.titled(('llm', name.removeprefix('llm.')))}"
-            yield finding.Finding(
-                origin, f"unknown table {finding.titled((name,))}", fix, finding.SILENTLY
-            )
-        elif key in SETTINGS and not isinstance(value, dict):
-            above = f"Write [{SETTINGS[key].section}] above it" + f", and {key}" * (key != name)
-            yield finding.Finding(
-                origin, f"{name} is outside of every table", above, finding.SILENTLY
-            )
+        elif not is_table:
+            yield _outside(subject, name, value)
+
+
+def _without_table(name: str, value: object) -> str:
+    """Say what OpenHands does about a value where it looks for a table."""
+    if name in (OURS, "extended"):
+        return ""
+    # It looks into a text or a list, and cannot look into a number.
+    goes_on = name == "mcp" and not isinstance(value, str | list)
+    return NO_SERVERS if goes_on else NOT_STARTED
+
+
+def _unknown_table(
+    subject: finding.Subject, name: str, table: Mapping[str, Any]
+) -> finding.Finding:
+    first, *rest = re.split("[._-]", name, maxsplit=1)
+    near = finding.closest(name.lower(), ALL_SECTIONS)
+    if name.lower() in KNOWN:
+        fix = f"Write [{name.lower()}]"
+    elif rest and first in GROUPED:
+        fix = f"Write {finding.titled((first, *rest))}"
+    elif near:
+        fix = f"Write [{near}]"
+    elif any(key in SETTINGS for key in table):
+        fix = "Write [llm], or [llm.NAME] for a group"
+    else:
+        fix = ""
+    return finding.Finding(
+        subject.document.origin(name),
+        f"unknown table {finding.titled((name,))}",
+        fix or "Remove it if it was meant for OpenHands 0.41",
+        finding.SILENTLY if name.lower() in KNOWN else finding.LOGGED,
+        "error" if fix else "note",
+    )
+
+
+def _outside(subject: finding.Subject, name: str, value: object) -> finding.Finding:
+    """Return the finding about a line above every table, as in files of old versions."""
+    home = sections.home_of(name, value)
+    if isinstance(home, tuple):
+        section, key = home
+        fix = f"Write [{section}] above it" + f", and {key}" * (key != name)
+    else:
+        fix = home or "Remove it, or write the [table] that it belongs to above it"
+    message = f"{name} is outside of every table"
+    return finding.Finding(subject.document.origin(name), message, fix, finding.LOGGED)
 
 
 def unknown_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find keys that are not settings."""
     for table in subject.tables:
         for key, value in table.values.items():
-            if key not in SETTINGS and not (len(table.path) > 1 and finding.is_split(key, value)):
+            in_group = len(table.path) > 1
+            if key not in SETTINGS and not (
+                in_group and finding.is_split(subject.document, table.path[1], key)
+            ):
                 origin = subject.document.origin(*table.path, key)
-                meant = finding.meant_by(key, table.path[0])
-                fix = f"Write {meant.name}" if isinstance(meant, Setting) else meant or "Remove it"
-                yield finding.Finding(
-                    origin, f"unknown key {finding.quoted(key)}", fix, table.consequence
-                )
+                home = section_of(key)
+                if home is not None:
+                    message = f"{key} does not belong under {finding.titled(table.path)}"
+                    fix = sections.fix_of_misplaced(home, key)
+                else:
+                    message = f"unknown key {finding.quoted(key)}"
+                    meant = finding.meant_by(key, table.path[0], value)
+                    fix = (
+                        f"Write {meant.name}"
+                        if isinstance(meant, Setting)
+                        else meant or "Remove it"
+                    )
+                yield finding.Finding(origin, message, fix, table.consequence)
 
 
 def misplaced_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -115,7 +176,9 @@ def dots_in_group_names(subject: finding.Subject) -> Iterator[finding.Finding]:
     llm = subject.document.table("llm")
     for group in subject.document.groups:
         for key, table in llm[group].items():
-            if finding.is_dictionary_setting(group) or not finding.is_split(key, table):
+            if finding.is_dictionary_setting(group) or not finding.is_split(
+                subject.document, group, key
+            ):
                 continue
             names = [group, key]
             while len(table) == 1 and isinstance(inner := next(iter(table.values())), dict):
@@ -140,6 +203,17 @@ def dictionaries_in_llm(subject: finding.Subject) -> Iterator[finding.Finding]:
         )
 
 
+def mixed_lists(subject: finding.Subject) -> Iterator[finding.Finding]:
+    """Find lists of different types, which OpenHands' TOML library, of an older TOML, refuses."""
+    for path in _mixed_in(subject.document.data):
+        yield finding.Finding(
+            subject.document.origin(*path),
+            f"the list {finding.quoted(path[-1])} has elements of different types",
+            "Write all of them in one form",
+            "OpenHands could not read the file: it would take nothing from it, or not start",
+        )
+
+
 def readable_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find a key in a file that others may read."""
     document = subject.document
@@ -160,7 +234,7 @@ def readable_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
 
 
 RULES: tuple[Callable[[finding.Subject], Iterable[finding.Finding]], ...] = (
-    no_tables,
+    top_level,
     unknown_keys,
     misplaced_keys,
     bad_values,
@@ -168,6 +242,7 @@ RULES: tuple[Callable[[finding.Subject], Iterable[finding.Finding]], ...] = (
     newer_settings,
     dots_in_group_names,
     dictionaries_in_llm,
+    mixed_lists,
     readable_keys,
 )
 
@@ -180,6 +255,18 @@ def _settings_in(
         for key, value in table.values.items():
             if key in SETTINGS and SETTINGS[key].section == table.path[0]:
                 yield table, SETTINGS[key], value
+
+
+def _mixed_in(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each list whose elements are not all of one type."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _mixed_in(each, (*path, name))
+    elif isinstance(value, list):
+        if len({type(each) for each in value}) > 1:
+            yield path
+        for each in value:
+            yield from _mixed_in(each, path)
 
 
 def _keys_in(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

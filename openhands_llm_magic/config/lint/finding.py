@@ -7,19 +7,23 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import FILE_VARIABLE
+from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described, shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from openhands_llm_magic.config.document import Document, Origin
     from openhands_llm_magic.config.resolve import Snapshot
 
 
 SILENTLY = "OpenHands would ignore it without a word"
+LOGGED = "OpenHands would ignore it, and say so in its log"
+FAILS = "OpenHands would fail at the first prompt"
 
 _BARE_NAME = re.compile(r"[\w-]+", re.ASCII)
 
@@ -120,7 +124,7 @@ def groups_of(document: Document) -> list[str]:
         group
         for group in document.groups
         if not is_dictionary_setting(group)
-        and (not llm[group] or any(not is_split(*item) for item in llm[group].items()))
+        and not (llm[group] and all(is_split(document, group, key) for key in llm[group]))
     ]
 
 
@@ -129,9 +133,13 @@ def is_dictionary_setting(name: str) -> bool:
     return name in SETTINGS and SETTINGS[name].kind == "dict"
 
 
-def is_split(key: str, value: object) -> bool:
-    """Return whether a value in a group is a table that a dot in the group's name made."""
-    return key not in SETTINGS and isinstance(value, dict)
+def is_split(document: Document, group: str, key: str) -> bool:
+    """Return whether a value in a group is a table that a dot in the group's header made."""
+    return (
+        key not in SETTINGS
+        and isinstance(document.table("llm")[group][key], dict)
+        and document.has_header("llm", group, key)
+    )
 
 
 def titled(path: tuple[str, ...]) -> str:
@@ -149,8 +157,6 @@ RENAMED = {
     "url": "base_url",
     "endpoint": "base_url",
     "host": "base_url",
-    "key": "api_key",
-    "token": "api_key",
     "model_name": "model",
     "model_id": "model",
     "retries": "num_retries",
@@ -164,6 +170,8 @@ ADVICE = {
     "deployment": "Write the deployment's name in model, as in azure/my-deployment",
     "deployment_name": "Write the deployment's name in model, as in azure/my-deployment",
     "api_key_env": "Write the key in api_key, or set the variable LLM_API_KEY to it",
+    "api_key_env_var": "Write the key in api_key, or set the variable LLM_API_KEY to it",
+    "draft_editor": "Write its settings as a group, [llm.draft_editor]",
     "config": f"Name the config file in {FILE_VARIABLE}",
 }
 """Advice for each key that people write and that no setting stands for."""
@@ -206,19 +214,61 @@ def fault_of(
     return None
 
 
-def meant_by(key: str, section: str) -> Setting | str | None:
-    """Return what is meant by an unknown key: a setting, a sentence of `ADVICE`, or None."""
+NO_GUESS = "Remove it: api_key is for the key of the model's own server alone"
+"""Advice about a secret under an unknown name; no guess may hand it to the model's server."""
+
+
+def meant_by(key: str, section: str, value: object = None) -> Setting | str | None:
+    """Return what is meant by an unknown key: a setting, a sentence of advice, or None.
+
+    A key whose name and value may be a secret's is never taken for another setting by its
+    spelling: the setting could send it to a server that it is not for.
+
+    Args:
+        key: The key, in any case and with any punctuation.
+        section: The table that it stands in, or that its variable belongs to.
+        value: What it is set to.
+    """
     key = key.lower().removeprefix("llm_")
-    if section != "llm":
-        return _closest(key, section)
-    if key in ADVICE:
-        return ADVICE[key]
-    return SETTINGS.get(RENAMED.get(key, key)) or _closest(key, section)
+    if section == "llm":
+        if key in ADVICE:
+            return ADVICE[key]
+        key = RENAMED.get(key, key)
+    if same := _BY_LETTERS.get(_letters(key)):
+        return same
+    near = _closest(key, section)
+    if isinstance(value, str) and not value.isdecimal() and secrecy(key) >= Secrecy.POSSIBLE:
+        alike = near is not None and secrecy(near.name) >= Secrecy.POSSIBLE  # custom_tokeniser
+        return near if alike and secrecy(key) < Secrecy.LIKELY else _about_secret(key)
+    return near
+
+
+def _about_secret(key: str) -> str:
+    """Say what to do with a secret that is no setting."""
+    variable = key.upper()
+    owner = next((each for each in PROVIDERS.values() if variable in each.key_variables), None)
+    if owner is None:
+        return NO_GUESS
+    return f"Remove it, and set the variable {variable}, which LiteLLM reads for {owner.title}"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+_BY_LETTERS = {_letters(name): each for name, each in SETTINGS.items()}
 
 
 def _closest(key: str, section: str) -> Setting | None:
+    names = [
+        each.name for each in SETTINGS.values() if each.section == section and each.kind != "secret"
+    ]
+    close = closest(key, names)
+    return SETTINGS[close] if close else None
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """Return the most similar of the names, or "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
-    here = [each.name for each in SETTINGS.values() if each.section == section]
-    close = get_close_matches(key, here, n=1)
-    return SETTINGS[close[0]] if close else None
+    return next(iter(get_close_matches(name, names, n=1)), "")

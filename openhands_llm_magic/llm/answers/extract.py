@@ -48,23 +48,49 @@ def unfenced(text: str) -> str:
     return "\n".join(block.content for block in _blocks_in(text)) or text.strip()
 
 
-def code_in(text: str) -> str:
+def code_in(text: str, number: int | None = None) -> str:
     """Return the code of an answer, for a cell.
 
     That is Python, if any block is; else all blocks of the first one's language, or an answer
     without blocks that is Python as a whole.
 
+    Args:
+        text: The answer.
+        number: Which block is wanted alone, whatever its language, counted from 1.
+
     Raises:
-        FormatError: There is no code.
+        FormatError: There is no code, or no such block.
     """
     blocks = _blocks_in(text)
-    python = [block for block in blocks if block.language in PYTHON]
-    chosen = python or [block for block in blocks if block.language == blocks[0].language]
+    if number is not None and not 1 <= number <= len(blocks):
+        told = (
+            "the answer has {count} code blocks, and no block {number}. Its text is in {kept_in}."
+        )
+        text = Text(told, count=len(blocks), number=number, kept_in=Text(KEPT_IN))
+        raise FormatError(text, problem=f"it has no code block {number}")
+    chosen = _for_a_cell(blocks) if number is None else [blocks[number - 1]]
     if chosen:
         return "\n\n".join(block.content for block in chosen)
     if text.strip() and _is_python(text):
         return text.strip()
     raise _missing("code", text)
+
+
+def _for_a_cell(blocks: Sequence[_Block]) -> list[_Block]:
+    """Choose the blocks that can stand in one cell, in order."""
+    python = [block for block in blocks if block.language in PYTHON]
+    return python or [block for block in blocks if block.language == blocks[0].language]
+
+
+def blocks_left_out(text: str) -> list[str]:
+    """Name the code blocks that `code_in` leaves out, as in "2 (bash)"."""
+    blocks = _blocks_in(text)
+    chosen = _for_a_cell(blocks)
+    return [
+        f"{number} ({block.language})" if block.language else str(number)
+        for number, block in enumerate(blocks, 1)
+        if not any(block is each for each in chosen)
+    ]
 
 
 def _is_python(text: str) -> bool:

@@ -49,6 +49,10 @@ TEXTS = {
         "{texts}: one is longer than {model} takes {said}. Cut it into shorter ones, or set another"
         " embedding_model ({model_from})."
     ),
+    errors.RequestTooLargeError: (
+        "{texts}: larger than may be sent at once {said}. Ask for the vectors of fewer or shorter"
+        " texts."
+    ),
     errors.BadRequestError: (
         "{texts}: the request was refused {said}. Check embedding_model ({model_from}) and"
         " embedding_base_url ({base_url_from})."
@@ -80,10 +84,13 @@ def explained(
     `texts` says in words which texts it is about.
     """
     address = place.request.options.get("base_url")
+    base_url_from = explain.origin_of(settings, "embedding_base_url")
+    check = Text("Check embedding_base_url ({base_url_from})", base_url_from=base_url_from)
     facts = explain.facts(error, settings, retries) | {
         "model": place.name,
         "model_from": explain.origin_of(settings, "embedding_model"),
-        "base_url_from": explain.origin_of(settings, "embedding_base_url"),
+        "base_url_from": base_url_from,
+        "check_address": check,
         "server": address or Text("the provider of {model}", model=place.name),
         "key_from": place.key_from,
         "texts": texts,

@@ -21,11 +21,12 @@ import math
 import re
 import threading
 import time
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from openhands_llm_magic.errors import RateLimitError, Text, ThrottledError
+from openhands_llm_magic.errors import DailyLimitError, RateLimitError, Text, ThrottledError
 from openhands_llm_magic.llm.events import Throttled
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 from openhands_llm_magic.llm.limits.learned import LearnedRate
@@ -87,7 +88,7 @@ def left_in(headers: Mapping[str, str], unit: Unit) -> Left | None:
         )
 
     remaining, limit = number_in(value_of("remaining")), number_in(value_of("limit"))
-    resets_in_s = _seconds(value_of("reset"), found.get("date"))
+    resets_in_s = seconds_until(value_of("reset"), found.get("date"))
     if remaining is None or resets_in_s is None:
         return None
     return Left(remaining, max(0.0, resets_in_s), limit)
@@ -101,7 +102,7 @@ def number_in(text: str | None) -> float | None:
         return None
 
 
-def _seconds(text: str | None, servers_now: str | None) -> float | None:
+def seconds_until(text: str | None, servers_now: str | None) -> float | None:
     """Read a reset as seconds from now; `servers_now` is the response's `Date`."""
     if not text:
         return None
@@ -238,6 +239,7 @@ class RateLimiter:
         pace: What the server's refusals teach.
         caps: The limits that the person set.
         headroom: What the server says is left.
+        closed: The refusal for a limit of a day that is used up, and until when it holds.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -247,6 +249,7 @@ class RateLimiter:
         self.pace = LearnedRate()
         self.caps: dict[Unit, TokenBucket] = {unit: TokenBucket() for unit in UNITS}
         self.headroom: dict[Unit, Headroom] = {unit: Headroom() for unit in UNITS}
+        self.closed: tuple[DailyLimitError, float] | None = None
         self.limit(limits or Limits())
 
     def limit(self, limits: Limits) -> None:
@@ -339,6 +342,7 @@ class Permit:
         if self.sent_s is None:
             return
         with self._limiter.lock:
+            self._limiter.closed = None
             self._limiter.pace.accepted(self.sent_s)
             self._end()
             for unit, headroom in self._limiter.headroom.items():
@@ -461,9 +465,11 @@ class Throttle:
 
         Raises:
             Cancelled: The run was cancelled meanwhile.
+            DailyLimitError: The limit of a day is used up, as the server told another request.
             ThrottledError: Its turn would come too late.
         """
         began_s = now_s = self._clock.now()
+        self._require_open(now_s)
         tell_at_s = began_s
         while wait_s := permit.wait_s(now_s):
             if self._control.retrying_now:
@@ -481,13 +487,24 @@ class Throttle:
         if now_s > began_s:
             yield Throttled(permit.throttled_by, now_s - began_s, 0.0)
 
+    def _require_open(self, now_s: float) -> None:
+        closed = None if self._control.asks_anyway else self._limiter.closed
+        if closed is None or now_s >= closed[1]:
+            return
+        error = copy(closed[0])
+        error.retry_after_s = closed[1] - now_s
+        raise error
+
     def learn(self, permit: Permit, error: TransientError, pause_s: float) -> None:
         """Let the others wait, too, unless the prompt fails because the wait is too long.
 
-        Then whoever asks again asks in earnest. `pause_s` is the retry policy's wait, in seconds.
+        Then whoever asks again asks in earnest, unless the server has said when the limit of a day
+        opens: until then nothing is sent. `pause_s` is the retry policy's wait, in seconds.
         """
         asked_s = error.retry_after_s
         if asked_s is not None and asked_s > self._longest_s:
+            if isinstance(error, DailyLimitError):
+                self._limiter.closed = (error, self._clock.now() + asked_s)
             return
         if isinstance(error, RateLimitError):
             permit.refused(self._clock.now(), asked_s, pause_s)

@@ -8,59 +8,44 @@ that is what counts here; LiteLLM's own status is used only where there is no su
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import re
-import time
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm.limits.limiter import number_in, since_1970_s
+from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.litellm.stream import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-STATUSES = {
-    401: errors.AuthenticationError,
-    402: errors.QuotaError,
-    403: errors.AuthenticationError,
-    404: errors.ModelNotFoundError,
-    408: errors.NoAnswerInTimeError,
-    429: errors.RateLimitError,
-    **dict.fromkeys([500, 502, 503, 504, *range(520, 530)], errors.ServerError),
-}
-"""What an HTTP status means; any other is a `BadRequestError`. The class tells whether another
-attempt is worth while."""
-
-CODES = {
-    errors.QuotaError: frozenset({"insufficient_quota", "billing_hard_limit_reached"}),
-    errors.ContentFilterError: frozenset({"content_filter", "content_policy_violation"}),
-    errors.BadRequestError: frozenset({"invalid_prompt"}),
-}
-"""Codes that tell more than the status, and would come again. Gemini words its rate limits like
-OpenAI's billing errors, so the code decides and never the text."""
-
-LIMIT_CODES = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "429"})
-"""Codes of a rate limit that is told in place of an answer, where there is no status."""
+    from openhands_llm_magic.llm.refusals import Refusal
 
 UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyError")
 """What LiteLLM raises when a part of an answer is not what it should be."""
 
-NOT_AN_ADDRESS = ("UnsupportedProtocol", "InvalidURL")
-NOT_A_HEADER = ("LocalProtocolError", "UnicodeEncodeError")
+_NO_ADDRESS = "base_url is no http:// or https:// address"
+_NO_HEADER = "a character in the key does not fit into HTTP headers"
+NOT_HTTP = {
+    "UnsupportedProtocol": _NO_ADDRESS,
+    "InvalidURL": _NO_ADDRESS,
+    "LocalProtocolError": _NO_HEADER,
+    "UnicodeEncodeError": _NO_HEADER,
+}
 """Exceptions of httpx and Python for settings that no HTTP request can be made of."""
-
-_TOO_LONG = re.compile(
-    r"prompt is too long|maximum context length|exceeds the maximum number of tokens", re.IGNORECASE
-)
-"""How Anthropic, OpenRouter and Gemini say it: they have no code for it."""
 
 LONGEST_BODY = 100_000
 """Characters of an error's body that are looked at."""
 
-_MARKUP = re.compile(r"<(?:(?:script|style)\b[^<]*|[!/]?[a-z-][^<>]*>)", re.IGNORECASE)
-"""The tags of a page, with the scripts and styles in it."""
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED\]?(?: certificate verify failed)?:? ?([^(]*)")
+_NO_TLS = re.compile(
+    r"WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG"
+    r"|RECORD_LAYER_FAILURE|HTTPS_PROXY_REQUEST"
+)
+"""OpenSSL's names of what does not pass."""
+
+_REFUSED_BY_PROXY = re.compile(r"4\d\d\b")
+"""A proxy's status stands first in httpx's words; a 502 of it may pass."""
 
 _LITELLM_SUFFIX = re.compile(
     r"\nTraceback| for url '|\.? (?:Error_str: |Original exception: |Handle with `litellm\.)"
@@ -87,24 +72,46 @@ def fault_from(
     """
     chain = list(_chain(exc))
     response = _response(chain)
-    sent = _text_of(response)
-    body = _error_object(told) or _body(chain, sent)
-    words = _words(exc, response, sent, body)
-    headers = {} if response is None else plain(response.headers)
-    retry_after_s = _retry_after_s(headers, body)
+    refusal = refusals.read(
+        told or _told_in(chain, response),
+        status=None if response is None else response.status_code,
+        headers=None if response is None else plain(response.headers),
+    )
+    words = refusal.words or _words_of(exc, response)
     if response is not None:
-        status = response.status_code
-        kind = _kind(exc, status, body)
-        return kind(words, status=status, retry_after_s=retry_after_s)
+        return _error(_kind(exc, refusal), replace(refusal, words=words), response)
     unreached = _unreached(chain, words)
     if stage == "sending":
         # When LiteLLM gave up by itself, nothing was sent, and asking again is vain.
-        return unreached or errors.BadRequestError(words)
+        return unreached or _unsent(chain, words)
     if told is None and is_unreadable(exc):
         return errors.BrokenAnswerError("a part of the answer could not be read")
     if unreached is not None:
         return _broken_off(unreached, stage)
-    return _within_answer(stage, body)(words, retry_after_s=retry_after_s)
+    return _within_answer(stage, replace(refusal, words=words))
+
+
+def refused(stage: Stage, told: object) -> errors.RequestError | None:
+    """Return the error that came, with status 200, in place of an answer or of its rest.
+
+    Args:
+        stage: How far the request got.
+        told: The JSON of an event, or the text of a whole body. Where there is no error in it, None
+            is returned.
+    """
+    refusal = refusals.read(told)
+    if refusal.is_page:
+        page = errors.Text("a page for people came: {title}", title=refusal.words)
+        return errors.AddressError(page)
+    return _within_answer(stage, refusal) if refusal.is_told else None
+
+
+def _within_answer(stage: Stage, refusal: Refusal) -> errors.RequestError:
+    """Return the error that a server sent after it had accepted the request."""
+    kind = refusals.meaning(refusal)
+    if stage == "answering" and issubclass(kind, errors.TransientError):
+        kind = kind if kind is errors.DailyLimitError else errors.BrokenAnswerError
+    return _error(kind, refusal)
 
 
 def is_unreadable(exc: Exception) -> bool:
@@ -112,8 +119,36 @@ def is_unreadable(exc: Exception) -> bool:
     return any(_class_named(cause, *UNREADABLE) for cause in _chain(exc))
 
 
+def _error(
+    kind: type[errors.RequestError], refusal: Refusal, response: Any | None = None
+) -> errors.RequestError:
+    """Return the error of a refusal, with what it says beside its words."""
+    status = None if response is None else response.status_code
+    error = kind(refusal.words, status=status, retry_after_s=refusal.retry_after_s)
+    error.named, error.given_by = refusal.settings, refusal.given_by
+    if isinstance(error, errors.DailyLimitError):
+        error.period = refusal.period or error.period
+    if isinstance(error, errors.AddressError) and response is not None:
+        error.url = str(response.request.url.copy_with(query=None, userinfo=b""))
+    return error
+
+
+def _kind(exc: Exception, refusal: Refusal) -> type[errors.RequestError]:
+    """Return the class of a refusal; LiteLLM knows some words of one that it says nothing more."""
+    kind = refusals.meaning(refusal)
+    if kind is not errors.BadRequestError:
+        return kind
+    known = {
+        "ContextWindowExceededError": errors.ContextLengthError,
+        "ContentPolicyViolationError": errors.ContentFilterError,
+    }
+    return next((each for name, each in known.items() if _class_named(exc, name)), kind)
+
+
 def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestError:
     """Return the error of an answer whose connection fell silent or was lost."""
+    if not isinstance(unreached, errors.TransientError):
+        return unreached
     silent = isinstance(unreached, errors.NoAnswerInTimeError)
     if silent and stage == "accepted":
         return unreached
@@ -124,51 +159,58 @@ def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestE
     return errors.BrokenAnswerError("the connection was lost in its middle")
 
 
-def _within_answer(stage: Stage, body: Mapping[str, Any]) -> type[errors.RequestError]:
-    """Return the error class for an error that the server sent in place of a chunk.
-
-    LiteLLM makes up its status, so only the server's own codes count.
-    """
-    if kind := _kind_by_code(body):
-        return kind
-    if stage == "answering":
-        return errors.BrokenAnswerError
-    return errors.RateLimitError if _codes(body) & LIMIT_CODES else errors.ServerError
-
-
-def _kind(exc: Exception, status: int, body: Mapping[str, Any]) -> type[errors.RequestError]:
-    """Return the error class for a status and an error body."""
-    if (
-        _class_named(exc, "ContextWindowExceededError")
-        or body.get("code") == "context_length_exceeded"
-        or (status == 400 and _TOO_LONG.search(str(body.get("message"))))  # noqa: PLR2004 - HTTP
-    ):
-        return errors.ContextLengthError
-    return _kind_by_code(body) or STATUSES.get(status, errors.BadRequestError)
-
-
-def _kind_by_code(body: Mapping[str, Any]) -> type[errors.RequestError] | None:
-    return next((kind for kind, known in CODES.items() if _codes(body) & known), None)
-
-
-def _codes(body: Mapping[str, Any]) -> set[str]:
-    """Return the names of an error: OpenAI's code and type, Gemini's code and status."""
-    return {str(body.get(name)) for name in ("code", "type", "status")}
+def _unsent(chain: list[BaseException], words: str) -> errors.RequestError:
+    """Return the error of a request that LiteLLM did not send."""
+    missing = next((each for each in chain if _class_named(each, "ImportError")), None)
+    if missing is None:
+        return errors.BadRequestError(words)
+    return errors.LibraryError(
+        errors.Text(
+            "LiteLLM needs something for this that is not installed ({words}).",
+            words=refusals.one_line(str(missing)),
+        )
+    )
 
 
 def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:
-    """Return the error of a request that met no server, such as a timeout, or None for others."""
-    for exc in chain:
-        if _class_named(exc, *NOT_AN_ADDRESS):
-            return errors.UnsendableError("base_url is no http:// or https:// address")
-        if _class_named(exc, *NOT_A_HEADER):
-            return errors.UnsendableError("a character in the key does not fit into HTTP headers")
+    """Return the error of a request that met no server, such as a timeout, or None for others.
+
+    The cause decides, however LiteLLM and its clients word it: a certificate, a scheme or the
+    refusal of a proxy stays as it is; a lost connection passes.
+    """
+    lasting = (fault for exc in chain if (fault := _lasting(exc)))
+    return next(lasting, None) or _passing(chain, words)
+
+
+def _lasting(exc: BaseException) -> errors.RequestError | None:
+    """Return the error of a cause that asking again does not change, or None for another."""
+    if words := next((NOT_HTTP[name] for name in NOT_HTTP if _class_named(exc, name)), None):
+        return errors.UnsendableError(words)
+    if "socksio" in str(exc) and _class_named(exc, "ImportError"):
+        return errors.ProxyError("for a SOCKS proxy, `pip install httpx[socks]` first")
+    if _class_named(exc, "ProxyError") and _REFUSED_BY_PROXY.match(str(exc)):
+        return errors.ProxyError(refusals.one_line(str(exc)))
+    if certificate := _CERTIFICATE.search(str(exc)):
+        return errors.CertificateError(refusals.one_line(certificate[1] or "not trusted"))
+    if _NO_TLS.search(str(exc)):
+        return errors.UnsendableError("base_url says https, and the server speaks plain http")
+    return None
+
+
+def _passing(chain: list[BaseException], words: str) -> errors.RequestError | None:
+    """Return the error of a timeout or a lost connection, or None for another."""
     for exc in chain:
         if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
             return errors.NoAnswerInTimeError(words)
         if _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
-            return errors.ConnectionFailedError(words)
+            return errors.ConnectionFailedError(_first_cause(chain) or words)
     return None
+
+
+def _first_cause(chain: list[BaseException]) -> str:
+    """Return what the operating system said of a connection, or ""."""
+    cause = next((each for each in reversed(chain) if _class_named(each, "TransportError")), None)
+    return refusals.one_line(str(cause)) if cause else ""
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
@@ -193,87 +235,28 @@ def _response(chain: list[BaseException]) -> Any | None:
     return getattr(real[-1], "response", None) if real else None
 
 
-def _text_of(response: Any | None) -> str:
-    """Return the body of the server's own response, or "" where there is none to read."""
-    text = ""
+def _told_in(chain: list[BaseException], response: Any | None) -> object:
+    """Return the body of a refusal: the response's, or what the exceptions have kept of it."""
+    with contextlib.suppress(Exception):  # closed before it was read, or not decodable
+        if response is not None and response.text:
+            return _cut(response.text)
+    kept = [getattr(exc, "body", None) for exc in chain]
+    kept += [_cut(str(exc)) for exc in chain if "{" in str(exc)]
+    return next(filter(None, kept), "")
+
+
+def _cut(text: str) -> str:
+    """Cut a body that is too long, at a space: half a key would not be masked."""
+    return text if len(text) <= LONGEST_BODY else text[:LONGEST_BODY].rpartition(" ")[0]
+
+
+def _words_of(exc: BaseException, response: Any | None) -> str:
+    """Return LiteLLM's words, or the status's, for a refusal without words of the server.
+
+    LiteLLM's and its clients' wordings of a refusal differ from version to version, so they are
+    used only where there was no answer.
+    """
     if response is not None:
-        with contextlib.suppress(Exception):  # closed before it was read, or not decodable
-            text = str(response.text)
-    if len(text) > LONGEST_BODY:  # cut at a space: half a key would not be masked
-        text = text[:LONGEST_BODY].rpartition(" ")[0]
-    return text
-
-
-def _body(chain: list[BaseException], sent: str) -> dict[str, Any]:
-    """Return the `error` object of the server's answer, or what comes nearest."""
-    bodies = [getattr(exc, "body", None) for exc in chain]
-    texts = [said[said.find("{") : said.rfind("}") + 1] for said in (sent, *map(str, chain))]
-    found = [sent, *bodies, *texts]
-    if _response(chain) is None:  # an error in place of a chunk may be a bare text
-        found += [{"message": body} for body in bodies if _is_text(body)]
-    return next((error for each in found if (error := _error_object(each))), {})
-
-
-def _error_object(text: object) -> dict[str, Any]:
-    """Read an error body: `{"error": {...}}`, `{"error": "..."}`, a list of one, or bare."""
-    if isinstance(text, str | bytes):
-        try:
-            text = json.loads(text)
-        except ValueError:
-            return {}
-    if isinstance(text, list) and text:
-        text = text[0]
-    if not isinstance(text, dict):
-        return {}
-    error = text.get("error", text)
-    return error if isinstance(error, dict) else {"message": str(error)}
-
-
-def _words(exc: BaseException, response: Any | None, sent: str, body: Mapping[str, Any]) -> str:
-    """Return the server's own words on one line.
-
-    They stand in the error object, or are the whole body: a proxy in front of the server sends a
-    page. LiteLLM's and its clients' wordings of a refusal differ from version to version, so they
-    are used only where there was no answer.
-    """
-    words = next((said for name in ("message", "detail") if _is_text(said := body.get(name))), None)
-    if words is None and response is not None:
-        words = _MARKUP.sub(" ", sent).strip() or response.reason_phrase
-    elif words is None:
-        words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
-    # Some characters would steer a terminal, or turn the line around.
-    return "".join(filter(str.isprintable, " ".join(words.split())))
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _retry_after_s(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:
-    """Return the wait that the server names, in seconds, or None.
-
-    It may stand in `retry-after-ms`, in `Retry-After` as seconds or as a date (RFC 9110, 10.2.3),
-    or in Gemini's error body as `RetryInfo.retryDelay`.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    asked = headers.get("retry-after")
-    seconds = _number(asked)
-    if seconds is not None:
-        return seconds
-    if asked:
-        then_s = since_1970_s(asked)
-        now_s = since_1970_s(headers.get("date")) or time.time()  # by the server's own clock
-        return None if then_s is None else max(0.0, then_s - now_s)
-    details = body.get("details")
-    for detail in details if isinstance(details, list) else []:
-        if isinstance(detail, dict) and "retryDelay" in detail:
-            return _number(str(detail["retryDelay"]).removesuffix("s"))
-    return None
-
-
-def _number(text: str | None) -> float | None:
-    """Read a header that is a number of seconds, 0 or more, or return None."""
-    number = number_in(text)
-    return number if number is not None and 0 <= number < math.inf else None
+        return refusals.one_line(response.reason_phrase)
+    words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
+    return refusals.one_line(words)

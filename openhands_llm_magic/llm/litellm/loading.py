@@ -16,38 +16,30 @@ import builtins
 import contextlib
 import gc
 import importlib
-import logging
+import importlib.util
 import os
 import sys
 import sysconfig
 import threading
 import warnings
-from collections import Counter
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import LibraryError
+from openhands_llm_magic.llm.litellm.clients import ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
-
-
-LOGGERS = ("LiteLLM", "LiteLLM Router")
-"""LiteLLM's loggers; each prints to stderr, which is the cell."""
-
-LOG_VARIABLE = "LITELLM_LOG"
-"""Who sets it wants to see what LiteLLM logs."""
 
 
 class _Quiet:
     """Sets LiteLLM up for our requests, and puts back what the user's own code had set.
 
     Several requests may run at once on threads; the first to begin saves and the last to end
-    restores. Where they differ, the last to begin counts. What LiteLLM logs about a request of
-    ours is dropped: an answer or an error of ours says it.
+    restores. Where they differ, the last to begin counts.
     """
 
     OURS = {  # noqa: RUF012 - a constant
@@ -63,45 +55,33 @@ class _Quiet:
         self._lock = threading.Lock()
         self._users: dict[str, object] = {}
         self._newest: Mapping[str, object] = {}
-        self._threads: Counter[int] = Counter()
+        self._running = 0
 
     @contextlib.contextmanager
     def __call__(self, litellm: Any, *, modify_params: bool = True) -> Iterator[None]:
-        ours = self.OURS | {"modify_params": modify_params}
-        thread = threading.get_ident()
+        wanted = self.OURS | {"modify_params": modify_params}
         with self._lock:
-            if not self._threads:
-                self._users = {n: getattr(litellm, n) for n in ours if hasattr(litellm, n)}
-                self._drop_log(on=True)
-            self._threads[thread] += 1
-            self._newest = ours
-            self._set(litellm, {name: ours[name] for name in self._users})
+            if not self._running:
+                self._users = {n: getattr(litellm, n) for n in wanted if hasattr(litellm, n)}
+            self._running += 1
+            self._newest = wanted
+            self._set(litellm, {name: wanted[name] for name in self._users})
         try:
-            yield
+            with ours():
+                yield
         finally:
             with self._lock:
-                self._threads -= Counter([thread])
-                if not self._threads:
+                self._running -= 1
+                if not self._running:
                     # What somebody has changed meanwhile stays changed.
-                    ours = self._newest
-                    kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == ours[n]}
+                    last = self._newest
+                    kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == last[n]}
                     self._set(litellm, kept)
-                    self._drop_log(on=False)
 
     @staticmethod
     def _set(litellm: Any, values: Mapping[str, object]) -> None:
         for name, value in values.items():
             setattr(litellm, name, value)
-
-    def _drop_log(self, *, on: bool) -> None:
-        for logger in map(logging.getLogger, LOGGERS):
-            if on:
-                logger.addFilter(self._is_wanted)
-            else:
-                logger.removeFilter(self._is_wanted)
-
-    def _is_wanted(self, record: logging.LogRecord) -> bool:
-        return record.thread not in self._threads or bool(os.environ.get(LOG_VARIABLE))
 
 
 quiet = _Quiet()
@@ -148,12 +128,12 @@ def load_in_background(then: Sequence[str] = ()) -> threading.Thread:
 
 
 def _load_all(then: Sequence[str]) -> None:
-    from openhands_llm_magic.llm.litellm import models  # noqa: PLC0415 - in the background, too
+    from openhands_llm_magic.config import litellm_files  # noqa: PLC0415 - in the background, too
 
     with contextlib.suppress(LibraryError):  # a prompt will tell the person
         with _loading:
             _loaded(rehearse=True)
-        models.prices()
+        litellm_files.prices()
         for name in then:
             if threading.main_thread().is_alive():  # else Python is about to exit
                 with contextlib.suppress(Exception):
@@ -172,6 +152,7 @@ def _loaded(*, rehearse: bool = False) -> Any:
                 if "litellm" not in sys.modules:  # it failed: the next attempt begins anew
                     for name in [each for each in sys.modules if each.startswith("litellm.")]:
                         del sys.modules[name]
+            _do_without_mcp()
             if rehearse:
                 with contextlib.suppress(Exception):  # a prompt will do what it did not do
                     _rehearse(litellm)
@@ -184,6 +165,28 @@ def _loaded(*, rehearse: bool = False) -> Any:
             " restart the kernel."
         )
     return litellm
+
+
+class _NoGateway:
+    """Takes the place of what LiteLLM asks, for each Responses request, about gateways of MCP."""
+
+    @staticmethod
+    def should_use_litellm_mcp_gateway(tools: object = None) -> bool:  # noqa: ARG004 - LiteLLM's
+        """Return that there is no gateway: without the package `mcp` there cannot be one."""
+        return False
+
+    _should_use_litellm_mcp_gateway = should_use_litellm_mcp_gateway  # its older name
+
+
+def _do_without_mcp() -> None:
+    """Let models be asked that have no chat API, such as o3-pro, without the package `mcp`.
+
+    LiteLLM imports it for them, though it does not require it and no tool is MCP's.
+    """
+    name = "litellm.responses.mcp.litellm_proxy_mcp_handler"
+    if name not in sys.modules and importlib.util.find_spec("mcp") is None:
+        sys.modules[name] = stand_in = ModuleType(name)
+        vars(stand_in)["LiteLLM_Proxy_MCP_Handler"] = _NoGateway
 
 
 def _told(error: Exception) -> str:

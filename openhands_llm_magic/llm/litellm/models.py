@@ -1,19 +1,13 @@
-"""The models that a person can choose from, without importing LiteLLM.
-
-LiteLLM's package has a file of every model it knows. Importing LiteLLM to read it takes seconds;
-reading it takes 30 ms, once.
-"""
+"""The models that a person can choose from, without importing LiteLLM."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.llm.practice import models as practice_models
 
@@ -21,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from openhands_llm_magic.config.providers import Provider
-
-PRICE_FILE = "model_prices_and_context_window_backup.json"
-"""LiteLLM's file, beside its `__init__.py`."""
 
 BY_REGION = frozenset({"azure", "bedrock"})
 """Providers of which LiteLLM lists a model again for each region: `azure/eu/gpt-4o`. The region is
@@ -82,18 +73,12 @@ def by_number(name: str) -> list[tuple[int, str]]:
     return [(int(number), "") if number else (-1, text) for number, text in parts]
 
 
-@cache
-def prices() -> Mapping[str, Mapping[str, Any]]:
-    """Read what LiteLLM knows of each model; nothing, where its file cannot be read."""
-    try:
-        found = importlib.util.find_spec("litellm")
-        if found is None or found.origin is None:
-            return {}
-        listed = json.loads(Path(found.origin).with_name(PRICE_FILE).read_bytes())
-    except (OSError, ValueError):  # no such file, no JSON
-        return {}
-    models = listed.items() if isinstance(listed, dict) else ()
-    return {name: facts for name, facts in models if isinstance(facts, dict)}
+def facts_of(model: str) -> Mapping[str, Any]:
+    """Return what the list says of a model, under the names by which OpenHands looks it up."""
+    listed = prices()
+    bare = model.partition(":")[0]
+    names = (model, bare, bare.partition("/")[2], model.rpartition("/")[2])
+    return next((listed[name] for name in names if name in listed), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +140,12 @@ def abilities_of(model: str) -> Abilities:
         prompt_usd=facts.get("input_cost_per_token"),
         answer_usd=facts.get("output_cost_per_token"),
     )
+
+
+def mode_of(model: str) -> str | None:
+    """Return what LiteLLM's list says a model is for, such as "chat" or "embedding", or None."""
+    facts = _facts(model)
+    return str(facts["mode"]) if facts and facts.get("mode") else None
 
 
 def _flag(listed: bool | None, *, likely: bool) -> bool | None:

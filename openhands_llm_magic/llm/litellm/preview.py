@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PARTLY_MASKED = "****"
 """What is in a header of which LiteLLM shows the ends."""
 
-_QUERY = re.compile(r"([?&](?!api-version=)[^=&]+=)[^&]+")
+_QUERY = re.compile(r"([?&](?!api-version=|alt=)[^=&]+=)[^&]+")
 """What an address may hold of secrets."""
 
 LONGEST_DATA = 200
@@ -57,8 +57,24 @@ class Preview:
     missing_keys: tuple[str, ...] = ()
 
 
-def preview(prepared: Prepared) -> Preview:
+How = Literal["streamed", "chat", "responses"]
+"""How an answer is asked for: piece by piece, as a whole, or on OpenAI's Responses API."""
+
+
+def parameters_of(model: str) -> frozenset[str]:
+    """Name those of OpenAI's parameters that LiteLLM takes for a model, proxied or not."""
+    litellm = load()
+    name = model.lower().removeprefix("litellm_proxy/").removeprefix("openhands/")
+    with quiet(litellm):
+        return frozenset(litellm.get_supported_openai_params(model=name) or ())
+
+
+def preview(prepared: Prepared, how: How = "streamed") -> Preview:
     """Return what a prompt would send, and to whom; nothing is sent.
+
+    Args:
+        prepared: The prompt.
+        how: How it is asked; on the Responses API its messages are the items of `input`.
 
     Raises:
         ModelNotFoundError: LiteLLM knows no provider for the model.
@@ -69,20 +85,24 @@ def preview(prepared: Prepared) -> Preview:
     missing = () if "api_key" in options else missing_key_variables(request.model)
     # Without any key LiteLLM would make no request.
     keyed = replace(request, options={**options, "api_key": MASK}) if missing else request
-    shown = _captured(litellm, keyed)
+    if how == "responses":
+        shown: Mapping[str, Any] | None = _on_responses(litellm, keyed)
+    else:
+        shown = _captured(litellm, keyed, streams=how == "streamed")
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
     body, headers = _as_sent(shown)
     redact = Redactor(prepared.secrets).redact
+    redact_prompt = Redactor(prepared.answer_secrets).redact
     known = abilities_of(settings.model)
     prices = request.price_usd_per_token or (known.prompt_usd, known.answer_usd)
     prompt_price, answer_price = prices
     tokens = _tokens(litellm, request)
     limit = settings.max_output_tokens
     return Preview(
-        _QUERY.sub(rf"\1{MASK}", redact(str(shown.get("raw_request_api_base") or ""))),
-        throughout(body, lambda text: _shortened(redact(text))),
+        _QUERY.sub(rf"\1{MASK}", redact(_address(shown, request))),
+        throughout(body, lambda text: _shortened(redact_prompt(text))),
         {
             name: MASK if PARTLY_MASKED in str(it) else redact(str(it))
             for name, it in headers.items()
@@ -95,14 +115,43 @@ def preview(prepared: Prepared) -> Preview:
     )
 
 
-def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
+OF_THE_CALL = frozenset({
+    "api_key", "api_version", "base_url", "custom_llm_provider", "drop_params", "extra_headers",
+    "seed", "timeout",
+})  # fmt: skip
+"""Keyword arguments of LiteLLM's function that are no part of a body of the Responses API."""
+
+
+def _on_responses(litellm: Any, request: Request) -> Mapping[str, Any]:
+    """Return the request on OpenAI's Responses API, which LiteLLM makes only beside `mcp`."""
+    options = request.options
+    with quiet(litellm):
+        provider, *_ = resolved(litellm, request.model, options)
+    known = provider_of(request.model, options.get("base_url"), options.get("custom_llm_provider"))
+    base = options.get("base_url") or (known.base_url_form if known else "")
+    if provider == "azure":
+        base = f"{base.rstrip('/')}/openai"
+    version = f"?api-version={options['api_version']}" if provider == "azure" else ""
+    given = {name: value for name, value in options.items() if name not in OF_THE_CALL}
+    return {
+        "raw_request_api_base": f"{base.rstrip('/')}/responses{version}",
+        "raw_request_body": {
+            "model": request.model.removeprefix(f"{provider}/"),
+            "input": [*request.messages],
+            **given,
+        },
+        "raw_request_headers": options.get("extra_headers", {}),
+    }
+
+
+def _captured(litellm: Any, request: Request, *, streams: bool) -> Mapping[str, Any] | None:
     """Let LiteLLM make its request, and stop it before it is sent; None where that is not known."""
     with quiet(litellm):
         provider, *_ = resolved(litellm, request.model, request.options)
     own = (request.options.get("base_url"), request.options.get("custom_llm_provider"))
     if provider_of(request.model, *own) is None:
         return None
-    log = _captor(litellm, request)
+    log = _captor(litellm, request, streams=streams)
     if log is None:
         return None
     with (
@@ -113,8 +162,7 @@ def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
         litellm.completion(
             model=request.model,
             messages=[dict(message) for message in request.messages],
-            stream=True,
-            stream_options={"include_usage": True},
+            **(STREAMED if streams else {}),
             litellm_logging_obj=log,
             **asking_once(litellm, provider, request.options, cleanup),
         )
@@ -122,13 +170,16 @@ def _captured(litellm: Any, request: Request) -> Mapping[str, Any] | None:
     return shown if shown and not shown.get("error") else None
 
 
-def _captor(litellm: Any, request: Request) -> Any | None:
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def _captor(litellm: Any, request: Request, *, streams: bool) -> Any | None:
     """Make the log that stops a request before it is sent; None where LiteLLM has no such log."""
     try:
         log = litellm.litellm_core_utils.litellm_logging.Logging(
             model=request.model,
             messages=[dict(message) for message in request.messages],
-            stream=True,
+            stream=streams,
             call_type="completion",
             litellm_call_id="preview",
             function_id="preview",
@@ -141,15 +192,33 @@ def _captor(litellm: Any, request: Request) -> Any | None:
     return log if getattr(log, "raw_request_only", False) else None
 
 
-def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the body and the headers, with what OpenAI's client adds to each from the former.
+def _address(shown: Mapping[str, Any], request: Request) -> str:
+    """Return where a request goes, with the path that OpenAI's client adds to its base."""
+    address = str(shown.get("raw_request_api_base") or "")
+    base = address.rstrip("/")
+    is_whole = base != str(request.options.get("base_url") or base).rstrip("/")
+    if not address or is_whole or not _is_of_openai(shown):
+        return address
+    if not request.model.startswith("azure/"):
+        return f"{base}/chat/completions"
+    deployment, version = shown["raw_request_body"]["model"], request.options.get("api_version")
+    return f"{base}/openai/deployments/{deployment}/chat/completions?api-version={version}"
 
-    Its requests are those whose headers are complete but for the content type, which it adds, too.
-    """
+
+def _is_of_openai(shown: Mapping[str, Any]) -> bool:
+    """Tell whether OpenAI's client makes a request: its headers lack but the content type."""
+    headers = shown.get("raw_request_headers") or {}
+    return bool(headers) and "content-type" not in map(str.lower, headers)
+
+
+def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the body and the headers, with what OpenAI's client adds to each from the former."""
     body, headers = dict(shown["raw_request_body"]), dict(shown.get("raw_request_headers") or {})
-    if headers and "content-type" not in map(str.lower, headers):
+    if _is_of_openai(shown):
         headers |= body.pop("extra_headers", None) or {}
         body |= body.pop("extra_body", None) or {}
+    if not body.get("extra_body", True):
+        del body["extra_body"]
     return body, headers
 
 

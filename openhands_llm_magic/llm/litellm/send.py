@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
+from openhands_llm_magic.llm.counts import is_limit_ignored, is_short_of_limit
 from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
-from openhands_llm_magic.llm.litellm.faults import Stage, fault_from
+from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
@@ -93,6 +95,10 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             # Newer versions raise one of their own, a lost connection, where no finish reason came,
             # on some paths; others end. `Ending.fault` tells in either case.
             error = None if tap.ended else fault_from(exc, stage, tap.error)
+        if error is None and not tap.understood and (text := ending.whole(tap)):
+            emit(TextDelta(text))
+        if error is None and (tap.error or not tap.understood):
+            error = refused(stage, tap.error or tap.body)
         usage = tap.usage(ending.usage)
         cost = cost_of(
             litellm,
@@ -101,7 +107,8 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             told_usd=tap.told_usd,
             price=request.price_usd_per_token,
         )
-    error = error or ending.fault(tap, usage, cost.usd)
+    short = is_short_of_limit(request, usage) or is_limit_ignored(request, usage)
+    error = error or ending.fault(tap, usage, cost.usd, own_limit=short)
     raw = ending.raw(tap)
     return Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
 
@@ -135,6 +142,9 @@ def _open(
         source.streaming_response = source.response_iterator = tap.lines(lines)
     headers = _headers(stream, source)
     tap.note_headers(headers)
+    response: Any = getattr(source, "response", None)
+    if lines is None and not tap.is_stream and hasattr(response, "iter_bytes"):
+        response.iter_bytes = partial(tap.pieces, response.iter_bytes)
     chunks = tap.chunks(source)
     if source is stream:
         return chunks, headers

@@ -17,13 +17,37 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.llm.events import Cost, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 _TOLD = ("id", "model", "created", "system_fingerprint", "service_tier")
 
 
 _STREAM = re.compile("event-stream|ndjson|eventstream")
+
+_ENDINGS = {
+    "stop": "stop end_turn stop_sequence eos eos_token complete completed",
+    "length": "length max_tokens model_length max_output_tokens",
+    "tool_calls": "tool_calls tool_use function_call",
+    "content_filter": """
+        content_filter content_filtered safety recitation blocklist prohibited_content spii refusal
+        image_safety language guardrail_intervened sensitive model_armor
+    """,
+    "context": "model_context_window_exceeded context_window_exceeded",
+}
+FINISH_REASONS = {word: reason for reason, words in _ENDINGS.items() for word in words.split()}
+"""The reasons, in OpenAI's words, for which an answer is complete as far as it goes, by those of
+all providers. "context" is ours: the model's context is full."""
+
+BROKEN_OFF = frozenset({
+    "insufficient_system_resource", "error", "abort", "aborted", "cancelled", "network_error",
+    "timeout", "overloaded", "malformed_function_call", "malformed_response",
+    "unexpected_tool_call", "load", "unload", "repetition",
+})  # fmt: skip
+"""The reasons that tell of a fault, which may pass."""
+
+LONGEST_BODY = 100_000
+"""Characters of a body that is no stream that are kept."""
 
 
 class FinishTap:
@@ -37,6 +61,7 @@ class FinishTap:
         model: The model's exact name, where the provider's chunks have it.
         understood: Whether any chunk was of a kind that could tell.
         error: The body of an error that the server sent in place of a chunk, or None.
+        body: What came in place of a stream, such as a page for people.
         blocked: Whether Gemini refused the prompt, which LiteLLM takes for an empty answer.
         content_type: What the response calls itself, or "" if that is not known.
         ended: Whether the provider's chunks ran out, without a fault of the connection.
@@ -50,15 +75,27 @@ class FinishTap:
         self.model: str | None = None
         self.understood = False
         self.error: Mapping[str, Any] | None = None
+        self.body = ""
         self.blocked = False
         self.content_type = ""
         self.ended = False
         self._reads_lines = False
+        self._reason: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The finish reason as the provider words it, where LiteLLM has not put it otherwise."""
+        return self._reason or self.finish_reason
 
     @property
     def cut_short(self) -> bool:
         """Whether the provider would have told the end of the answer, and did not."""
-        return self.understood and self.finish_reason is None
+        return self.understood and self.reason is None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the response calls itself a stream, or does not say."""
+        return not self.content_type or bool(_STREAM.search(self.content_type))
 
     def chunks(self, chunks: Iterable[Any]) -> Iterator[Any]:
         """Yield chunks unchanged, and note what they say."""
@@ -77,11 +114,22 @@ class FinishTap:
             ValueError: The JSON of one cannot be read.
         """
         for line, data in whole_lines(lines):
-            if "error" in data:
+            if data.get("error") or data.get("type") == "error":
                 self.error = data
             if "candidates" in data or "promptFeedback" in data:
                 self._note_gemini(data)
+            elif reason := _reason_in(data):
+                self._reason, self.understood = reason, True
+            elif not (data or self.is_stream) and len(self.body) < LONGEST_BODY:
+                self.body += str(line)
             yield line
+
+    def pieces(self, read: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
+        """Pass on the pieces of a body that does not call itself a stream, and keep its text."""
+        for piece in read():
+            if len(self.body) < LONGEST_BODY:
+                self.body += piece.decode(errors="replace")
+            yield piece
 
     def _note_gemini(self, data: Mapping[str, Any]) -> None:
         # LiteLLM makes a finish out of the end of the lines.
@@ -105,6 +153,11 @@ class FinishTap:
         self.model = getattr(chunk, "model", None) or self.model
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+
+    def take(self, reason: str, model: str | None, counted: Any) -> None:
+        """Take in how an answer ended that came at once."""
+        self.understood, self.finish_reason, self.model = True, reason, model
+        self._note_usage(counted)
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Take in the headers of the response, by lower-case name."""
@@ -133,6 +186,18 @@ class FinishTap:
         if self.counted is None:
             return None
         return replace(counted or usage_from(self.counted), reasoning_tokens=self.reasoning_tokens)
+
+
+def _reason_in(data: Mapping[str, Any]) -> str | None:
+    """Return the finish reason in a line of Anthropic's, Ollama's or OpenAI's dialect, or None."""
+    delta, choices = data.get("delta"), data.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    found = (
+        delta.get("stop_reason") if isinstance(delta, dict) else None,
+        data.get("done_reason"),
+        choice.get("finish_reason") if isinstance(choice, dict) else None,
+    )
+    return next((each for each in found if isinstance(each, str) and each), None)
 
 
 COST_HEADER = "x-litellm-response-cost"
@@ -234,8 +299,30 @@ class Ending:
             self.counted, self.usage = counted, usage_from(counted)
             self.reasoned |= bool(self.usage.reasoning_tokens)
 
+    def whole(self, tap: FinishTap) -> str:
+        """Return the text of an answer that came at once, as from a server that does not stream.
+
+        It is read where the body is one of OpenAI's dialect; "" is returned for any other.
+        """
+        try:
+            answer = json.loads(tap.body)
+            choice = answer["choices"][0]
+            text, reason = choice["message"]["content"], choice["finish_reason"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ""
+        if not isinstance(text, str) or not isinstance(reason, str):
+            return ""
+        tap.take(reason, answer.get("model"), answer.get("usage"))
+        self.spoke = bool(text.strip())
+        return text
+
     def fault(
-        self, tap: FinishTap, usage: Usage | None, cost_usd: float | None
+        self,
+        tap: FinishTap,
+        usage: Usage | None,
+        cost_usd: float | None,
+        *,
+        own_limit: bool = False,
     ) -> errors.RequestError | None:
         """Return why an answer that LiteLLM takes for a complete one is not complete, or None.
 
@@ -245,37 +332,55 @@ class Ending:
             tap: What the provider said.
             usage: Its count of the tokens.
             cost_usd: What they cost.
+            own_limit: Whether an answer that ran out of tokens met another limit than was set.
         """
         if tap.cut_short:
             return errors.BrokenAnswerError("the answer ended before the model had finished it")
-        if self.spoke:
+        reason = self._reason(tap)
+        if reason == "length" and own_limit and not self.reasoned:  # some count no reasoning
+            reason = "context"
+        self.finish_reason = reason
+        if self.spoke and reason in _ENDINGS:
             return None
-        reason = "content_filter" if tap.blocked else self.finish_reason
-        said = self._without_text(reason, usage, blocked=tap.blocked)
-        if said is not None:
+        if said := self._unwhole(reason, usage, blocked=tap.blocked):
             kind, words = said
             return kind(words, finish_reason=reason, cost_usd=cost_usd)
-        if tap.content_type and not (tap.understood or _STREAM.search(tap.content_type)):
+        if not (tap.understood or tap.is_stream):
             came = "{content_type} came in place of a stream: is base_url right?"
             return errors.BrokenAnswerError(errors.Text(came, content_type=tap.content_type))
         return errors.BrokenAnswerError("the model sent an empty answer")
 
-    def _without_text(
+    def _reason(self, tap: FinishTap) -> str:
+        """Return the finish reason in OpenAI's words, or the provider's where it is not known."""
+        if tap.blocked:
+            return "content_filter"
+        told = tap.reason or self.finish_reason
+        known = FINISH_REASONS.get(told.lower())
+        if known == "stop" and self.finish_reason in _ENDINGS:  # LiteLLM knows of tool calls
+            return self.finish_reason
+        return known or told
+
+    def _unwhole(
         self, reason: str, usage: Usage | None, *, blocked: bool
     ) -> tuple[type[errors.RequestError], str] | None:
-        """Say why a finished answer has no text, or None when nothing tells."""
+        """Say why a finished answer has no text, or may not be whole; None when nothing tells."""
+        if reason not in _ENDINGS:
+            passing = reason.lower() in BROKEN_OFF
+            kind = errors.BrokenAnswerError if passing else errors.FinishReasonError
+            return kind, errors.Text("it ended with {reason}", reason=reason)
         if reason == "content_filter":
             words = "the prompt was blocked" if blocked else "it ended with content_filter"
             return errors.ContentFilterError, words
+        if reason == "context":
+            return errors.ContextLengthError, "there was no room left for an answer"
         if reason == "length":
             tokens = f"{usage.completion_tokens} tokens" if usage else "tokens"
             into = "went into reasoning" if self.reasoned else "were used up before it"
             return errors.OutputLimitError, f"all of its {tokens} {into}"
         if self.asked_for_tool:
             return errors.NoTextError, "the model asked for a tool, and there is none here"
-        if self.reasoned:
-            return errors.NoTextError, "the model stopped after its reasoning"
-        return None
+        thought = errors.NoTextError, "the model stopped after its reasoning"
+        return thought if self.reasoned else None
 
 
 SEPARATOR = r"\u2028"
@@ -428,7 +533,8 @@ def cost_of(
         return Cost(told_usd, "provider")
     try:
         if not isinstance(counted, litellm.Usage):  # OpenAI's client has a class of its own
-            counted = litellm.Usage(**counted.model_dump(exclude_none=True))
+            told = counted if isinstance(counted, dict) else counted.model_dump(exclude_none=True)
+            counted = litellm.Usage(**told)
         prompt_usd, completion_usd = litellm.cost_per_token(model, usage_object=counted)
     except Exception:  # noqa: BLE001 - no count, or an unknown price, whatever is raised for it
         return Cost()

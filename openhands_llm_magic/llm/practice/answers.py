@@ -88,6 +88,7 @@ class Chat:
         digest: Tells conversations apart: a hash of the model and the messages.
         stream: Whether the answer is sent in pieces.
         include_usage: Whether a streamed answer ends with a usage chunk.
+        limit: Tokens, here words, that the answer is cut off at, or None.
     """
 
     model: str
@@ -96,6 +97,14 @@ class Chat:
     digest: str
     stream: bool
     include_usage: bool
+    limit: int | None = None
+
+    def cut(self, answer: str) -> tuple[str, str]:
+        """Return as much of an answer as the limit allows, and its finish reason."""
+        words = re.findall(r"\s*\S+", answer)
+        if self.limit is None or len(words) <= self.limit:
+            return answer, "stop"
+        return "".join(words[: self.limit]), "length"
 
 
 def read_chat(body: bytes) -> Chat | Refusal:
@@ -112,6 +121,7 @@ def read_chat(body: bytes) -> Chat | Refusal:
         case _:
             return _bad_request("A request needs `model`, a text, and `messages`, a list.")
     options = request.get("stream_options")
+    limits = (request.get(name) for name in ("max_completion_tokens", "max_tokens"))
     conversation = json.dumps([model, messages], sort_keys=True)
     return Chat(
         model=model,
@@ -120,6 +130,7 @@ def read_chat(body: bytes) -> Chat | Refusal:
         digest=hashlib.sha256(conversation.encode()).hexdigest(),
         stream=request.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        limit=next((limit for limit in limits if isinstance(limit, int)), None),
     )
 
 
@@ -162,8 +173,9 @@ def model_list() -> dict[str, Any]:
 
 def completion(chat: Chat, answer: str) -> dict[str, Any]:
     """Return the body of an answer that is not streamed."""
+    answer, reason = chat.cut(answer)
     message = {"role": "assistant", "content": answer, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(chat, answer)}
 
 
@@ -177,10 +189,11 @@ def chunks(chat: Chat, answer: str, *, word_by_word: bool) -> Iterator[dict[str,
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**head, "choices": [choice]}
 
+    answer, reason = chat.cut(answer)
     yield chunk({"role": "assistant", "content": ""})
     for piece in pieces(answer, word_by_word=word_by_word):
         yield chunk({"content": piece})
-    yield chunk({}, "stop")
+    yield chunk({}, reason)
     if chat.include_usage:
         yield {**head, "choices": [], "usage": _usage(chat, answer)}
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import answers, models
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class PracticeServer:
         listener = socket.create_server((HOST, self.port))
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        with ours():  # it logs which kind of loop it is
+            self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True)
         self._thread.start()

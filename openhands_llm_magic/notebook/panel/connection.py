@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.connection import ConnectionTest
@@ -36,10 +37,14 @@ class ConnectionSection(Section):
             bench.button("Test", self.start, tell, tip=told, style="primary"),
             bench.button("Stop", self.stop, tell, tip=say("Stop the test")),
         ]
+        # The stylesheet shows it below the verdict of a fault that may pass.
+        again = bench.button("Try again with retries", partial(self.start, retries=True), tell)
+        again.add_class("llm-again")
         parts = [
             bench.heading("Test"),
             bench.box(buttons, "llm-row", "llm-trial"),
             self._steps,
+            again,
             self._message.widget,
         ]
         self.box = bench.box(parts)
@@ -52,8 +57,11 @@ class ConnectionSection(Section):
                 self._trial = None
                 self._steps.value = ""
 
-    def start(self) -> None:
+    def start(self, *, retries: bool = False) -> None:
         """Begin a test, in place of one that still runs.
+
+        Args:
+            retries: Whether passing faults are waited out.
 
         Raises:
             SettingError: A value was refused.
@@ -61,7 +69,7 @@ class ConnectionSection(Section):
         settings = self._bench.settings()
         self.stop()
         self._message.note("")
-        trial = ConnectionTest(settings, self._clock)
+        trial = ConnectionTest(settings, self._clock, retries=retries)
         with self._lock:
             self._tested, self._trial = values_of(settings), trial
         # ipykernel knows by the context where output would belong: to this click, not to a cell.
@@ -76,7 +84,7 @@ class ConnectionSection(Section):
             self._trial.stop()
 
     def _watch(self, trial: ConnectionTest) -> None:
-        log = ConnectionLog(self._bench.say)
+        log = ConnectionLog(self._bench.errors)
         for event in trial.run():
             log.add(event)
             self._show(trial, log)

@@ -14,6 +14,7 @@ from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.llm.openhands.sent import findings
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
 
 if TYPE_CHECKING:
@@ -60,8 +61,21 @@ class FrontEnd(anywidget.AnyWidget):
                     self._on_copied(ok)
 
 
-FORMS = {"docker": "Copy docker flags", "shell": "Copy shell exports"}
-"""The forms that can be copied, with the texts of their buttons."""
+CURRENT = {"profile": "Copy profile", "shell": "Copy shell exports"}
+"""The forms that the current OpenHands takes, with the texts of their buttons."""
+
+EARLIER = {"docker": "Copy docker flags"}
+"""Those of OpenHands 0.41, beside config.toml."""
+
+PLACES = {
+    "profile": "Save it as ~/.openhands/profiles/NAME.json: OpenHands' SDK loads it by that NAME.",
+    "shell": (
+        "Run it in a shell: LLM.load_from_env() of OpenHands' SDK takes all of it, its CLI with"
+        " --override-with-envs the key, the base URL and the model alone."
+    ),
+    "docker": "Put it behind `docker run`, before the image of OpenHands 0.41.",
+}
+"""What is to be done with each form."""
 
 
 class HandOver(Section):
@@ -74,28 +88,42 @@ class HandOver(Section):
         self._front_end = bench.keep(FrontEnd(self._copied))
         say, tell = bench.say, self._message.tell
         self._pending = bench.html("llm-pending")
+        self._as_sent = bench.html("llm-guide")
         self._saving = Saving(bench, self._message, self._close)
+        self._place = bench.html()
         self._text = bench.make(ipywidgets.Textarea, description=say("To copy"), rows=6)
-        buttons = [
-            bench.button("Apply to this session", self._apply, tell, style="primary"),
-            bench.button("Save to config.toml …", self._save, tell),
-            *(
-                bench.button(text, partial(self._export, form), tell)
-                for form, text in FORMS.items()
-            ),
+        current = [
+            bench.button(text, partial(self._export, form), tell) for form, text in CURRENT.items()
         ]
+        earlier = [
+            bench.button(text, partial(self._export, form), tell) for form, text in EARLIER.items()
+        ]
+        apply = bench.button("Apply to this session", self._apply, tell, style="primary")
+        save = bench.button("Save to config.toml …", self._save, tell)
         self.box = bench.box(
             [
                 bench.heading("Save and hand over"),
                 self._pending,
-                bench.box(buttons, "llm-row"),
+                bench.box([apply], "llm-row"),
+                self._caption("For the current OpenHands (CLI 1.16.0, SDK 1.58.2):"),
+                bench.box(current, "llm-row"),
+                self._caption("For OpenHands 0.41 and this notebook, which read config.toml:"),
+                bench.box([save, *earlier], "llm-row"),
                 self._message.widget,
                 self._saving.box,
+                self._place,
                 self._text,
+                self._as_sent,
                 self._front_end,
             ]
         )
-        show_if(self._text, False)
+        for shown in (self._place, self._text):
+            show_if(shown, False)
+
+    def _caption(self, english: str) -> Any:
+        made = self._bench.html("llm-caption")
+        made.value = escape(self._bench.say(english))
+        return made
 
     def refresh(self, settings: Snapshot) -> None:
         """Take away what was said or asked about other settings than these."""
@@ -105,6 +133,8 @@ class HandOver(Section):
         self._shown_for = values
         say = self._bench.say
         edited = say(", ").join(say(SETTINGS[name].title) for name in self._bench.draft.edits)
+        notes = (each.message for each in findings(settings))
+        self._as_sent.value = "<br>".join(escape(f"{note}.") for note in notes)
         self._pending.value = escape(say("Not applied yet: {fields}", fields=edited)) * bool(edited)
 
     def save_as(self, settings: Snapshot, group: str) -> None:
@@ -125,7 +155,9 @@ class HandOver(Section):
     def _export(self, form: str) -> None:
         self._close()
         self._text.value = export.export(self._bench.settings(), form)
-        show_if(self._text, True)
+        self._place.value = escape(self._bench.say(PLACES[form]))
+        for shown in (self._place, self._text):
+            show_if(shown, True)
         self._message.note(self._bench.say("Select the text below and copy it. No key is in it."))
         self._front_end.copy(self._text.value)
 
@@ -137,7 +169,8 @@ class HandOver(Section):
         self._shown_for = None  # what is shown next belongs to the settings as they are then
         self._message.note("")
         self._saving.close()
-        show_if(self._text, False)
+        for shown in (self._place, self._text):
+            show_if(shown, False)
 
 
 class Saving:

@@ -6,27 +6,52 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets
+
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import LLMMagicError
+from openhands_llm_magic.errors import LLMMagicError, MissingKeyError, RequestError, Stopped
+from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.settings_table import problems
+from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.wording import Language
 
 STYLE = Path(__file__).with_name("style.css")
 
 PLAIN = "The settings panel. `%llm_config --show` lists the settings as text."
 """What is shown where no widget can be; it never changes, so that notebooks compare equal."""
+
+
+RUN_AGAIN = "Run this cell again to open the panel."
+
+SAVED = """\
+<style>
+.llm-panel-saved { display: none; }
+.jp-OutputArea-child .llm-panel-saved { display: block; }
+.jp-OutputArea-child:has(.llm-panel-saved):has(+ .jp-OutputArea-child .llm-panel),
+.jp-OutputArea-child:has(.llm-panel-saved) + .jp-OutputArea-child:not(:has(.llm-panel)) {
+  display: none;
+}
+</style>
+<p class="llm-panel-saved">{hint}</p>"""
+"""What stands above the panel, in an output of its own.
+
+A widget that is saved without its kernel is "Error displaying widget" in JupyterLab, whatever else
+its output holds. So of the two outputs only the second is shown while the panel is there, and only
+the first when it is not. Front ends with other class names show the second alone.
+"""
 
 
 class Panel:
@@ -42,13 +67,26 @@ class Panel:
 
     def __init__(self, settings: LLMSettings, say: Language, clock: Clock | None = None) -> None:
         self.draft = PendingEdits(settings)
-        self._bench = bench = Workbench(self.draft, say, self.refresh)
-        self._fields: dict[str, Field] = {}
-        self._head = bench.html("llm-head")
-        style = bench.html("llm-style")
+        self._clock = clock
+        self._frame = frame = Workbench(self.draft, say, self.refresh)
+        style = frame.html("llm-style")
         style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
+        self._languages = frame.make(ipywidgets.Dropdown, options=wording.language_names())
+        self._languages.add_class("llm-language")
+        self._head = frame.html("llm-head")
+        self._content = frame.box([])
+        self._make(say)
+        self._languages.observe(self._choose_language, "value")
+        top = frame.box([self._head, self._languages], "llm-top")
+        self.box = frame.box([style, top, self._content], "llm-panel")
+
+    def _make(self, say: Language) -> None:
+        """Make the sections, in a language."""
+        self._bench = bench = Workbench(self.draft, say, self.refresh)
+        bench.choice = self._frame.choice  # a provider stays chosen in another language
+        self._fields: dict[str, Field] = {}
         self.basic = Basic(bench, self.field)
-        self.connection = ConnectionSection(bench, clock)
+        self.connection = ConnectionSection(bench, self._clock)
         self.retries = Retries(bench, self.field)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
         self.handover = HandOver(bench)
@@ -61,9 +99,31 @@ class Panel:
             self.advanced,
             self.handover,
         ]
-        boxes = [*(section.box for section in self._sections), self.groups.new]
-        self.box = bench.box([style, self._head, *boxes], "llm-panel")
+        self._languages.description = say("Language")
+        self._languages.value = say.name
         self.refresh()
+        boxes = (section.box for section in self._sections)
+        self._content.children = (*boxes, self.groups.new)
+
+    @property
+    def language(self) -> str:
+        """The name of the language that it speaks."""
+        return self._bench.say.name
+
+    def speak(self, language: str) -> None:
+        """Show all of it in another language; what was edited stays."""
+        if language == self.language:
+            return
+        with self._bench.lock:
+            before = self._bench
+            self.connection.stop()
+            self._make(Language(language))
+            before.close()
+
+    def _choose_language(self, change: Mapping[str, Any]) -> None:
+        """Speak the language that was chosen, here and in the cells of the session."""
+        wording.prefer(change["new"])
+        self.speak(change["new"])
 
     def field(self, name: str) -> Field:
         """Return a setting's field, the same each time."""
@@ -84,9 +144,31 @@ class Panel:
                 self._bench.refresh(settings)
                 self._head.value = self._head_html(settings)
             except LLMMagicError as error:  # the file or the group is gone
-                self._fail(error.text.worded(self._bench.say))
+                self._fail(error.text.worded(self._bench.errors))
             except Exception as error:  # noqa: BLE001 - it runs after every cell, which is not to blame
                 self._fail(f"{type(error).__name__}: {error}")
+
+    def add_pending(self, error: LLMMagicError, say: Language) -> None:
+        """Add to the error of a cell's request that edits wait to be applied, which may be why."""
+        edits = self.draft.edits
+        if not edits or isinstance(error, Stopped) or not isinstance(error, RequestError):
+            return
+        button = say("Apply to this session")
+        if isinstance(error, MissingKeyError) and "api_key" in edits:
+            told = say(
+                "the API key that was set in the panel is not in force yet: press “{button}”"
+                " there.",
+                button=button,
+            )
+            error.args = (told,)
+            return
+        fields = say(", ").join(say(SETTINGS[name].title) for name in edits)
+        told = say(
+            "Not applied yet in the panel: {fields}. Press “{button}” there if they are meant.",
+            fields=fields,
+            button=button,
+        )
+        error.args = (f"{error} {told}",)
 
     def _fail(self, problem: str) -> None:
         """Say at the head of the panel why it cannot show the settings."""
@@ -101,11 +183,15 @@ class Panel:
         """Take it off the page, and stop the test that may run."""
         self.connection.stop()
         self._bench.close()
+        self._frame.close()
 
-    def bundle(self, *, watched: bool) -> dict[str, Any]:
+    def bundles(self, *, watched: bool) -> list[dict[str, Any]]:
         """Return what shows it in a notebook, or a text alone where nobody can press a button."""
-        view = self.box._repr_mimebundle_() if watched else {}
-        return {**view, "text/plain": PLAIN}
+        if not watched:
+            return [{"text/plain": PLAIN}]
+        hint = SAVED.replace("{hint}", escape(self._bench.say(RUN_AGAIN)))
+        view = {**self.box._repr_mimebundle_(), "text/plain": PLAIN}
+        return [{"text/html": hint, "text/plain": ""}, view]
 
     def _head_html(self, settings: Snapshot) -> str:
         say = self._bench.say

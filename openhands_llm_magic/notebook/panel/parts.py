@@ -13,6 +13,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.llm.litellm.models import models_of
 from openhands_llm_magic.notebook.view.wait_buttons import route_as_sent
+from openhands_llm_magic.notebook.wording import PanelLanguage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,6 +94,7 @@ class Workbench:
         draft: The edited settings.
         choice: The provider that was chosen.
         say: Translates a text of the panel.
+        errors: Words what went wrong, in the panel's words.
         lock: Held during an action: some kernels run it on a thread while a cell runs.
 
     Args:
@@ -103,6 +105,7 @@ class Workbench:
         self.draft = draft
         self.choice = Choice(draft)
         self.say = say
+        self.errors = PanelLanguage(say.name)
         self.lock = threading.RLock()
         self._changed = changed
         self._messages: list[Message] = []
@@ -213,7 +216,7 @@ class Workbench:
             try:
                 action()
             except LLMMagicError as error:
-                tell(error.text.worded(self.say))
+                tell(error.text.worded(self.errors))
             self._changed()
 
 

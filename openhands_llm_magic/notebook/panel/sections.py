@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from openhands_llm_magic.config import keychain
+from openhands_llm_magic.config import keychain, schedule
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
-from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.llm.litellm.models import models_of
 from openhands_llm_magic.notebook.panel.field import origin_words
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
+from openhands_llm_magic.notebook.panel.served import ServedModels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -49,6 +50,7 @@ class Basic(Section):
         self._providers.observe(self._choose, "value")
         self._guide = bench.html("llm-guide")
         self._asked = bench.box([])
+        self._served = ServedModels(bench, lambda names: field("model").offer(names))
         self._message = bench.message()
         self._keyring = self._keyring_buttons()
         self.box = bench.box(
@@ -86,13 +88,16 @@ class Basic(Section):
         finally:
             self._shows_itself = False
         self._guide.value = self._guide_html(provider, settings)
-        self._field("model").offer(models_of(provider) if provider else ())
+        self._served.refresh(settings)
+        known = models_of(provider) if provider else ()
+        self._field("model").offer(self._served.names or known)
         if provider:
             self._field("model").hint(provider.example)
             self._field("base_url").hint(provider.base_url_form)
         names = self._names(settings)
         show_if(self._keyring, keychain.is_installed() and "api_key" in names)
-        fields = tuple(self._field(name).box for name in names)
+        model, *others = (self._field(name).box for name in names)
+        fields = (model, self._served.box, *others)
         if self._asked.children != fields:
             self._asked.children = fields
 
@@ -176,16 +181,22 @@ class Retries(Section):
 
     def refresh(self, settings: Snapshot) -> None:
         """Show the waits before each retry, here and in OpenHands."""
-        count, most = settings.num_retries, MOST_ADDED + 1
-        ours_s = [our_wait_s(settings, retry) for retry in range(1, min(count, most) + 1)]
-        # OpenHands takes num_retries for the number of attempts.
-        theirs_s = [
-            openhands_wait_s(settings, retry) for retry in range(1, min(count - 1, most) + 1)
-        ]
-        lines = [schedule_words(ours_s, self._say)]
+        say, most = self._say, MOST_ADDED + 1
+        retries = range(1, min(settings.num_retries, most) + 1)
+        ours_s = [schedule.our_wait_s(settings, retry) for retry in retries]
+        theirs_s = [*islice(schedule.openhands_waits_s(settings), most)]
+        lines = [schedule_words(ours_s, say)]
         if ours_s != theirs_s:
             told = "OpenHands itself counts attempts, not retries. It would do: {schedule}"
-            lines.append(self._say(told, schedule=schedule_words(theirs_s, self._say)))
+            lines.append(say(told, schedule=schedule_words(theirs_s, say)))
+        if schedule.has_client_retries(settings):
+            all_s = [*islice(schedule.openhands_client_waits_s(settings), most)]
+            told = (
+                "OpenHands 0.41 would make more requests, as its client sends each attempt three"
+                " times: {schedule}. Within an attempt, the client waits as long as the server"
+                " asks for."
+            )
+            lines.append(say(told, schedule=schedule_words(all_s, say)))
         self._preview.value = _bar(ours_s) + "".join(f"<div>{escape(line)}</div>" for line in lines)
 
 
@@ -336,7 +347,7 @@ class Groups(Section):
 
     def _names(self) -> list[str]:
         groups = self._bench.draft.settings.groups
-        return [name for name in groups if name != BASE_GROUP]  # OpenHands never reads [llm.llm]
+        return [name for name in groups if name != BASE_GROUP]  # [llm.llm] is [llm] itself
 
     def _choose(self, change: Mapping[str, Any]) -> None:
         with self._bench.lock:

@@ -15,6 +15,7 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
@@ -39,12 +40,18 @@ FrontEnd = Literal["live", "final", "terminal"]
 
 
 def front_end(shell: Any) -> FrontEnd:
-    """Tell who watches the cell that runs now; `LLM_MAGIC_DISPLAY` has the last word."""
-    match os.environ.get(DISPLAY_VARIABLE, ""):
-        case "live" | "final" | "terminal" as chosen:
+    """Tell who watches the cell that runs now.
+
+    `LLM_MAGIC_DISPLAY` has the last word, but where outputs cannot be updated.
+    """
+    chosen = os.environ.get(DISPLAY_VARIABLE, "")
+    if chosen not in ("", "live", "final", "terminal"):
+        raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
+    if is_captured(shell) or _in_output_widget(shell):
+        return "final"
+    match chosen:
+        case "live" | "final" | "terminal":
             return chosen
-        case other if other:
-            raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {other!r}.")
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "terminal"
@@ -53,6 +60,38 @@ def front_end(shell: Any) -> FrontEnd:
         return "live"
     # jupyter_console, which drops updates of an output, allows stdin; nbclient and nbval do not.
     return "terminal" if request.get("content", {}).get("allow_stdin") else "final"
+
+
+def is_captured(shell: Any) -> bool:
+    """Tell whether `%%capture` keeps the outputs; it would show all states of one below another."""
+    return isinstance(shell.display_pub, CapturingDisplayPublisher)
+
+
+def _in_output_widget(shell: Any) -> bool:
+    """Tell whether an Output of ipywidgets takes the outputs: it drops updates of them.
+
+    So it is within `with out:`, `@out.capture()` and the function of an `interact`. Each Output
+    that takes messages knows which, by the request that they belong to.
+    """
+    widgets = sys.modules.get("ipywidgets")
+    if widgets is None or not hasattr(shell, "get_parent"):
+        return False
+    request_id = shell.get_parent().get("header", {}).get("msg_id")
+    # There is no public way to all widgets that does not warn.
+    known = getattr(widgets.widgets.widget, "_instances", {})
+    return any(
+        isinstance(each, widgets.Output) and each.msg_id == request_id for each in [*known.values()]
+    )
+
+
+def drop_empty_captures(shell: Any) -> None:
+    """Take what IPython has captured of a reply that was shown already: an output of nothing.
+
+    `cap.show()` would show it as "<RichOutput object>".
+    """
+    if is_captured(shell):
+        kept = [each for each in shell.display_pub.outputs if each["data"]]
+        shell.display_pub.outputs[:] = kept
 
 
 class TerminalView:
@@ -275,9 +314,11 @@ def bundle(reply: Reply) -> Bundle:
 
 
 def _answer_html(reply: Reply) -> str:
-    """Render an answer in its format."""
+    """Render an answer in its format; one without text is nothing."""
+    if not reply.text:
+        return ""
     stopped = isinstance(reply.error, Stopped) and len(reply.text) > STOPPED_LIMIT
-    render = sanitize.plain_to_html if stopped else FORMATS[reply.format]
+    render = sanitize.plain_to_html if stopped else FORMATS[reply.shown_as]
     return render(reply.text)
 
 

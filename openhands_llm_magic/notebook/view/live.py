@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,7 @@ class Parts:
         self._fence = ""  # above it
         self._rest: RestOfList | None = None
         self._looked_to = 0
-        self._known: dict[str, Any] = {"references": {}, "formulas": 0}
+        self._known: dict[str, Any] = {"references": {}, "footnotes": set(), "formulas": 0}
         self._sealed: list[list[_Block]] = []
         self.text = ""
 
@@ -161,8 +162,8 @@ class Parts:
 
     def growing(self, *, is_last: bool = False) -> Part:
         """Render the part that grows; the block that grows has its colours only in the end."""
-        known = {**self._known, "references": dict(self._known["references"])}
-        rendered = self._html(self._open, known, self._fence, self._rest, colours=is_last)
+        known = {name: copy(value) for name, value in self._known.items()}
+        rendered = self._html(self._open, known, self._fence, self._rest, is_growing=not is_last)
         if is_last:
             self._known = known
             self._blocks = self._linked(self._blocks)
@@ -185,15 +186,18 @@ class Parts:
             yield self._part(again, is_first=number == 0) if again != part else None
 
     def _linked(self, blocks: list[_Block]) -> list[_Block]:
-        """Render blocks once more that may name a link."""
+        """Render blocks once more that may name a link or a footnote."""
+        is_named = self._known["references"] or self._known["footnotes"]
         return [
             replace(each, html=self._html(each.text, self._known, each.fence, each.rest))
-            if "[" in each.text and self._known["references"]
+            if "[" in each.text and is_named
             else each
             for each in blocks
         ]
 
     def _part(self, blocks: list[_Block], *, is_first: bool | None = None) -> Part:
+        if not blocks:
+            return Part("", "")
         html = "".join(block.html for block in blocks)
         is_first = not self._sealed if is_first is None else is_first
         above = "-1em" if html.startswith(_SPACE_ABOVE) and not is_first else "0"
@@ -202,7 +206,7 @@ class Parts:
         if self._is_markdown:
             html = sanitize.framed(html, "" if margin == "0 0 0" else margin)
         elif blocks and blocks[-1].is_cut:
-            html = html.replace("<pre>", '<pre style="margin:0">', 1)
+            html = html.replace("<pre ", '<pre style="margin:0" ', 1)
         return Part("".join(block.text for block in blocks), html)
 
     def _html(
@@ -212,12 +216,12 @@ class Parts:
         fence: str,
         rest: RestOfList | None,
         *,
-        colours: bool = True,
+        is_growing: bool = False,
     ) -> str:
         if not self._is_markdown or len(text) > self.longest:
             return sanitize.plain_to_html(text)
         with self._breakable():
-            return sanitize.blocks_html(fence + text, known, colours=colours, rest=rest)
+            return sanitize.blocks_html(fence + text, known, is_growing=is_growing, rest=rest)
 
     def _end(self) -> int:
         """Tell how many blocks the next part has; 0 while it may grow."""
@@ -474,7 +478,8 @@ class LiveView:
         bundle["text/html"] += note_html(self._note)
         plain = (bundle["text/plain"].rstrip(), self._note)
         bundle["text/plain"] = "\n\n".join(each for each in plain if each)
-        self._show_outputs(bundle)
+        # An output cannot be taken away again, but one of no MIME type takes no room.
+        self._show_outputs(bundle if any(bundle.values()) else {})
         self._waits.close()
 
     def _show_reasoning(self, reasoning: str) -> None:

@@ -13,7 +13,7 @@ Three habits of JupyterLab (4.6) decide what the HTML looks like:
 - Its style sheet aligns every cell of an HTML table right, over the cell's own ``align``. What is
   in a cell therefore stands in a ``<div align=…>``.
 - It colours Pygments' short classes inside ``<div class="highlight">``, and leaves no space around
-  that.
+  that. Its HTML export has a fixed-width font for ``<pre><code>`` alone.
 """
 # ruff: noqa: PLC0415 - the renderer takes 25 ms to import, and only an answer needs it
 
@@ -22,12 +22,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
+import logging
 import re
 from contextvars import ContextVar
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic.llm.conversations import whole
+from openhands_llm_magic.notebook.view import extensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -200,15 +202,18 @@ IN_ITEM = 2
 """The level of markdown-it's tokens directly within the items of a list."""
 
 _CODE_STYLE = "margin: 1em 0"
-_PRE = "<pre>"
-_IGNORE_MATH = "llm-reply mathjax_ignore tex2jax_ignore"
+_PRE = '<pre dir="auto">'
+CLASS_OF_ANSWER = "llm-reply"
+"""The class of an element that holds an answer."""
+
+_IGNORE_MATH = f"{CLASS_OF_ANSWER} mathjax_ignore tex2jax_ignore"
 
 
 def to_html(markdown: str) -> str:
     """Render a model's Markdown as HTML that neither runs, nor loads, nor navigates by itself.
 
-    CommonMark with tables, strikethrough and mathematics. HTML is shown as text, an image becomes a
-    link, a link leads to http, https or mailto only and opens a new tab.
+    CommonMark with tables, strikethrough, mathematics and `extensions`. Other HTML is shown as
+    text, an image becomes a link, a link leads to http, https or mailto only and opens a new tab.
 
     Returns:
         One ``<div class="llm-reply …">``, or what `plain_to_html` makes of a text that is longer
@@ -242,15 +247,16 @@ class RestOfList(NamedTuple):
 
 
 def blocks_html(
-    text: str, known: dict[str, Any], *, colours: bool = True, rest: RestOfList | None = None
+    text: str, known: dict[str, Any], *, is_growing: bool = False, rest: RestOfList | None = None
 ) -> str:
     """Render some blocks of a text that `to_plain` has passed, as a part of an answer.
 
     Args:
         text: The Markdown.
-        known: What is known from the blocks above: the link "references", and how many "formulas"
-            there are. It is changed.
-        colours: Whether code is coloured, which makes it up to four times as long.
+        known: What is known from the blocks above: the link "references", the "footnotes", and how
+            many "formulas" there are. It is changed.
+        is_growing: Whether more of it will come. Then code has no colours, which make it up to four
+            times as long; and what is folded up and does not end yet is left so.
         rest: For a text that begins with a list that goes on.
     """
     if _is_too_much(text):
@@ -262,9 +268,11 @@ def blocks_html(
         return plain_to_html(text)
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
         return plain_to_html(text)
-    if not colours:
-        for token in tokens:
+    for token in tokens:
+        if is_growing:
             token.info = ""  # the language of a code block
+        elif token.type == "fold_open" and not token.meta["is_closed"]:
+            token.attrSet("open", "")
     if rest:
         _go_on(tokens, rest)
     return str(_clean_ours()(parser.renderer.render(tokens, parser.options, {})))
@@ -306,7 +314,7 @@ def html_to_html(text: str) -> str:
     """
     if len(text) > MAX_RENDERED:
         return plain_to_html(text)
-    return f'<div class="{_IGNORE_MATH}">{_clean_theirs()(to_plain(text))}</div>'
+    return f'<div class="{_IGNORE_MATH}" dir="auto">{_clean_theirs()(to_plain(text))}</div>'
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -331,13 +339,17 @@ def folded_html(summary: str, markdown: str) -> str:
 
 def plain_to_html(text: str) -> str:
     """Show a text as it is, for one that is too long to render."""
-    return f"{_PRE}{html.escape(to_plain(text))}</pre>"
+    return f"{_PRE}<code>{html.escape(to_plain(text))}</code></pre>"
 
 
 @functools.cache
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
+    # It tells each step at DEBUG: whoever asks for that of all loggers does not mean an answer.
+    log = logging.getLogger("markdown_it")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.INFO)
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"])
     parser.validateLink = is_web_address  # type: ignore[method-assign] # its way to set one
@@ -348,6 +360,7 @@ def _parser() -> MarkdownIt:
     )
     parser.core.ruler.push("linked_images", _unlink_linked_images)
     parser.core.ruler.push("formulas", limit)
+    extensions.extend(parser)
     for name, render in _RENDERERS.items():
         parser.add_render_rule(name, _one_token(render))
     return parser
@@ -362,9 +375,16 @@ def _clean_ours() -> Callable[[str], str]:
     from pygments.token import STANDARD_TYPES
 
     alignments = {"left", "center", "right"}
-    of_div = {"class": {"highlight"}, "style": {_CODE_STYLE}, "align": alignments}
-    of_span = {"class": {CLASS, *filter(None, STANDARD_TYPES.values())}}
-    return cleaner({"div": of_div, "span": of_span})
+    styles = {_CODE_STYLE, _CELL_STYLE}
+    return cleaner(
+        {
+            **{tag: {"dir": {"auto"}} for tag in (*_BLOCKS, "table")},
+            "details": {"dir": {"auto"}, "open": {""}},
+            "div": {"class": {"highlight"}, "style": styles, "align": alignments, "dir": {"ltr"}},
+            "li": {"style": {extensions.TASK_STYLE}},
+            "span": {"class": {CLASS, *filter(None, STANDARD_TYPES.values())}},
+        }
+    )
 
 
 @functools.cache
@@ -379,7 +399,8 @@ def _clean_theirs() -> Callable[[str], str]:
 def _render_code(token: Token) -> str:
     language = re.sub(r"[^\w+#.-].*", "", token.info.strip(), flags=re.DOTALL).lower()
     code = _highlight(token.content, language) or html.escape(token.content)
-    return f'<div class="highlight" style="{_CODE_STYLE}"><pre>{code}</pre></div>\n'
+    frame = f'<div class="highlight" style="{_CODE_STYLE}" dir="ltr">'
+    return f"{frame}<pre><code>{code}</code></pre></div>\n"
 
 
 def _highlight(code: str, language: str) -> str | None:
@@ -424,9 +445,15 @@ def _render_image(token: Token) -> str:
     return f'<a href="{address}">{html.escape(token.content) or address}</a>'
 
 
+_CELL_STYLE = "text-align: start"
+
+
 def _render_cell_open(token: Token) -> str:
-    style = str(token.attrGet("style") or "text-align:left")
-    return f'<{token.tag}><div align="{style.removeprefix("text-align:")}">'
+    style = token.attrGet("style")
+    aligned = f'style="{_CELL_STYLE}"'
+    if style:
+        aligned = f'align="{str(style).removeprefix("text-align:")}"'
+    return f"<{token.tag}><div {aligned}>"
 
 
 _RENDERERS: dict[str, Callable[[Token], str]] = {
@@ -447,8 +474,9 @@ def _one_token(render: Callable[[Token], str]) -> Callable[..., str]:
     return lambda _renderer, tokens, idx, *_: render(tokens[idx])
 
 
-_BLOCKS = {"blockquote", "div", "hr", "li", "ol", "p", "pre", "ul", *map("h{}".format, range(1, 7))}
-_INLINES = {"a", "br", "code", "em", "s", "span", "strong"}
+_BLOCKS = {"blockquote", "details", "div", "hr", "li", "ol", "p", "pre", "summary", "ul"}
+_BLOCKS |= {f"h{level}" for level in range(1, 7)}
+_INLINES = {"a", "br", "code", "em", "s", "span", "strong", *extensions.INLINE_TAGS}
 _TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
 _ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # nh3's own "*" allows title.
 

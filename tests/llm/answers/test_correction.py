@@ -143,7 +143,7 @@ def test_a_cut_answer_is_not_sent_back(
     model_server: ModelServer, clock: FakeClock, finish_reason: str, told: str
 ) -> None:
     """It would be cut off again; the line says that it was, and not that it is no JSON."""
-    model_server.script(Answer('{"name": "Ky', finish_reason=finish_reason), GOOD)
+    model_server.script(Answer('{"name": "Ky', finish_reason=finish_reason, usage=(7, 16)), GOOD)
     with pytest.raises(FormatError) as caught:
         city(model_server, clock, max_output_tokens=16)
     assert str(caught.value).startswith("the answer was cut off ")

@@ -6,6 +6,7 @@ test lets time pass.
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,13 @@ from model_server import Answer, ModelServer, Refuse
 from sending import ask_in_vain
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.connection import ConnectionTest
 from openhands_llm_magic.llm.events import (
     Accepted,
+    Done,
     Event,
     ReplyBuilder,
     Retrying,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("litellm", "set_up")
 
 RETRY_AFTER_7 = Refuse(429, {"retry-after": "7"})
+PER_DAY = Refuse(429, {"retry-after": "3600"}, message="Rate limit reached on requests per day.")
 USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6s"}
 
 
@@ -272,6 +277,49 @@ def test_after_a_wait_beyond_the_limit_whoever_asks_again_is_sent(
     ask_in_vain(clock)
 
     assert ask("Hello", clock=clock).throttled_s == 0
+
+
+def test_a_limit_of_a_day_is_asked_for_once(model_server: ModelServer, clock: FakeClock) -> None:
+    """Until it opens the others are told so, and nothing is sent; then they are sent again."""
+    model_server.script(PER_DAY, Answer("Hi"))
+    for _ in range(3):
+        error = ask_in_vain(clock)
+        assert type(error) is errors.DailyLimitError
+        assert "the limit of the day is used up (429: Rate limit reached" in str(error)
+        assert "it opens again at 20" in str(error)
+    assert error.retry_after_s == 3600
+    assert model_server.count == 1
+    clock.wait(threading.Event(), 3600)
+    assert ask("Hello", clock=clock).text == "Hi"
+
+
+def test_a_limit_of_a_day_does_not_hold_back_a_connection_test(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """Who has bought credit meanwhile tests it; after that prompts are sent again."""
+    model_server.script(PER_DAY, Answer("OK"))
+    ask_in_vain(clock)
+    *_, done = ConnectionTest(load_settings(), clock).run()
+    assert type(done) is Done
+    assert ask("Hello", clock=clock).text == "OK"
+
+
+@pytest.mark.parametrize(
+    ("words", "waits_s"),
+    [
+        # OpenAI's limit of a day is a bucket, of which a place is free again in a moment.
+        ("Rate limit reached on requests per day (RPD). Please try again in 8.64s.", [8.64] * 4),
+        ("Rate limit reached on tokens per day (TPD). Please try again in 9m38.016s.", []),
+        ("Rate limit exceeded: free-models-per-day", []),
+    ],
+)
+def test_a_limit_of_a_day_is_waited_for_where_it_opens_soon(
+    model_server: ModelServer, clock: FakeClock, words: str, waits_s: list[float]
+) -> None:
+    model_server.script(Refuse(429, message=words))
+    error = ask_in_vain(clock)
+    assert type(error) is errors.DailyLimitError
+    assert [wait.wait_s for wait in error.reply.waits] == pytest.approx(waits_s)
 
 
 @pytest.mark.parametrize("wait_s", [0, 1, 3])

@@ -16,13 +16,13 @@ import pytest
 from model_server import Answer, Refuse
 from sending import DIALECTS, failure, request_to, send
 
+from openhands_llm_magic.config.litellm_files import PRICE_FILE, prices
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.litellm import embed, preview
 from openhands_llm_magic.llm.litellm import send as sending
 from openhands_llm_magic.llm.litellm.loading import quiet
-from openhands_llm_magic.llm.litellm.models import PRICE_FILE, prices
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared
 
 if TYPE_CHECKING:

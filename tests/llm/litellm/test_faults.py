@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -13,6 +12,7 @@ from model_server import LITELLM_MODELS, Answer, Hang, ModelServer, Raw, Refuse
 from sending import DIALECTS, failure, request_to, send_once
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.litellm import faults
 from openhands_llm_magic.llm.prepare import Request
 
@@ -123,8 +123,7 @@ def test_a_date_is_read_by_the_servers_clock(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine whose own clock is wrong waits no longer for it."""
-    clock_that_is_wrong = SimpleNamespace(time=LATER.timestamp)
-    monkeypatch.setattr(faults, "time", clock_that_is_wrong)
+    monkeypatch.setattr(waits, "_now", lambda: LATER)
     then = datetime.now(UTC) + timedelta(seconds=100)
     refuse = Refuse(429, {"retry-after": format_datetime(then, usegmt=True)})
     assert failure(model_server, refuse).retry_after_s == pytest.approx(100, abs=10)
@@ -250,7 +249,7 @@ def test_an_error_in_place_of_an_answer(
     [
         ("insufficient_quota", errors.QuotaError),
         ("content_filter", errors.ContentFilterError),
-        ("invalid_prompt", errors.BadRequestError),
+        ("invalid_prompt", errors.ContentFilterError),
         ("server_error", errors.BrokenAnswerError),
     ],
 )

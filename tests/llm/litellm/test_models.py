@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
 from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.litellm.models import models_of
@@ -34,12 +35,12 @@ def list_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lis
     monkeypatch.setattr(importlib.util, "find_spec", {"litellm": spec}.get)
 
     def write(listed: dict[str, Any]) -> None:
-        (tmp_path / models.PRICE_FILE).write_text(json.dumps(listed))
+        (tmp_path / litellm_files.PRICE_FILE).write_text(json.dumps(listed))
 
-    for cached in (models.prices, models.models_of):
+    for cached in (litellm_files.prices, models.models_of):
         cached.cache_clear()
     yield write
-    for cached in (models.prices, models.models_of):
+    for cached in (litellm_files.prices, models.models_of):
         cached.cache_clear()
 
 
@@ -171,7 +172,7 @@ def test_variants_of_a_provider_are_the_provider(
 @pytest.mark.usefixtures("list_models")
 def test_a_file_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     """The verified models and the example are left."""
-    (tmp_path / models.PRICE_FILE).write_text(text)
+    (tmp_path / litellm_files.PRICE_FILE).write_text(text)
     assert models_of(OPENAI) == (*OPENAI.verified_models, OPENAI.example)
 
 

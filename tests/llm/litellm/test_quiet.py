@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,7 @@ from model_server import Answer
 from sending import request_to, send_once
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.litellm import loading
+from openhands_llm_magic.llm.litellm import clients
 from openhands_llm_magic.llm.litellm.send import send
 from openhands_llm_magic.llm.prepare import Request
 
@@ -34,6 +36,26 @@ def test_a_warning_about_our_request_is_not_printed(
     messages = [{"role": "user", "content": "Hello"}]
     list(send_once(Request("gemini/gemini-3-pro", messages, {**server, "temperature": 0.5})))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_of_pydantic_is_not_printed(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would show what the server has sent; those of others, on another thread, are shown."""
+    shown: list[object] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *told: shown.append(str(told[0])))
+
+    def warn(_: int) -> None:  # on a thread of the server
+        warnings.warn("theirs", stacklevel=1)
+
+    model_server.script(Answer("One", between_chunks=warn))
+    request = request_to(model_server)
+    send(request, lambda _event: warnings.warn("ours", stacklevel=1))
+    send(replace(request, model="openai/o3-pro"), lambda _event: None)  # of a count with a cost
+    assert shown == ["theirs", "theirs"]
+    warnings.warn("after", stacklevel=1)
+    assert shown[-1] == "after"
 
 
 def test_a_failure_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +89,6 @@ def test_the_log_of_others_is_printed(
 def test_who_asks_for_the_log_gets_it(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(loading.LOG_VARIABLE, "DEBUG")
+    monkeypatch.setenv(clients.LOG_VARIABLE, "DEBUG")
     send(request_to(model_server), lambda _event: LOGGER.warning("ours"))
     assert "ours" in caplog.messages

@@ -6,10 +6,11 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.practice.answers import pieces, read_chat
+from openhands_llm_magic.llm.practice.answers import Chat, chunks, completion, pieces, read_chat
 from openhands_llm_magic.llm.practice.models import Refusal
 
 json_values = st.recursive(
@@ -40,3 +41,19 @@ def test_long_repetitions_give_no_run_of_equal_pieces() -> None:
     """LiteLLM fails on 100 equal chunks in a row."""
     found = list(pieces("a " * 1000))
     assert all(piece != after for piece, after in pairwise(found))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_is_cut_off_at_the_limit_of_its_tokens(*, stream: bool) -> None:
+    """A word is a token here; white space stays."""
+    body = {"model": "echo", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    chat = read_chat(json.dumps(body | {"stream": stream}).encode())
+    assert isinstance(chat, Chat)
+    if stream:
+        *parts, last = chunks(chat, "One  two three", word_by_word=True)
+        text = "".join(each["choices"][0]["delta"]["content"] for each in parts)
+        reason = last["choices"][0]["finish_reason"]
+    else:
+        [choice] = completion(chat, "One  two three")["choices"]
+        text, reason = choice["message"]["content"], choice["finish_reason"]
+    assert (text, reason) == ("One  two", "length")

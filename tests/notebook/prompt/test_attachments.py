@@ -12,7 +12,8 @@ from model_server import ModelServer, Raw
 from openhands_llm_magic.errors import UsageError
 from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.conversations import PDF, Attachment, content_of
-from openhands_llm_magic.notebook.prompt import attachment, filled
+from openhands_llm_magic.notebook.placeholders import filled
+from openhands_llm_magic.notebook.prompt import attachment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from openhands_llm_magic.notebook import prompt
-from openhands_llm_magic.notebook.prompt import as_markdown, filled
+from openhands_llm_magic.notebook.placeholders import filled
+from openhands_llm_magic.notebook.values import MOST_ROWS, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ class PolarsFrame:
     columns = ("name", "n")
 
     def head(self, rows: int) -> PolarsFrame:
-        assert rows == prompt.MOST_ROWS
+        assert rows == MOST_ROWS
         return self
 
     def iter_rows(self) -> Iterator[tuple[object, ...]]:
@@ -47,7 +47,7 @@ PLAIN = """\
 
 @pytest.mark.parametrize("make", [lambda: TABLE, lambda: GeoDataFrame(TABLE), PolarsFrame])
 def test_a_table_is_markdown_with_its_shape_first(make: type) -> None:
-    assert as_markdown(make()) == PLAIN
+    assert written("t", make()).text == PLAIN
     assert filled("{t}", {"t": make()}, limit_chars=1000).parts == (PLAIN,)
 
 
@@ -65,28 +65,32 @@ def test_a_table_is_markdown_with_its_shape_first(make: type) -> None:
     ],
 )
 def test_an_index_that_says_something_goes_in(table: object, lines: list[str]) -> None:
-    written = (as_markdown(table) or "").splitlines()
-    assert [written[2], *written[4:]] == lines
+    rows = written("t", table).text.splitlines()
+    assert [rows[2], *rows[4:]] == lines
 
 
 def test_an_empty_table_says_its_columns() -> None:
-    assert as_markdown(TABLE.iloc[:0]) == ("(0 rows and 2 columns)\n\n| name | n |\n| --- | --- |")
-    assert as_markdown(pd.DataFrame()) == "(0 rows and 0 columns)"
+    empty = written("t", TABLE.iloc[:0]).text
+    assert empty == "(0 rows and 2 columns)\n\n| name | n |\n| --- | --- |"
+    assert written("t", pd.DataFrame()).text == "(0 rows and 0 columns)"
 
 
 def test_a_large_table_is_cut_and_says_so() -> None:
     large = pd.DataFrame({f"c{number}": range(1000) for number in range(30)})
-    written = (as_markdown(large) or "").splitlines()
-    assert written[0] == "(1,000 rows and 30 columns, of which the first 20 rows and 20 columns)"
-    assert written[2].endswith("| c19 |")
-    assert written[-1].startswith("| 19 |")
+    rows = written("t", large).text.splitlines()
+    assert rows[0] == "(1,000 rows and 30 columns, of which the first 20 rows and 20 columns)"
+    assert rows[2].endswith("| c19 |")
+    assert rows[-1].startswith("| 19 |")
+    (note,) = filled("See {t}.", {"t": large}, limit_chars=100_000).notes
+    assert note == "{t}: the first 20 rows and 20 columns of 1,000 rows and 30 columns"
 
 
 def test_a_cell_stays_a_cell() -> None:
     """On one line, its bars escaped, and not too long for others to fit."""
     table = pd.DataFrame({"a|b": ["x|y\nz", "long" * 1000]})
-    short, long = (as_markdown(table) or "").splitlines()[4:]
+    short, long = written("t", table).text.splitlines()[4:]
     assert short == "| x\\|y z |"
     assert long == "| " + ("long" * 50)[:-1] + "… |"
+    assert written("t", table).notes == ("t: cells were cut to 200 characters",)
     cut = filled("{t}", {"t": table}, limit_chars=30).parts[0]
     assert str(cut).startswith("(2 rows and 1 column)")

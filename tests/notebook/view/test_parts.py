@@ -32,7 +32,9 @@ MARKDOWN = [
         "é\U0001f600\r\n",
     ),
 ]
-SEAM_IN_CODE = re.compile(r'</pre></div>\n<div class="highlight" style="[^"]*"><pre>')
+SEAM_IN_CODE = re.compile(
+    r'</code></pre></div>\n<div class="highlight" style="[^"]*" dir="ltr"><pre><code>'
+)
 SEAM_IN_LIST = re.compile(r'</(ul|ol)>\n<\1(?: start="\d+")?>\n')
 
 

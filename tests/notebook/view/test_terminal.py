@@ -21,12 +21,17 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 class Terminal:
     """IPython in a terminal of 120 columns."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **env: str) -> None:
         home.mkdir()
-        env = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", "NO_COLOR": "1"}
+        env |= {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", "NO_COLOR": "1"}
         options = ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
         self._child: pexpect.spawn[str] = pexpect.spawn(
-            sys.executable, options, env=env, encoding="utf-8", timeout=60, dimensions=(40, 120)
+            sys.executable,
+            options,
+            env=env,
+            encoding=env.get("PYTHONIOENCODING", "utf-8"),
+            timeout=60,
+            dimensions=(40, 120),
         )
         self._child.expect(PROMPT)
 
@@ -97,3 +102,21 @@ def test_the_last_exception_is_explained(terminal: Terminal) -> None:
     assert "> 1 / 0" in shown
     assert "> ZeroDivisionError: division by zero" in shown
     assert "> why is that?" in shown
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_without_a_character_shows_another(tmp_path: Path, encoding: str) -> None:
+    """Answers, waits, later looks and errors are shown, and what is kept is whole."""
+    opened = Terminal(tmp_path / "its home", PYTHONIOENCODING=encoding)
+    opened.run("%load_ext openhands_llm_magic")
+    ask = "get_ipython().run_line_magic('llm', '-m practice/{} --retry-min-wait 2 {}')"
+    shown = opened.run(ask.format("busy", r"a\u65e5b"))
+    assert "> a?b" in shown
+    assert "retry 1 of 4" in shown
+    assert "Error" not in shown
+    assert opened.run("_.is_whole, '\\u65e5' in _.text").strip().endswith("(True, True)")
+    assert "> a" in opened.run("Out[2]")
+    shown = opened.run(ask.format("echo", r"--no-such\u65e5 x"))
+    assert "UsageError" in shown
+    assert "Traceback" not in shown
+    opened.close()

@@ -1,0 +1,81 @@
+"""What LiteLLM's package tells of providers and models in its files, without importing it.
+
+Importing LiteLLM takes seconds; reading these files takes 30 ms, once. Where a file is missing or
+has another form, nothing is known, and whoever asks goes without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRICE_FILE = "model_prices_and_context_window_backup.json"
+"""LiteLLM's list of models, beside its `__init__.py`."""
+
+PROVIDER_FILES = ("types/utils.py", "llms/openai_like/providers.json")
+"""The files that name its providers: the members of a class, and the keys of a table."""
+
+_PROVIDER_CLASS = re.compile(r"^class LlmProviders\(.*\n((?:(?:[ \t].*)?\n)*)", re.MULTILINE)
+_MEMBER = re.compile(r'^\s+\w+ = "([^"\n]+)"', re.MULTILINE)
+
+
+@cache
+def prices() -> Mapping[str, Mapping[str, Any]]:
+    """Return what LiteLLM knows of each model; nothing, where its file cannot be read."""
+    models = _table(PRICE_FILE)
+    return {name: facts for name, facts in models.items() if isinstance(facts, dict)}
+
+
+@cache
+def providers() -> frozenset[str]:
+    """Return the prefixes of models that LiteLLM knows; none, where its files cannot be read."""
+    source, table = PROVIDER_FILES
+    found = _PROVIDER_CLASS.search(_text(source))
+    members = _MEMBER.findall(found[1]) if found else []
+    return frozenset([*members, *_table(table)]) if members else frozenset()
+
+
+@cache
+def makers() -> frozenset[str]:
+    """Return the names that stand for the maker of a model, as in "openrouter/qwen/qwen3"."""
+    parts = (name.split("/") for name in prices())
+    return frozenset(each[-2].lower() for each in parts if len(each) > 2)  # noqa: PLR2004 - a maker between two
+
+
+def window_tokens(model: str) -> int | None:
+    """Return the tokens that LiteLLM lists for a model's prompt, or None where it lists none.
+
+    The name is looked up as OpenHands' SDK does: also without what follows a ":", and without all
+    that stands before the last "/".
+    """
+    for name in (model, model.partition(":")[0], model.rpartition("/")[2]):
+        tokens = prices().get(name, {}).get("max_input_tokens")
+        if isinstance(tokens, int):
+            return tokens
+    return None
+
+
+def _table(file: str) -> dict[str, Any]:
+    try:
+        table = json.loads(_text(file))
+    except ValueError:  # no JSON
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _text(file: str) -> str:
+    """Return the text of a file of LiteLLM's package, or "" where it cannot be read."""
+    try:
+        found = importlib.util.find_spec("litellm")
+        if found is None or found.origin is None:
+            return ""
+        return (Path(found.origin).parent / file).read_text("utf-8")
+    except (OSError, ValueError):  # no such file, no UTF-8
+        return ""

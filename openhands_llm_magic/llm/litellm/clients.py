@@ -1,0 +1,129 @@
+"""What LiteLLM and its HTTP clients do on a thread that makes a request of ours.
+
+They log and warn of nothing, and go to this machine directly. That holds for this thread alone: the
+person's own requests, on other threads or afterwards, are logged and sent as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.providers import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LITELLM = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+"""LiteLLM's loggers; each prints to stderr, which is the cell."""
+
+CLIENTS = (
+    *("anthropic", "asyncio", "boto3", "botocore", "google", "httpcore", "httpx", "openai"),
+    "urllib3",
+)
+"""The loggers of what it sends requests with, which print where the log of all is asked for."""
+
+LOG_VARIABLE = "LITELLM_LOG"
+"""Who sets it wants to see what LiteLLM logs."""
+
+
+class _Ours:
+    """Knows the threads that make requests of ours: `with ours():` around each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: Counter[int] = Counter()
+        self._filtered: list[logging.Logger] = []
+        self._show_warning = warnings.showwarning
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        thread = threading.get_ident()
+        with self._lock:
+            if not self._threads:
+                self._filtered = _loggers()
+                for logger in self._filtered:
+                    logger.addFilter(self._is_wanted)
+                self._show_warning = warnings.showwarning
+                vars(warnings)["showwarning"] = self._warn
+            self._threads[thread] += 1
+        if "httpx" in sys.modules:
+            _reach_loopback_directly()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= Counter([thread])
+                if not self._threads:
+                    for logger in self._filtered:
+                        logger.removeFilter(self._is_wanted)
+                    if warnings.showwarning == self._warn:
+                        warnings.showwarning = self._show_warning
+
+    def runs_here(self) -> bool:
+        """Return whether this thread makes a request of ours."""
+        return threading.get_ident() in self._threads
+
+    def _warn(self, *told: Any) -> None:
+        """Show a warning of others; pydantic's show what a server has sent, such as a key."""
+        if not self.runs_here() or os.environ.get(LOG_VARIABLE):
+            self._show_warning(*told)
+
+    def _is_wanted(self, record: logging.LogRecord) -> bool:
+        if record.thread not in self._threads:
+            return True
+        if record.name in LITELLM:
+            return bool(os.environ.get(LOG_VARIABLE))
+        return _is_asked_for(record.name)
+
+
+ours = _Ours()
+"""`with ours():` around each request that this package makes."""
+
+
+def _loggers() -> list[logging.Logger]:
+    """Return the loggers that there are by now of LiteLLM and of its clients."""
+    known = [*logging.root.manager.loggerDict]
+    names = [*LITELLM, *(name for name in known if name.partition(".")[0] in CLIENTS)]
+    return [logging.getLogger(name) for name in names]
+
+
+def _is_asked_for(name: str) -> bool:
+    """Return whether somebody has set the level of this logger, or of one above but the root."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None and logger.parent is not None:
+        if logger.level != logging.NOTSET:
+            return True
+        logger = logger.parent
+    return False
+
+
+@functools.cache
+def _reach_loopback_directly() -> None:
+    """Let httpx send what is for this machine past the proxy of HTTP_PROXY, on threads of ours.
+
+    Without NO_PROXY it would send it to a company's proxy, with prompt and key. All of LiteLLM's
+    ways to a server end in this private method; where a version has none, the proxy is used.
+    """
+    import httpx  # noqa: PLC0415 - somebody has imported it already
+
+    choose: Any = getattr(httpx.Client, "_transport_for_url", None)
+    if choose is None:
+        return
+
+    @functools.wraps(choose)
+    def chosen(client: Any, url: Any) -> Any:
+        direct = getattr(client, "_transport", None)
+        if direct is not None and ours.runs_here() and is_loopback(url.host):
+            return direct
+        return choose(client, url)
+
+    client_class: Any = httpx.Client
+    client_class._transport_for_url = chosen  # noqa: SLF001 - guarded above

@@ -1,0 +1,1 @@
+"""What OpenHands makes of the settings: the request that each of its versions would send."""

@@ -1,0 +1,120 @@
+"""The request that a version of OpenHands would send, and what the check says of it.
+
+`make test-openhands` compares it with what the real ones send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.check import check
+from openhands_llm_magic.config.lint.finding import Finding
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.openhands.v0_41 import V0_41
+from openhands_llm_magic.llm.openhands.version import is_set
+from openhands_llm_magic.llm.prepare import SAMPLING, Prepared, Request, secrets_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.litellm.preview import How
+    from openhands_llm_magic.llm.openhands.version import Draft, Version
+
+VERSIONS: Mapping[str, Version] = MappingProxyType({each.name: each for each in (V0_41, SDK)})
+"""The versions that can be asked about, by their names after `--as`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a version of OpenHands would send.
+
+    Attributes:
+        prepared: The request, and what must not show of it.
+        how: How it is asked.
+        notes: What else is to be said of it, in sentences.
+    """
+
+    prepared: Prepared
+    how: How
+    notes: tuple[str, ...]
+
+
+def as_sent_by(version: Version, messages: Sequence[Message], settings: Snapshot) -> Sent:
+    """Return what a version of OpenHands would send for the same settings and messages."""
+    made = version.draft(settings, messages)
+    modify = "modify_params" not in version.passes or made["modify_params"]
+    request = Request(made.model, made.messages, made.options, modify_params=modify)
+    secrets = tuple(secrets_of(settings, made.options))
+    return Sent(Prepared(settings, request, None, secrets), made.how, tuple(_notes(made)))
+
+
+def refusal(version: Version, settings: Snapshot) -> str:
+    """Say why a version of OpenHands would send nothing at all, or return ""."""
+    if settings.model.startswith(PROVIDERS["practice"].prefix):
+        return f"{version.title} would fail: it does not know the practice models of this package"
+    return version.refuses(settings)
+
+
+def _notes(made: Draft) -> Iterator[str]:
+    version = made.version
+    native, written = version.tools_tokens
+    yield (
+        f"{version.title} would send this, and with it instructions and tools of its own: about"
+        f" {native:,} tokens, or {written:,} where it writes the tools into the prompt."
+    )
+    if ignored := version.ignored(made.settings):
+        yield f"It passes on no {', no '.join(ignored)}."
+    if remark := version.remark(made):
+        yield remark
+
+
+def checked(path: str | os.PathLike[str] | None = None) -> list[Finding]:
+    """Return what `config.check` finds, and what OpenHands makes of the settings.
+
+    The latter is left out where the file has an error, for which OpenHands drops a whole section.
+
+    Args:
+        path: The config file; by default the one that `load_settings` reads.
+
+    Raises:
+        ConfigFileError: A file that was named cannot be read.
+    """
+    found = check(path)
+    if any(each.level == "error" for each in found):
+        return [*found]
+    return [*found, *findings(load_settings(path))]
+
+
+def findings(settings: Snapshot) -> Iterator[Finding]:
+    """Yield what the check says of OpenHands: that it refuses a model, and what it sends unasked.
+
+    LiteLLM is not imported for this, so of the SDK it tells what goes for every model.
+    """
+    origin = settings.origin("model")
+    if origin.kind == "default" or settings.model.startswith(PROVIDERS["practice"].prefix):
+        return
+    if reason := refusal(SDK, settings):
+        yield Finding(origin, reason, "Choose another model for it", level="warning")
+    if reason := refusal(V0_41, settings):
+        yield Finding(origin, reason, "Choose another model for it", level="note")
+        return
+    unset = [name for name in SAMPLING if not is_set(settings, name)]
+    sent = V0_41.draft(settings).options
+    limits = () if settings.max_output_tokens else ("max_completion_tokens", "max_tokens")
+    told = [f"{name} = {sent[name]!r}" for name in (*unset, *limits) if name in sent]
+    if told:
+        effort = "; the SDK sends reasoning_effort = 'high' to models that take it"
+        yield Finding(
+            origin,
+            f"{V0_41.title} sends {', '.join(told)}, which nobody set"
+            + effort * ("reasoning_effort" in unset),
+            "A dry run `--as openhands`, or `--as openhands-sdk`, shows the request",
+            level="note",
+        )

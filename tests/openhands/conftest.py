@@ -1,0 +1,35 @@
+"""The versions of OpenHands that `make test-openhands` installs, each run by its own Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from openhands.real import OpenHands
+from openhands.record import FORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the environments."""
+    for name in FORMS:
+        parser.addoption(f"--{name}", type=Path, help=f"the environment with {name}")
+
+
+@pytest.fixture(scope="session", params=FORMS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of a version after `--as`."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def openhands(
+    name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenHands]:
+    """That version."""
+    python = request.config.getoption(f"--{name}").absolute() / "bin" / "python"
+    with OpenHands(python, tmp_path_factory.mktemp(name)) as running:
+        yield running

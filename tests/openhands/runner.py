@@ -1,0 +1,107 @@
+"""Runs the `LLM` class of whichever OpenHands is installed in the environment of this Python.
+
+It is started by `real.py` with the Python of an environment of its own and knows nothing of this
+package: what it reads, the package has written. Each line of its input is a JSON object:
+
+    form: How the settings are handed over: "toml", "profile" or "env".
+    path: The config.toml or the profile.
+    env: The environment variables of this one prompt.
+    key: The key of a profile, which holds none.
+    messages: Pairs of a role and a text.
+
+and each line of its output says how that prompt ended: `error` is null or the exception in words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+
+def ask_sdk(order: dict[str, Any]) -> None:
+    """Ask with the `LLM` of openhands-sdk, as its agent does."""
+    from openhands.sdk.llm import LLM, LLMProfileStore, Message, TextContent
+    from pydantic import SecretStr
+
+    if order["form"] == "profile":
+        path = Path(order["path"])
+        llm = LLMProfileStore(path.parent).load(path.stem)
+        llm = llm.model_copy(update={"api_key": SecretStr(order["key"])}) if order["key"] else llm
+    else:
+        llm = LLM.load_from_env()
+    said = order["messages"]
+    llm.generate([Message(role=role, content=[TextContent(text=text)]) for role, text in said])
+
+
+LEFT_OUT = ("browsergym.utils.obs", "openhands_aci.utils.diff", "openhands_aci.linter")
+"""What 0.41 imports on the way to its `LLM`, and never calls for it: half a gigabyte."""
+
+
+def ask_0_41(order: dict[str, Any]) -> None:
+    """Ask with the `LLM` of openhands-ai 0.41, as its agents do."""
+    for name in LEFT_OUT:
+        parts = name.split(".")
+        for end in range(1, len(parts) + 1):
+            sys.modules.setdefault(".".join(parts[:end]), MagicMock())
+    from openhands.core.config import OpenHandsConfig, load_from_env, load_from_toml
+    from openhands.core.message import Message, TextContent
+    from openhands.llm.llm import LLM
+
+    config = OpenHandsConfig()
+    load_from_toml(config, order["path"])
+    load_from_env(config, os.environ)
+    llm = LLM(config.get_llm_config())
+    said = order["messages"]
+    messages = [Message(role=role, content=[TextContent(text=text)]) for role, text in said]
+    if llm.is_caching_prompt_active():  # as in ConversationMemory.apply_prompt_caching
+        for message in (messages[0], messages[-1]):
+            message.content[-1].cache_prompt = message.role in ("system", "user")
+    llm.completion(messages=llm.format_messages_for_llm(messages))
+
+
+def installed() -> tuple[str, Any]:
+    """Return the name and version of what is installed here, and the function that asks with it."""
+    for package, ask in (("openhands-sdk", ask_sdk), ("openhands-ai", ask_0_41)):
+        with contextlib.suppress(PackageNotFoundError):
+            return f"{package} {version(package)}, litellm {version('litellm')}", ask
+    raise SystemExit(f"there is no OpenHands in {sys.prefix}")
+
+
+def take_prices() -> None:
+    """Have LiteLLM know the models that the test names."""
+    import litellm
+
+    litellm.model_cost.clear()
+    litellm.model_cost.update(json.loads(Path(os.environ["PRICES"]).read_bytes()))
+
+
+def main() -> None:
+    """Read orders, and carry them out one by one."""
+    name, ask = installed()
+    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    take_prices()
+    print(json.dumps({"version": name}), file=out, flush=True)
+    environment = dict(os.environ)
+    for line in sys.stdin:
+        order = json.loads(line)
+        os.environ.update(order["env"])
+        error = None
+        try:
+            ask(order)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the test wants to know
+            error = f"{type(failure).__name__}: {failure}"
+        print(json.dumps({"error": error}), file=out, flush=True)
+        os.environ.clear()  # 0.41 writes into it
+        os.environ.update(environment)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    main()
