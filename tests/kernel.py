@@ -120,7 +120,8 @@ class Kernel:
     def __init__(self, env: dict[str, str], cwd: str) -> None:
         self._manager = KernelManager(kernel_name="python3")
         named = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-        self._manager.start_kernel(env={**named, **env}, cwd=cwd)
+        # Of a footer the tests that ask for one look at it.
+        self._manager.start_kernel(env={"LLM_MAGIC_FOOTER": "off", **named, **env}, cwd=cwd)
         self._client = self._manager.blocking_client()
         self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)

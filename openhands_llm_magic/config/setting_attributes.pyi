@@ -47,6 +47,8 @@ class SettingAttributes:
     """Tokens that an answer is cut off at."""
     reasoning_effort: str
     """How long a reasoning model thinks: low, medium, high or none."""
+    footer: str
+    """Whether a line under each answer tells its model, tokens, cost and seconds."""
     custom_llm_provider: str | None
     """LiteLLM's name of the provider, when the model's name does not tell it."""
     drop_params: bool

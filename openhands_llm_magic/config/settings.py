@@ -130,6 +130,11 @@ _DECLARATIONS = (
         help="How long a reasoning model thinks: low, medium, high or none.",
     ),
     Setting(
+        name="footer", title="Footer", topic="answer", kind="str", default="on",
+        used_for="a line under each answer", choices=("on", "off"), closed=True, section=OURS,
+        help="Whether a line under each answer tells its model, tokens, cost and seconds.",
+    ),
+    Setting(
         name="custom_llm_provider", title="Custom provider", topic="advanced", kind="str",
         sent_as="custom_llm_provider",
         help="LiteLLM's name of the provider, when the model's name does not tell it.",

@@ -314,6 +314,11 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
         notes: What a person should know of how the prompt was made, such as what was cut, and of
             the answer.
         truncated_input: Whether the server has read only a part of the prompt, by its own count.
+        model_answered: The model that answered, as the provider names it, or None.
+        cost_told_by: Who told what it cost, as in `Cost`.
+        took_s: Seconds of the attempt that answered, without the waits, or None without one.
+        host: The host name of the server that answered, or "" where it is not known.
+        has_footer: Whether a line under it tells its model, tokens, cost and seconds.
         shown_as: How it is shown, a key of `notebook.view.display.FORMATS`.
         data: What the answer is in its format: a value of JSON, or code; None for a text.
     """
@@ -332,6 +337,11 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
     notes: tuple[str, ...] = ()
     truncated_input: bool = False
     reasoning: str = field(default="", repr=False)
+    model_answered: str | None = field(default=None, repr=False)
+    cost_told_by: str = field(default="unknown", repr=False)
+    took_s: float | None = field(default=None, repr=False, compare=False)
+    host: str = field(default="", repr=False)
+    has_footer: bool = field(default=False, repr=False)
     shown_as: str = "markdown"
     data: Any = None
 
@@ -364,7 +374,8 @@ class ReplyBuilder:
     """Folds events into a `Reply`, one at a time.
 
     It starts again at `Retrying` and `Correcting`, and keeps the longest partial answer for the
-    case that no attempt succeeds. `data` is for whoever reads the answer.
+    case that no attempt succeeds. `data` is for whoever reads the answer, and `has_footer` for
+    whoever shows it.
     """
 
     model: str = ""
@@ -372,6 +383,7 @@ class ReplyBuilder:
     notes: tuple[str, ...] = ()
     format: str = "markdown"
     data: Any = None
+    has_footer: bool = False
     _reply: Reply = field(init=False)
     _deltas: list[str] = field(init=False, default_factory=list)
     _thoughts: list[str] = field(init=False, default_factory=list)
@@ -383,6 +395,7 @@ class ReplyBuilder:
 
     def __post_init__(self) -> None:
         told = {"messages": self.messages, "notes": self.notes, "shown_as": self.format}
+        told |= {"has_footer": self.has_footer}  # type: ignore[dict-item]
         self._reply = Reply(model=self.model, **told)  # type: ignore[arg-type]
 
     def add(self, event: Event) -> None:
@@ -402,9 +415,8 @@ class ReplyBuilder:
                     self._reply, waits=(*self._reply.waits, event), usage=self._corrected_usage
                 )
                 self._unwaited_s = event.wait_s
-            case Usage():
-                usage = event if self._corrected_usage is None else self._corrected_usage + event
-                self._reply = replace(self._reply, usage=usage)
+            case AttemptEnded() | Usage():
+                self._count(event)
             case Correcting():
                 self._correct(event)
             case Done():
@@ -419,6 +431,19 @@ class ReplyBuilder:
     def note(self, text: Text) -> None:
         """Add what a person should know of the answer."""
         self._reply = replace(self._reply, notes=(*self._reply.notes, text))
+
+    def _count(self, event: AttemptEnded | Usage) -> None:
+        if isinstance(event, Usage):
+            usage = event if self._corrected_usage is None else self._corrected_usage + event
+            self._reply = replace(self._reply, usage=usage)
+        elif event.outcome == "answered":
+            self._reply = replace(
+                self._reply,
+                model_answered=event.model_answered,
+                cost_told_by=event.cost.told_by,
+                took_s=event.took_s,
+                host=event.host,
+            )
 
     def _hold(self, event: Throttled) -> None:
         self._reply = replace(self._reply, throttled_s=self._throttled_before_s + event.throttled_s)

@@ -245,7 +245,10 @@ class Asking:
         control = Control()
         running = run(prepared, self._clock, control)
         notes = (*made.notes, *_notes_of_name(options.out, self._shell))
-        builder = ReplyBuilder(settings.model, made.messages, notes, options.format)
+        has_footer = settings.footer == "on"
+        builder = ReplyBuilder(
+            settings.model, made.messages, notes, options.format, has_footer=has_footer
+        )
         with self._keeping(builder, options):
             read = partial(_read, builder=builder, options=options, schema=schema)
             with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:

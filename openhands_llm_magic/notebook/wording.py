@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
@@ -276,6 +277,51 @@ def note_words(reply: Reply) -> str:
     return "; ".join(filter(None, [*notes, waits_words(reply, say)]))
 
 
+def footer_words(reply: Reply, *, with_time: bool = True) -> str:
+    """Write what an answer was made by, took and cost, or "" where that is not to be told.
+
+    Example: "gpt-4o · 1,234 tokens in (1,000 cached), 56 out · about $0.0123 · 2.3 s".
+
+    Args:
+        reply: The answer.
+        with_time: Whether the seconds are told; a text that nbval compares must not have them.
+    """
+    if not (reply.has_footer and reply.is_whole and reply.text):
+        return ""
+    say = cell_words()
+    parts = [
+        reply.model_answered or reply.model,
+        _tokens_words(reply, say),
+        _cost_words(reply, say),
+    ]
+    if reply.attempts == 0:
+        parts.append(say("stored answer"))
+    elif with_time and reply.took_s is not None:
+        parts.append(seconds(reply.took_s, say))
+    return " · ".join(parts)
+
+
+def _tokens_words(reply: Reply, say: Say) -> str:
+    usage = reply.usage
+    if usage is None:
+        return say("tokens not counted")
+    counts = {"given": f"{usage.prompt_tokens:,}", "answered": f"{usage.completion_tokens:,}"}
+    if not usage.cached_tokens:
+        return say("{given} tokens in, {answered} out", **counts)
+    cached = f"{usage.cached_tokens:,}"
+    return say("{given} tokens in ({cached} cached), {answered} out", cached=cached, **counts)
+
+
+def _cost_words(reply: Reply, say: Say) -> str:
+    """Write what an answer cost; a list's price is no price of a server on this machine."""
+    told_by, cost_usd = reply.cost_told_by, reply.cost_usd
+    if told_by not in ("provider", "by hand") and is_loopback(reply.host):
+        return say("local")
+    if cost_usd is None:
+        return say("cost unknown")
+    return say("about {usd}", usd=usd(cost_usd)) if told_by == "price list" else usd(cost_usd)
+
+
 def waits_words(reply: Reply, say: Say) -> str:
     """Write what was waited for between attempts, or "" where nothing was."""
     if not reply.waits:
@@ -401,6 +447,20 @@ def status_html(words: str) -> str:
 def note_html(note: str) -> str:
     """Write a note below an answer or a status; an empty one is left out."""
     return f"<p {NO_MATH}><small>{html.escape(note)}</small></p>" if note else ""
+
+
+def footer_html(footer: str) -> str:
+    """Write the quiet line that ends an answer; an empty one is left out."""
+    style = 'style="opacity: 0.7"'
+    return f"<p {NO_MATH}><small {style}>{html.escape(footer)}</small></p>" if footer else ""
+
+
+def below_answer(reply: Reply) -> tuple[str, str]:
+    """Return what stands below an answer, its note and its footer, as HTML and as text."""
+    note = note_words(reply)
+    html = note_html(note) + footer_html(footer_words(reply))
+    plain = (note, footer_words(reply, with_time=False))
+    return html, "\n\n".join(filter(None, plain))
 
 
 WORTH_A_CLICK_S = 2.5

@@ -26,14 +26,13 @@ from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelt
 from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, Breakable, LiveView
-from openhands_llm_magic.notebook.wording import Bundle, note_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.wording import Waits
+    from openhands_llm_magic.notebook.wording import Bundle, Waits
 
 
 FrontEnd = Literal["live", "final", "terminal"]
@@ -155,13 +154,14 @@ class TerminalView:
     def render(self, reply: Reply) -> None:
         """Prepare the note that `finish` writes below the answer."""
         self._note = wording.note_words(reply)
+        self._footer = wording.footer_words(reply)
 
     def finish(self) -> None:
         """End the line, and add the note."""
         self._erase_status()
         self._end_line()
-        if self._note:
-            self._write(f"({self._note})\n")
+        for words in filter(None, (self._note, self._footer)):
+            self._write(f"({words})\n")
 
     def _end_line(self) -> None:
         if not self._at_line_start:
@@ -305,12 +305,10 @@ def view_on(
 
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
-    note = wording.note_words(reply)
-    plain = "\n\n".join(part for part in (sanitize.to_plain(reply.text).rstrip(), note) if part)
-    shown = (
-        sanitize.folded_html("Reasoning", reply.reasoning) + _answer_html(reply) + note_html(note)
-    )
-    return {"text/html": shown, "text/plain": plain}
+    html, plain = wording.below_answer(reply)
+    answer = sanitize.folded_html("Reasoning", reply.reasoning) + _answer_html(reply)
+    texts = (sanitize.to_plain(reply.text).rstrip(), plain)
+    return {"text/html": answer + html, "text/plain": "\n\n".join(filter(None, texts))}
 
 
 def _answer_html(reply: Reply) -> str:

@@ -26,9 +26,9 @@ from openhands_llm_magic.notebook.wording import (
     Bundle,
     Progress,
     again_words,
+    below_answer,
     correcting_words,
     note_html,
-    note_words,
     status_html,
 )
 
@@ -459,7 +459,7 @@ class LiveView:
             if not answer.text:
                 self._show_reasoning(reply.reasoning)
             answer.add(reply.text.removeprefix(answer.text))
-        self._answer, self._note, self._is_over = answer, note_words(reply), True
+        self._answer, self._below, self._is_over = answer, below_answer(reply), True
         if isinstance(reply.error, Stopped):
             self.breakable, self._attempt.longest = nullcontext, STOPPED_LIMIT
         self._attempt.flush()
@@ -475,9 +475,9 @@ class LiveView:
         """Show the last part with the note, and take the buttons away."""
         self._link()
         bundle = self._last_bundle()
-        bundle["text/html"] += note_html(self._note)
-        plain = (bundle["text/plain"].rstrip(), self._note)
-        bundle["text/plain"] = "\n\n".join(each for each in plain if each)
+        html, plain = self._below
+        bundle["text/html"] += html
+        bundle["text/plain"] = "\n\n".join(filter(None, (bundle["text/plain"].rstrip(), plain)))
         # An output cannot be taken away again, but one of no MIME type takes no room.
         self._show_outputs(bundle if any(bundle.values()) else {})
         self._waits.close()
