@@ -36,6 +36,15 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def is_own_network(host: str) -> bool:
+    """Return whether a host is this machine, or in its own network: who runs it is near."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name, which has a dot where it is one of the whole internet
+        return host in THIS_MACHINE or is_loopback(host) or "." not in host
+    return address.is_private
+
+
 OTHER_ADDRESSES = {
     "BEDROCK": "AWS_BEDROCK_RUNTIME_ENDPOINT",
     "MISTRAL": "MISTRAL_AZURE_API_BASE",
