@@ -19,7 +19,10 @@ from openhands_llm_magic.config.secret import Secrecy, secrecy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
+DOCKER_HOST = "host.docker.internal"
+"""The name that a container has for the machine that it runs on."""
+
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", DOCKER_HOST})  # noqa: S104 - compared, not bound
 """The hosts that are this machine, where each port is another server."""
 
 
