@@ -29,10 +29,10 @@
         ├── StoreError          the answer came, and cannot be kept as a file
         ├── NotStoredError      its answer is not stored, and nothing is to be sent
         ├── ThrottledError       its turn would have come after the deadline
-        └── TransientError      worth another attempt, see `llm.retry`
+        └── TransientError      worth another attempt, see `llm.run`
             ├── RateLimitError  too many requests (429)
             │   └── DailyLimitError   the limit of a day, a week or a month is used up
-            ├── ServerError     the server failed (500, 502, 503, 504, 520 to 529)
+            ├── ServerError     the server failed (500, 502, 503, 504, 520 to 530)
             ├── NoAnswerInTimeError   408, or our own `timeout`
             ├── ConnectionFailedError the server could not be reached
             └── BrokenAnswerError the answer ended early or was empty
@@ -340,7 +340,7 @@ class ThrottledError(RequestError):
 
 
 class TransientError(RequestError):
-    """A failure worth another attempt; `llm.retry` decides when."""
+    """A failure worth another attempt; `llm.run` decides when."""
 
     label = "a passing fault"
 
@@ -365,7 +365,7 @@ class DailyLimitError(RateLimitError):
 
 
 class ServerError(TransientError):
-    """The server failed (500, 502, 503, 504, 520 to 529)."""
+    """The server failed (500, 502, 503, 504, 520 to 530, and others of `llm.refusals`)."""
 
     label = "a server error"
 

@@ -8,6 +8,7 @@ import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.providers import DOCKER_HOST
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting
-
-_DOCKER_HOST = "host.docker.internal"
-"""The name that a container has for the machine that it runs on."""
 
 _THIS_MACHINE = re.compile(
     r"(?P<before>\s*https?://)"
@@ -84,11 +82,11 @@ def _docker(snapshot: Snapshot) -> str:
             continue
         text = _variable_text(snapshot, setting, value)
         if setting.name.endswith("base_url"):
-            text = _THIS_MACHINE.sub(rf"\g<before>{_DOCKER_HOST}", text)
+            text = _THIS_MACHINE.sub(rf"\g<before>{DOCKER_HOST}", text)
         options.append(f"-e {setting.variable}={shlex.quote(text)}")
     # Docker on Linux does not know the name by itself.
-    if any(_DOCKER_HOST in option for option in options):
-        options.insert(0, f"--add-host {_DOCKER_HOST}:host-gateway")
+    if any(DOCKER_HOST in option for option in options):
+        options.insert(0, f"--add-host {DOCKER_HOST}:host-gateway")
     return " \\\n".join(options)
 
 

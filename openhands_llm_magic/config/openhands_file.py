@@ -242,10 +242,18 @@ def _address_fault(servers: Iterable[Any]) -> ServerFault | None:
     addresses = [each if isinstance(each, str) else each["url"] for each in servers]
     if len({*addresses}) < len(addresses):
         return ServerFault("sse_servers", "sse_servers has a server twice", is_fatal=True)
-    if any(not (urlsplit(each).scheme and urlsplit(each).netloc) for each in addresses):
+    if not all(map(_is_whole_address, addresses)):
         message = "an address in sse_servers is not a whole address"
         return ServerFault("sse_servers", message, is_fatal=True)
     return None
+
+
+def _is_whole_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket left open
+        return False
+    return bool(parts.scheme and parts.netloc)
 
 
 def _entry_fault(field: str, entry: Mapping[str, Any]) -> str:

@@ -19,7 +19,10 @@ from openhands_llm_magic.config.secret import Secrecy, secrecy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "host.docker.internal"})  # noqa: S104 - compared, not bound
+DOCKER_HOST = "host.docker.internal"
+"""The name that a container has for the machine that it runs on."""
+
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", DOCKER_HOST})  # noqa: S104 - compared, not bound
 """The hosts that are this machine, where each port is another server."""
 
 
@@ -34,6 +37,15 @@ def is_loopback(host: str) -> bool:
         return False
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
+
+
+def is_own_network(host: str) -> bool:
+    """Return whether a host is this machine, or in its own network: who runs it is near."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name, which has a dot where it is one of the whole internet
+        return host in THIS_MACHINE or is_loopback(host) or "." not in host
+    return address.is_private
 
 
 OTHER_ADDRESSES = {

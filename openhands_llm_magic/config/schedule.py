@@ -46,7 +46,10 @@ def our_wait_s(settings: Snapshot, retry: int) -> float:
 
 def openhands_wait_s(settings: Snapshot, retry: int) -> float:
     """Return the seconds that OpenHands 0.41 waits before a retry, by tenacity's formula."""
-    exponential_s = settings.retry_multiplier * 2 ** (retry - 1)
+    try:
+        exponential_s = settings.retry_multiplier * 2 ** (retry - 1)
+    except OverflowError:  # a float times a whole number of too many digits
+        exponential_s = math.inf
     return _seconds(max(settings.retry_min_wait, min(exponential_s, settings.retry_max_wait)))
 
 

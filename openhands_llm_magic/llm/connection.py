@@ -54,7 +54,7 @@ and `then`, which says what a prompt would do."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a trial begins ("running"), is over, or is not taken ("skipped").
+    """A step of a test begins ("running"), is over, or is not taken ("skipped").
 
     Attributes:
         name: key (which is used), address (its name is looked up), litellm (it is imported),
@@ -104,7 +104,7 @@ class ConnectionTest:
     def stop(self) -> None:
         """End `run`, from another thread; it then soon yields `Failed` with `Stopped`.
 
-        A request is hung up on. Nothing happens when the trial is over.
+        A request is hung up on. Nothing happens when the test is over.
         """
         self._control.cancel()
 

@@ -51,21 +51,15 @@ def is_cut(messages: Sequence[Message], usage: Usage | None) -> bool:
     return fewest >= FEWEST and usage.prompt_tokens < SAME * fewest
 
 
-def limit_of(request: Request) -> int | None:
-    """Return the tokens that the answer to a request may have, or None where that is not set."""
-    limits = (request.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    return next((limit for limit in limits if isinstance(limit, int)), None)
-
-
 def is_limit_ignored(request: Request, usage: Usage | None) -> bool:
     """Tell whether an answer is longer than was allowed."""
-    limit = limit_of(request)
+    limit = request.most_answer_tokens
     return bool(limit and usage and usage.completion_tokens > limit / SAME + 1)
 
 
 def is_short_of_limit(request: Request, usage: Usage | None) -> bool:
     """Tell whether an answer that ran out of tokens had fewer of them than it was allowed."""
-    limit = limit_of(request)
+    limit = request.most_answer_tokens
     return bool(limit and usage and 0 < usage.completion_tokens < SAME * limit - 1)
 
 
@@ -78,12 +72,13 @@ def notes_on(request: Request, usage: Usage | None) -> tuple[Text, ...]:
         notes.append(
             Text(told, counted=usage.prompt_tokens, fewest=fewest, cure=_more_context(request))
         )
-    if usage is not None and is_limit_ignored(request, usage):
+    by_older_name = "max_tokens" in request.options  # of which a server that ignores it is told
+    if usage is not None and is_limit_ignored(request, usage) and not by_older_name:
         told = (
             "the answer has {tokens} tokens, though max_output_tokens is {limit}: this server does"
             " not know max_completion_tokens. Set max_tokens in completion_kwargs"
         )
-        notes.append(Text(told, tokens=usage.completion_tokens, limit=limit_of(request)))
+        notes.append(Text(told, tokens=usage.completion_tokens, limit=request.most_answer_tokens))
     return tuple(notes)
 
 

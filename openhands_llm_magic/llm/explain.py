@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.config.providers import THIS_MACHINE, server_of
+from openhands_llm_magic.config.providers import DOCKER_HOST, is_own_network, server_of
 from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
@@ -184,12 +184,8 @@ def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
 def _is_own_server(settings: Snapshot) -> bool:
     """Tell whether the server is on this machine, or in its network."""
     server = server_of(settings.base_url)
-    if server is None:
-        return False
-    return server.host in THIS_MACHINE or "." not in server.host or server.host.startswith(_PRIVATE)
+    return server is not None and is_own_network(server.host)
 
-
-_PRIVATE = ("127.", "10.", "192.168.", *(f"172.{each}." for each in range(16, 32)))
 
 CUT_OFF = {
     "length": (
@@ -343,7 +339,6 @@ def _named(error: errors.RequestError, settings: Snapshot) -> Text:
 def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
     """Say what is wrong with an address: what the check finds, or where it comes from."""
     from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - for this alone
-    from openhands_llm_magic.config.lint.address import DOCKER_HOST  # noqa: PLC0415 - see above
 
     if isinstance(error, errors.AddressError):
         server = server_of(settings.base_url)

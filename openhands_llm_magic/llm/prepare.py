@@ -65,9 +65,13 @@ class Request:
     def tokens(self) -> float:
         """About the tokens of the prompt, with those that the answer may take at most, if set."""
         prompt = sum(tokens_of(message["content"]) for message in self.messages)
+        return prompt + (self.most_answer_tokens or 0)
+
+    @property
+    def most_answer_tokens(self) -> int | None:
+        """The tokens that the answer may have, or None where that is not set."""
         limits = (self.options.get(name) for name in ("max_completion_tokens", "max_tokens"))
-        answer = next((limit for limit in limits if isinstance(limit, int)), 0)
-        return prompt + answer
+        return next((limit for limit in limits if isinstance(limit, int)), None)
 
     def within(self, limit_s: float) -> Request:
         """Return the request with a timeout of at most some seconds, or as it is for infinity."""

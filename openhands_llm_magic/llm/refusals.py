@@ -294,6 +294,9 @@ _OF_LITELLM_END = re.compile(
     re.DOTALL,
 )
 
+LONGEST_NAME = 60
+"""Characters of the name of whoever refused behind a gateway."""
+
 DEEPEST = 6
 """How many refusals within one another are looked through."""
 
@@ -520,7 +523,7 @@ def _innermost(layers: list[Mapping[str, Any]]) -> tuple[str, str]:
     given_by, words = "", ""
     for layer in layers:
         if _is_text(name := layer.get("provider_name")):
-            given_by = name
+            given_by = one_line(name)[:LONGEST_NAME]
         if said := next(filter(None, map(_text_of, map(layer.get, _TEXTS))), ""):
             match = _OF_LITELLM.match(said)
             given_by = (match and match["giver"]) or given_by

@@ -337,7 +337,9 @@ class Requests:
         return response
 
     def _masked(self, error: RequestError) -> RequestError:
-        return error.reworded(error.text.masked(self._redactor.redact))
+        masked = error.reworded(error.text.masked(self._redactor.redact))
+        masked.url = self._redactor.redact(error.url)
+        return masked
 
 
 def load(emit: Emit) -> None:

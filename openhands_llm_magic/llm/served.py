@@ -7,7 +7,6 @@ them all; only where a list is found, and how a key is told, depends on the prov
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from openhands_llm_magic.config.providers import (
     PROVIDERS,
     THIS_MACHINE,
     addresses_in,
+    is_loopback,
     provider_of,
     server_of,
 )
@@ -27,6 +27,7 @@ from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.litellm.models import mode_of
 from openhands_llm_magic.llm.prepare import REGIONAL
+from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Place:
     def is_on_this_machine(self) -> bool:
         """Whether the server is this machine's own: no key leaves it, and no proxy is asked."""
         server = server_of(self.address)
-        return server is not None and (server.host in THIS_MACHINE or _is_loopback(server.host))
+        return server is not None and (server.host in THIS_MACHINE or is_loopback(server.host))
 
     @property
     def urls(self) -> list[str]:
@@ -213,13 +214,6 @@ def _credentials(settings: Snapshot, provider: Provider | None, dialect: Dialect
     return headers
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return False
-
-
 def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
     """Ask a server for the models that answer prompts, in the order in which it names them.
 
@@ -285,9 +279,12 @@ class _Asking:
         except httpx.TimeoutException:
             why = Text("it did not answer within {seconds} s", seconds=f"{self._timeout_s:g}")
             raise errors.NoAnswerInTimeError(self._told(why)) from None
-        # Beside a refused connection, an address, a proxy or a header that cannot be.
+        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its words hold the key
+            why = Text("a character in the key does not fit into HTTP headers")
+            raise errors.UnsendableError(self._told(why)) from None
+        # Beside a refused connection, an address or a proxy that cannot be.
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
-            words = _in_a_line(str(error)) or type(error).__name__
+            words = one_line(str(error)) or type(error).__name__
             why = Text("it could not be reached ({words})", words=self._quoted(words))
             raise errors.ConnectionFailedError(self._told(why)) from None
         keys = [error for error in refused if isinstance(error, errors.AuthenticationError)]
@@ -440,9 +437,4 @@ def _words(body: bytes) -> str:
         text = told if isinstance(told, str) else text
     except (ValueError, RecursionError):
         pass
-    return _in_a_line(text)
-
-
-def _in_a_line(text: str) -> str:
-    """Return a text without line ends, and without characters that would steer a terminal."""
-    return "".join(filter(str.isprintable, " ".join(text.split())))
+    return one_line(text)

@@ -213,11 +213,12 @@ def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -
 
 
 FORMATS = ("markdown", "text", "json", "code", "html", "math")
-"""How an answer can be shown; what each is stands in `formats`, which is not loaded before one."""
+"""How an answer can be shown; what each is stands in `view/display.py`, which is not loaded before
+one."""
 
 
 OPENHANDS = ("openhands", "openhands-sdk")
-"""The versions of OpenHands that a dry run can ask about; what each sends is in `llm/openhands.py`,
+"""The versions of OpenHands that a dry run can ask about; what each sends is in `llm/openhands/`,
 which is not loaded before one."""
 
 

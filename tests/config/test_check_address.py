@@ -10,8 +10,7 @@ from checking import found, problems
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.lint.address import DOCKER_HOST
-from openhands_llm_magic.config.providers import PROVIDERS, provider_at
+from openhands_llm_magic.config.providers import DOCKER_HOST, PROVIDERS, provider_at
 
 PATH = "OpenHands would ask at the wrong path, too."
 WAY = "OpenHands would ask in the wrong way, too."

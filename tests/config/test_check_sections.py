@@ -231,3 +231,9 @@ def test_each_section_says_what_a_bad_key_does() -> None:
     for section in SECTIONS.values():
         assert section.consequence.startswith("OpenHands would ")
         assert section.on_bad_value.startswith("OpenHands would ")
+
+
+def test_an_address_with_an_open_bracket_is_no_whole_address() -> None:
+    """Python's own reader of addresses raises for it."""
+    [told] = problems('[mcp]\nsse_servers = ["http://[::1"]')
+    assert "an address in sse_servers is not a whole address" in told

@@ -74,6 +74,12 @@ def test_waits_of_many_retries_are_made_as_they_are_asked_for() -> None:
     assert [*islice(schedule.openhands_waits_s(settings), 3)] == [2, 4, 4]
 
 
+def test_the_thousandth_retry_waits_as_long_as_any_may() -> None:
+    """Its power of two is more than a number with a point can hold."""
+    settings = chosen(**(POLICY | {"retry_multiplier": 2.5}))
+    assert schedule.openhands_wait_s(settings, 3000) == POLICY["retry_max_wait"]
+
+
 @given(
     st.integers(0, 100),
     st.integers(0, 100),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model_server import Answer
+from model_server import Answer, Raw
 from sending import DIALECTS, send
 
 from openhands_llm_magic.llm.ask import ask
@@ -53,3 +53,17 @@ def test_a_character_in_two_pieces_of_an_answer(model_server: ModelServer, provi
 def test_half_a_character_in_a_prompt_can_be_sent(model_server: ModelServer) -> None:
     assert ask("Hi \ud83d there \ud83d\ude00").text
     assert model_server.received[0].body["messages"][0]["content"] == "Hi \ufffd there 😀"
+
+
+@pytest.mark.usefixtures("litellm")
+def test_an_answer_at_once_may_arrive_in_pieces_that_end_anywhere(
+    model_server: ModelServer,
+) -> None:
+    """As a long one does from a server that does not stream."""
+    text = "日本語の答え" * 50_000
+    said = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+    model_server.script(Raw(json.dumps(said, ensure_ascii=False).encode(), "application/json"))
+    reply = ask(
+        "Hello", model="openai/a", base_url=model_server.base_for("openai"), api_key="sk-0123456789"
+    )
+    assert (len(reply.text), reply.text.count("\ufffd")) == (len(text), 0)

@@ -99,6 +99,14 @@ def test_a_limit_that_the_server_ignores_is_told(
     assert "max_tokens in completion_kwargs" in note
 
 
+def test_a_limit_under_its_older_name_is_not_advised_once_more(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    model_server.script(Answer("A long tale.", usage=(7, 314)))
+    older = {"max_tokens": 12}
+    assert asked(model_server, clock, completion_kwargs=older).notes == ()
+
+
 @pytest.mark.parametrize("tokens", [9, 12, 13])
 def test_a_limit_that_is_kept_is_not(
     model_server: ModelServer, clock: FakeClock, tokens: int

@@ -173,16 +173,21 @@ def test_the_check_says_nothing_of_what_is_sent_for_a_file_with_an_error(tmp_pat
     assert "sends temperature" in checked()[-1].message
 
 
-def test_the_check_finds_a_context_that_the_sdk_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = CASES["openai/gpt-4, chosen"].at(ADDRESS)
-    [told] = findings(settings)
-    assert told.is_problem
-    assert "its context of 8,192 tokens is below 16,384" in told.message
-    assert "8,000" in refusal(
-        VERSIONS["openhands-sdk"], CASES["vllm"].at("", max_input_tokens=8000)
-    )
+def test_a_context_that_the_sdk_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, sdk = CASES["openai/gpt-4, chosen"].at(ADDRESS), VERSIONS["openhands-sdk"]
+    assert "its context of 8,192 tokens is below 16,384" in refusal(sdk, settings)
+    assert "8,000" in refusal(sdk, CASES["vllm"].at("", max_input_tokens=8000))
     monkeypatch.setenv("ALLOW_SHORT_CONTEXT_WINDOWS", "1")
-    assert not [*findings(settings)]
+    assert not refusal(sdk, settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "part"), [("openai/gpt-4", "context"), ("openhands/claude-sonnet-4", "openhands/")]
+)
+def test_the_check_tells_one_thing_once(model: str, part: str, tmp_path: Path) -> None:
+    """The rules of the file's check and those of OpenHands' versions look at the same model."""
+    (tmp_path / "config.toml").write_text(f'[llm]\nmodel = "{model}"\n')
+    assert len([each for each in checked() if part in each.message]) == 1
 
 
 def test_the_check_finds_a_provider_that_0_41_does_not_know() -> None:

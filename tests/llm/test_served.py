@@ -312,6 +312,16 @@ def test_what_is_no_list_is_told_in_one_line(
     assert str(raised.value) == f"{at.address}/v1 does not tell its models: {why}."
 
 
+@pytest.mark.parametrize("mark", ["\n", "\x00", "\x7f", "…", "é"])
+def test_a_key_that_fits_into_no_header_is_not_quoted(at: ListServer, mark: str) -> None:
+    """The HTTP client quotes such a header as Python writes bytes, in which a key is not found."""
+    key = f"sk-canary-01234{mark}56789abcdef"
+    with pytest.raises(errors.RequestError) as caught:
+        served(place_of(chosen(model="openai/x", base_url=f"{at.address}/v1", api_key=key)))
+    assert "canary" not in str(caught.value)
+    assert "56789abcdef" not in str(caught.value)
+
+
 def test_a_server_that_does_not_run_is_told_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"

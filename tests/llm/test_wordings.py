@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from faults.wordings import NOW, WORDINGS, Wording
@@ -149,6 +149,22 @@ def test_the_words_of_a_provider_behind_a_litellm_proxy(
 ) -> None:
     refusal = refusals.read({"error": {"message": words}}, status=400)
     assert (refusal.given_by, refusal.words) == (given_by, inner)
+
+
+def test_midnight_comes_sooner_on_the_day_that_loses_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At one in the morning of 8 March 2026 in California, an hour before the clocks change."""
+    monkeypatch.setattr(waits, "_now", lambda: datetime(2026, 3, 8, 9, tzinfo=UTC))
+    assert waits.until_midnight_s("America/Los_Angeles") == 22 * 3600
+
+
+def test_the_name_of_whoever_refused_is_one_short_line() -> None:
+    """A server can send any text for it, and it is shown in a terminal."""
+    metadata = {"provider_name": "A\n\x1b[31mB" + "c" * 1000}
+    given_by = refusals.read({"error": {"message": "No.", "metadata": metadata}}).given_by
+    assert given_by.startswith("A [31mBccc")
+    assert len(given_by) < 100
 
 
 def test_an_error_without_words_is_told_by_its_codes() -> None:

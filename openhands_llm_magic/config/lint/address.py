@@ -20,14 +20,18 @@ from openhands_llm_magic.config.lint.case import (
     prefix_of,
 )
 from openhands_llm_magic.config.lint.finding import FAILS, Finding, quoted
-from openhands_llm_magic.config.providers import PROVIDERS, THIS_MACHINE, Provider, provider_of
+from openhands_llm_magic.config.providers import (
+    DOCKER_HOST,
+    PROVIDERS,
+    THIS_MACHINE,
+    Provider,
+    provider_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ADDRESSES = ("base_url", "ollama_base_url", "embedding_base_url")
-
-DOCKER_HOST = "host.docker.internal"
 
 WITH_V1 = frozenset({"openai", "hosted_vllm", "lm_studio"})
 """The providers for which LiteLLM appends /chat/completions to base_url, and no /v1."""

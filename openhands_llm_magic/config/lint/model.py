@@ -23,7 +23,7 @@ from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from openhands_llm_magic.config.document import Origin
     from openhands_llm_magic.config.lint.finding import Subject
@@ -260,12 +260,16 @@ def sampling(case: Case) -> Iterator[Finding]:
         )
 
 
+def takes_any_window(env: Mapping[str, str]) -> bool:
+    """Return whether OpenHands' SDK is told to take a model whatever its context window."""
+    return env.get(ANY_WINDOW, "").lower() in ("true", "1", "yes")
+
+
 def small_window(case: Case) -> Iterator[Finding]:
     """Find a model whose context is too small for the SDK that OpenHands is made of today."""
-    allowed = case.subject.env.get(ANY_WINDOW, "").lower() in ("true", "1", "yes")
     set_by_hand = case.settings.max_input_tokens
     tokens = set_by_hand or litellm_files.window_tokens(case.model)
-    if allowed or tokens is None or tokens >= SMALLEST_WINDOW_TOKENS:
+    if tokens is None or tokens >= SMALLEST_WINDOW_TOKENS or takes_any_window(case.subject.env):
         return
     name = "max_input_tokens" if set_by_hand else "model"
     size = (

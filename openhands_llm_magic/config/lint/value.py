@@ -12,7 +12,7 @@ QUOTES = "\"'`“”„‘’«»"  # noqa: RUF001 - these
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 
 # A file for docker's --env-file has comments in lines of their own alone.
-_COMMENT = re.compile(r"[ \t]+#.*\Z", re.DOTALL)
+_COMMENT = re.compile(r"(?<![ \t])[ \t]+#.*\Z", re.DOTALL)
 
 _NAME = r"[A-Za-z_]\w*"
 

@@ -42,8 +42,16 @@ TEXTS = {
         " name with its provider's prefix, such as openai/text-embedding-3-small, or"
         " {try_practice}."
     ),
+    errors.CertificateError: (
+        "the certificate of {server} is not trusted {said}. Name a file with the authority that"
+        " signed it in the variable SSL_CERT_FILE, or check embedding_base_url ({base_url_from})."
+    ),
     errors.QuotaError: (
         "the account has no credit left {said}; {key_from}. Add credit, or set another."
+    ),
+    errors.DailyLimitError: (
+        "the limit of the {period} is used up {said}; {opens}. Ask then, or set another"
+        " embedding_model ({model_from}); {key_from}."
     ),
     errors.ContextLengthError: (
         "{texts}: one is longer than {model} takes {said}. Cut it into shorter ones, or set another"

@@ -488,8 +488,9 @@ class Throttle:
             yield Throttled(permit.throttled_by, now_s - began_s, 0.0)
 
     def _require_open(self, now_s: float) -> None:
-        closed = None if self._control.asks_anyway else self._limiter.closed
-        if closed is None or now_s >= closed[1]:
+        with self._limiter.lock:
+            closed = self._limiter.closed
+        if closed is None or self._control.asks_anyway or now_s >= closed[1]:
             return
         error = copy(closed[0])
         error.retry_after_s = closed[1] - now_s
@@ -504,7 +505,8 @@ class Throttle:
         asked_s = error.retry_after_s
         if asked_s is not None and asked_s > self._longest_s:
             if isinstance(error, DailyLimitError):
-                self._limiter.closed = (error, self._clock.now() + asked_s)
+                with self._limiter.lock:
+                    self._limiter.closed = (error, self._clock.now() + asked_s)
             return
         if isinstance(error, RateLimitError):
             permit.refused(self._clock.now(), asked_s, pause_s)

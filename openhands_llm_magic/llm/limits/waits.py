@@ -101,7 +101,8 @@ def until_midnight_s(zone: str) -> float | None:
         return None
     tomorrow = (now + timedelta(days=1)).date()
     midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=now.tzinfo)
-    return (midnight - now).total_seconds()
+    # In one zone Python subtracts the clocks' times, and takes every day to have 24 hours.
+    return (midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
 
 
 def _now() -> datetime:

@@ -51,7 +51,9 @@ class _Ours:
                 self._filtered = _loggers()
                 for logger in self._filtered:
                     logger.addFilter(self._is_wanted)
-                self._show_warning = warnings.showwarning
+                # It is there already where `catch_warnings` of another thread has put it back.
+                if warnings.showwarning != self._warn:
+                    self._show_warning = warnings.showwarning
                 vars(warnings)["showwarning"] = self._warn
             self._threads[thread] += 1
         if "httpx" in sys.modules:

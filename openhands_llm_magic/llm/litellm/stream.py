@@ -6,6 +6,7 @@ making. So its provider's chunks are watched on their way in: what they say is w
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import math
@@ -46,7 +47,7 @@ BROKEN_OFF = frozenset({
 })  # fmt: skip
 """The reasons that tell of a fault, which may pass."""
 
-LONGEST_BODY = 100_000
+LONGEST_BODY = 1_000_000
 """Characters of a body that is no stream that are kept."""
 
 
@@ -126,9 +127,10 @@ class FinishTap:
 
     def pieces(self, read: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
         """Pass on the pieces of a body that does not call itself a stream, and keep its text."""
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # a piece may end midway
         for piece in read():
             if len(self.body) < LONGEST_BODY:
-                self.body += piece.decode(errors="replace")
+                self.body += decode(piece)
             yield piece
 
     def _note_gemini(self, data: Mapping[str, Any]) -> None:

@@ -6,6 +6,11 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.lint.model import (
+    ANY_WINDOW,
+    SMALLEST_WINDOW_TOKENS,
+    takes_any_window,
+)
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.llm.litellm.models import facts_of
 from openhands_llm_magic.llm.litellm.preview import parameters_of
@@ -27,12 +32,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.openhands.version import Draft
 
 TITLE = "OpenHands SDK 1.58"
-
-LEAST_WINDOW_TOKENS = 16_384
-"""A model of which less is known to fit is refused by the SDK."""
-
-SHORT_WINDOWS = "ALLOW_SHORT_CONTEXT_WINDOWS"
-"""The variable with which the SDK takes such a model all the same."""
 
 THINKING = ("claude-sonnet-4-5", "claude-sonnet-4-6", "claude-haiku-4-5")
 """Parts of the names of models that are given a budget to think with."""
@@ -208,11 +207,11 @@ def _thinks(made: Draft) -> bool:
 
 def _refuses(settings: Snapshot) -> str:
     window = settings.max_input_tokens or facts_of(settings.model).get("max_input_tokens")
-    allowed = os.environ.get(SHORT_WINDOWS, "").lower() in ("true", "1", "yes")
-    if isinstance(window, int) and window < LEAST_WINDOW_TOKENS and not allowed:
+    is_small = isinstance(window, int) and window < SMALLEST_WINDOW_TOKENS
+    if is_small and not takes_any_window(os.environ):
         return (
             f"{TITLE} would refuse the model: its context of {window:,} tokens is below"
-            f" {LEAST_WINDOW_TOKENS:,}, unless {SHORT_WINDOWS}=1 is set"
+            f" {SMALLEST_WINDOW_TOKENS:,}, unless {ANY_WINDOW}=1 is set"
         )
     return ""
 

@@ -93,17 +93,18 @@ def checked(path: str | os.PathLike[str] | None = None) -> list[Finding]:
 
 
 def findings(settings: Snapshot) -> Iterator[Finding]:
-    """Yield what the check says of OpenHands: that it refuses a model, and what it sends unasked.
+    """Yield what OpenHands makes of settings: that 0.41 refuses a model, and what it sends unasked.
 
-    LiteLLM is not imported for this, so of the SDK it tells what goes for every model.
+    What a rule of `config.lint.model` finds is left to that: a context that is too small for the
+    SDK, and the prefix of OpenHands' own provider. LiteLLM is not imported for this, so of the SDK
+    it tells what goes for every model.
     """
     origin = settings.origin("model")
     if origin.kind == "default" or settings.model.startswith(PROVIDERS["practice"].prefix):
         return
-    if reason := refusal(SDK, settings):
-        yield Finding(origin, reason, "Choose another model for it", level="warning")
     if reason := refusal(V0_41, settings):
-        yield Finding(origin, reason, "Choose another model for it", level="note")
+        if not settings.model.startswith(PROVIDERS["openhands"].prefix):
+            yield Finding(origin, reason, "Choose another model for it", level="note")
         return
     unset = [name for name in SAMPLING if not is_set(settings, name)]
     sent = V0_41.draft(settings).options

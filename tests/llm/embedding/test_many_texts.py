@@ -146,6 +146,10 @@ def test_what_came_before_a_failure_is_kept(model_server: ModelServer, clock: Fa
         (Refuse(401), r"refused the key \(401: .*\); the key is api_key, from LLM_API_KEY."),
         (Refuse(404), r"the embedding model openai/text-.* Set embedding_model \(now openai/text"),
         (Refuse(429), r"still rate limited .* raise num_retries \(now 4, from default\)"),
+        (
+            Refuse(429, message="Rate limit reached on requests per day."),
+            r"the limit of the day .* another embedding_model \(now .*\); the key is api_key, from",
+        ),
         (Raw(b"<h1>", "text/html"), "texts 1 to 32: no vectors came"),
         (Refuse(429, code="insufficient_quota"), "no credit left .* the key is api_key, from LLM_"),
         (

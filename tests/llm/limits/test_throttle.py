@@ -1,6 +1,6 @@
 """Prompts to one model pass one limiter, through real HTTP.
 
-Two requests at once are two runs that are read in permit, on a clock that stands still until the
+Two requests at once are two runs that are read in turn, on a clock that stands still until the
 test lets time pass.
 """
 

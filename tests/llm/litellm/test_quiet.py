@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -92,3 +94,23 @@ def test_who_asks_for_the_log_gets_it(
     monkeypatch.setenv(clients.LOG_VARIABLE, "DEBUG")
     send(request_to(model_server), lambda _event: LOGGER.warning("ours"))
     assert "ours" in caplog.messages
+
+
+def test_a_warning_is_shown_after_another_thread_has_caught_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`catch_warnings` puts back what it found, also what a request of ours had put there."""
+    shown: list[str] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+    with contextlib.ExitStack() as caught, clients.ours():
+        caught.enter_context(warnings.catch_warnings())
+    with clients.ours():
+        pass
+    warnings.showwarning("mine", UserWarning, "cell", 1)
+    with clients.ours():
+        elsewhere = threading.Thread(
+            target=warnings.showwarning, args=("mine, too", UserWarning, "cell", 1)
+        )
+        elsewhere.start()
+        elsewhere.join()
+    assert shown == ["mine", "mine, too"]
