@@ -18,6 +18,7 @@ from openhands_llm_magic.errors import LLMMagicError, RequestError
 from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
+from openhands_llm_magic.llm.litellm.faults import NOT_HTTP
 from openhands_llm_magic.notebook import from_ai
 from openhands_llm_magic.notebook.wording import CELLS, LOCALE, PANELS
 
@@ -90,6 +91,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "document: self.message": (),  # of an error, where it was raised
     "document: self.name": set(origins()),
     "field: error.template": (),  # as above
+    "faults: words": NOT_HTTP.values(),
     "extract: template": (),  # of `_unfit_schema`, as above
     "connection: str(error)": (),  # the operating system's
     "connection_log: step.detail": {connection.SET_UP},  # else a name

@@ -227,7 +227,7 @@ def explained(
     refused = kind in (errors.AuthenticationError, errors.BadRequestError)
     if refused and missing_variables:
         kind = errors.MissingKeyError
-    known = facts(error, settings, retries) | {"variables": " or ".join(missing_variables)}
+    known = facts(error, settings, retries) | {"variables": any_of(missing_variables)}
     if kind not in TEXTS:  # LibraryError, which says all by itself
         return error
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
@@ -310,6 +310,14 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "or_give_key": Text(OR_GIVE_KEY),
         "try_practice": Text(TRY_PRACTICE),
     }
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Return names joined by "or", which is said in a person's language as the rest of a text."""
+    told = names[0] if names else ""
+    for name in names[1:]:
+        told = Text("{one} or {other}", one=told, other=name)
+    return told
 
 
 LONG_WAIT_S = 600

@@ -165,8 +165,15 @@ def _text(name: str, data: bytes) -> bytes:
     return data
 
 
-KINDS = {"image_url": "picture", "file": "PDF"}
-"""What a person calls a file, by the type of its part."""
+REFUSED = {
+    "image_url": "{name} is a picture, and {reason}.",
+    "file": "{name} is a PDF, and {reason}.",
+}
+LEFT_OUT = {
+    "image_url": "the pictures of earlier turns are left out ({reason})",
+    "file": "the PDFs of earlier turns are left out ({reason})",
+}
+"""What is said of a file that is not sent, by the type of its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +239,10 @@ def made(
     if options.goes_on and not before:
         notes.append(Text("there was no answer to go on from (-c): this prompt stood alone"))
     if left_out:
-        turns = "turn" if left_out == 1 else "turns"
-        notes.append(f"{left_out} older {turns} left out, to fit into {window_tokens:,} tokens")
+        told = "{count} older turns left out, to fit into {limit} tokens"
+        if left_out == 1:
+            told = "{count} older turn left out, to fit into {limit} tokens"
+        notes.append(Text(told, count=left_out, limit=f"{window_tokens:,}"))
     notes += _notes_of_files(before[left_out:], not_taken)
     messages = [message for turn in kept for message in turn.messages]
     sent = conversation(content, system=instructions or None, before=messages)
@@ -259,7 +268,8 @@ def _texts(
         raise UsageError("the prompt is empty once its variables are put in.")
     for part in instructions.parts:
         if isinstance(part, conversations.Attachment):
-            raise UsageError(f"--system takes text, and {part.name} is a picture: use -a.")
+            told = "--system takes text, and {name} is a picture: use -a."
+            raise UsageError(Text(told, name=part.name))
     return text, instructions
 
 
@@ -270,36 +280,38 @@ def _notes_of_fields(*texts: Filled) -> list[Text]:
     return [*told, *(note for text in texts for note in text.notes)]
 
 
-def _not_taken(settings: Snapshot) -> dict[str, str]:
+def _not_taken(settings: Snapshot) -> dict[str, Text]:
     """Tell which types of parts are not sent, each with the reason."""
     known, vision_is_off = abilities_of(settings.model), settings.disable_vision
-    anyway = "as far as is known: `--no-disable-vision` sends them all the same"
-    reasons: dict[str, str] = {}
+    takes_none = Text(
+        "{model} takes none, as far as is known: `--no-disable-vision` sends them all the same",
+        model=settings.model,
+    )
+    reasons: dict[str, Text] = {}
     if vision_is_off:
-        reasons["image_url"] = f"disable_vision is on (from {settings.origin('disable_vision')})"
+        origin = settings.origin("disable_vision").text
+        reasons["image_url"] = Text("disable_vision is on (from {origin})", origin=origin)
     elif known.sees is False and vision_is_off is None:
-        reasons["image_url"] = f"{settings.model} takes none, {anyway}"
+        reasons["image_url"] = takes_none
     if known.reads_pdf is False and vision_is_off is not False:
-        reasons["file"] = f"{settings.model} takes none, {anyway}"
+        reasons["file"] = takes_none
     return reasons
 
 
-def _notes_of_files(turns: Iterable[Turn], not_taken: Mapping[str, str]) -> list[str]:
+def _notes_of_files(turns: Iterable[Turn], not_taken: Mapping[str, Text]) -> list[Text]:
     """Tell which files of earlier turns are not sent again."""
     lost = {
         form["type"] for turn in turns if not isinstance(turn.prompt, str) for form in turn.prompt
     }
     return [
-        f"the {KINDS[kind]}s of earlier turns are left out ({reason})"
-        for kind, reason in not_taken.items()
-        if kind in lost
+        Text(LEFT_OUT[kind], reason=reason) for kind, reason in not_taken.items() if kind in lost
     ]
 
 
-def _require_taken(parts: Iterable[conversations.Part], not_taken: Mapping[str, str]) -> None:
+def _require_taken(parts: Iterable[conversations.Part], not_taken: Mapping[str, Text]) -> None:
     """Refuse a prompt with a file that is not sent; nothing is sent then."""
     for part in parts:
         if isinstance(part, conversations.Attachment):
             kind = part.type
             if kind in not_taken:
-                raise UsageError(f"{part.name} is a {KINDS[kind]}, and {not_taken[kind]}.")
+                raise UsageError(Text(REFUSED[kind], name=part.name, reason=not_taken[kind]))

@@ -250,9 +250,10 @@ def _of_polars(table: Any) -> tuple[list[object], Iterable[Sequence[object]]]:
     return table.columns[:MOST_COLUMNS], rows
 
 
-def _count(rows: int, columns: int) -> str:
-    row, column = "row" if rows == 1 else "rows", "column" if columns == 1 else "columns"
-    return f"{rows:,} {row} and {columns:,} {column}"
+def _count(rows: int, columns: int) -> Text:
+    row = Text("1 row") if rows == 1 else Text("{count} rows", count=f"{rows:,}")
+    column = Text("1 column") if columns == 1 else Text("{count} columns", count=f"{columns:,}")
+    return Text("{rows} and {columns}", rows=row, columns=column)
 
 
 def _cell_text(value: object) -> str:

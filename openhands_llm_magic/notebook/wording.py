@@ -160,11 +160,14 @@ def prefer(language: str) -> None:
 
 def language_names() -> list[tuple[str, str]]:
     """Return each language's name in that language, and its name in `LANGUAGES`."""
-    own = {name: Language(name)("English") for name in LANGUAGES}
-    # A file without a translation of it is called by its code.
-    return [
-        (name if own[name] == "English" and name != "en" else own[name], name) for name in LANGUAGES
-    ]
+    return [(_own_name(name), name) for name in LANGUAGES]
+
+
+def _own_name(language: str) -> str:
+    """Return a language's name, or its code where its file has no translation of "English"."""
+    say = Language(language)
+    told = say("English")
+    return language if told == "English" and language != "en" else told
 
 
 def cell_words() -> Language:

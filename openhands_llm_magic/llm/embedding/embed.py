@@ -14,7 +14,7 @@ from openhands_llm_magic.llm import explain
 from openhands_llm_magic.llm.embedding.place import Place, batches, limit_of, place_from
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import AttemptEnded, Failed, Usage
-from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS
+from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS, any_of
 from openhands_llm_magic.llm.litellm.embed import embed as embed_once
 from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
@@ -268,6 +268,6 @@ def _sent(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
         # LiteLLM would try OPENAI_API_KEY at some providers.
         missing = missing_key_variables(request.model)
         if missing:
-            text = Text("{variables} is not set", variables=" or ".join(missing))
+            text = Text("{variables} is not set", variables=any_of(missing))
             return Response(errors.MissingKeyError(text))
     return embed_once(request, emit)

@@ -27,6 +27,7 @@ from openhands_llm_magic.llm.explain import (
     GIVE_EMBEDDING_KEY,
     NO_EMBEDDING_MODEL,
     TRY_PRACTICE_VECTORS,
+    any_of,
 )
 from openhands_llm_magic.llm.prepare import RULES_OF_PLACE, Draft, EmbeddingRequest
 
@@ -277,7 +278,7 @@ def _missing(settings: Snapshot, model: str, provider: Provider, *, same: bool) 
         told,
         model=model,
         other=settings.model,
-        variable=Text(variable, names=" or ".join(provider.key_variables)),
+        variable=Text(variable, names=any_of(provider.key_variables)),
         give_key=Text(GIVE_EMBEDDING_KEY),
         try_practice=Text(TRY_PRACTICE_VECTORS),
     )

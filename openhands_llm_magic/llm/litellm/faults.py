@@ -185,7 +185,7 @@ def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | 
 def _lasting(exc: BaseException) -> errors.RequestError | None:
     """Return the error of a cause that asking again does not change, or None for another."""
     if words := next((NOT_HTTP[name] for name in NOT_HTTP if _class_named(exc, name)), None):
-        return errors.UnsendableError(words)
+        return errors.UnsendableError(errors.Text(words))
     if "socksio" in str(exc) and _class_named(exc, "ImportError"):
         return errors.ProxyError("for a SOCKS proxy, `pip install httpx[socks]` first")
     if _class_named(exc, "ProxyError") and _REFUSED_BY_PROXY.match(str(exc)):

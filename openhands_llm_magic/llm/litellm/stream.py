@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Cost, Usage
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ class Ending:
             return kind(words, finish_reason=reason, cost_usd=cost_usd)
         if not (tap.understood or tap.is_stream):
             came = "{content_type} came in place of a stream: is base_url right?"
-            return errors.BrokenAnswerError(errors.Text(came, content_type=tap.content_type))
+            return errors.BrokenAnswerError(Text(came, content_type=tap.content_type))
         return errors.BrokenAnswerError("the model sent an empty answer")
 
     def _reason(self, tap: FinishTap) -> str:
@@ -364,24 +365,28 @@ class Ending:
 
     def _unwhole(
         self, reason: str, usage: Usage | None, *, blocked: bool
-    ) -> tuple[type[errors.RequestError], str] | None:
+    ) -> tuple[type[errors.RequestError], Text] | None:
         """Say why a finished answer has no text, or may not be whole; None when nothing tells."""
+        ended = Text("it ended with {reason}", reason=reason)
         if reason not in _ENDINGS:
             passing = reason.lower() in BROKEN_OFF
             kind = errors.BrokenAnswerError if passing else errors.FinishReasonError
-            return kind, errors.Text("it ended with {reason}", reason=reason)
+            return kind, ended
         if reason == "content_filter":
-            words = "the prompt was blocked" if blocked else "it ended with content_filter"
-            return errors.ContentFilterError, words
+            return errors.ContentFilterError, Text("the prompt was blocked") if blocked else ended
         if reason == "context":
-            return errors.ContextLengthError, "there was no room left for an answer"
+            return errors.ContextLengthError, Text("there was no room left for an answer")
         if reason == "length":
-            tokens = f"{usage.completion_tokens} tokens" if usage else "tokens"
-            into = "went into reasoning" if self.reasoned else "were used up before it"
-            return errors.OutputLimitError, f"all of its {tokens} {into}"
+            tokens = Text("tokens")
+            if usage:
+                tokens = Text("{count} tokens", count=usage.completion_tokens)
+            told = "all of its {tokens} were used up before it"
+            if self.reasoned:
+                told = "all of its {tokens} went into reasoning"
+            return errors.OutputLimitError, Text(told, tokens=tokens)
         if self.asked_for_tool:
-            return errors.NoTextError, "the model asked for a tool, and there is none here"
-        thought = errors.NoTextError, "the model stopped after its reasoning"
+            return errors.NoTextError, Text("the model asked for a tool, and there is none here")
+        thought = errors.NoTextError, Text("the model stopped after its reasoning")
         return thought if self.reasoned else None
 
 
