@@ -47,6 +47,8 @@ def is_cut(messages: Sequence[Message], usage: Usage | None) -> bool:
     """Tell whether the server has read less than the whole prompt, by its own count."""
     if usage is None or not usage.prompt_tokens:
         return False
+    if usage.cached_tokens + usage.cache_write_tokens > usage.prompt_tokens:
+        return False  # some gateways leave the cached ones out of the count
     fewest = fewest_tokens(messages)
     return fewest >= FEWEST and usage.prompt_tokens < SAME * fewest
 

@@ -236,6 +236,9 @@ _PERIODS: tuple[tuple[Period, re.Pattern[str]], ...] = (
     ("month", re.compile(r"per.?month|\bmonthly\b|regain access on", re.IGNORECASE)),
 )
 
+_MINUTE = re.compile(r"per.?min|\b[rt]pm\b|/ ?min", re.IGNORECASE)
+"""A refusal whose words name the limit of a minute, too, may be for that."""
+
 _NOTHING_ALLOWED = re.compile(r"\blimit: 0\b", re.IGNORECASE)
 """How Gemini says that a model is not in the free tier: it still names a wait."""
 
@@ -606,7 +609,7 @@ def _period(heard: str, layers: list[Mapping[str, Any]]) -> Period | None:
         for name in ("quotaId", "quota_limit")
     ]
     sources = [_plain(_metadata(layer).get("limit_source")) for layer in layers]
-    told = "\n".join([heard, *quotas, *sources])
+    told = "\n".join(["" if _MINUTE.search(heard) else heard, *quotas, *sources])
     return next((period for period, pattern in _PERIODS if pattern.search(told)), None)
 
 

@@ -56,6 +56,13 @@ def test_a_prompt_that_the_server_has_cut_is_told(
     assert cure in note
 
 
+def test_a_count_without_the_cached_tokens_is_no_cut() -> None:
+    """Some gateways pass on Anthropic's way of counting in OpenAI's dialect."""
+    usage = Usage(50, 5, cached_tokens=9000)
+    assert not is_cut([{"content": LONG}], usage)
+    assert is_cut([{"content": LONG}], Usage(5000, 5, cached_tokens=4000))
+
+
 def test_such_an_answer_is_not_stored(
     model_server: ModelServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

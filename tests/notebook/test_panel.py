@@ -551,7 +551,7 @@ def test_its_language_is_chosen_in_it(
     assert any("レート制限 (429): 1 秒後に再試行" in text for text in seen)
     assert "プロバイダーがキーを拒否しました" in at_server.text
     assert cell_words().name == "ja"  # what cells say of waits and errors, too
-    at_server.type("Language", "en")
+    at_server.type("言語 (Language)", "en")  # for who cannot read it
     assert "Number of retries" in at_server.labels
 
 

@@ -152,7 +152,6 @@ def _loaded(*, rehearse: bool = False) -> Any:
                 if "litellm" not in sys.modules:  # it failed: the next attempt begins anew
                     for name in [each for each in sys.modules if each.startswith("litellm.")]:
                         del sys.modules[name]
-            _do_without_mcp()
             if rehearse:
                 with contextlib.suppress(Exception):  # a prompt will do what it did not do
                     _rehearse(litellm)
@@ -164,6 +163,7 @@ def _loaded(*, rehearse: bool = False) -> Any:
             f"the module `litellm` that is loaded is not LiteLLM ({where}): rename that file, and"
             " restart the kernel."
         )
+    _do_without_mcp()
     return litellm
 
 

@@ -310,8 +310,8 @@ class Ending:
         try:
             answer = json.loads(tap.body)
             choice = answer["choices"][0]
-            text, reason = choice["message"]["content"], choice["finish_reason"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            text, reason = choice["message"]["content"], choice.get("finish_reason") or "stop"
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return ""
         if not isinstance(text, str) or not isinstance(reason, str):
             return ""
