@@ -367,8 +367,8 @@ def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:
         told = "Set base_url ({base_url_from}) to the name that the certificate is for"
         return Text(told, base_url_from=base_url_from)
     told = (
-        "Name a file with the authority that signed it in the variable SSL_CERT_FILE, or set"
-        " another base_url ({base_url_from})"
+        "Name a file with the authority that signed it in the variable SSL_CERT_FILE and restart"
+        " Python, or set another base_url ({base_url_from})"
     )
     return Text(told, base_url_from=base_url_from)
 

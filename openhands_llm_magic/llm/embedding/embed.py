@@ -44,7 +44,8 @@ TEXTS = {
     ),
     errors.CertificateError: (
         "the certificate of {server} is not trusted {said}. Name a file with the authority that"
-        " signed it in the variable SSL_CERT_FILE, or check embedding_base_url ({base_url_from})."
+        " signed it in the variable SSL_CERT_FILE and restart Python, or check embedding_base_url"
+        " ({base_url_from})."
     ),
     errors.QuotaError: (
         "the account has no credit left {said}; {key_from}. Add credit, or set another."
