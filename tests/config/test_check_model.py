@@ -164,7 +164,6 @@ def test_a_server_of_ones_own_without_an_address(env: dict[str, str], found: lis
         ("antropic/claude-3-7-sonnet-20250219", "anthropic/claude-3-7-sonnet-20250219"),
         ("gemeni/gemini-2.5-pro", "gemini/gemini-2.5-pro"),
         ("open-router/x/y", "openrouter/x/y"),
-        ("x-ai/grok-4", "xai/grok-4"),
     ],
 )
 @pytest.mark.parametrize("base_url", ["", "https://proxy.example/v1"])

@@ -88,7 +88,7 @@ def fault_from(
         return errors.BrokenAnswerError("a part of the answer could not be read")
     if unreached is not None:
         return _broken_off(unreached, stage)
-    return _within_answer(stage, replace(refusal, words=words))
+    return _within_answer(stage, replace(refusal, words=words), _kind(exc, refusal))
 
 
 def refused(stage: Stage, told: object) -> errors.RequestError | None:
@@ -103,12 +103,14 @@ def refused(stage: Stage, told: object) -> errors.RequestError | None:
     if refusal.is_page:
         page = errors.Text("a page for people came: {title}", title=refusal.words)
         return errors.AddressError(page)
-    return _within_answer(stage, refusal) if refusal.is_told else None
-
-
-def _within_answer(stage: Stage, refusal: Refusal) -> errors.RequestError:
-    """Return the error that a server sent after it had accepted the request."""
     kind = refusals.meaning(refusal)
+    return _within_answer(stage, refusal, kind) if refusal.is_told else None
+
+
+def _within_answer(
+    stage: Stage, refusal: Refusal, kind: type[errors.RequestError]
+) -> errors.RequestError:
+    """Return the error that a server sent after it had accepted the request."""
     if stage == "answering" and issubclass(kind, errors.TransientError):
         kind = kind if kind is errors.DailyLimitError else errors.BrokenAnswerError
     return _error(kind, refusal)
@@ -133,16 +135,19 @@ def _error(
     return error
 
 
+KNOWN_TO_LITELLM = {
+    "ContextWindowExceededError": errors.ContextLengthError,
+    "ContentPolicyViolationError": errors.ContentFilterError,
+}
+"""What LiteLLM knows by codes and words that it does not always pass on."""
+
+
 def _kind(exc: Exception, refusal: Refusal) -> type[errors.RequestError]:
-    """Return the class of a refusal; LiteLLM knows some words of one that it says nothing more."""
+    """Return the class of a refusal, or LiteLLM's where the refusal says little."""
     kind = refusals.meaning(refusal)
-    if kind is not errors.BadRequestError:
+    if kind not in (errors.BadRequestError, errors.ServerError) or refusal.codes:
         return kind
-    known = {
-        "ContextWindowExceededError": errors.ContextLengthError,
-        "ContentPolicyViolationError": errors.ContentFilterError,
-    }
-    return next((each for name, each in known.items() if _class_named(exc, name)), kind)
+    return next((each for name, each in KNOWN_TO_LITELLM.items() if _class_named(exc, name)), kind)
 
 
 def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestError:
