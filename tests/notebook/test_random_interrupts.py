@@ -208,7 +208,7 @@ def wrong_text(ran: Ran, reply: dict[str, Any], state: str) -> Iterator[str]:
         return
     if not answer_of(state).startswith(text):
         yield f"not the beginning of the answer: {text}"
-    shown = "".join(each["text/plain"] for each in ran.outputs)
+    shown = "".join(each.get("text/plain", "") for each in ran.outputs)
     if re.split("(?:waited|held back) ", shown)[0].rstrip() != text.rstrip():
         yield f"shown: {shown}, replied: {text}"
     if max(map(last_word, ran.updates), default=0) > last_word(text):
