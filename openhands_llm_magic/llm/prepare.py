@@ -338,7 +338,8 @@ def request_from(
         SettingError: completion_kwargs holds what it cannot.
     """
     options = {
-        setting.sent_as: value.get_secret_value() if isinstance(value, Secret) else value
+        # A blank or a line end around a key was copied with it, and no header takes one.
+        setting.sent_as: value.get_secret_value().strip() if isinstance(value, Secret) else value
         for setting in SETTINGS.values()
         # An empty text is what a person writes for "none"; OpenHands passes it on as such.
         if setting.sent_as and (value := getattr(settings, setting.name)) not in (None, "", NO_KEY)

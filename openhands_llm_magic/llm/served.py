@@ -208,7 +208,11 @@ def _credentials(settings: Snapshot, provider: Provider | None, dialect: Dialect
     further = (settings.completion_kwargs or {}).get("extra_headers")
     headers = {str(name): str(value) for name, value in dict(further or {}).items()}
     variable = provider.stand_in("api_key", os.environ) if provider else ""
-    key = settings.api_key.get_secret_value() if settings.api_key else os.environ.get(variable, "")
+    key = (
+        settings.api_key.get_secret_value().strip()
+        if settings.api_key
+        else os.environ.get(variable, "")
+    )
     if key := key.strip():
         headers[dialect.key_header] = dialect.key_form.format(key=key)
     return headers

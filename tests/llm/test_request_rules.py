@@ -184,3 +184,10 @@ def test_modify_params_is_litellms_switch_during_the_request(
     assert set(during) == {modify}
     assert litellm.modify_params == "the user's"
     assert "modify_params" not in model_server.received[0].body
+
+
+@pytest.mark.parametrize("around", [" {}", "{}\n", "\t{} \r\n"])
+def test_what_was_copied_around_a_key_is_not_sent(around: str) -> None:
+    assert (
+        options(model=PLAIN, api_key=around.format("sk-0123456789"))["api_key"] == "sk-0123456789"
+    )

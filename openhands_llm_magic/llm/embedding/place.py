@@ -238,7 +238,7 @@ def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) ->
     origin = settings.origin("api_key")
     if settings.api_key and (same or origin.kind == "flag"):
         words = Text("the key is api_key, from {origin}", origin=origin.text)
-        return Key(settings.api_key.get_secret_value(), words)
+        return Key(settings.api_key.get_secret_value().strip(), words)
     provider = provider_of(model)  # by its prefix alone: the one whose variables LiteLLM takes
     if provider is None:
         return FOUND if same or not base_url else NONE

@@ -34,6 +34,8 @@ NOT_HTTP = {
 }
 """Exceptions of httpx and Python for settings that no HTTP request can be made of."""
 
+NO_SOCKS = "a SOCKS proxy is set, and its package is missing: `pip install httpx[socks]`."
+
 LONGEST_BODY = 100_000
 """Characters of an error's body that are looked at."""
 
@@ -192,7 +194,7 @@ def _lasting(exc: BaseException) -> errors.RequestError | None:
     if words := next((NOT_HTTP[name] for name in NOT_HTTP if _class_named(exc, name)), None):
         return errors.UnsendableError(errors.Text(words))
     if "socksio" in str(exc) and _class_named(exc, "ImportError"):
-        return errors.ProxyError("for a SOCKS proxy, `pip install httpx[socks]` first")
+        return errors.LibraryError(errors.Text(NO_SOCKS))
     if _class_named(exc, "ProxyError") and _REFUSED_BY_PROXY.match(str(exc)):
         return errors.ProxyError(refusals.one_line(str(exc)))
     if certificate := _CERTIFICATE.search(str(exc)):
