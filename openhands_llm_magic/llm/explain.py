@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.config.providers import DOCKER_HOST, is_own_network, server_of
+from openhands_llm_magic.config.providers import (
+    DOCKER_HOST,
+    is_own_network,
+    provider_of,
+    server_of,
+)
 from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
@@ -277,7 +282,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         told = (
             "({given_by}: {words})" if error.status is None else "({status}, {given_by}: {words})"
         )
-    key_from = None if settings.api_key else Text("now from the provider's own variable")
+    key_from = None if settings.api_key else _key_from_elsewhere(settings)
     return {
         # The server's own words are in no table, and stay as they are.
         "said": Text(
@@ -318,6 +323,18 @@ def any_of(names: Sequence[str]) -> str:
     for name in names[1:]:
         told = Text("{one} or {other}", one=told, other=name)
     return told
+
+
+def _key_from_elsewhere(settings: Snapshot) -> Text:
+    """Name the variable that holds the provider's key, where api_key is not set."""
+    named = settings.custom_llm_provider
+    provider = provider_of(settings.model, settings.base_url, named)
+    variable = provider.stand_in("api_key", os.environ) if provider else ""
+    if variable:
+        return Text("now from {variable}", variable=variable)
+    if provider is None:
+        return Text("now from the provider's own variable, if there is one")
+    return Text("now not set")
 
 
 LONG_WAIT_S = 600

@@ -109,9 +109,22 @@ def test_another_failure_without_a_key_stays_what_it_is() -> None:
     assert type(error) is errors.ServerError
 
 
-def test_a_key_of_the_providers_own_variable_is_called_that() -> None:
-    error = explained(errors.AuthenticationError("No.", status=401), load_settings())
-    assert "api_key (now from the provider's own variable)" in str(error)
+@pytest.mark.parametrize(
+    ("model", "variable", "told"),
+    [
+        ("groq/llama3-70b-8192", "GROQ_API_KEY", "now from GROQ_API_KEY"),
+        ("groq/llama3-70b-8192", "", "now not set"),
+        ("an-unknown-provider/m", "", "now from the provider's own variable, if there is one"),
+    ],
+)
+def test_a_key_that_is_not_set_here_is_told_by_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str, told: str
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "gsk-canary-0123456789")
+    settings = load_settings(env={"LLM_MODEL": model})
+    error = explained(errors.AuthenticationError("No.", status=401), settings)
+    assert f"api_key ({told})" in str(error)
 
 
 def test_a_wait_that_is_too_long_names_the_limit(settings: Snapshot) -> None:

@@ -260,8 +260,8 @@ def test_a_language_says_a_text_with_its_values() -> None:
         (
             AuthenticationError("Wrong.", status=401),
             (
-                "the provider refused the key (401: Wrong). Set another API key (now from the"
-                " provider's own variable), there or in the field API key."
+                "the provider refused the key (401: Wrong). Set another API key (now not"
+                " set), there or in the field API key."
             ),
         ),
         (
