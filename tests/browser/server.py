@@ -92,7 +92,6 @@ def jupyterlab(
     command += ["--IdentityProvider.token=", "--LabApp.news_url="]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    environment["LLM_MAGIC_FOOTER"] = "off"  # who looks at one asks for it
     for kind in ("CONFIG", "DATA", "RUNTIME"):
         environment[f"JUPYTER_{kind}_DIR"] = str(home / f"jupyter-{kind.lower()}")
     environment["JUPYTERLAB_SETTINGS_DIR"] = str(home / "user-settings")

@@ -49,7 +49,7 @@ LOOK = """() => {
 
 def asking(notebook: OpenNotebook, server: ModelServer, options: str = "") -> Notebook:
     """Open a notebook whose last cell has just been started."""
-    load = "%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'"
+    load = "%load_ext openhands_llm_magic\n%env LLM_MAGIC_FOOTER=off\nkey = 'sk-of-the-test'"
     prompt = f"%%llm -m openai/test --base-url {server.openai_base} --api-key $key {options}\nHi"
     opened = notebook(load, prompt)
     opened.run(0)

@@ -126,6 +126,7 @@ def is_allowed(tag: str, name: str, value: str) -> bool:
 def test_no_attack_does_anything(notebook: OpenNotebook, model_server: ModelServer) -> None:
     """Not while it arrives, not when it is there, in any format, and not when opened again."""
     load = f"""%load_ext openhands_llm_magic
+%env LLM_MAGIC_FOOTER=off
 key = "sk-of-the-test"
 %llm_config model=openai/test base_url={model_server.openai_base} api_key=$key"""
     prompts = [f"%%llm -f {form}\n{form}: {name}" for form in ASKED for name in ASKED[form]]
