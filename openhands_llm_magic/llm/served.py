@@ -236,7 +236,7 @@ def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
         except errors.RequestError as error:
             emit(error.alone())
         except Cancelled:
-            pass
+            pass  # whoever waits has given up, and says why
 
     with Run(ask, control) as asking:  # closing it hangs up
         while not asking.ended:
@@ -440,5 +440,5 @@ def _words(body: bytes) -> str:
             told = next((told[name] for name in ("error", "message", "detail") if name in told), "")
         text = told if isinstance(told, str) else text
     except (ValueError, RecursionError):
-        pass
+        pass  # it is no JSON: the text is all of its words
     return one_line(text)

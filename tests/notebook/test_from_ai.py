@@ -34,10 +34,10 @@ def server(kernel: Kernel, model_server: ModelServer) -> ModelServer:
     return model_server
 
 
-def refused(prompt: str) -> str:
+def refused(prompt: str, options: PromptOptions | None = None) -> str:
     """Return what is said of a line, or "" where it is sent."""
     try:
-        from_ai.require_prompt(prompt, PromptOptions(prompt), ALIASES)
+        from_ai.require_prompt(prompt, options or PromptOptions(prompt), ALIASES)
     except UsageError as error:
         return str(error)
     return ""
@@ -123,7 +123,8 @@ def test_a_prompt_is_sent(prompt: str) -> None:
     ["-s 'Translate to German.'", "-c", "--chat trip", "-a notes.txt", "--schema form"],
 )
 def test_a_word_that_something_goes_along_with_is_a_prompt(options: str) -> None:
-    from_ai.require_prompt("help", parse(f"{options} help", {}), ALIASES)
+    assert refused("help")
+    assert refused("help", parse(f"{options} help", {})) == ""
 
 
 @pytest.mark.parametrize("line", ["help", "list", "version", "reset", "error", "fix", "alias x y"])
