@@ -307,7 +307,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "url": error.url or settings.base_url or "",
         "check_address": _check_address(error, settings),
         "check_certificate": _check_certificate(error, settings),
-        "proxy_from": _proxy_from(settings),
+        "proxy_from": proxy_from(settings.base_url),
         "period": Text(getattr(error, "period", "day")),
         "opens": _opens(error),
         "kept_in": Text(KEPT_IN),
@@ -384,21 +384,26 @@ def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:
         told = "Set base_url ({base_url_from}) to the name that the certificate is for"
         return Text(told, base_url_from=base_url_from)
     told = (
-        "Name a file with the authority that signed it in the variable SSL_CERT_FILE and restart"
-        " Python, or set another base_url ({base_url_from})"
+        "Name a file with the authority that signed it in the variable SSL_CERT_FILE, or set"
+        " another base_url ({base_url_from})"
     )
     return Text(told, base_url_from=base_url_from)
 
 
-def _proxy_from(settings: Snapshot) -> Text:
-    """Name the variable of the proxy in force, or what else may stand in between."""
-    server = server_of(settings.base_url)
+def proxy_from(address: str | None, setting: str = "base_url") -> Text:
+    """Name the variable of the proxy on the way to an address, or what else may stand in between.
+
+    `setting` is the name of the setting that holds the address.
+    """
+    server = server_of(address)
     schemes = (server.scheme if server else "https", "all")
     names = [f"{scheme}_proxy" for scheme in schemes if scheme in getproxies()]
     found = [each for name in names for each in (name, name.upper()) if os.environ.get(each)]
     if found:
         return Text("the variable {name}", name=found[0])
-    return Text("the network that this machine is in, such as a company's, and base_url")
+    return Text(
+        "the network that this machine is in, such as a company's, and {setting}", setting=setting
+    )
 
 
 def origin_of(settings: Snapshot, name: str) -> Text:

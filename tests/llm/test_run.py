@@ -9,14 +9,15 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import Answer, Cut, Hang, ModelServer, Refuse
+from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
 from openhands_llm_magic.llm.events import AttemptEnded, Done, Failed, Sending, TextDelta, Usage
+from openhands_llm_magic.llm.litellm.send import send
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.worker import Control, Run
+from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,20 @@ def test_a_stopped_attempt_is_told_as_one(model_server: ModelServer) -> None:
     assert isinstance(events[-1], Failed)
     assert type(events[-1].error) is errors.Stopped
     assert model_server.received[0].hung_up.wait(timeout=2)
+
+
+def test_a_cancel_while_an_answer_is_passed_on_is_told_as_one(model_server: ModelServer) -> None:
+    """Also where the answer has come in one piece."""
+    whole = b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    model_server.script(Answer("Hi"), Raw(whole, "application/json"))
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TextDelta):
+            raise Cancelled
+
+    for streamed in (True, False):
+        response = send(prepare("Hello", load_settings()).request, emit)
+        assert response.error is not None, f"{streamed=}"
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,14 @@ from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.events import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fake_clock import FakeClock
 
     from openhands_llm_magic.llm.events import Reply
 
-pytestmark = pytest.mark.usefixtures("litellm", "forget_before")
+pytestmark = pytest.mark.usefixtures("litellm")
 
 PROVIDERS = ("openai", "azure", "groq", "anthropic", "gemini", "ollama_chat")
 
@@ -34,12 +34,6 @@ BLOCKED = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 62\r\n\r\n"
     b"<html><head><title>Blocked by the firm</title></head><p>No.</html>"
 )
-
-
-@pytest.fixture
-def forget_before(forget_clients: Callable[[], None]) -> None:
-    """LiteLLM keeps clients, with the proxies and certificates of their time."""
-    forget_clients()
 
 
 @contextlib.contextmanager
@@ -169,3 +163,37 @@ def test_a_server_that_is_trusted_by_a_file(
         base_url = f"https://localhost:{port}/v1"
         reply = ask("Hello", model="openai/a", base_url=base_url, api_key="sk-0123456789")
     assert reply.text == "Hi"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_proxy_that_is_set_after_a_first_request_counts(
+    provider: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no longer once it is taken away."""
+    asked(provider, "http://model.invalid/v1", clock)
+    with answering(BLOCKED) as (port, met):
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        asked(provider, "http://model.invalid/v1", clock)
+        assert len(met) == 1
+        monkeypatch.delenv("HTTP_PROXY")
+        asked(provider, "http://model.invalid/v1", clock)
+        assert len(met) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_certificate_that_is_named_after_a_first_request_counts(
+    provider: str,
+    authority: trustme.CA,
+    clock: FakeClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the error advises helps in the same session."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+    with answering(answer, secured(authority, "localhost")) as (port, _):
+        first = asked(provider, f"https://localhost:{port}/v1", clock)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        second = asked(provider, f"https://localhost:{port}/v1", clock)
+    assert isinstance(first.error, errors.CertificateError)
+    assert isinstance(second.error, errors.AuthenticationError)

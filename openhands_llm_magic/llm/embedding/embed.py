@@ -44,7 +44,7 @@ TEXTS = {
     ),
     errors.CertificateError: (
         "the certificate of {server} is not trusted {said}. Name a file with the authority that"
-        " signed it in the variable SSL_CERT_FILE and restart Python, or check embedding_base_url"
+        " signed it in the variable SSL_CERT_FILE, or check embedding_base_url"
         " ({base_url_from})."
     ),
     errors.QuotaError: (
@@ -100,6 +100,7 @@ def explained(
         "model_from": explain.origin_of(settings, "embedding_model"),
         "base_url_from": base_url_from,
         "check_address": check,
+        "proxy_from": explain.proxy_from(address, "embedding_base_url"),
         "server": address or Text("the provider of {model}", model=place.name),
         "key_from": place.key_from,
         "texts": texts,

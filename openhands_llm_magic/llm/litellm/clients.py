@@ -1,7 +1,8 @@
 """What LiteLLM and its HTTP clients do on a thread that makes a request of ours.
 
 They log and warn of nothing, and go to this machine directly. That holds for this thread alone: the
-person's own requests, on other threads or afterwards, are logged and sent as before.
+person's own requests, on other threads or afterwards, are logged and sent as before. Proxies and
+certificates are those that the environment names now.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 from openhands_llm_magic.config.providers import is_loopback
 
@@ -30,8 +32,42 @@ CLIENTS = (
 )
 """The loggers of what it sends requests with, which print where the log of all is asked for."""
 
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CERTIFICATE", "SSL_VERIFY")
+"""The variables that httpx or LiteLLM reads, when a client is made, for whom to trust."""
+
+KEPT_CLIENTS = ("in_memory_llm_clients_cache", "module_level_client", "module_level_aclient")
+"""Where LiteLLM keeps its clients; what is taken out of its module there is made anew."""
+
 LOG_VARIABLE = "LITELLM_LOG"
 """Who sets it wants to see what LiteLLM logs."""
+
+
+class _KeptClients:
+    """Lets LiteLLM make its clients anew where a proxy or a certificate has been set meanwhile.
+
+    A client reads those variables once, and LiteLLM keeps it for an hour: somebody who does what an
+    error says, and sets one, would meet the same error again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made_for = self._variables()
+        self._former: list[Any] = []  # one that is collected would break off the streams of others
+
+    def renew(self) -> None:
+        """Take LiteLLM's clients away from it if the variables have changed since the last time."""
+        now = self._variables()
+        with self._lock:
+            if now != self._made_for and "litellm" in sys.modules:
+                litellm = vars(sys.modules["litellm"])
+                self._former += [litellm.pop(name, None) for name in KEPT_CLIENTS]
+            self._made_for = now
+
+    def _variables(self) -> tuple[object, ...]:
+        return getproxies(), *map(os.environ.get, CERTIFICATES)
+
+
+_kept_clients = _KeptClients()
 
 
 class _Ours:
@@ -58,6 +94,7 @@ class _Ours:
             self._threads[thread] += 1
         if "httpx" in sys.modules:
             _reach_loopback_directly()
+        _kept_clients.renew()
         try:
             yield
         finally:

@@ -24,6 +24,7 @@ from openhands_llm_magic.llm.litellm.stream import (
     takes_short_form,
 )
 from openhands_llm_magic.llm.prepare import Response
+from openhands_llm_magic.llm.worker import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,18 +78,10 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
             emit(Accepted(limits_in(headers)))
-            thoughts, words = Characters(), Characters()
-            for chunk in chunks:
-                ending.note(chunk)
-                for choice in chunk.choices:
-                    thought = getattr(choice.delta, "reasoning_content", None) or ""
-                    if thought := thoughts.feed(thought):
-                        emit(ReasoningDelta(thought))
-                    if text := words.feed(choice.delta.content or ""):
-                        stage = "answering"
-                        emit(TextDelta(text))
-            if text := words.flush():
-                emit(TextDelta(text))
+            for piece in _pieces(chunks, ending):
+                if isinstance(piece, TextDelta):
+                    stage = "answering"
+                emit(piece)
         except errors.RequestError as fault:
             error = fault
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
@@ -96,7 +89,10 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             # on some paths; others end. `Ending.fault` tells in either case.
             error = None if tap.ended else fault_from(exc, stage, tap.error)
         if error is None and not tap.understood and (text := ending.whole(tap)):
-            emit(TextDelta(text))
+            try:
+                emit(TextDelta(text))
+            except Cancelled:
+                error = errors.Stopped("stopped.")
         if error is None and (tap.error or not tap.understood):
             error = refused(stage, tap.error or tap.body)
         usage = tap.usage(ending.usage)
@@ -111,6 +107,21 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
     error = error or ending.fault(tap, usage, cost.usd, own_limit=short)
     raw = ending.raw(tap)
     return Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
+
+
+def _pieces(chunks: Iterator[Any], ending: Ending) -> Iterator[TextDelta | ReasoningDelta]:
+    """Yield the pieces of text and of reasoning in chunks, of whole characters each."""
+    thoughts, words = Characters(), Characters()
+    for chunk in chunks:
+        ending.note(chunk)
+        for choice in chunk.choices:
+            thought = getattr(choice.delta, "reasoning_content", None) or ""
+            if thought := thoughts.feed(thought):
+                yield ReasoningDelta(thought)
+            if text := words.feed(choice.delta.content or ""):
+                yield TextDelta(text)
+    if text := words.flush():
+        yield TextDelta(text)
 
 
 def _open(

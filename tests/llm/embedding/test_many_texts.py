@@ -185,6 +185,15 @@ def test_a_login_in_an_address_is_masked(clock: FakeClock) -> None:
     assert "pass-of-mine" not in str(caught.value)
 
 
+def test_a_page_of_a_firewall_names_the_address_for_vectors(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    model_server.script(Raw(b"<title>Blocked by the firm</title>", "text/html", 403))
+    address = {"embedding_base_url": model_server.openai_base}
+    with pytest.raises(errors.ProxyError, match="and embedding_base_url"):
+        embed(["one"], settings(base_url="http://other.invalid/v1", **address), clock=clock)
+
+
 @pytest.mark.usefixtures("forget_clients")
 def test_the_deadline_bounds_each_request(model_server: ModelServer) -> None:
     """It has as long as a prompt has."""
