@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Period = Literal["day", "week", "month"]
 
 STATUSES = {
+    **dict.fromkeys(range(300, 400), errors.AddressError),
     401: errors.AuthenticationError,
     402: errors.QuotaError,
     403: errors.AuthenticationError,
@@ -335,6 +336,11 @@ class Refusal:
     retry_after_s: float | None = None
     period: Period | None = None
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text of its own, and no JSON."""
+        return not self.is_told and self.words[:1] not in ("", "{", "[")
+
 
 def read(
     body: object, *, status: int | None = None, headers: Mapping[str, str] | None = None
@@ -418,15 +424,14 @@ _NOT_FOR_PAGES = {
 
 def _is_a_filters(refusal: Refusal) -> bool:
     """Tell whether a refusal is that of a filter on the way, as providers refuse keys in JSON."""
-    is_text = not refusal.is_told and refusal.words[:1] not in ("", "{", "[")
-    return refusal.status == HTTPStatus.FORBIDDEN and is_text
+    return refusal.status == HTTPStatus.FORBIDDEN and refusal.is_text
 
 
 def _is_nowhere(status: int | None, heard: str) -> bool:
     """Tell whether a server has nothing at the address; LM Studio says so with status 200."""
-    if status in (404, 405):
+    if status in (404, 405) or (status is None and heard):
         return bool(_NOTHING_HERE.fullmatch(heard) or _ELSEWHERE.search(heard))
-    return status in (None, 410) and bool(_ELSEWHERE.search(heard))
+    return status == HTTPStatus.GONE and bool(_ELSEWHERE.search(heard))
 
 
 _ALL = tuple(kind for kind, _ in _WORDS)

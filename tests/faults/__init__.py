@@ -7,9 +7,12 @@
             ...  # let the server do fault.step(dialect); expect fault.requests, fault.waits_s, ...
 """
 
-from faults import answers, refusals, streams
+from faults import answers, refusals, streams, vectors
 from faults.fault import ANSWER, DIALECTS, UNREACHABLE, Fault
 
 FAULTS: tuple[Fault, ...] = (*refusals.FAULTS, *streams.FAULTS, *answers.FAULTS)
 
-__all__ = ["ANSWER", "DIALECTS", "FAULTS", "UNREACHABLE", "Fault"]
+VECTOR_FAULTS: tuple[Fault, ...] = vectors.FAULTS
+"""Those of a request for vectors, which is played on every path; `FAULTS` are of prompts."""
+
+__all__ = ["ANSWER", "DIALECTS", "FAULTS", "UNREACHABLE", "VECTOR_FAULTS", "Fault"]

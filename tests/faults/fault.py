@@ -41,6 +41,7 @@ class Fault:
         error: The class of the failure, or None when it is none in the end.
         shown: What its line begins with, after the name of the class; {model} and {base_url} stand
             for the settings.
+        names: What else its line has, such as the setting to change.
         server_wait_s: The wait that the server names, in seconds, or None for the policy's. Where
             none is named, the limit of a day is not waited for.
         text: What the reply holds of the answer.
@@ -55,6 +56,7 @@ class Fault:
     dialects: tuple[Dialect, ...] = DIALECTS
     error: type[RequestError] | None
     shown: str = ""
+    names: str = ""
     server_wait_s: float | None = None
     text: str = ""
     finish_reason: str | None = None

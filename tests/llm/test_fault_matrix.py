@@ -107,6 +107,7 @@ def test_a_fault_that_goes_on(
     assert type(reply.error) is (fault.error or type(None))
     shown = fault.shown.format(model=settings.model, base_url=settings.base_url)
     assert told(reply).startswith(f"{fault.error.__name__}: {shown}" if fault.error else "")
+    assert fault.names.format(base_url=settings.base_url) in told(reply)
     assert len(told(reply).splitlines()) <= 1
     assert abridged(reply.text) == abridged(fault.text)
     assert reply.finish_reason == fault.finish_reason

@@ -95,10 +95,14 @@ def explained(
     address = place.request.options.get("base_url")
     base_url_from = explain.origin_of(settings, "embedding_base_url")
     check = Text("Check embedding_base_url ({base_url_from})", base_url_from=base_url_from)
+    if address and not settings.embedding_base_url:
+        taken_from = explain.origin_of(settings, "base_url")
+        check = Text("Check base_url ({base_url_from})", base_url_from=taken_from)
     facts = explain.facts(error, settings, retries) | {
         "model": place.name,
         "model_from": explain.origin_of(settings, "embedding_model"),
         "base_url_from": base_url_from,
+        "url": error.url or address or "",
         "check_address": check,
         "proxy_from": explain.proxy_from(address, "embedding_base_url"),
         "server": address or Text("the provider of {model}", model=place.name),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import threading
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Usage
-from openhands_llm_magic.llm.litellm.faults import fault_from, is_unreadable
+from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
 from openhands_llm_magic.llm.litellm.stream import cost_of, limits_in
 from openhands_llm_magic.llm.prepare import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.prepare import EmbeddingRequest
@@ -38,7 +40,7 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
         The vectors; whatever goes wrong is its `error`, of the class that says what it was.
     """
     litellm = load()
-    with quiet(litellm), contextlib.ExitStack() as cleanup:
+    with quiet(litellm), _noting() as noted, contextlib.ExitStack() as cleanup:
         try:
             response = _asked(litellm, request, cleanup)
             vectors, usage = _vectors(response), _usage(response)
@@ -46,18 +48,76 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
             headers = limits_in(hidden.get("additional_headers") or {})
             cost = cost_of(litellm, request.model, response.usage if usage else None)
         except errors.RequestError as error:
-            return Response(error)
+            return Response(noted.told() or error)
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
-            fault = fault_from(exc, "sending")
-            if type(fault) is errors.BadRequestError and is_unreadable(exc):
-                fault = errors.BrokenAnswerError("the vectors could not be read")
-            return Response(fault)
-    emit(Accepted(headers))
-    model = getattr(response, "model", None)
-    if len(vectors) != len(request.texts) or 0 in vectors.shape:
-        missing = errors.BrokenAnswerError("there is not a vector for each text")
-        return Response(missing, usage=usage, cost=cost, model=model)
-    return Response(usage=usage, cost=cost, model=model, vectors=vectors)
+            if not noted.is_answer:
+                return Response(fault_from(exc, "sending"))
+            unread = errors.BrokenAnswerError("the vectors could not be read")
+            return Response(noted.told() or unread)
+        emit(Accepted(headers))
+        model = getattr(response, "model", None)
+        if len(vectors) != len(request.texts) or 0 in vectors.shape:
+            missing = errors.BrokenAnswerError("there is not a vector for each text")
+            return Response(noted.told() or missing, usage=usage, cost=cost, model=model)
+        return Response(usage=usage, cost=cost, model=model, vectors=vectors)
+
+
+class _Noted(threading.local):
+    """The last response to a request for vectors of this thread, while one is made."""
+
+    is_wanted = False
+    response: Any = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the server has accepted the request, by its status."""
+        return self.response is not None and self.response.is_success
+
+    def told(self) -> errors.RequestError | None:
+        """Return the error that came in place of vectors, or None where the body tells none."""
+        if not self.is_answer:
+            return None
+        body = body_of(self.response)
+        if not body.strip():
+            return errors.BrokenAnswerError("the model sent an empty answer")
+        return refused("accepted", body)
+
+
+_noted = _Noted()
+
+
+@contextlib.contextmanager
+def _noting() -> Iterator[_Noted]:
+    """Note what the server answers to this thread's requests."""
+    _note_responses()
+    _noted.is_wanted, _noted.response = True, None
+    try:
+        yield _noted
+    finally:
+        _noted.is_wanted, _noted.response = False, None
+
+
+@functools.cache
+def _note_responses() -> None:
+    """Let httpx note its responses on the threads that ask for vectors.
+
+    LiteLLM passes on nothing of an answer that it cannot read, or words of its own for it. Nearly
+    all of its ways to a server end in this method; what goes another way is told in those words.
+    """
+    import httpx  # noqa: PLC0415 - LiteLLM has imported it by now
+
+    send = httpx.Client.send
+
+    @functools.wraps(send)
+    def noted(client: httpx.Client, *args: Any, **options: Any) -> httpx.Response:
+        _noted.response = None
+        response = send(client, *args, **options)
+        if _noted.is_wanted:
+            _noted.response = response
+        return response
+
+    client_class: Any = httpx.Client
+    client_class.send = noted
 
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:

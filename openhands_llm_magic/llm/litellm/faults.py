@@ -104,9 +104,10 @@ def refused(stage: Stage, told: object) -> errors.RequestError | None:
     refusal = refusals.read(told)
     if refusal.is_page:
         page = errors.Text("a page for people came: {title}", title=refusal.words)
-        return errors.AddressError(page)
+        return errors.AddressError(page if refusal.words else errors.Text("a page for people came"))
     kind = refusals.meaning(refusal)
-    return _within_answer(stage, refusal, kind) if refusal.is_told else None
+    is_nowhere = refusal.is_text and kind is errors.AddressError
+    return _within_answer(stage, refusal, kind) if refusal.is_told or is_nowhere else None
 
 
 def _within_answer(
@@ -244,12 +245,18 @@ def _response(chain: list[BaseException]) -> Any | None:
 
 def _told_in(chain: list[BaseException], response: Any | None) -> object:
     """Return the body of a refusal: the response's, or what the exceptions have kept of it."""
-    with contextlib.suppress(Exception):  # closed before it was read, or not decodable
-        if response is not None and response.text:
-            return _cut(response.text)
+    if response is not None and (body := body_of(response)):
+        return body
     kept = [getattr(exc, "body", None) for exc in chain]
     kept += [_cut(str(exc)) for exc in chain if "{" in str(exc)]
     return next(filter(None, kept), "")
+
+
+def body_of(response: Any) -> str:
+    """Return the text of a response, not more of it than is looked at, or ""."""
+    with contextlib.suppress(Exception):  # closed before it was read, or not decodable
+        return _cut(response.text)
+    return ""
 
 
 def _cut(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.events import Cost, Usage
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ class FinishTap:
         """
         for line, data in whole_lines(lines):
             if data.get("error") or data.get("type") == "error":
+                self.error = data
+            elif data and not self.is_stream and refusals.read(data).is_told:
                 self.error = data
             if "candidates" in data or "promptFeedback" in data:
                 self._note_gemini(data)
