@@ -352,15 +352,15 @@ class RateLimitError(TransientError):
 
 
 class DailyLimitError(RateLimitError):
-    """The limit of a day, a week or a month is used up.
+    """The limit of some hours, a day, a week or a month is used up.
 
     It is asked again only where the server says that it opens soon (`retry_after_s`).
 
     Attributes:
-        period: How long the limit's period is: "day", "week" or "month".
+        period: How long the limit's period is: "5 hours", "day", "week" or "month".
     """
 
-    label = "a limit of a day"
+    label = "a limit that is used up"
     period: str = "day"
 
 

@@ -7,7 +7,7 @@ notebook says in words of its own.
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
@@ -342,9 +342,15 @@ LONG_WAIT_S = 600
 
 
 def _clock_time(wait_s: float) -> str:
-    """Return the time at which a wait is over, in the person's own time zone, to the minute."""
-    then = datetime.now().astimezone() + timedelta(seconds=wait_s + 59)
-    return f"{then:%Y-%m-%d %H:%M %Z}".strip()
+    """Return the time at which a wait is over, in the person's own time zone, to the minute.
+
+    The clocks may change until then. Windows has no short names of time zones, but words.
+    """
+    then = (datetime.now(UTC) + timedelta(seconds=wait_s + 59)).astimezone()
+    zone = f"{then:%Z}"
+    if " " in zone:
+        zone = str(timezone(then.utcoffset() or timedelta()))
+    return f"{then:%Y-%m-%d %H:%M} {zone}".strip()
 
 
 def _opens(error: errors.RequestError) -> Text:

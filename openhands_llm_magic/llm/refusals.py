@@ -23,7 +23,7 @@ from openhands_llm_magic.llm.limits import waits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Period = Literal["day", "week", "month"]
+Period = Literal["5 hours", "day", "week", "month"]
 
 STATUSES = {
     **dict.fromkeys(range(300, 400), errors.AddressError),
@@ -46,7 +46,7 @@ attempt is worth while. With 424 text-generation-inference says that the model f
 that it has no capacity, with 499 Gemini that it gave up by itself."""
 
 CODES = {
-    errors.DailyLimitError: "1304 1308 1310",
+    errors.DailyLimitError: "1304 1308 1310 1316 1317 1318 1319 1320 1321",
     errors.QuotaError: """
         insufficient_quota billing_hard_limit_reached billing_not_active insufficient_balance
         exceeded_current_quota_error budget_exceeded arrearage insufficient_credits 1113
@@ -232,9 +232,10 @@ _ELSEWHERE = re.compile(
 _PLAIN_HTTP = re.compile(r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE)
 
 _PERIODS: tuple[tuple[Period, re.Pattern[str]], ...] = (
+    ("5 hours", re.compile(r"\b(?:for|per) 5[- ]?hours?\b|\b5[- ]?hours? \w*limit|5 ?小时", re.I)),
     ("day", re.compile(r"per.?day|(?:\b|_)daily|\b[rt]pd\b|/ ?day\b|byday", re.IGNORECASE)),
-    ("week", re.compile(r"per.?week|\bweekly\b", re.IGNORECASE)),
-    ("month", re.compile(r"per.?month|\bmonthly\b|regain access on", re.IGNORECASE)),
+    ("week", re.compile(r"per.?week|\bweekly\b|每周", re.IGNORECASE)),
+    ("month", re.compile(r"per.?month|\bmonthly\b|每月|regain access on", re.IGNORECASE)),
 )
 
 _MINUTE = re.compile(r"per.?min|\b[rt]pm\b|/ ?min", re.IGNORECASE)
@@ -242,6 +243,9 @@ _MINUTE = re.compile(r"per.?min|\b[rt]pm\b|/ ?min", re.IGNORECASE)
 
 _NOTHING_ALLOWED = re.compile(r"\blimit: 0\b", re.IGNORECASE)
 """How Gemini says that a model is not in the free tier: it still names a wait."""
+
+_PASSING_QUOTA = re.compile(r"error-code#token-limit|(?<!free )allocated quota exceeded", re.IGNORECASE)
+"""How DashScope tells the tokens of a minute, with OpenAI's code for an account without credit."""
 
 _LIMITED = re.compile(r"\brate.?limit|too many (?:requests|tokens, please wait)", re.IGNORECASE)
 """How an error in a stream that has neither a code nor a status tells of a limit."""
@@ -253,6 +257,9 @@ _ALLOWED_AND_ASKED = re.compile(
     re.IGNORECASE,
 )
 """A limit and what one request asks of it (OpenAI, Groq; xAI)."""
+
+_NOTHING_USED = re.compile(r"\bcurrent limit: (\d{1,15}), remaining: \1\b", re.IGNORECASE)
+"""How a LiteLLM Proxy refuses one request that alone asks more than a limit allows."""
 
 _TOO_LARGE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 
@@ -402,6 +409,8 @@ def meaning(refusal: Refusal) -> type[errors.RequestError]:
     kind = by_code or STATUSES.get(status or 0, otherwise)
     if _PLAIN_HTTP.search(heard):
         return errors.AddressError
+    if by_code is errors.QuotaError and _PASSING_QUOTA.search(heard):
+        return errors.RateLimitError
     if refusal.is_page and kind in _NOT_FOR_PAGES:
         return _NOT_FOR_PAGES[kind]
     if by_code is None and _is_nowhere(status, heard):
@@ -470,7 +479,7 @@ def _limit(refusal: Refusal, kind: type[errors.RequestError]) -> type[errors.Req
     heard = refusal.words[:LOOKED_AT]
     if _NOTHING_ALLOWED.search(heard):
         return errors.QuotaError
-    if _is_above_limit(heard) or _TOO_LARGE.search(heard):
+    if _is_above_limit(heard) or _NOTHING_USED.search(heard) or _TOO_LARGE.search(heard):
         return errors.RequestTooLargeError
     return errors.DailyLimitError if refusal.period else kind
 

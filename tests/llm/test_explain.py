@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.llm import explain
 from openhands_llm_magic.llm.explain import TEXTS, explained
 
 if TYPE_CHECKING:
@@ -205,6 +206,33 @@ def test_a_limit_of_a_day_opens_in_the_persons_own_time(
     )
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 04:00 CEST"),
+        ("<W Europe Standard Time>-1", "2026-03-29 03:00 UTC+01:00"),
+    ],
+)
+def test_a_time_of_day_is_that_of_its_own_day(
+    zone: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the clocks have changed, too; and Windows' names of time zones are told as offsets."""
+
+    class Saturday(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(2026, 3, 28, 13, 0, 1, tzinfo=UTC).astimezone(tz)
+
+    monkeypatch.setattr(explain, "datetime", Saturday)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert explain._clock_time(13 * 3600) == told
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_limit_of_a_day_of_which_no_end_is_told(settings: Snapshot) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.llm.limits.limiter import number_in, seconds_until, since_1970_s
@@ -20,6 +20,12 @@ _DURATION = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?: at |T| )(\d\d:\d\d(?::\d\d)?)(?:\.\d+)? ?(?:UTC|Z)")
+_DATE_IN_CHINA = re.compile(
+    r"(?:limit will reset at|将在) ?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?! ?(?:UTC|Z|[+-]\d))", re.IGNORECASE
+)
+"""What Zhipu and z.ai write, which name no time zone, and mean their own."""
+
+_CHINA = timezone(timedelta(hours=8))
 _UNITS_S = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 LONGEST_S = 366 * 86400
@@ -84,10 +90,11 @@ def _in_words_s(words: str) -> float | None:
     if match := _DURATION.search(words):
         parts = re.findall(r"(\d+(?:\.\d+)?) ?(ms|d|h|m|s|)", match[1].lower())
         return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-    if match := _DATE.search(words):
-        with contextlib.suppress(ValueError):  # there is no such day
-            then = datetime.fromisoformat(f"{match[1]}T{match[2]}").replace(tzinfo=UTC)
-            return max(0.0, (then - _now()).total_seconds())
+    for pattern, zone in ((_DATE, UTC), (_DATE_IN_CHINA, _CHINA)):
+        if match := pattern.search(words):
+            with contextlib.suppress(ValueError):  # there is no such day
+                then = datetime.fromisoformat(f"{match[1]}T{match[2]}").replace(tzinfo=zone)
+                return max(0.0, (then - _now()).total_seconds())
     return None
 
 
