@@ -244,7 +244,9 @@ _MINUTE = re.compile(r"per.?min|\b[rt]pm\b|/ ?min", re.IGNORECASE)
 _NOTHING_ALLOWED = re.compile(r"\blimit: 0\b", re.IGNORECASE)
 """How Gemini says that a model is not in the free tier: it still names a wait."""
 
-_PASSING_QUOTA = re.compile(r"error-code#token-limit|(?<!free )allocated quota exceeded", re.IGNORECASE)
+_PASSING_QUOTA = re.compile(
+    r"error-code#token-limit|(?<!free )allocated quota exceeded", re.IGNORECASE
+)
 """How DashScope tells the tokens of a minute, with OpenAI's code for an account without credit."""
 
 _LIMITED = re.compile(r"\brate.?limit|too many (?:requests|tokens, please wait)", re.IGNORECASE)

@@ -7,10 +7,12 @@ them all; only where a list is found, and how a key is told, depends on the prov
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic import errors
@@ -25,9 +27,11 @@ from openhands_llm_magic.config.providers import (
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm import refusals
+from openhands_llm_magic.llm.litellm.clients import client_to
+from openhands_llm_magic.llm.litellm.faults import fault_from
 from openhands_llm_magic.llm.litellm.models import mode_of
 from openhands_llm_magic.llm.prepare import REGIONAL
-from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
@@ -48,9 +52,6 @@ LONGEST_NAME = 200
 
 WORDS_LIMIT = 160
 """Characters of the server's own words that are quoted."""
-
-NO_DATABASE = "No connected db"
-"""What a LiteLLM Proxy without a database says of a wrong key, with status 400."""
 
 
 class Dialect(NamedTuple):
@@ -272,9 +273,9 @@ class _Asking:
         import httpx  # noqa: PLC0415 - it takes 60 ms, and is rarely needed
 
         refused: list[errors.RequestError] = []
-        by_proxy = not self._place.is_on_this_machine
+        server = server_of(self._place.address)
         try:
-            with httpx.Client(timeout=self._timeout_s, trust_env=by_proxy) as client:
+            with client_to(server.host if server else "", self._timeout_s) as client:
                 for url in self._place.urls:
                     try:
                         return self._models_at(client, url)
@@ -288,9 +289,12 @@ class _Asking:
             raise errors.UnsendableError(self._told(why)) from None
         # Beside a refused connection, an address or a proxy that cannot be.
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
-            words = one_line(str(error)) or type(error).__name__
+            fault = fault_from(error, "sending")
+            words = str(fault) or type(error).__name__
             why = Text("it could not be reached ({words})", words=self._quoted(words))
-            raise errors.ConnectionFailedError(self._told(why)) from None
+            known = type(fault) is not errors.BadRequestError
+            kind = type(fault) if known else errors.ConnectionFailedError
+            raise kind(self._told(why)) from None
         keys = [error for error in refused if isinstance(error, errors.AuthenticationError)]
         raise (keys or refused)[-1]
 
@@ -308,28 +312,31 @@ class _Asking:
                 body += piece
                 if len(body) > MOST_BYTES:
                     raise self._refusal(Text("its answer is too long"), response.status_code)
-        self._require_success(response, bytes(body))
-        try:
-            items = _items(json.loads(body))
-        except (ValueError, RecursionError):  # no JSON, or one that is nested without end
-            items = None
+        status = response.status_code
+        if response.is_redirect:  # the key is for this server alone
+            raise self._refusal(Text("it leads on elsewhere ({status})", status=status), status)
+        items = None
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON, or one without end
+            items = _items(json.loads(body)) if response.is_success else None
         if items is None:
-            raise self._refusal(Text("its answer is not a list of models"), response.status_code)
+            raise self._refused(body.decode("utf-8", "replace"), status)
         return tuple(self._answering(items))[:MOST_MODELS]
 
-    def _require_success(self, response: Any, body: bytes) -> None:
-        status, words = response.status_code, _words(body).rstrip(".")
-        if status in (401, 403) or NO_DATABASE in words:
+    def _refused(self, body: str, status: int) -> errors.RequestError:
+        """Return the error of an answer that is no list, from what `refusals` reads in it."""
+        is_success = status < HTTPStatus.MULTIPLE_CHOICES
+        refusal = refusals.read(body, status=None if is_success else status)
+        if refusals.meaning(refusal) is errors.AuthenticationError:
             sends_key = self._place.dialect.key_header in self._place.headers
             why = Text("it refuses the key ({status})", status=status)
             if not sends_key:
                 why = Text("it asks for a key ({status}), and none is sent there", status=status)
-            raise errors.AuthenticationError(self._told(why), status=status)
-        if response.is_redirect:  # the key is for this server alone
-            raise self._refusal(Text("it leads on elsewhere ({status})", status=status), status)
-        if not response.is_success:
-            told = f"{status}: {self._quoted(words)}" if words else str(status)
-            raise self._refusal(Text("it refuses ({words})", words=told), status)
+            return errors.AuthenticationError(self._told(why), status=status)
+        if is_success and not refusal.is_told:
+            return self._refusal(Text("its answer is not a list of models"), status)
+        words = self._quoted(refusal.words.rstrip("."))
+        told = f"{status}: {words}" if words else str(status)
+        return self._refusal(Text("it refuses ({words})", words=told), status)
 
     def _refusal(self, why: Text, status: int) -> errors.BadRequestError:
         return errors.BadRequestError(self._told(why), status=status)
@@ -427,18 +434,3 @@ def _window_tokens(item: Any) -> int | None:
 def _part(item: dict[str, Any], name: str) -> dict[str, Any]:
     part = item.get(name)
     return part if isinstance(part, dict) else {}
-
-
-def _words(body: bytes) -> str:
-    """Return a server's words about a refusal on one line; a page of HTML has none to show."""
-    text = body[:MOST_BYTES].decode("utf-8", "replace").strip()
-    if text.startswith("<"):
-        return ""
-    try:
-        told = json.loads(text)
-        while isinstance(told, dict):
-            told = next((told[name] for name in ("error", "message", "detail") if name in told), "")
-        text = told if isinstance(told, str) else text
-    except (ValueError, RecursionError):
-        pass  # it is no JSON: the text is all of its words
-    return one_line(text)

@@ -10,12 +10,15 @@ from faults.fault import Fault
 from openhands_llm_magic import errors
 
 ADDRESS = "embedding_base_url (now {base_url}, from "
+CLOSING = {"connection": "close"}
+"""LiteLLM leaves the clients of some providers open, of which Python would complain."""
+
 MODEL = "embedding_model (now {model}, from "
 
 
 def answered(body: object) -> Raw:
     """Answer with JSON that holds no vectors, under status 200."""
-    return Raw(json.dumps(body).encode(), "application/json")
+    return Raw(json.dumps(body).encode(), "application/json", headers=CLOSING)
 
 
 IN_PLACE_OF_VECTORS = (
@@ -70,21 +73,23 @@ IN_PLACE_OF_VECTORS = (
     ),
     Fault(
         name="a page of HTML",
-        steps=Raw(b"<html><title>Welcome</title><p>Log in</p></html>", "text/html"),
+        steps=Raw(
+            b"<html><title>Welcome</title><p>Log in</p></html>", "text/html", headers=CLOSING
+        ),
         error=errors.AddressError,
         shown="no model answers at {base_url} (a page for people came: Welcome).",
         names=ADDRESS,
     ),
     Fault(
         name="a page of HTML that calls itself JSON",
-        steps=Raw(b"<h1>Welcome</h1>", "application/json"),
+        steps=Raw(b"<h1>Welcome</h1>", "application/json", headers=CLOSING),
         error=errors.AddressError,
         shown="no model answers at {base_url} (a page for people came: Welcome).",
         names=ADDRESS,
     ),
     Fault(
         name="a text: a wrong path",
-        steps=Raw(b"404 page not found", "text/plain"),
+        steps=Raw(b"404 page not found", "text/plain", headers=CLOSING),
         error=errors.AddressError,
         shown="no model answers at {base_url} (404 page not found).",
         names=ADDRESS,
@@ -108,28 +113,28 @@ IN_PLACE_OF_VECTORS = (
 REFUSED = (
     Fault(
         name="301 that leads nowhere",
-        steps=Raw(b"", "text/plain", 301),
+        steps=Raw(b"", "text/plain", 301, CLOSING),
         error=errors.AddressError,
         shown="no model answers at {base_url}",
         names=ADDRESS,
     ),
     Fault(
         name="401",
-        steps=Refuse(401),
+        steps=Refuse(401, CLOSING),
         error=errors.AuthenticationError,
         shown="{base_url} refused the key (401: The model refused); ",
         names="give it as api_key",
     ),
     Fault(
         name="404",
-        steps=Refuse(404),
+        steps=Refuse(404, CLOSING),
         error=errors.ModelNotFoundError,
         shown="the embedding model {model} is not known (404: The model refused).",
         names=MODEL,
     ),
     Fault(
         name="429 with Retry-After in seconds",
-        steps=Refuse(429, {"retry-after": "7"}),
+        steps=Refuse(429, {"retry-after": "7", **CLOSING}),
         error=errors.RateLimitError,
         shown="still rate limited (429: The model refused); gave up after 4 retries.",
         names="num_retries (now 4, from ",
@@ -137,7 +142,7 @@ REFUSED = (
     ),
     Fault(
         name="500",
-        steps=Refuse(500),
+        steps=Refuse(500, CLOSING),
         error=errors.ServerError,
         shown="the server failed (500: The model refused); gave up after 4 retries.",
         names="num_retries (now 4, from ",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from list_server import ListServer, Told
@@ -18,6 +20,7 @@ from openhands_llm_magic.llm.served import MOST_BYTES, Place, Served, place_of, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -264,6 +267,38 @@ def test_this_machine_is_asked_without_a_proxy(
     assert company.asked == []
 
 
+def test_another_machine_is_asked_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that a container calls its host, as prompts go there in that way."""
+    with ListServer({}) as company:
+        monkeypatch.setenv("HTTP_PROXY", company.address)
+        for host in ("models.example", "host.docker.internal"):
+            settings = chosen(model="openai/x", base_url=f"http://{host}/v1")
+            with pytest.raises(errors.BadRequestError):
+                served(place_of(settings))
+        assert len(company.asked) == 2
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_VERIFY"])
+def test_whom_to_trust_is_told_by_the_variables_of_prompts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """On this machine, too, where no proxy is read from the environment."""
+    authority, secured = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(secured)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    with ListServer({"/v1/models": Told(OPENAI)}) as server:
+        server.socket = secured.wrap_socket(server.socket, server_side=True)
+        address = server.address.replace("http://127.0.0.1", "https://localhost")
+        place = place_of(chosen(model="openai/x", base_url=f"{address}/v1"))
+        with pytest.raises(errors.CertificateError):
+            served(place)
+        values = {"SSL_CERT_FILE": str(tmp_path / "authority.pem"), "SSL_VERIFY": "False"}
+        monkeypatch.setenv(variable, values[variable])
+        assert served(place)
+
+
 def place(server: ListServer, *, key: str | None = KEY) -> Place:
     return place_of(chosen(model="openai/x", base_url=f"{server.address}/v1", api_key=key))
 
@@ -286,10 +321,12 @@ PAGE = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
          errors.AuthenticationError, "it refuses the key (400)"),
         (Told({"detail": "x" * 150 + KEY + "x" * 99}, 500), KEY, errors.BadRequestError,
          f"it refuses (500: {'x' * 150}*********…)"),
-        (Told(PAGE, 502), KEY, errors.BadRequestError, "it refuses (502)"),
+        (Told(PAGE, 502), KEY, errors.BadRequestError, "it refuses (502: Bad gateway)"),
+        (Told({"code": 401, "msg": "token expired or incorrect", "success": False}), KEY,
+         errors.AuthenticationError, "it refuses the key (200)"),
         (Told(PAGE), KEY, errors.BadRequestError, "its answer is not a list of models"),
         (Told({"error": "Unexpected endpoint or method. (GET /models)"}), KEY,
-         errors.BadRequestError, "its answer is not a list of models"),
+         errors.BadRequestError, "it refuses (200: Unexpected endpoint or method. (GET /models))"),
         (Told(b"[" * 200_000), KEY, errors.BadRequestError, "its answer is not a list of models"),
         (Told(b"[" + b" " * MOST_BYTES + b"]"), KEY, errors.BadRequestError,
          "its answer is too long"),

@@ -21,7 +21,8 @@ _DURATION = re.compile(
 )
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?: at |T| )(\d\d:\d\d(?::\d\d)?)(?:\.\d+)? ?(?:UTC|Z)")
 _DATE_IN_CHINA = re.compile(
-    r"(?:limit will reset at|将在) ?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?! ?(?:UTC|Z|[+-]\d))", re.IGNORECASE
+    r"(?:limit will reset at|将在) ?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?! ?(?:UTC|Z|[+-]\d))",
+    re.IGNORECASE,
 )
 """What Zhipu and z.ai write, which name no time zone, and mean their own."""
 

@@ -150,7 +150,10 @@ def test_what_came_before_a_failure_is_kept(model_server: ModelServer, clock: Fa
             Refuse(429, message="Rate limit reached on requests per day."),
             r"the limit of the day .* another embedding_model \(now .*\); the key is api_key, from",
         ),
-        (Raw(b"<h1>Hi", "text/html"), r"page .* Hi\). Check base_url \(now http.*, from LLM_BASE_URL"),
+        (
+            Raw(b"<h1>Hi", "text/html"),
+            r"page .* Hi\). Check base_url \(now http.*, from LLM_BASE_URL",
+        ),
         (Raw(b"{}", "text/json"), "texts 1 to 32: no vectors came"),
         (Refuse(429, code="insufficient_quota"), "no credit left .* the key is api_key, from LLM_"),
         (
