@@ -96,6 +96,11 @@ class Text(str):
         }
 
 
+def quoted(words: str) -> Text:
+    """Return words of somebody else, such as a server, which are the same in every language."""
+    return Text("{words}", words=words)
+
+
 class LLMMagicError(Exception):
     """Base of every error of this package; its text is one line for a person."""
 

@@ -145,6 +145,10 @@ TOO_EXPENSIVE = (
     "the account's credit does not cover the request {said}. Lower max_output_tokens"
     " ({max_output_tokens_from}), add credit, or set another api_key ({api_key_from})."
 )
+ADDRESS_UNSENDABLE = (
+    "no request can be made {said}. Set base_url ({base_url_from}) to an address that begins with"
+    " http://, or with https:// where the server has a certificate."
+)
 SETTING_REFUSED = (
     "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
 )
@@ -162,18 +166,21 @@ def _text_for(
     error: errors.RequestError, kind: type[errors.RequestError], settings: Snapshot
 ) -> str:
     """Return the line of a fault, by its class and what the server says beside its words."""
+    text = TEXTS[kind]
     match kind:
         case errors.MissingKeyError if _is_own_server(settings):
-            return ANY_KEY_WILL_DO
+            text = ANY_KEY_WILL_DO
         case errors.AuthenticationError if error.given_by:
-            return GATEWAYS_KEY
+            text = GATEWAYS_KEY
+        case errors.UnsendableError if "base_url" in error.named:
+            text = ADDRESS_UNSENDABLE
         case errors.QuotaError if "max_output_tokens" in error.named:
-            return TOO_EXPENSIVE
+            text = TOO_EXPENSIVE
         case errors.ContextLengthError if "max_output_tokens" in _set(error.named, settings):
-            return TOO_LONG_WITH_ANSWER
+            text = TOO_LONG_WITH_ANSWER
         case errors.BadRequestError if _set(error.named, settings):
-            return SETTING_REFUSED
-    return TEXTS[kind]
+            text = SETTING_REFUSED
+    return text
 
 
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:

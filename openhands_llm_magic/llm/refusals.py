@@ -232,7 +232,10 @@ _ELSEWHERE = re.compile(
 _PLAIN_HTTP = re.compile(r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE)
 
 _PERIODS: tuple[tuple[Period, re.Pattern[str]], ...] = (
-    ("5 hours", re.compile(r"\b(?:for|per) 5[- ]?hours?\b|\b5[- ]?hours? \w*limit|5 ?小时", re.I)),
+    (
+        "5 hours",
+        re.compile(r"\b(?:for|per) 5[- ]?hours?\b|\b5[- ]?hours? \w*limit|5 ?小时", re.IGNORECASE),
+    ),
     ("day", re.compile(r"per.?day|(?:\b|_)daily|\b[rt]pd\b|/ ?day\b|byday", re.IGNORECASE)),
     ("week", re.compile(r"per.?week|\bweekly\b|每周", re.IGNORECASE)),
     ("month", re.compile(r"per.?month|\bmonthly\b|每月|regain access on", re.IGNORECASE)),
@@ -405,14 +408,14 @@ def meaning(refusal: Refusal) -> type[errors.RequestError]:
     """
     status, heard = refusal.status, refusal.words[:LOOKED_AT]
     by_code = next((kind for code, kind in _KINDS.items() if code in refusal.codes), None)
+    if by_code is errors.QuotaError and _PASSING_QUOTA.search(heard):
+        by_code = errors.RateLimitError
     otherwise: type[errors.RequestError] = errors.BadRequestError
     if status is None:
         otherwise = errors.RateLimitError if _LIMITED.search(heard) else errors.ServerError
     kind = by_code or STATUSES.get(status or 0, otherwise)
     if _PLAIN_HTTP.search(heard):
         return errors.AddressError
-    if by_code is errors.QuotaError and _PASSING_QUOTA.search(heard):
-        return errors.RateLimitError
     if refusal.is_page and kind in _NOT_FOR_PAGES:
         return _NOT_FOR_PAGES[kind]
     if by_code is None and _is_nowhere(status, heard):

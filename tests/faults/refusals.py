@@ -114,6 +114,23 @@ PERMANENT = (
     ),
 )
 
+REDIRECTS = (
+    Fault(
+        name="a redirect that leads nowhere",
+        steps=Raw(b"", "text/plain", 301),
+        error=errors.AddressError,
+        shown="no model answers at {base_url}",
+        names="base_url (now {base_url}, from ",
+    ),
+    Fault(
+        name="a redirect that is none",
+        steps=Raw(b"", "text/plain", 304),
+        error=errors.AddressError,
+        shown="no model answers at {base_url}",
+        names="base_url (now {base_url}, from ",
+    ),
+)
+
 WORDED = (
     Fault(
         name="400 for want of credit",
@@ -397,4 +414,4 @@ TRANSIENT = (
     ),
 )
 
-FAULTS = (*PERMANENT, *WORDED, *RATE_LIMITS, *TRANSIENT)
+FAULTS = (*PERMANENT, *REDIRECTS, *WORDED, *RATE_LIMITS, *TRANSIENT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,8 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import explain
 from openhands_llm_magic.llm.explain import TEXTS, explained
+from openhands_llm_magic.llm.litellm import faults
+from openhands_llm_magic.notebook.wording import CELLS, Language
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,6 +239,17 @@ def test_a_time_of_day_is_that_of_its_own_day(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize("words", ["day", "the model sent an empty answer", "{status}", "it {"])
+def test_a_servers_words_are_the_same_in_every_language(settings: Snapshot, words: str) -> None:
+    """Also where they are those of a text that is translated."""
+    error = faults.refused("accepted", {"error": {"message": words}})
+    assert error is not None
+    japanese = Language("ja", CELLS)
+    assert japanese("day") != "day"
+    assert error.text.worded(japanese) == words
+    assert f"({words})" in explained(error, settings).text.worded(japanese)
 
 
 def test_a_limit_of_a_day_of_which_no_end_is_told(settings: Snapshot) -> None:

@@ -123,7 +123,8 @@ def test_a_certificate_of_another_name(
 def test_https_at_a_server_that_speaks_http(provider: str, clock: FakeClock) -> None:
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, met):
         reply = asked(provider, f"https://localhost:{port}/v1", clock)
-    requires(reply, errors.UnsendableError, "the server speaks plain http", "base_url")
+    requires(reply, errors.UnsendableError, "the server speaks plain http", "Set base_url (now")
+    assert "api_key" not in str(reply.error)
     assert len(met) == 1
 
 

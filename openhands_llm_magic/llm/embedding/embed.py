@@ -84,6 +84,11 @@ TEXTS = {
 }
 """The lines that differ from those for prompts."""
 
+ADDRESS_UNSENDABLE = (
+    "no request can be made {said}. Set embedding_base_url ({base_url_from}) to an address that"
+    " begins with http://, or with https:// where the server has a certificate."
+)
+
 
 def explained(
     error: errors.RequestError, retries: int, *, settings: Snapshot, place: Place, texts: str
@@ -113,7 +118,10 @@ def explained(
     }
     if type(error) not in TEXTS:
         return error
-    return error.reworded(Text(TEXTS[type(error)], **facts))
+    told = TEXTS[type(error)]
+    if isinstance(error, errors.UnsendableError) and "base_url" in error.named:
+        told = ADDRESS_UNSENDABLE
+    return error.reworded(Text(told, **facts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyErr
 """What LiteLLM raises when a part of an answer is not what it should be."""
 
 _NO_ADDRESS = "base_url is no http:// or https:// address"
+_NO_HTTPS = "base_url says https, and the server speaks plain http"
 _NO_HEADER = "a character in the key does not fit into HTTP headers"
 NOT_HTTP = {
     "UnsupportedProtocol": _NO_ADDRESS,
@@ -129,7 +130,7 @@ def _error(
 ) -> errors.RequestError:
     """Return the error of a refusal, with what it says beside its words."""
     status = None if response is None else response.status_code
-    error = kind(refusal.words, status=status, retry_after_s=refusal.retry_after_s)
+    error = kind(errors.quoted(refusal.words), status=status, retry_after_s=refusal.retry_after_s)
     error.named, error.given_by = refusal.settings, refusal.given_by
     if isinstance(error, errors.DailyLimitError):
         error.period = refusal.period or error.period
@@ -171,7 +172,7 @@ def _unsent(chain: list[BaseException], words: str) -> errors.RequestError:
     """Return the error of a request that LiteLLM did not send."""
     missing = next((each for each in chain if _class_named(each, "ImportError")), None)
     if missing is None:
-        return errors.BadRequestError(words)
+        return errors.BadRequestError(errors.quoted(words))
     return errors.LibraryError(
         errors.Text(
             "LiteLLM needs something for this that is not installed ({words}).",
@@ -193,25 +194,33 @@ def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | 
 def _lasting(exc: BaseException) -> errors.RequestError | None:
     """Return the error of a cause that asking again does not change, or None for another."""
     if words := next((NOT_HTTP[name] for name in NOT_HTTP if _class_named(exc, name)), None):
-        return errors.UnsendableError(errors.Text(words))
+        return _unsendable(words)
     if "socksio" in str(exc) and _class_named(exc, "ImportError"):
         return errors.LibraryError(errors.Text(NO_SOCKS))
     if _class_named(exc, "ProxyError") and _REFUSED_BY_PROXY.match(str(exc)):
-        return errors.ProxyError(refusals.one_line(str(exc)))
+        return errors.ProxyError(errors.quoted(refusals.one_line(str(exc))))
     if certificate := _CERTIFICATE.search(str(exc)):
-        return errors.CertificateError(refusals.one_line(certificate[1] or "not trusted"))
+        words = refusals.one_line(certificate[1])
+        return errors.CertificateError(errors.quoted(words) if words else "not trusted")
     if _NO_TLS.search(str(exc)):
-        return errors.UnsendableError("base_url says https, and the server speaks plain http")
+        return _unsendable(_NO_HTTPS)
     return None
+
+
+def _unsendable(words: str) -> errors.RequestError:
+    """Return the error of a request that cannot be made; it names the address where that is why."""
+    error = errors.UnsendableError(errors.Text(words))
+    error.named = () if words == _NO_HEADER else ("base_url",)
+    return error
 
 
 def _passing(chain: list[BaseException], words: str) -> errors.RequestError | None:
     """Return the error of a timeout or a lost connection, or None for another."""
     for exc in chain:
         if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
-            return errors.NoAnswerInTimeError(words)
+            return errors.NoAnswerInTimeError(errors.quoted(words))
         if _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
-            return errors.ConnectionFailedError(_first_cause(chain) or words)
+            return errors.ConnectionFailedError(errors.quoted(_first_cause(chain) or words))
     return None
 
 

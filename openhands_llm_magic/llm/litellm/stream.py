@@ -117,9 +117,7 @@ class FinishTap:
             ValueError: The JSON of one cannot be read.
         """
         for line, data in whole_lines(lines):
-            if data.get("error") or data.get("type") == "error":
-                self.error = data
-            elif data and not self.is_stream and refusals.read(data).is_told:
+            if data.get("error") or data.get("type") == "error" or self._is_refusal(data):
                 self.error = data
             if "candidates" in data or "promptFeedback" in data:
                 self._note_gemini(data)
@@ -128,6 +126,10 @@ class FinishTap:
             elif not (data or self.is_stream) and len(self.body) < LONGEST_BODY:
                 self.body += str(line)
             yield line
+
+    def _is_refusal(self, data: Mapping[str, Any]) -> bool:
+        """Return whether a body that does not call itself a stream is an error of any form."""
+        return bool(data) and not self.is_stream and refusals.read(data).is_told
 
     def pieces(self, read: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
         """Pass on the pieces of a body that does not call itself a stream, and keep its text."""
