@@ -81,6 +81,13 @@ those that wait for a timeout are played only until they pass.
 
 """
 
+VECTORS_INTRODUCTION = """\
+## Vectors
+
+`tests/llm/embedding/test_embeddings.py` plays each row on every path that LiteLLM has for vectors.
+An error that comes with status 200 in place of vectors is told as one in place of an answer is.
+"""
+
 FAULT_COLUMNS = ("Fault", "Dialects", "Requests", "Waits", "What comes of it")
 
 
@@ -188,10 +195,11 @@ def _row(setting: Setting) -> str:
 def faults_page() -> str:
     """Return the text of docs/faults.md."""
     _find_tests()
-    from faults import FAULTS  # noqa: PLC0415 - it is found only now
+    from faults import FAULTS, VECTOR_FAULTS  # noqa: PLC0415 - they are found only now
 
-    rows = [_fault_row(fault) for fault in FAULTS]
-    lines = [_line(FAULT_COLUMNS), _line(["---"] * len(FAULT_COLUMNS)), *rows, ""]
+    head = [_line(FAULT_COLUMNS), _line(["---"] * len(FAULT_COLUMNS))]
+    lines = [*head, *map(_fault_row, FAULTS), ""]
+    lines += [VECTORS_INTRODUCTION, *head, *map(_fault_row, VECTOR_FAULTS), ""]
     dialects = sum(len(fault.dialects) for fault in FAULTS)
     count = f"{len(FAULTS)} faults, {dialects} with each dialect counted.\n\n"
     return FAULTS_INTRODUCTION + count + "\n".join(lines)

@@ -229,7 +229,11 @@ def test_a_time_of_day_is_that_of_its_own_day(
 
         def astimezone(self, tz: Any = None) -> Any:
             here = super().astimezone(tz)
-            return here.replace(tzinfo=timezone(here.utcoffset(), zone)) if " " in zone else here
+            return (
+                here.replace(tzinfo=timezone(here.utcoffset() or timedelta(), zone))
+                if " " in zone
+                else here
+            )
 
     monkeypatch.setattr(explain, "datetime", Saturday)
     monkeypatch.setenv("TZ", zone)
