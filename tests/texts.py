@@ -18,7 +18,7 @@ from openhands_llm_magic.errors import LLMMagicError, RequestError
 from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
-from openhands_llm_magic.llm.litellm.faults import NOT_HTTP
+from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
 from openhands_llm_magic.notebook import from_ai
 from openhands_llm_magic.notebook.wording import CELLS, LOCALE, PANELS
 
@@ -81,9 +81,9 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "explain: _text_for(error, kind, settings)": {
         *TEXTS.values(),
         *(explain.ANY_KEY_WILL_DO, explain.GATEWAYS_KEY, explain.SETTING_REFUSED),
-        *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER),
+        *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER, explain.ADDRESS_UNSENDABLE),
     },
-    "explain: getattr(error, 'period', 'day')": {"day", "week", "month"},
+    "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: finding.fix": (),  # of the check, which speaks English
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
     "embed: TEXTS[type(error)]": embed.TEXTS.values(),
@@ -91,7 +91,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "document: self.message": (),  # of an error, where it was raised
     "document: self.name": set(origins()),
     "field: error.template": (),  # as above
-    "faults: words": NOT_HTTP.values(),
+    "faults: words": {*NOT_HTTP.values(), NO_HTTPS},
     "extract: template": (),  # of `_unfit_schema`, as above
     "connection: str(error)": (),  # the operating system's
     "connection_log: step.detail": {connection.SET_UP},  # else a name

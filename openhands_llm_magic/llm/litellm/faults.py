@@ -25,7 +25,7 @@ UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyErr
 """What LiteLLM raises when a part of an answer is not what it should be."""
 
 _NO_ADDRESS = "base_url is no http:// or https:// address"
-_NO_HTTPS = "base_url says https, and the server speaks plain http"
+NO_HTTPS = "base_url says https, and the server speaks plain http"
 _NO_HEADER = "a character in the key does not fit into HTTP headers"
 NOT_HTTP = {
     "UnsupportedProtocol": _NO_ADDRESS,
@@ -203,7 +203,7 @@ def _lasting(exc: BaseException) -> errors.RequestError | None:
         words = refusals.one_line(certificate[1])
         return errors.CertificateError(errors.quoted(words) if words else "not trusted")
     if _NO_TLS.search(str(exc)):
-        return _unsendable(_NO_HTTPS)
+        return _unsendable(NO_HTTPS)
     return None
 
 
