@@ -253,7 +253,9 @@ def test_a_servers_words_are_the_same_in_every_language(settings: Snapshot, word
     japanese = Language("ja", CELLS)
     assert japanese("day") != "day"
     assert error.text.worded(japanese) == words
-    assert f"({words})" in explained(error, settings).text.worded(japanese)
+    assert f"\N{FULLWIDTH LEFT PARENTHESIS}{words}" in explained(error, settings).text.worded(
+        japanese
+    )
 
 
 def test_a_limit_of_a_day_of_which_no_end_is_told(settings: Snapshot) -> None:
