@@ -16,7 +16,6 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import LLMMagicError, RequestError
 from openhands_llm_magic.llm import connection, explain
-from openhands_llm_magic.llm.embedding import embed
 from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
 from openhands_llm_magic.notebook import from_ai
@@ -86,7 +85,6 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: finding.fix": (),  # of the check, which speaks English
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
-    "embed: TEXTS[type(error)]": embed.TEXTS.values(),
     "document: path": (),
     "document: self.message": (),  # of an error, where it was raised
     "document: self.name": set(origins()),
