@@ -70,14 +70,16 @@ def check(args: argparse.Namespace) -> int:
     from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import ConfigFileError  # noqa: PLC0415 - as above
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
 
+    say = script_words()
     try:
         findings = sent.checked(args.path)
     except ConfigFileError as error:
-        print(f"{PROGRAM} check: {error}", file=sys.stderr)
+        print(f"{PROGRAM} check: {error.text.worded(say)}", file=sys.stderr)
         return 1
     file = checker.file_in_use(os.environ) if args.path is None else absolute(args.path)
-    print(checker.report(findings, file))
+    print(checker.report(findings, file, say))
     return int(any(finding.is_problem for finding in findings))
 
 

@@ -53,6 +53,11 @@ Say = Callable[..., str]
 """Says a template, with the facts as keywords, in the words of another place or language."""
 
 
+def english(template: str, /, **facts: object) -> str:
+    """Say a template in the words that stand in the code; it is the `Say` of scripts."""
+    return template.format_map(facts) if facts else template
+
+
 class Text(str):
     """Words for a person that can be said in other words: a template, and the facts in it.
 
@@ -71,7 +76,7 @@ class Text(str):
 
     def __new__(cls, template: str, /, **facts: object) -> Self:
         """Put the facts into the template."""
-        text = super().__new__(cls, template.format_map(facts) if facts else template)
+        text = super().__new__(cls, english(template, **facts))
         text.template, text.facts = template, facts
         return text
 

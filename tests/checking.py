@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,20 @@ def written(text: str | bytes, mode: int = 0o600) -> Path:
 def found(
     text: str | bytes = "", env: Mapping[str, str] | None = None, *, in_docker: bool = False
 ) -> tuple[Finding, ...]:
-    return check(written(text), env or {}, in_docker=in_docker)
+    """Check a file, and that each finding can be said in other words.
+
+    What is left of it without its templates, which are translated, is names and values; the words
+    of tomllib are its own.
+    """
+    findings = check(written(text), env or {}, in_docker=in_docker)
+    for each in findings:
+        if "not valid TOML" not in each.message:
+            assert not re.search(r"\b[a-z]{2,} [a-z]{2,}\b", each.text.worded(facts_alone)), each
+    return findings
+
+
+def facts_alone(_: str, /, **facts: object) -> str:
+    return " | ".join(map(str, facts.values()))
 
 
 def problems(*args: Any, **kwargs: Any) -> list[str]:

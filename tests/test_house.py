@@ -24,7 +24,7 @@ MODULES = {
 }
 
 MAY_IMPORT = {
-    "cli": {"cli", "llm", "config", "errors"},
+    "cli": {"cli", "notebook", "llm", "config", "errors"},  # it speaks the person's language
     "notebook": {"notebook", "llm", "config", "errors"},
     "llm": {"llm", "config", "errors"},
     "config": {"config", "errors"},

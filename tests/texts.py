@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polib
 
 import openhands_llm_magic
+from openhands_llm_magic.config.lint.finding import LEVELS
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import LLMMagicError, RequestError
@@ -83,10 +84,10 @@ DYNAMIC: dict[str, Iterable[str]] = {
         *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER, explain.ADDRESS_UNSENDABLE),
     },
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
-    "explain: finding.fix": (),  # of the check, which speaks English
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
     "document: path": (),
-    "document: self.message": (),  # of an error, where it was raised
+    "document: error.strerror or type(error).__name__": (),  # the operating system's
+    "check: level": LEVELS,
     "document: self.name": set(origins()),
     "field: error.template": (),  # as above
     "faults: words": {*NOT_HTTP.values(), NO_HTTPS},

@@ -10,17 +10,20 @@ import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 from openhands_llm_magic.config import lint, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
-from openhands_llm_magic.config.lint.finding import Finding, Subject, groups_of
+from openhands_llm_magic.config.lint.finding import LEVELS, Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
 from openhands_llm_magic.config.secret import masked, secrets_in
+from openhands_llm_magic.errors import Text, english
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Say
 
 __all__ = ["Finding", "check", "check_settings", "file_in_use", "report"]
 
@@ -55,7 +58,7 @@ def check(
         document.require_readable("" if path is not None else resolve.FILE_VARIABLE)
     document, findings = mended(document)
     if document.problem and not document.text:
-        fix = "Make it a file of UTF-8 text that you may read"
+        fix = Text("Make it a file of UTF-8 text that you may read")
         findings.append(Finding(document.problem.origin, document.problem.message, fix))
     subject = _subject(document, env, _runs_in_docker() if in_docker is None else in_docker)
     findings += _found(subject)
@@ -82,24 +85,45 @@ def file_in_use(env: Mapping[str, str]) -> Path | None:
     return resolve.find_config_file(Path.cwd(), resolve.absolute("~"), env)
 
 
-def report(findings: Sequence[Finding], file: Path | None) -> str:
+def report(findings: Sequence[Finding], file: Path | None, say: Say = english) -> str:
     """Return findings as aligned text, with a last line that counts the problems.
 
     Args:
         findings: The findings of `check`.
         file: The file that was checked, or None when there was no file.
+        say: The words of the reader's language.
     """
-    rows = [(str(each.origin), each.level, each.text) for each in findings]
-    width = max((len(origin) for origin, _, _ in rows), default=0)
-    lines = [f"{origin:{width}}  {level:7}  {text}" for origin, level, text in rows]
+    levels = {level: say(level) for level in LEVELS}
+    origins = [each.origin.text.worded(say) for each in findings]
+    places, marks = _padded(origins), dict(zip(LEVELS, _padded(levels.values()), strict=True))
+    lines = [
+        f"{place}  {marks[each.level]}  {each.text.worded(say)}"
+        for place, each in zip(places, findings, strict=True)
+    ]
+    return "\n".join([*lines, _summary(findings, file).worded(say)])
+
+
+def _padded(texts: Iterable[str]) -> list[str]:
+    """Return texts with blanks behind them, so that all take the same columns."""
+    columns = {text: _columns(text) for text in texts}
+    width = max(columns.values(), default=0)
+    return [text + " " * (width - columns[text]) for text in texts]
+
+
+def _columns(text: str) -> int:
+    """Return the columns that a text takes in a terminal."""
+    return sum(1 + (east_asian_width(character) in "WF") for character in text)
+
+
+def _summary(findings: Sequence[Finding], file: Path | None) -> Text:
     count = sum(each.is_problem for each in findings)
+    if count == 1:
+        return Text("1 problem")
     if count:
-        lines.append(f"{count} problem{'s' * (count > 1)}")
-    elif file:
-        lines.append(f"no problems in {shown_path(file)}")
-    else:
-        lines.append(f"no problems in the environment; there is no {resolve.FILE_NAME}")
-    return "\n".join(lines)
+        return Text("{count} problems", count=count)
+    if file:
+        return Text("no problems in {path}", path=shown_path(file))
+    return Text("no problems in the environment; there is no {file}", file=resolve.FILE_NAME)
 
 
 def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Subject:
@@ -123,7 +147,7 @@ def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Find
     """Yield findings with keys masked, without those that groups repeat of `[llm]`."""
     for each in dict.fromkeys(findings):
         texts = (each.message, each.fix, each.openhands)
-        message, fix, openhands = (masked(text, keys) for text in texts)
+        message, fix, openhands = (text.masked(lambda told: masked(told, keys)) for text in texts)
         yield dataclasses.replace(each, message=message, fix=fix, openhands=openhands)
 
 

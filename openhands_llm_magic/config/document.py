@@ -79,17 +79,17 @@ class Problem:
         facts: The attributes of the `SettingError` behind the mistake, by their names.
     """
 
-    message: str
+    message: Text
     origin: Origin
     facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def text(self) -> Text:
-        """What is wrong, in a form that can be said in other words."""
-        return self.message if isinstance(self.message, Text) else Text(self.message)
+    def line(self) -> Text:
+        """Where it is, and what is wrong, in one line."""
+        return Text("{origin}: {problem}", origin=self.origin.text, problem=self.message)
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.message}"
+        return self.line
 
 
 LARGEST_FILE = 1_000_000
@@ -156,7 +156,10 @@ class Document:
         """
         if self.problem is None:
             return self
-        raise ConfigFileError(f"{named_by or 'config file'}: {self.problem}")
+        if named_by:
+            told = "{variable}: {problem}"
+            raise ConfigFileError(Text(told, variable=named_by, problem=self.problem.line))
+        raise ConfigFileError(Text("config file: {problem}", problem=self.problem.line))
 
 
 def read_file(path: Path) -> Document:
@@ -164,43 +167,69 @@ def read_file(path: Path) -> Document:
     try:
         text = _read_text(path)
     except UnicodeDecodeError:
-        return _unreadable(path, "it is not UTF-8 text")
+        return _unreadable(path, Text("it is not UTF-8 text"))
+    except _UnreadableError as error:
+        return _unreadable(path, error.why)
     except OSError as error:
-        return _unreadable(path, error.strerror or type(error).__name__)
+        return _unreadable(path, _reason(error))
     return parse(path, text)
 
 
 def parse(path: Path, text: str) -> Document:
     """Parse the text of a config file; a mistake in it becomes the document's `problem`."""
     if text.startswith(BOM):
-        return _unreadable(path, "it begins with a byte order mark (BOM)", 1, text)
+        return _unreadable(path, Text("it begins with a byte order mark (BOM)"), 1, text)
     try:
         data = tomllib.loads(text)
     except RecursionError:
-        return _unreadable(path, "it is nested too deeply", text=text)
+        return _unreadable(path, Text("it is nested too deeply"), text=text)
     except ValueError as error:  # not only TOMLDecodeError: a number may be too long for int()
         message = str(error)
         at = _ERROR_LINE.search(message)
         line = int(at[1]) if at and at[1] else None
-        why = f"it is not valid TOML: {_ERROR_LINE.sub('', message)}"
-        return _unreadable(path, why, line, text)
+        reason = _ERROR_LINE.sub("", message)
+        return _unreadable(path, Text("it is not valid TOML: {reason}", reason=reason), line, text)
     return Document(path, text, data, _lines(text))
 
 
-def _unreadable(path: Path, why: str, line: int | None = None, text: str = "") -> Document:
+def _reason(error: OSError) -> Text:
+    """Return the operating system's words for why a file cannot be read."""
+    match error:
+        case FileNotFoundError():
+            return Text("No such file or directory")
+        case PermissionError():
+            return Text("Permission denied")
+        case _:
+            return Text(error.strerror or type(error).__name__)
+
+
+class _UnreadableError(Exception):
+    """A path leads to what is no config file.
+
+    Attributes:
+        why: The reason, for a person.
+    """
+
+    def __init__(self, why: Text) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def _unreadable(path: Path, why: Text, line: int | None = None, text: str = "") -> Document:
     return Document(path, text, problem=Problem(why, Origin("file", path=path, line=line)))
 
 
 def _read_text(path: Path) -> str:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise OSError(0, "it is a folder")
+        raise _UnreadableError(Text("it is a folder"))
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-        raise OSError(0, "it is not a regular file")
+        raise _UnreadableError(Text("it is not a regular file"))
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
-        raise OSError(0, f"it is larger than {LARGEST_FILE // 1_000_000} MB")
+        told = "it is larger than {size_mb} MB"
+        raise _UnreadableError(Text(told, size_mb=LARGEST_FILE // 1_000_000))
     return content.decode()
 
 
@@ -390,10 +419,11 @@ def _expected(document: Document, changes: Changes) -> dict[str, Any]:
 
 
 def _cannot_edit(document: Document) -> ConfigFileError:
-    return ConfigFileError(
-        f"{shown_path(document.path)}: this file is laid out so that it cannot be edited safely,"
-        " and nothing was changed; begin each of its tables with a [header]"
+    told = (
+        "{path}: this file is laid out so that it cannot be edited safely, and nothing was changed;"
+        " begin each of its tables with a [header]"
     )
+    return ConfigFileError(Text(told, path=shown_path(document.path)))
 
 
 # Values as TOML text.

@@ -12,7 +12,7 @@ from openhands_llm_magic.config.providers import DOCKER_HOST
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import logins_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
-from openhands_llm_magic.config.settings import SETTINGS, did_you_mean
+from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import SettingError, Text, UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def export(snapshot: Snapshot, form: str) -> str:
         SettingError: A value cannot be written in this form, or has a user and password in it.
     """
     if form not in FORMS:
-        raise UsageError(
-            f"there is no form {form!r}{did_you_mean(form, FORMS)}; there are {', '.join(FORMS)}"
-        )
+        near = closest(form, FORMS)
+        told = "there is no form {form}; there are {forms}"
+        if near:
+            told = "there is no form {form}; did you mean {near}? There are {forms}"
+        raise UsageError(Text(told, form=repr(form), near=near, forms=", ".join(FORMS)))
     for setting, value in _decided(snapshot):
         # Leaving it out could send prompts to another server.
         if setting.kind != "secret" and logins_in(str(value)):

@@ -49,17 +49,12 @@ def makers() -> frozenset[str]:
     return frozenset(each[-2].lower() for each in parts if len(each) > 2)  # noqa: PLR2004 - a maker between two
 
 
-def window_tokens(model: str) -> int | None:
-    """Return the tokens that LiteLLM lists for a model's prompt, or None where it lists none.
-
-    The name is looked up as OpenHands' SDK does: also without what follows a ":", and without all
-    that stands before the last "/".
-    """
-    for name in (model, model.partition(":")[0], model.rpartition("/")[2]):
-        tokens = prices().get(name, {}).get("max_input_tokens")
-        if isinstance(tokens, int):
-            return tokens
-    return None
+def facts_of(model: str) -> Mapping[str, Any]:
+    """Return what the list says of a model, under the names by which OpenHands looks it up."""
+    listed = prices()
+    bare = model.partition(":")[0]
+    names = (model, bare, bare.partition("/")[2], model.rpartition("/")[2])
+    return next((listed[name] for name in names if name in listed), {})
 
 
 def _table(file: str) -> dict[str, Any]:

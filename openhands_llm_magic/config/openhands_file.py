@@ -6,20 +6,55 @@ consequences that `load_from_toml` there gives it.
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
-from openhands_llm_magic.config.setting import LAX
+from openhands_llm_magic.config.setting import LAX, shorten
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FieldKind = Literal["bool", "int", "float", "str", "texts", "text table", "table", "servers"]
 
-NOT_STARTED = "OpenHands would not start"
-NO_SERVERS = "OpenHands would use no MCP servers"
+NOTHING = Text("")
+UNCHECKED = Text("OpenHands would take it unchecked")
+IGNORED_TOO = Text("OpenHands would ignore it, too")
+NOT_STARTED = Text("OpenHands would not start")
+NO_SERVERS = Text("OpenHands would use no MCP servers")
+AGENT_DROPPED = Text("OpenHands would drop the whole [agent] section")
+
+
+_BARE_NAME = re.compile(r"[\w-]+", re.ASCII)
+
+
+def titled(path: tuple[str, ...]) -> str:
+    """Return a table's header, with names quoted where TOML needs it."""
+    names = (name if _BARE_NAME.fullmatch(name) else json.dumps(name) for name in path)
+    return f"[{'.'.join(names)}]"
+
+
+def on_bad_key(path: tuple[str, ...], openhands: str = "OpenHands") -> Text:
+    """Say what OpenHands does about one bad key in a table with settings; nothing where it is ours.
+
+    Args:
+        path: The names in the table's header.
+        openhands: OpenHands, or a version of it.
+    """
+    match path:
+        case ("llm",):
+            return Text("{openhands} would drop the whole [llm] section", openhands=openhands)
+        case ("llm", _):
+            told = "{openhands} would skip the whole group {header}"
+            return Text(told, openhands=openhands, header=titled(path))
+        case ("core",):
+            return UNCHECKED
+        case _:
+            return NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +72,8 @@ class Section:
 
     name: str
     fields: Mapping[str, FieldKind]
-    consequence: str
-    on_bad_value: str
+    consequence: Text
+    on_bad_value: Text
     variable_prefix: str
     is_fatal: bool = False
 
@@ -66,8 +101,8 @@ _ENTRIES = (
             texts="file_uploads_allowed_extensions",
             table="file_store_web_hook_headers",
         ),
-        consequence="OpenHands would ignore it, and say so in its log",
-        on_bad_value="OpenHands would take it unchecked",
+        consequence=Text("OpenHands would ignore it, and say so in its log"),
+        on_bad_value=UNCHECKED,
         variable_prefix="",
     ),
     Section(
@@ -80,8 +115,8 @@ _ENTRIES = (
             texts="disabled_microagents",
             table="condenser extended",
         ),
-        consequence="OpenHands would drop the whole [agent] section",
-        on_bad_value="OpenHands would drop the whole [agent] section",
+        consequence=AGENT_DROPPED,
+        on_bad_value=AGENT_DROPPED,
         variable_prefix="AGENT_",
     ),
     Section(
@@ -214,7 +249,7 @@ class ServerFault(NamedTuple):
     """
 
     field: str
-    message: str
+    message: Text
     is_fatal: bool
 
 
@@ -224,16 +259,18 @@ def server_fault(mcp: Mapping[str, Any]) -> ServerFault | None:
     for field in servers:
         # A text has its characters for elements, a table its keys.
         if not isinstance(mcp[field], str | list | dict):
-            return ServerFault(field, f"{field} is not a list", is_fatal=False)
+            return ServerFault(field, Text("{name} is not a list", name=field), is_fatal=False)
         for server in mcp[field]:
             by_address = isinstance(server, str) and field != "stdio_servers"
             entry = {"url": server} if by_address else server
             if not isinstance(entry, dict):
-                return ServerFault(field, f"{field} is not a list of servers", is_fatal=False)
+                message = Text("{name} is not a list of servers", name=field)
+                return ServerFault(field, message, is_fatal=False)
             if fault := _entry_fault(field, entry):
                 return ServerFault(field, fault, is_fatal=True)
     if unknown := [key for key in mcp if key not in servers]:
-        return ServerFault(unknown[0], "unknown key", is_fatal=True)
+        message = Text("unknown key {key}", key=shorten(repr(unknown[0])))
+        return ServerFault(unknown[0], message, is_fatal=True)
     return _address_fault(mcp.get("sse_servers", ()))
 
 
@@ -241,9 +278,9 @@ def _address_fault(servers: Iterable[Any]) -> ServerFault | None:
     """Return what is wrong with the addresses of servers, of which each has one."""
     addresses = [each if isinstance(each, str) else each["url"] for each in servers]
     if len({*addresses}) < len(addresses):
-        return ServerFault("sse_servers", "sse_servers has a server twice", is_fatal=True)
+        return ServerFault("sse_servers", Text("sse_servers has a server twice"), is_fatal=True)
     if not all(map(_is_whole_address, addresses)):
-        message = "an address in sse_servers is not a whole address"
+        message = Text("an address in sse_servers is not a whole address")
         return ServerFault("sse_servers", message, is_fatal=True)
     return None
 
@@ -256,8 +293,8 @@ def _is_whole_address(text: str) -> bool:
     return bool(parts.scheme and parts.netloc)
 
 
-def _entry_fault(field: str, entry: Mapping[str, Any]) -> str:
-    """Return what is wrong with the table of one server, or ""."""
+def _entry_fault(field: str, entry: Mapping[str, Any]) -> Text | None:
+    """Return what is wrong with the table of one server, or None."""
     required: dict[str, FieldKind] = {"url": "str"}
     others: dict[str, FieldKind] = {"api_key": "str"}
     if field == "stdio_servers":
@@ -265,8 +302,8 @@ def _entry_fault(field: str, entry: Mapping[str, Any]) -> str:
         others = {"args": "texts", "env": "text table"}
     for name in required:
         if name not in entry:
-            return f"a server of {field} has no {name}"
+            return Text("a server of {field} has no {name}", field=field, name=name)
     for name, kind in (required | others).items():
         if name in entry and not takes(kind, entry[name]):
-            return f"{name} of a server of {field} has another type"
-    return ""
+            return Text("{name} of a server of {field} has another type", name=name, field=field)
+    return None

@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
+from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, on_bad_key
 from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
-from openhands_llm_magic.config.setting import OURS, Setting, shorten
+from openhands_llm_magic.config.setting import OURS, Setting, one_after_another, shorten
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
-from openhands_llm_magic.config.settings import SETTINGS, did_you_mean, setting_named
+from openhands_llm_magic.config.settings import SETTINGS, closest, setting_named
 from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
@@ -75,14 +76,14 @@ class Layer:
             return self
         # Who has just typed an assignment knows where it comes from; flags have their own names.
         texts = [
-            Text("{problem} (from {origin})", problem=problem.text, origin=problem.origin.text)
+            Text("{problem} (from {origin})", problem=problem.message, origin=problem.origin.text)
             if problem.origin.kind == "flag"
-            else problem.text
+            else problem.message
             for problem in self.problems
         ]
         if len(texts) == 1:
             raise SettingError(texts[0], **self.problems[0].facts)
-        raise SettingError("; ".join(texts))
+        raise SettingError(one_after_another(texts))
 
 
 class LayerBuilder:
@@ -100,31 +101,38 @@ class LayerBuilder:
         read: Callable[[Any], Value],
         raw: object,
         origin: Origin,
-        note: str = "",
+        consequence: Text = NOTHING,
     ) -> None:
         """Add the value of one setting, which its method `read` makes of what the source has.
 
-        `note` is added to the problem when it cannot.
+        `consequence` is added to the problem when it cannot.
         """
         try:
             value = read(raw)
         except SettingError as error:
-            self.problem(f"{error}{note}" if note else error.text, origin, error)
+            self.problem(_with(error.text, consequence), origin, error)
             return
         try:
             self.values[setting.name] = Found(setting.check(value), origin)
         except SettingError as error:
             self.problem(error.text, origin, error)
 
-    def problem(self, message: str, origin: Origin, error: SettingError | None = None) -> None:
+    def problem(self, text: Text, origin: Origin, error: SettingError | None = None) -> None:
         """Add a mistake, with the error that told it, if an error did."""
         facts = {**vars(error), "origin": str(origin)} if error else {}
-        self.problems.append(Problem(message, origin, facts))
+        self.problems.append(Problem(text, origin, facts))
 
     def layer(self) -> Layer:
         """Return the layer of what was collected."""
         values = MappingProxyType(self.values)
         return Layer(self._name, values, tuple(self.problems), self._of_group)
+
+
+def _with(problem: Text, consequence: Text) -> Text:
+    """Return what is wrong, with what OpenHands does about it, if there is anything to say."""
+    if not consequence:
+        return problem
+    return Text("{problem}; {consequence}", problem=problem, consequence=consequence)
 
 
 def layer_of(
@@ -203,21 +211,23 @@ def file_layer(document: Document) -> Layer:
         builder.problems.append(document.problem)
     for name in ("llm", "core", OURS):
         if name in document.data and not isinstance(document.data[name], dict):
-            builder.problem(f"{name} must be a table, [{name}]", document.origin(name))
+            text = Text("{name} must be a table, [{name}]", name=name)
+            builder.problem(text, document.origin(name))
     llm = document.table("llm")
     own = {key: raw for key, raw in llm.items() if not isinstance(raw, dict)}
-    _take(builder, document, ("llm",), own, "; OpenHands would drop the whole [llm] section")
+    _take(builder, document, ("llm",), own)
     _add_azure_version(builder, {})
     for name in document.groups:
         setting = SETTINGS.get(name)
         if setting is not None and setting.kind == "dict":
-            builder.problem(
-                f"OpenHands takes this for the group [llm.{name}]: set {name} inside a group,"
-                f" or the variable {setting.variable}",
-                document.origin("llm", name),
+            told = (
+                "OpenHands takes this for the group [llm.{name}]: set {name} inside a group, or the"
+                " variable {variable}"
             )
+            text = Text(told, name=name, variable=setting.variable)
+            builder.problem(text, document.origin("llm", name))
     core = {key: raw for key, raw in document.table("core").items() if key in SETTINGS}
-    _take(builder, document, ("core",), core, "; OpenHands would take it unchecked")
+    _take(builder, document, ("core",), core)
     _take(builder, document, (OURS,), document.table(OURS))
     return builder.layer()
 
@@ -234,14 +244,14 @@ def group_layer(document: Document, group: str, base: Layer) -> Layer:
         SettingError: The file has no such group; the error's text lists those it has.
     """
     if group not in document.groups:
-        has = ", ".join(document.groups) or "none"
-        raise SettingError(
-            f"there is no group {shorten(repr(group))}; {shown_path(document.path)} has: {has}"
-        )
+        facts = {"name": shorten(repr(group)), "path": shown_path(document.path)}
+        if not document.groups:
+            raise SettingError(Text("there is no group {name}; {path} has none", **facts))
+        told = "there is no group {name}; {path} has: {groups}"
+        raise SettingError(Text(told, **facts, groups=", ".join(document.groups)))
     builder = LayerBuilder(f"[llm.{group}]", of_group=True)
     table = document.table("llm")[group]
-    consequence = f"; OpenHands would skip the whole group [llm.{group}]"
-    _take(builder, document, ("llm", group), table, consequence)
+    _take(builder, document, ("llm", group), table)
     _add_azure_version(builder, base.values)
     return builder.layer()
 
@@ -275,20 +285,24 @@ def _take(
     document: Document,
     path: tuple[str, ...],
     table: Mapping[str, Any],
-    consequence: str = "",
 ) -> None:
-    """Add the keys of one table; `consequence` says what OpenHands makes of a mistake."""
-    section = path[0]
+    """Add the keys of one table."""
+    section, consequence = path[0], on_bad_key(path)
     for key, raw in table.items():
         setting = SETTINGS.get(key)
         origin = document.origin(*path, key)
         if setting is None:
             here = [name for name, each in SETTINGS.items() if each.section == section]
-            fix = did_you_mean(key, here) or "; take it out"
-            builder.problem(f"unknown key {shorten(repr(key))}{fix}{consequence}", origin)
+            near = closest(key, here)
+            told = "unknown key {key}; take it out"
+            if near:
+                told = "unknown key {key}; did you mean {near}?"
+            text = Text(told, key=shorten(repr(key)), near=near)
+            builder.problem(_with(text, consequence), origin)
         elif setting.section != section:
-            belongs = f"{key} belongs under [{setting.section}]"
-            builder.problem(belongs + consequence * (section == "llm"), origin)
+            text = Text("{key} belongs under [{table}]", key=key, table=setting.section)
+            is_dropped = section == "llm"
+            builder.problem(_with(text, consequence) if is_dropped else text, origin)
         else:
             builder.take(setting, setting.from_toml, raw, origin, consequence)
 
@@ -316,7 +330,7 @@ def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:
             origin = Origin("environment", setting.variable)
             # What OpenHands makes of a bad list or dictionary depends on it.
             known = not setting.ours and setting.kind not in ("list", "dict")
-            consequence = "; OpenHands would ignore it too" * known
+            consequence = IGNORED_TOO if known else NOTHING
             builder.take(setting, setting.from_env, text, origin, consequence)
     return builder.layer()
 
@@ -494,7 +508,8 @@ def outside_layers(
     path = config_file or find_config_file(_here(), absolute("~"), env)
     if path is None:
         if group is not None:
-            raise SettingError(f"there is no group {group!r}: no config.toml was found")
+            told = "there is no group {name}: no config.toml was found"
+            raise SettingError(Text(told, name=repr(group)))
         return [env_layer(env)], None
     document = read(path)
     if config_file or named_by:

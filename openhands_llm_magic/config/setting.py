@@ -8,10 +8,14 @@ import numbers
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from openhands_llm_magic.config.secret import Secret, masking
 from openhands_llm_magic.errors import SettingError, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
 Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
@@ -115,6 +119,11 @@ class Setting:
     @property
     def takes(self) -> Text:
         """The values that the setting takes, in words, for help and error texts."""
+        return Text("{kind}, or none", kind=self.value_kind) if self.optional else self.value_kind
+
+    @property
+    def value_kind(self) -> Text:
+        """The values that the setting takes beside none, in words."""
         if self.closed:
             *others, last = self.choices
             return Text("{others} or {last}", others=", ".join(others), last=last)
@@ -133,7 +142,7 @@ class Setting:
             kind = Text("{kind} from {low} to {high}", kind=kind, low=low, high=high)
         elif self.minimum is not None:
             kind = Text("{kind}, {least} or more", kind=kind, least=f"{self.minimum:g}")
-        return Text("{kind}, or none", kind=kind) if self.optional else kind
+        return kind
 
     def from_text(self, text: str) -> Value:
         """Return the value that a person typed, on a flag or as NAME=VALUE.
@@ -273,6 +282,11 @@ class Setting:
         ) from None
 
 
+def one_after_another(texts: Sequence[Text]) -> Text:
+    """Return texts as one, with semicolons between."""
+    return reduce(lambda first, next_: Text("{first}; {next}", first=first, next=next_), texts)
+
+
 def shorten(text: str, limit: int = LONGEST_QUOTE) -> str:
     """Return the text, cut to `limit` characters; a text that was cut ends with "…".
 
@@ -282,14 +296,16 @@ def shorten(text: str, limit: int = LONGEST_QUOTE) -> str:
 
 
 def described(value: object) -> str:
-    """Return words for a value; a longer text is not quoted, as it may be a misplaced key."""
+    """Return a value as it is written, or a `Text` about one that is too long or may hold a key."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, int | float):
         return shorten(repr(value))
     if isinstance(value, str):
-        return repr(value) if len(value) <= _LONGEST_HARMLESS else "this text"
-    return "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
+        return repr(value) if len(value) <= _LONGEST_HARMLESS else Text("this text")
+    if isinstance(value, dict):
+        return Text("a table")
+    return Text("a {type}", type=type(value).__name__)
 
 
 def python_literal(text: str) -> object:

@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.setting import OURS, Setting, shorten
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SETTINGS", "TOPICS", "Setting", "did_you_mean", "setting_named"]
+__all__ = ["SETTINGS", "TOPICS", "Setting", "closest", "setting_named"]
 
 TOPICS: Mapping[str, str] = MappingProxyType(
     {
@@ -306,12 +306,11 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType({each.name: each for each in 
 """Every setting by its name, in the order in which they are shown."""
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the most similar of the names, or "" if none is similar."""
+def closest(name: str, names: Iterable[str]) -> str:
+    """Return the most similar of the names, or "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a message about a mistake
 
-    close = get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return next(iter(get_close_matches(name, names, n=1)), "")
 
 
 def setting_named(name: str) -> Setting:
@@ -323,6 +322,10 @@ def setting_named(name: str) -> Setting:
     try:
         return SETTINGS[name]
     except KeyError:
-        raise SettingError(
-            f"there is no setting {shorten(repr(name))}{did_you_mean(name, SETTINGS)}", setting=name
-        ) from None
+        near = closest(name, SETTINGS)
+        told = (
+            "there is no setting {name}; did you mean {near}?"
+            if near
+            else ("there is no setting {name}")
+        )
+        raise SettingError(Text(told, name=shorten(repr(name)), near=near), setting=name) from None

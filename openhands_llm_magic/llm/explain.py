@@ -383,8 +383,8 @@ def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
         # Something has answered there, so the host is right, wherever this runs.
         in_docker = server is not None and server.host == DOCKER_HOST
         for finding in check_settings(settings, in_docker=in_docker):
-            if finding.message.startswith("base_url"):
-                return Text(finding.fix)
+            if finding.setting == "base_url":
+                return finding.fix
     return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
 
 

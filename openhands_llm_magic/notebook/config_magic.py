@@ -134,10 +134,12 @@ def _check(session: _Session, words: list[str]) -> None:
     """Print what is wrong with a config file and the environment."""
     from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.notebook import wording  # noqa: PLC0415 - rarely needed
 
     path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
     findings = sent.checked(path)
-    print(check.report(findings, Path(path) if path else None))  # noqa: T201 - a magic's output
+    report = check.report(findings, Path(path) if path else None, wording.cell_words())
+    print(report)  # noqa: T201 - a magic's output
 
 
 def _test(session: _Session, words: list[str]) -> None:

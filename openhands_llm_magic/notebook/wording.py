@@ -172,10 +172,19 @@ def _own_name(language: str) -> str:
 
 def cell_words() -> Language:
     """Return the words for what a cell shows: English where LLM_MAGIC_LANG names no language."""
+    return Language(_preferred_or_english(), CELLS)
+
+
+def script_words() -> Language:
+    """Return the words for what a command prints; see `cell_words` for the language."""
+    return Language(_preferred_or_english())
+
+
+def _preferred_or_english() -> str:
     try:
-        return Language(preferred(), CELLS)
+        return preferred()
     except UsageError:  # it is told where a language is asked for, which is the panel
-        return Language("en", CELLS)
+        return "en"
 
 
 SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}

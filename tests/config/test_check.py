@@ -15,7 +15,7 @@ from openhands_llm_magic.config.document import Origin
 from openhands_llm_magic.config.lint.finding import ADVICE, RENAMED
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import ConfigFileError
+from openhands_llm_magic.errors import ConfigFileError, Text, english
 
 OPAQUE_KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 GOLDEN = json.loads((Path(__file__).parent / "openhands_golden.json").read_text("utf-8"))["cases"]
@@ -23,12 +23,36 @@ GOLDEN = json.loads((Path(__file__).parent / "openhands_golden.json").read_text(
 
 def test_a_finding_is_one_line() -> None:
     origin = Origin("file", path=Path("config.toml"), line=3)
-    finding = Finding(origin, "unknown key 'max_tokens'", "Write max_output_tokens", DROPS[:-1])
+    message, fix = Text("unknown key 'max_tokens'"), Text("Write max_output_tokens")
+    finding = Finding(origin, message, fix, Text(DROPS[:-1]))
     assert str(finding) == (
         "config.toml line 3: unknown key 'max_tokens'. Write max_output_tokens. "
         "OpenHands would drop the whole [llm] section."
     )
-    assert str(Finding(Origin("environment", "LLM_X"), "no", "Unset it")) == "LLM_X: no. Unset it."
+    without = Finding(Origin("environment", "LLM_X"), Text("no"), Text("Unset it"))
+    assert str(without) == "LLM_X: no. Unset it."
+
+
+def test_a_report_is_said_in_the_reader_s_words() -> None:
+    """Columns are aligned where characters are wide, too."""
+    words = {"error": "エラー", "warning": "警告", "note": "メモ"}
+
+    def say(template: str, /, **facts: object) -> str:
+        return words.get(template, f"「{english(template, **facts)}」")
+
+    lines = report(found("[llm]\nmax_tokens = 1\ntimeout = 'x'\n"), None, say).splitlines()
+    assert [line.partition("「「")[0] for line in lines] == [
+        "「config.toml line 1」  メモ    ",
+        "「config.toml line 2」  エラー  ",
+        "「config.toml line 3」  エラー  ",
+        "「2 problems」",
+    ]
+
+
+def test_a_finding_names_the_setting_that_it_is_about() -> None:
+    text = '[llm]\nmodel = "gpt"\nbase_url = "localhost"\ntimeout = "soon"\nx = 1\n'
+    about = {each.setting for each in found(text, {"LLM_TOP_P": "no"}) if each.is_problem}
+    assert about == {"model", "base_url", "timeout", "top_p", ""}
 
 
 @pytest.mark.parametrize("name", GOLDEN)

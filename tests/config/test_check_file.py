@@ -103,7 +103,8 @@ def test_what_people_mean_is_a_setting_and_what_they_write_is_none() -> None:
         ),
         (
             "[llm]\napi_key = 12345678",
-            "config.toml line 2: api_key cannot be this. Write text, or remove the line. " + DROPS,
+            "config.toml line 2: api_key cannot be this value. Write text, or remove the line. "
+            + DROPS,
         ),
         (
             "[llm]\ntop_p = 9",

@@ -159,7 +159,7 @@ def test_what_stands_around_a_text(name: str, text: str, around: str) -> None:
     told = f"the {around} around {name} count as part of it"
     after = "OpenHands would take them, too."
     assert problems("", {f"LLM_{name.upper()}": text}) == [
-        f"LLM_{name.upper()}: {told}. Set it without {around}. {after}"
+        f"LLM_{name.upper()}: {told}. Write it without {around}. {after}"
     ]
     assert problems(f"[llm]\n{name} = {json.dumps(text)}\n") == [
         f"config.toml line 2: {told}. Write it without {around}. {after}"
@@ -173,7 +173,7 @@ def test_a_comment_after_a_value(name: str) -> None:
     assert problems("", {f"LLM_{name.upper()}": f"{value[name]}  # mine"}) == [
         (
             f"LLM_{name.upper()}: the comment after {name} counts as part of it. "
-            "Set it without the comment. OpenHands would take them, too."
+            "Write it without the comment. OpenHands would take them, too."
         )
     ]
 

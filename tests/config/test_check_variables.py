@@ -63,15 +63,15 @@ from checking import FAILS, KEY, SILENT, notes, problems
         (
             {"LLM_API_KEY": f"'{KEY}'"},
             (
-                "LLM_API_KEY: the quotes around api_key count as part of it. Set it without quotes."
-                " OpenHands would take them, too."
+                "LLM_API_KEY: the quotes around api_key count as part of it. Write it without "
+                "quotes. OpenHands would take them, too."
             ),
         ),
         (
             {"LLM_API_KEY": f"{KEY}\n"},
             (
-                "LLM_API_KEY: the blanks or line breaks around api_key count as part of it. Set it "
-                "without blanks or line breaks. OpenHands would take them, too."
+                "LLM_API_KEY: the blanks or line breaks around api_key count as part of it. Write "
+                "it without blanks or line breaks. OpenHands would take them, too."
             ),
         ),
         (

@@ -232,7 +232,7 @@ def test_an_unknown_form_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         export(resolve([]), "dokcer")
     assert str(caught.value) == (
-        "there is no form 'dokcer'; did you mean docker?; there are profile, shell, docker, toml"
+        "there is no form 'dokcer'; did you mean docker? There are profile, shell, docker, toml"
     )
 
 

@@ -17,7 +17,6 @@ from openhands_llm_magic.config.settings import (
     SETTINGS,
     TOPICS,
     Setting,
-    did_you_mean,
     setting_named,
 )
 from openhands_llm_magic.errors import SettingError
@@ -346,4 +345,5 @@ def test_an_unknown_setting_gets_a_suggestion() -> None:
     assert setting_named("top_p") is SETTINGS["top_p"]
     with pytest.raises(SettingError, match=r"'num_retry'; did you mean num_retries\?$"):
         setting_named("num_retry")
-    assert did_you_mean("zzz", SETTINGS) == ""
+    with pytest.raises(SettingError, match=r"^there is no setting 'zzz'$"):
+        setting_named("zzz")

@@ -247,7 +247,7 @@ def test_variables_are_a_layer() -> None:
     assert list(map(str, layer.problems)) == [
         (
             "LLM_NUM_RETRIES: num_retries takes a whole number, 0 or more, not '4.5'; "
-            "OpenHands would ignore it too"
+            "OpenHands would ignore it, too"
         )
     ]
 

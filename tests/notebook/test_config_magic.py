@@ -13,7 +13,7 @@ from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.document import Problem
 from openhands_llm_magic.config.resolve import SESSION, Layer, resolve
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.errors import KeychainError, UsageError
+from openhands_llm_magic.errors import KeychainError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, config_magic, settings_table
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def test_the_table_masks_keys_before_it_cuts() -> None:
     assert settings_table.rows(chosen(api_key="ollama", model="ollama/x"), ["model"])[0].value == (
         "ollama/x"
     )
-    layer = Layer("x", problems=(Problem(f"no key {key}", SESSION),))
+    layer = Layer("x", problems=(Problem(Text("no key {key}", key=key), SESSION),))
     snapshot = resolve([layer]).with_overrides({"api_key": key})
     assert settings_table.problems(snapshot) == ["this session: no key **********"]
 

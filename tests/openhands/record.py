@@ -20,7 +20,7 @@ from model_server import Refuse  # noqa: E402 - it is found only now
 from openhands.cases import ATTEMPTS, AWS, CASES, MESSAGES, POLICY  # noqa: E402
 from openhands.real import OpenHands  # noqa: E402
 
-from openhands_llm_magic.llm.litellm.models import facts_of  # noqa: E402
+from openhands_llm_magic.config.litellm_files import facts_of  # noqa: E402
 
 if TYPE_CHECKING:
     from openhands.cases import Case

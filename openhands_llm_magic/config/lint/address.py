@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,7 +20,8 @@ from openhands_llm_magic.config.lint.case import (
     model_meant,
     prefix_of,
 )
-from openhands_llm_magic.config.lint.finding import FAILS, Finding, quoted
+from openhands_llm_magic.config.lint.finding import FAILS, Finding, quoted, write
+from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import (
     DOCKER_HOST,
     PROVIDERS,
@@ -27,6 +29,7 @@ from openhands_llm_magic.config.providers import (
     Provider,
     provider_of,
 )
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,9 +68,9 @@ COPED_WITH = frozenset({
 })  # fmt: skip
 """The providers for which LiteLLM does not append an endpoint that is there, and that endpoint."""
 
-COPES = "LiteLLM asks there all the same; other programs may not"
-WRONG_PATH = "OpenHands would ask at the wrong path, too"
-WRONG_PROVIDER = "OpenHands would ask in the wrong way, too"
+COPES = Text("LiteLLM asks there all the same; other programs may not")
+WRONG_PATH = Text("OpenHands would ask at the wrong path, too")
+WRONG_PROVIDER = Text("OpenHands would ask in the wrong way, too")
 
 
 @dataclass(slots=True)
@@ -81,16 +84,16 @@ class Cure:
         beside: The values to write for other settings, by their names.
         reasons: What is wrong with the address, in words.
         openhands: What OpenHands does about it, in words.
-        unless: When the address is right after all, in words, or "".
+        is_of_container: Whether the address is right if the server runs in the same container.
     """
 
     case: Case
     name: str
     url: SplitResult | None
     beside: dict[str, str] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-    openhands: str = ""
-    unless: str = ""
+    reasons: list[Text] = field(default_factory=list)
+    openhands: Text = NOTHING
+    is_of_container: bool = False
 
     @property
     def path(self) -> str:
@@ -111,7 +114,7 @@ class Cure:
         chosen = self.case.settings.origin("model").kind != "default"
         return self.name == "base_url" and chosen and bool(self.case.model)
 
-    def because(self, reason: str, openhands: str, *, path: str | None = None) -> None:
+    def because(self, reason: Text, openhands: Text, *, path: str | None = None) -> None:
         """Add a reason to write something else; `path` is the path to write."""
         self.reasons.append(reason)
         self.openhands = self.openhands or openhands
@@ -122,19 +125,27 @@ class Cure:
         """Return the one finding about the address."""
         origin = self.case.settings.origin(self.name)
         beside = [f"{name} = {quoted(value)}" for name, value in self.beside.items()]
-        message = f"{self.name} {', and '.join(self.reasons)}"
+        message = Text("{name} {reason}", name=self.name, reason=reduce(_and, self.reasons))
         if self.url is None:
-            remove = (
-                f"Unset {origin.name}" if origin.kind == "environment" else f"Remove {self.name}"
-            )
-            return Finding(origin, message, remove, self.openhands, "warning")
+            remove = Text("Remove {name}", name=self.name)
+            if origin.kind == "environment":
+                remove = Text("Unset {variable}", variable=origin.name)
+            return self.case.finding(self.name, message, remove, self.openhands)
         before = self.case.address(self.name) or NO_ADDRESS
         right = _shown(self.url)
         if right != _shown(before) or before.query != self.url.query or not beside:
             beside.insert(0, f"{self.name} = {quoted(right)}" if beside else quoted(right))
         *others, last = beside
-        fix = f"Write {', '.join(others)} and {last}" if others else f"Write {last}"
-        return Finding(origin, message, fix + self.unless, self.openhands, "warning")
+        fix = write(last)
+        if others:
+            fix = Text("Write {values} and {last}", values=", ".join(others), last=last)
+        if self.is_of_container:
+            fix = Text("{fix}, unless the server runs in this container", fix=fix)
+        return self.case.finding(self.name, message, fix, self.openhands)
+
+
+def _and(first: Text, second: Text) -> Text:
+    return Text("{first}, and {second}", first=first, second=second)
 
 
 def addresses(case: Case) -> Iterator[Finding]:
@@ -144,11 +155,12 @@ def addresses(case: Case) -> Iterator[Finding]:
         if url is None:
             continue
         if url is NO_ADDRESS or not (url.scheme in ("http", "https") and url.hostname):
-            yield Finding(
-                case.settings.origin(name),
-                f"{name} is not a whole address",
-                "Write it with http:// or https://, as in http://localhost:8000/v1",
+            yield case.finding(
+                name,
+                Text("{name} is not a whole address", name=name),
+                Text("Write it with http:// or https://, as in http://localhost:8000/v1"),
                 FAILS,
+                "error",
             )
             continue
         cure = Cure(case, name, url)
@@ -166,7 +178,8 @@ def _endpoint(cure: Cure, url: SplitResult) -> None:
         is_base = deployment["name"] and not deployment["rest"] and not version
         if cure.case.provider == "azure" and is_base:
             return  # LiteLLM takes this form, too
-        cure.because("is that of one deployment", WRONG_PATH, path=cure.path[: deployment.start()])
+        reason = Text("is that of one deployment")
+        cure.because(reason, WRONG_PATH, path=cure.path[: deployment.start()])
         if deployment["name"] and cure.is_of_model:
             _ask(cure, "azure", deployment["name"])
     elif found := _ENDPOINT.search(cure.path):
@@ -176,10 +189,11 @@ def _endpoint(cure: Cure, url: SplitResult) -> None:
             start -= len("/v1")
         endpoint = cure.path[start:]
         openhands = COPES if (provider, endpoint) in COPED_WITH else WRONG_PATH
-        reason = f"names the endpoint {endpoint}, which is appended to it"
+        told = "names the endpoint {endpoint}, which is appended to it"
+        reason = Text(told, endpoint=endpoint)
         cure.because(reason, openhands, path=cure.path[:start])
     elif version:
-        cure.because("names the version of the API", WRONG_PATH, path=cure.path)
+        cure.because(Text("names the version of the API"), WRONG_PATH, path=cure.path)
     if version and cure.case.settings.origin("api_version").kind == "default":
         cure.beside["api_version"] = version[1]
 
@@ -201,16 +215,19 @@ def _host(cure: Cure, url: SplitResult) -> None:
         return
     if host is None:
         if cure.case.leads_to_vertex:
-            cure.because("is not that of Vertex AI, to which the model leads", WRONG_PROVIDER)
+            reason = Text("is not that of Vertex AI, to which the model leads")
+            cure.because(reason, WRONG_PROVIDER)
             _ask(cure, "openai", model)
         return
     if _speaks(cure, host):
         return
     if host.has_own_alone and _family(model) != _family(host.example):
-        cure.because(f"is that of {host.title}, and the model is another's", WRONG_PROVIDER)
+        told = "is that of {provider}, and the model is another's"
+        cure.because(Text(told, provider=host.title), WRONG_PROVIDER)
         cure.url = None
         return
-    cure.because(f"is that of {host.title}, whose prefix is {host.prefix}", WRONG_PROVIDER)
+    told = "is that of {provider}, whose prefix is {prefix}"
+    cure.because(Text(told, provider=host.title, prefix=host.prefix), WRONG_PROVIDER)
     provider, _, name = model_for(host, model).partition("/")
     _ask(cure, provider, name)
     cure.url = url._replace(path=urlsplit(host.base_url_form).path.rstrip("/"))
@@ -247,34 +264,44 @@ def _version(cure: Cure, _: SplitResult) -> None:
     provider, host = cure.provider, cure.case.host
     path = cure.path
     if provider in WITHOUT_V1 and path.endswith("/v1"):
-        reason = f"ends with /v1, which {provider}/ adds itself"
+        reason = Text("ends with /v1, which {prefix} adds itself", prefix=f"{provider}/")
         cure.because(reason, WRONG_PATH, path=path.removesuffix("/v1"))
     elif provider == "azure" and path in ("/openai", "/v1"):
-        cure.because(f"has the path {path}, and azure/ adds its own", WRONG_PATH, path="")
+        reason = Text("has the path {path}, and azure/ adds its own", path=path)
+        cure.because(reason, WRONG_PATH, path="")
     elif provider == "gemini" and host == PROVIDERS["gemini"] and path not in GEMINI_PATHS:
         right = urlsplit(host.base_url_form).path
-        reason = f"has the path {path}, and" if path else "has no path, and"
-        cure.because(f"{reason} gemini/ goes with {right}", WRONG_PATH, path=right)
+        reason = Text("has the path {path}, and gemini/ goes with {right}", path=path, right=right)
+        if not path:
+            reason = Text("has no path, and gemini/ goes with {right}", right=right)
+        cure.because(reason, WRONG_PATH, path=right)
     elif host and host.openai_path and provider in APPENDED_TO:
         if not path.startswith(host.openai_path):
-            wrong = f"has the path {path}" if path else "has no path"
-            reason = f"{wrong}, and {host.title} answers at {host.openai_path}"
+            told = (
+                "has the path {path}, and {provider} answers at {right}"
+                if path
+                else "has no path, and {provider} answers at {right}"
+            )
+            reason = Text(told, path=path, provider=host.title, right=host.openai_path)
             cure.because(reason, WRONG_PATH, path=host.openai_path)
     elif provider in WITH_V1 and not path and not (host and host.openai_path == ""):
-        cure.because("has no path, and most servers answer at /v1", WRONG_PATH, path="/v1")
+        reason = Text("has no path, and most servers answer at /v1")
+        cure.because(reason, WRONG_PATH, path="/v1")
 
 
 def _container(cure: Cure, url: SplitResult) -> None:
     """Let the address name this machine in a way that is known where the program runs."""
     if url.hostname == DOCKER_HOST and not cure.case.subject.in_docker:
-        reason = f"names {DOCKER_HOST}, which there is only inside docker"
-        cure.because(reason, "OpenHands would reach it when it runs in docker, and only then")
+        reason = Text("names {host}, which there is only inside docker", host=DOCKER_HOST)
+        openhands = Text("OpenHands would reach it when it runs in docker, and only then")
+        cure.because(reason, openhands)
         cure.url = _at(url, "localhost")
     elif cure.case.subject.in_docker and url.hostname in THIS_MACHINE - {DOCKER_HOST}:
-        reason = f"names {url.hostname}, which inside a container is the container itself"
-        cure.because(reason, "OpenHands would look for it in its own container, too")
+        told = "names {host}, which inside a container is the container itself"
+        openhands = Text("OpenHands would look for it in its own container, too")
+        cure.because(Text(told, host=url.hostname), openhands)
         cure.url = _at(url, DOCKER_HOST)
-        cure.unless = ", unless the server runs in this container"
+        cure.is_of_container = True
 
 
 STEPS: tuple[Callable[[Cure, SplitResult], None], ...] = (_endpoint, _host, _version, _container)

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from openhands_llm_magic.config import litellm_files
-from openhands_llm_magic.config.lint.finding import NONE_WORDS, Subject, closest
+from openhands_llm_magic.config.lint.finding import NONE_WORDS, Finding, Subject
 from openhands_llm_magic.config.lint.value import placeholder_in, unwrapped
+from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_at, provider_of
+from openhands_llm_magic.config.settings import closest
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.config.lint.finding import Level
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Text
 
 PREFIX_OF = {
     "codestral": "mistral/",
@@ -60,6 +64,17 @@ class Case:
         """
         value = unwrapped(getattr(self.settings, name) or "")
         return "" if value in NONE_WORDS or placeholder_in(value) else value
+
+    def finding(
+        self,
+        name: str,
+        message: Text,
+        fix: Text,
+        openhands: Text = NOTHING,
+        level: Level = "warning",
+    ) -> Finding:
+        """Return a finding about the setting of this name."""
+        return Finding(self.settings.origin(name), message, fix, openhands, level, name)
 
     @property
     def model(self) -> str:

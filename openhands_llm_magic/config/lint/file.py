@@ -13,11 +13,15 @@ from openhands_llm_magic.config.openhands_file import (
     ALL_SECTIONS,
     NO_SERVERS,
     NOT_STARTED,
+    NOTHING,
+    on_bad_key,
     section_of,
+    titled,
 )
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,18 +45,18 @@ def top_level(subject: finding.Subject) -> Iterator[finding.Finding]:
         elif not is_table and name in KNOWN:
             yield finding.Finding(
                 subject.document.origin(name),
-                f"{name} is {described(value)}, not a table",
-                f"Write [{name}]",
+                Text("{name} is {value}, not a table", name=name, value=described(value)),
+                finding.write(f"[{name}]"),
                 _without_table(name, value),
             )
         elif not is_table:
             yield _outside(subject, name, value)
 
 
-def _without_table(name: str, value: object) -> str:
+def _without_table(name: str, value: object) -> Text:
     """Say what OpenHands does about a value where it looks for a table."""
     if name in (OURS, "extended"):
-        return ""
+        return NOTHING
     # It looks into a text or a list, and cannot look into a number.
     goes_on = name == "mcp" and not isinstance(value, str | list)
     return NO_SERVERS if goes_on else NOT_STARTED
@@ -62,23 +66,24 @@ def _unknown_table(
     subject: finding.Subject, name: str, table: Mapping[str, Any]
 ) -> finding.Finding:
     first, *rest = re.split("[._-]", name, maxsplit=1)
-    near = finding.closest(name.lower(), ALL_SECTIONS)
+    near = closest(name.lower(), ALL_SECTIONS)
+    level: finding.Level = "error"
     if name.lower() in KNOWN:
-        fix = f"Write [{name.lower()}]"
+        fix = finding.write(f"[{name.lower()}]")
     elif rest and first in GROUPED:
-        fix = f"Write {finding.titled((first, *rest))}"
+        fix = finding.write(titled((first, *rest)))
     elif near:
-        fix = f"Write [{near}]"
+        fix = finding.write(f"[{near}]")
     elif any(key in SETTINGS for key in table):
-        fix = "Write [llm], or [llm.NAME] for a group"
+        fix = Text("Write [llm], or [llm.NAME] for a group")
     else:
-        fix = ""
+        fix, level = Text("Remove it if it was meant for OpenHands 0.41"), "note"
     return finding.Finding(
         subject.document.origin(name),
-        f"unknown table {finding.titled((name,))}",
-        fix or "Remove it if it was meant for OpenHands 0.41",
+        Text("unknown table {header}", header=titled((name,))),
+        fix,
         finding.SILENTLY if name.lower() in KNOWN else finding.LOGGED,
-        "error" if fix else "note",
+        level,
     )
 
 
@@ -87,10 +92,11 @@ def _outside(subject: finding.Subject, name: str, value: object) -> finding.Find
     home = sections.home_of(name, value)
     if isinstance(home, tuple):
         section, key = home
-        fix = f"Write [{section}] above it" + f", and {key}" * (key != name)
+        told = "Write [{table}] above it" if key == name else "Write [{table}] above it, and {key}"
+        fix = Text(told, table=section, key=key)
     else:
-        fix = home or "Remove it, or write the [table] that it belongs to above it"
-    message = f"{name} is outside of every table"
+        fix = home or Text("Remove it, or write the [table] that it belongs to above it")
+    message = Text("{name} is outside of every table", name=name)
     return finding.Finding(subject.document.origin(name), message, fix, finding.LOGGED)
 
 
@@ -105,17 +111,17 @@ def unknown_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
                 origin = subject.document.origin(*table.path, key)
                 home = section_of(key)
                 if home is not None:
-                    message = f"{key} does not belong under {finding.titled(table.path)}"
+                    message = finding.misplaced(key, table.path)
                     fix = sections.fix_of_misplaced(home, key)
                 else:
-                    message = f"unknown key {finding.quoted(key)}"
+                    message = finding.unknown_key(key)
                     meant = finding.meant_by(key, table.path[0], value)
                     fix = (
-                        f"Write {meant.name}"
+                        finding.write(meant.name)
                         if isinstance(meant, Setting)
-                        else meant or "Remove it"
+                        else meant or finding.REMOVE
                     )
-                yield finding.Finding(origin, message, fix, table.consequence)
+                yield finding.Finding(origin, message, fix, table.consequence())
 
 
 def misplaced_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -124,11 +130,10 @@ def misplaced_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
         for key in table.values:
             if key in SETTINGS and SETTINGS[key].section != table.path[0]:
                 origin = subject.document.origin(*table.path, key)
-                consequence = table.consequence if table.path[0] == "llm" else ""
-                message = f"{key} does not belong under {finding.titled(table.path)}"
-                yield finding.Finding(
-                    origin, message, f"Write it under [{SETTINGS[key].section}]", consequence
-                )
+                consequence = table.consequence() if table.path[0] == "llm" else NOTHING
+                message = finding.misplaced(key, table.path)
+                fix = finding.write_under(SETTINGS[key].section)
+                yield finding.Finding(origin, message, fix, consequence, setting=key)
 
 
 def bad_values(subject: finding.Subject) -> Iterator[finding.Finding]:
@@ -136,25 +141,29 @@ def bad_values(subject: finding.Subject) -> Iterator[finding.Finding]:
     for table, setting, value in _settings_in(subject.tables):
         fault = finding.fault_of(setting, setting.from_toml, value)
         if fault and value not in finding.NONE_WORDS:
-            takes = setting.takes.removesuffix(", or none")
             origin = subject.document.origin(*table.path, setting.name)
-            consequence = table.consequence
+            consequence = table.consequence()
             if fault == "bounds" and consequence:
-                consequence = "OpenHands would take it"
-            fix = f"Write {takes}" + ", or remove the line" * setting.optional
-            yield finding.Finding(origin, finding.cannot_be(setting, value), fix, consequence)
+                consequence = finding.TAKEN
+            fix = finding.write_kind(setting.value_kind)
+            if setting.optional:
+                fix = Text("Write {kind}, or remove the line", kind=setting.value_kind)
+            message = finding.cannot_be_of(setting, value)
+            yield finding.Finding(origin, message, fix, consequence, setting=setting.name)
 
 
 def none_as_text(subject: finding.Subject) -> Iterator[finding.Finding]:
     """Find the text "None", which does not mean that a setting is not set."""
     for table, setting, value in _settings_in(subject.tables):
         if value in finding.NONE_WORDS:
-            text = setting.kind in ("str", "secret")
+            is_text = setting.kind in ("str", "secret")
+            told = '{name} is the text "{value}", which is not the same as none'
             yield finding.Finding(
                 subject.document.origin(*table.path, setting.name),
-                f'{setting.name} is the text "{value}", which is not the same as none',
-                "Remove the line: what is not set is none",
-                "OpenHands would take it for text" if text else table.consequence,
+                Text(told, name=setting.name, value=value),
+                finding.WHAT_IS_NOT_SET,
+                Text("OpenHands would take it for text") if is_text else table.consequence(),
+                setting=setting.name,
             )
 
 
@@ -164,10 +173,11 @@ def newer_settings(subject: finding.Subject) -> Iterator[finding.Finding]:
         if setting.newer:
             yield finding.Finding(
                 subject.document.origin(*table.path, setting.name),
-                f"{setting.name} is newer than OpenHands 0.41",
-                "Keep it only for a later OpenHands",
-                table.consequence.replace("OpenHands", "OpenHands 0.41"),
+                Text("{name} is newer than OpenHands 0.41", name=setting.name),
+                Text("Keep it only for a later OpenHands"),
+                table.consequence("OpenHands 0.41"),
                 "note",
+                setting.name,
             )
 
 
@@ -183,12 +193,12 @@ def dots_in_group_names(subject: finding.Subject) -> Iterator[finding.Finding]:
             names = [group, key]
             while len(table) == 1 and isinstance(inner := next(iter(table.values())), dict):
                 names, table = [*names, *table], inner  # noqa: PLW2901 - further down
-            header = finding.titled(("llm", *names))
+            header = titled(("llm", *names))
             yield finding.Finding(
                 subject.document.origin("llm", *names),
-                f"{header} is no group of this name: each dot nests a table",
-                f"Write {finding.titled(('llm', '.'.join(names)))}",
-                f"OpenHands would skip the whole group {finding.titled(('llm', group))}",
+                Text("{header} is no group of this name: each dot nests a table", header=header),
+                finding.write(titled(("llm", ".".join(names)))),
+                on_bad_key(("llm", group)),
             )
 
 
@@ -197,9 +207,13 @@ def dictionaries_in_llm(subject: finding.Subject) -> Iterator[finding.Finding]:
     for name in filter(finding.is_dictionary_setting, subject.document.groups):
         yield finding.Finding(
             subject.document.origin("llm", name),
-            f"{name} is a table in [llm], and so a group",
-            f"Write it inside a group, or set {SETTINGS[name].variable}",
-            f"OpenHands would take it for the group {finding.titled(('llm', name))}",
+            Text("{name} is a table in [llm], and so a group", name=name),
+            Text("Write it inside a group, or set {variable}", variable=SETTINGS[name].variable),
+            Text(
+                "OpenHands would take it for the group {header}",
+                header=titled(("llm", name)),
+            ),
+            setting=name,
         )
 
 
@@ -208,9 +222,9 @@ def mixed_lists(subject: finding.Subject) -> Iterator[finding.Finding]:
     for path in _mixed_in(subject.document.data):
         yield finding.Finding(
             subject.document.origin(*path),
-            f"the list {finding.quoted(path[-1])} has elements of different types",
-            "Write all of them in one form",
-            "OpenHands could not read the file: it would take nothing from it, or not start",
+            Text("the list {name} has elements of different types", name=finding.quoted(path[-1])),
+            Text("Write all of them in one form"),
+            Text("OpenHands could not read the file: it would take nothing from it, or not start"),
         )
 
 
@@ -227,8 +241,11 @@ def readable_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
     if mode & GROUP_OR_WORLD:
         yield finding.Finding(
             document.origin(*place),
-            f"others on this machine may use this key (the file's mode is {mode & 0o777:o})",
-            f"Run chmod 600 {shlex.quote(shown_path(document.path))}",
+            Text(
+                "others on this machine may use this key (the file's mode is {mode})",
+                mode=f"{mode & 0o777:o}",
+            ),
+            Text("Run {command}", command=f"chmod 600 {shlex.quote(shown_path(document.path))}"),
             level="warning",
         )
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from openhands_llm_magic.config.openhands_file import NOTHING, on_bad_key, titled
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import FILE_VARIABLE
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described, shorten
-from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
 
 
-SILENTLY = "OpenHands would ignore it without a word"
-LOGGED = "OpenHands would ignore it, and say so in its log"
-FAILS = "OpenHands would fail at the first prompt"
+SILENTLY = Text("OpenHands would ignore it without a word")
+LOGGED = Text("OpenHands would ignore it, and say so in its log")
+FAILS = Text("OpenHands would fail at the first prompt")
+FAILS_IN_0_41 = Text("OpenHands 0.41 would fail at the first prompt")
+TAKEN = Text("OpenHands would take it")
+TAKEN_AS_IT_STANDS = Text("OpenHands would take it as it stands, too")
+REMOVE = Text("Remove it")
+WHAT_IS_NOT_SET = Text("Remove the line: what is not set is none")
 
-_BARE_NAME = re.compile(r"[\w-]+", re.ASCII)
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,15 @@ class Finding:
         openhands: What OpenHands would do, in words, or "" where that is not known or the same.
         level: "error" for a value that is ignored or fails, "warning" for one that is probably not
             meant, and "note" for a fact that is good to know.
+        setting: The name of the setting that the finding is about, or "" if it is about none.
     """
 
     origin: Origin
-    message: str
-    fix: str
-    openhands: str = ""
-    level: Literal["error", "warning", "note"] = "error"
+    message: Text
+    fix: Text
+    openhands: Text = NOTHING
+    level: Level = "error"
+    setting: str = ""
 
     @property
     def is_problem(self) -> bool:
@@ -53,9 +61,10 @@ class Finding:
         return self.level != "note"
 
     @property
-    def text(self) -> str:
+    def text(self) -> Text:
         """What is wrong and what to do, in one line that does not say where."""
-        return " ".join(f"{part}." for part in (self.message, self.fix, self.openhands) if part)
+        told = "{message}. {fix}. {openhands}." if self.openhands else "{message}. {fix}."
+        return Text(told, message=self.message, fix=self.fix, openhands=self.openhands)
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.text}"
@@ -73,18 +82,9 @@ class CheckedTable:
     path: tuple[str, ...]
     values: Mapping[str, Any] = field(repr=False)
 
-    @property
-    def consequence(self) -> str:
-        """What OpenHands does about one bad key in this table, in words."""
-        match self.path:
-            case ("llm",):
-                return "OpenHands would drop the whole [llm] section"
-            case ("llm", _):
-                return f"OpenHands would skip the whole group {titled(self.path)}"
-            case ("core",):
-                return "OpenHands would take it unchecked"
-            case _:
-                return ""
+    def consequence(self, openhands: str = "OpenHands") -> Text:
+        """Say what a version of OpenHands does about one bad key in this table, or nothing."""
+        return on_bad_key(self.path, openhands)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,12 +142,6 @@ def is_split(document: Document, group: str, key: str) -> bool:
     )
 
 
-def titled(path: tuple[str, ...]) -> str:
-    """Return a table's header, with names quoted where TOML needs it."""
-    names = (name if _BARE_NAME.fullmatch(name) else json.dumps(name) for name in path)
-    return f"[{'.'.join(names)}]"
-
-
 RENAMED = {
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -165,14 +159,18 @@ RENAMED = {
 }
 """The setting that people mean by each key that is not a setting."""
 
+_NAME_PROVIDER = Text("Write the provider before the model's name, as in openai/gpt-4o")
+_NAME_DEPLOYMENT = Text("Write the deployment's name in model, as in azure/my-deployment")
+_WRITE_KEY = Text("Write the key in api_key, or set the variable LLM_API_KEY to it")
+
 ADVICE = {
-    "provider": "Write the provider before the model's name, as in openai/gpt-4o",
-    "deployment": "Write the deployment's name in model, as in azure/my-deployment",
-    "deployment_name": "Write the deployment's name in model, as in azure/my-deployment",
-    "api_key_env": "Write the key in api_key, or set the variable LLM_API_KEY to it",
-    "api_key_env_var": "Write the key in api_key, or set the variable LLM_API_KEY to it",
-    "draft_editor": "Write its settings as a group, [llm.draft_editor]",
-    "config": f"Name the config file in {FILE_VARIABLE}",
+    "provider": _NAME_PROVIDER,
+    "deployment": _NAME_DEPLOYMENT,
+    "deployment_name": _NAME_DEPLOYMENT,
+    "api_key_env": _WRITE_KEY,
+    "api_key_env_var": _WRITE_KEY,
+    "draft_editor": Text("Write its settings as a group, [llm.draft_editor]"),
+    "config": Text("Name the config file in {variable}", variable=FILE_VARIABLE),
 }
 """Advice for each key that people write and that no setting stands for."""
 
@@ -184,10 +182,45 @@ def quoted(text: str) -> str:
     return shorten(repr(text))
 
 
-def cannot_be(setting: Setting, value: object) -> str:
-    """Say in words that a setting cannot have a value."""
-    shown = "this" if setting.kind == "secret" else described(value)
-    return f"{setting.name} cannot be {shown}"
+def write(value: str) -> Text:
+    """Say what to write, as it is written or in words."""
+    return Text("Write {value}", value=value)
+
+
+def write_kind(kind: Text) -> Text:
+    """Say what kind of value to write."""
+    return Text("Write {kind}", kind=kind)
+
+
+def write_one_of(names: Iterable[str]) -> Text:
+    """Say that one of these names is to be written."""
+    return Text("Write one of: {names}", names=", ".join(names))
+
+
+def write_under(table: str) -> Text:
+    """Say in which table to write a key."""
+    return Text("Write it under [{table}]", table=table)
+
+
+def unknown_key(key: str) -> Text:
+    """Say that a table has no such key."""
+    return Text("unknown key {key}", key=quoted(key))
+
+
+def misplaced(key: str, path: tuple[str, ...]) -> Text:
+    """Say that a key belongs under another table than that of these names."""
+    return Text("{key} does not belong under {header}", key=key, header=titled(path))
+
+
+def cannot_be(name: str, value: object, *, is_secret: bool = False) -> Text:
+    """Say that a field cannot have a value; that of a secret is not shown."""
+    shown = Text("this value") if is_secret else described(value)
+    return Text("{name} cannot be {value}", name=name, value=shown)
+
+
+def cannot_be_of(setting: Setting, value: object) -> Text:
+    """Say that a setting cannot have a value."""
+    return cannot_be(setting.name, value, is_secret=setting.kind == "secret")
 
 
 def fault_of(
@@ -214,11 +247,11 @@ def fault_of(
     return None
 
 
-NO_GUESS = "Remove it: api_key is for the key of the model's own server alone"
+NO_GUESS = Text("Remove it: api_key is for the key of the model's own server alone")
 """Advice about a secret under an unknown name; no guess may hand it to the model's server."""
 
 
-def meant_by(key: str, section: str, value: object = None) -> Setting | str | None:
+def meant_by(key: str, section: str, value: object = None) -> Setting | Text | None:
     """Return what is meant by an unknown key: a setting, a sentence of advice, or None.
 
     A key whose name and value may be a secret's is never taken for another setting by its
@@ -243,13 +276,14 @@ def meant_by(key: str, section: str, value: object = None) -> Setting | str | No
     return near
 
 
-def _about_secret(key: str) -> str:
+def _about_secret(key: str) -> Text:
     """Say what to do with a secret that is no setting."""
     variable = key.upper()
     owner = next((each for each in PROVIDERS.values() if variable in each.key_variables), None)
     if owner is None:
         return NO_GUESS
-    return f"Remove it, and set the variable {variable}, which LiteLLM reads for {owner.title}"
+    told = "Remove it, and set the variable {variable}, which LiteLLM reads for {provider}"
+    return Text(told, variable=variable, provider=owner.title)
 
 
 def _letters(name: str) -> str:
@@ -265,10 +299,3 @@ def _closest(key: str, section: str) -> Setting | None:
     ]
     close = closest(key, names)
     return SETTINGS[close] if close else None
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """Return the most similar of the names, or "" if none is similar."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
-
-    return next(iter(get_close_matches(name, names, n=1)), "")

@@ -5,22 +5,41 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.lint.address import addresses
 from openhands_llm_magic.config.lint.case import Case, model_meant
 from openhands_llm_magic.config.lint.finding import (
     FAILS,
+    FAILS_IN_0_41,
     NONE_WORDS,
+    TAKEN_AS_IT_STANDS,
     Finding,
     cannot_be,
-    closest,
     quoted,
+    write,
+    write_one_of,
 )
-from openhands_llm_magic.config.lint.value import QUOTES, Placeholder, placeholder_in, wrapping_of
-from openhands_llm_magic.config.providers import PROVIDERS, THIS_MACHINE, provider_of, server_of
+from openhands_llm_magic.config.lint.value import (
+    QUOTES,
+    TOML_EXPANDS_NOTHING,
+    Placeholder,
+    Wrapping,
+    placeholder_in,
+    stands_in,
+    unwrapped,
+    wrapping_of,
+)
+from openhands_llm_magic.config.litellm_files import facts_of
+from openhands_llm_magic.config.providers import (
+    PROVIDERS,
+    THIS_MACHINE,
+    provider_at,
+    provider_of,
+    server_of,
+)
 from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,9 +81,30 @@ pull request 12909 of OpenHands (Opus 4.1), langfuse issue 9882 (Sonnet 4.5), Ai
 (Sonnet 4.6), pr-agent issue 2456 ("`temperature` is deprecated for this model": Opus 4.7 and 4.8).
 """
 
-GPT_5 = re.compile(r"(?:^|/)gpt-5(?:-(?:mini|nano|pro|codex))?(?:-\d{4}.*)?$")
+GPT = re.compile(r"(?:^|/)gpt-(?:5(?:-(?:mini|nano|pro|codex))?(?:-\d{4}.*)?$|6)")
 """Those of OpenAI's models that take no other temperature than 1, and are newer than the LiteLLM of
 OpenHands 0.41, which leaves the temperature out for the older ones (OpenHands issue 10247)."""
+
+KIMI = {"temperature": 1, "top_p": 0.95}
+"""The only values that Moonshot's own servers take for a Kimi model that reasons; others take more.
+
+gemini-cli pull request 18977 and nofx pull request 1415; MaiBot issue 1538 of another server.
+"""
+
+
+COUNTED = {
+    Wrapping.COMMENT: "the comment after {name} counts as part of it",
+    Wrapping.BLANKS: "the blanks or line breaks around {name} count as part of it",
+    Wrapping.QUOTES: "the quotes around {name} count as part of it",
+    Wrapping.INVISIBLE: "the invisible characters around {name} count as part of it",
+}
+
+WITHOUT_IT = {
+    Wrapping.COMMENT: "Write it without the comment",
+    Wrapping.BLANKS: "Write it without blanks or line breaks",
+    Wrapping.QUOTES: "Write it without quotes",
+    Wrapping.INVISIBLE: "Write it without invisible characters",
+}
 
 
 def wrapped_texts(case: Case) -> Iterator[Finding]:
@@ -72,19 +112,15 @@ def wrapped_texts(case: Case) -> Iterator[Finding]:
 
     Docker's --env-file and the lists of compose files leave quotes as they are.
     """
-    for setting, text, origin in _texts(case):
+    for setting, text, _ in _texts(case):
         around = wrapping_of(text)
         # A key may end in any character.
         in_quotes = {*text.strip()[:1], *text.strip()[-1:]} <= {*QUOTES}
-        if around and not (around == "quotes" and setting.kind == "secret" and not in_quotes):
-            yield Finding(
-                origin,
-                f"the {around} {'after' if around == 'comment' else 'around'} {setting.name}"
-                f" {'counts' if around == 'comment' else 'count'} as part of it",
-                f"{_write(origin)} it without {'the ' * (around == 'comment')}{around}",
-                "OpenHands would take them, too",
-                "warning",
-            )
+        is_end_of_key = around is Wrapping.QUOTES and setting.kind == "secret" and not in_quotes
+        if around and not is_end_of_key:
+            message = Text(COUNTED[around], name=setting.name)
+            fix = Text(WITHOUT_IT[around])
+            yield case.finding(setting.name, message, fix, Text("OpenHands would take them, too"))
 
 
 def placeholders(case: Case) -> Iterator[Finding]:
@@ -93,16 +129,17 @@ def placeholders(case: Case) -> Iterator[Finding]:
         kind = placeholder_in(text, is_secret=setting.kind == "secret")
         if kind is None or (kind is Placeholder.TO_FILL_IN and _takes_any_key(case, setting)):
             continue
-        fix = f"{_write(origin)} the value itself"
-        if kind is Placeholder.REFERENCE and origin.kind == "environment":
-            fix = "Nothing is put in for it there: set the value itself"
+        is_variable = origin.kind == "environment"
+        fix = Text("Set the value itself") if is_variable else Text("Write the value itself")
+        if kind is Placeholder.REFERENCE and is_variable:
+            fix = Text("Nothing is put in for it there: set the value itself")
         elif kind is Placeholder.REFERENCE and case.settings.group is None:
-            fix = f"TOML expands nothing: remove the line, and set the variable {setting.variable}"
+            told = "TOML expands nothing: remove the line, and set the variable {variable}"
+            fix = Text(told, variable=setting.variable)
         elif kind is Placeholder.REFERENCE:
-            fix = "TOML expands nothing: write the value itself"
-        message = f"{setting.name} is {kind.value}, in place of a value"
-        openhands = "OpenHands would take it as it stands, too"
-        yield Finding(origin, message, fix, openhands, "warning")
+            fix = TOML_EXPANDS_NOTHING
+        message = stands_in(setting.name, kind)
+        yield case.finding(setting.name, message, fix, TAKEN_AS_IT_STANDS)
 
 
 def no_provider(case: Case) -> Iterator[Finding]:
@@ -111,20 +148,15 @@ def no_provider(case: Case) -> Iterator[Finding]:
     if not model or case.provider:
         return
     meant = model_meant(case)
-    fix = f"Write {quoted(meant)}"
-    if not meant:
-        fix = "Write the provider before it, as in 'openai/gpt-4o'"
+    fix = write(quoted(meant))
+    if not meant or (meant == f"openrouter/{model}" and not case.host):
+        example = quoted(meant or "openai/gpt-4o")
+        fix = Text("Write the provider before it, as in {example}", example=example)
     elif meant == f"openai/{model}":
-        fix += ", for a server compatible with OpenAI"
-    elif meant == f"openrouter/{model}" and not case.host:
-        fix = f"Write the provider before it, as in {quoted(meant)}"
-    yield Finding(
-        case.settings.origin("model"),
-        f"the model {quoted(model)} names no provider",
-        fix,
-        FAILS,
-        "warning",
-    )
+        told = "Write {model}, for a server compatible with OpenAI"
+        fix = Text(told, model=quoted(meant))
+    message = Text("the model {model} names no provider", model=quoted(model))
+    yield case.finding("model", message, fix, FAILS)
 
 
 def newer_prefix(case: Case) -> Iterator[Finding]:
@@ -132,14 +164,13 @@ def newer_prefix(case: Case) -> Iterator[Finding]:
     own = PROVIDERS["openhands"]
     name = case.model.removeprefix(own.prefix)
     if name and name != case.model and not case.text("custom_llm_provider"):
-        address = own.base_url_form
-        yield Finding(
-            case.settings.origin("model"),
-            f"OpenHands 0.41 does not know the prefix {own.prefix} yet, and LiteLLM never does",
-            f"Write {quoted('litellm_proxy/' + name)} and base_url = {quoted(address)} for 0.41",
-            "OpenHands 0.41 would fail at the first prompt",
-            "warning",
+        told = "OpenHands 0.41 does not know the prefix {prefix} yet, and LiteLLM never does"
+        fix = Text(
+            "Write {model} and base_url = {address} for 0.41",
+            model=quoted("litellm_proxy/" + name),
+            address=quoted(own.base_url_form),
         )
+        yield case.finding("model", Text(told, prefix=own.prefix), fix, FAILS_IN_0_41)
 
 
 def no_name(case: Case) -> Iterator[Finding]:
@@ -147,25 +178,22 @@ def no_name(case: Case) -> Iterator[Finding]:
     model = case.model
     provider = provider_of(model)
     if provider and model == provider.prefix:
-        yield Finding(
-            case.settings.origin("model"),
-            f"the model {quoted(model)} has no name after its provider",
-            f"Write it whole, as in {quoted(provider.example)}",
-            FAILS,
-            "warning",
-        )
+        message = Text("the model {model} has no name after its provider", model=quoted(model))
+        fix = Text("Write it whole, as in {example}", example=quoted(provider.example))
+        yield case.finding("model", message, fix, FAILS)
 
 
 def gemini_on_vertex(case: Case) -> Iterator[Finding]:
     """Find a Gemini model without its prefix."""
     model = case.model
     if case.leads_to_vertex and not case.text("base_url"):  # of which another rule speaks
-        yield Finding(
-            case.settings.origin("model"),
-            f"the model {quoted(model)} leads to Vertex AI, not to Google AI Studio",
-            f"Write {quoted('gemini/' + model)}, or with vertex_ai/ if that is meant",
-            "OpenHands would ask Vertex AI, too",
-            "warning",
+        told = "the model {model} leads to Vertex AI, not to Google AI Studio"
+        fix = "Write {model}, or with vertex_ai/ if that is meant"
+        yield case.finding(
+            "model",
+            Text(told, model=quoted(model)),
+            Text(fix, model=quoted("gemini/" + model)),
+            Text("OpenHands would ask Vertex AI, too"),
         )
 
 
@@ -177,13 +205,9 @@ def no_base_url(case: Case) -> Iterator[Finding]:
     stem = provider.prefix.removesuffix("/").upper()
     names = (f"{stem}_API_BASE", f"{stem}_BASE_URL")  # where LiteLLM looks for one
     if not any(case.subject.env.get(name) for name in names):
-        yield Finding(
-            case.settings.origin("model"),
-            f"{provider.title} asks for a base_url",
-            f"Set it, as in {quoted(provider.base_url_form)}",
-            FAILS,
-            "warning",
-        )
+        message = Text("{provider} asks for a base_url", provider=provider.title)
+        fix = Text("Set it, as in {example}", example=quoted(provider.base_url_form))
+        yield case.finding("model", message, fix, FAILS)
 
 
 def azure_version(case: Case) -> Iterator[Finding]:
@@ -191,27 +215,25 @@ def azure_version(case: Case) -> Iterator[Finding]:
     origin = case.settings.origin("model")
     if case.provider != "azure":
         return
-    by_variable = origin.kind == "environment"
-    fix = "Set LLM_API_VERSION" if by_variable else "Write api_version beside it"
+    fix = Text("Write api_version beside it")
+    if origin.kind == "environment":
+        fix = Text("Set {variable}", variable=SETTINGS["api_version"].variable)
     if not case.settings.api_version and not case.subject.env.get("AZURE_API_VERSION"):
-        openhands = "OpenHands adds one only for a model azure/... in a config file"
-        yield Finding(origin, "Azure asks for an api_version", fix, openhands, "warning")
+        openhands = Text("OpenHands adds one only for a model azure/... in a config file")
+        yield case.finding("model", Text("Azure asks for an api_version"), fix, openhands)
     elif case.settings.origin("api_version").kind == "default" and case.settings.api_version:
-        message = f"api_version is not set, and {case.settings.api_version} is taken"
-        openhands = "OpenHands takes it, too, for a model in a config file"
-        yield Finding(origin, message, fix, openhands, "note")
+        told = "api_version is not set, and {version} is taken"
+        message = Text(told, version=case.settings.api_version)
+        openhands = Text("OpenHands takes it, too, for a model in a config file")
+        yield case.finding("model", message, fix, openhands, "note")
 
 
 def practice_model(case: Case) -> Iterator[Finding]:
     """Find a practice model, which OpenHands does not know."""
     if case.model.startswith(PROVIDERS["practice"].prefix):
-        yield Finding(
-            case.settings.origin("model"),
-            "practice models are answered by a practice server on this machine",
-            "Write a provider's model for OpenHands",
-            FAILS,
-            "note",
-        )
+        message = Text("practice models are answered by a practice server on this machine")
+        fix = Text("Write a provider's model for OpenHands")
+        yield case.finding("model", message, fix, FAILS, "note")
 
 
 def retries(case: Case) -> Iterator[Finding]:
@@ -224,12 +246,14 @@ def retries(case: Case) -> Iterator[Finding]:
     if count and origin:
         ours = _counted(count, lambda retry: our_wait_s(case.settings, retry))
         theirs = _counted(count - 1, lambda retry: openhands_wait_s(case.settings, retry))
+        openhands = "OpenHands counts attempts, not retries: it would make {retries}"
         yield Finding(
             origin,
-            f"num_retries = {count} means {ours} here",
-            "Set it one higher if OpenHands shall try as often",
-            f"OpenHands counts attempts, not retries: it would make {theirs}",
+            Text("num_retries = {count} means {retries} here", count=count, retries=ours),
+            Text("Set it one higher if OpenHands shall try as often"),
+            Text(openhands, retries=theirs),
             "note",
+            "num_retries",
         )
 
 
@@ -238,52 +262,83 @@ def reasoning_effort(case: Case) -> Iterator[Finding]:
     effort = case.text("reasoning_effort")
     if effort and effort not in EFFORTS:
         near = closest(effort.lower().replace("_", ""), sorted(EFFORTS))
-        yield Finding(
-            case.settings.origin("reasoning_effort"),
-            cannot_be(SETTINGS["reasoning_effort"], effort),
-            f"Write {near!r}" if near else f"Write one of: {', '.join(sorted(EFFORTS))}",
-            "OpenHands would send it to models that reason, which refuse it",
-            "warning",
+        yield case.finding(
+            "reasoning_effort",
+            cannot_be("reasoning_effort", effort),
+            write(repr(near)) if near else write_one_of(sorted(EFFORTS)),
+            Text("OpenHands would send it to models that reason, which refuse it"),
         )
+
+
+def sampling_refused(settings: Snapshot) -> Text | None:
+    """Say that a model refuses the temperature and top_p of OpenHands 0.41, or return None."""
+    model = unwrapped(settings.model)
+    if _refuses_sampling(model):
+        told = (
+            "OpenHands 0.41 sends temperature and top_p with each request, and {model} refuses them"
+            " together, or at all"
+        )
+        return Text(told, model=quoted(model))
+    if _is_kimi_that_reasons(settings) and any(
+        getattr(settings, name) != value for name, value in KIMI.items()
+    ):
+        told = (
+            "OpenHands 0.41 sends temperature = {temperature} and top_p = {top_p}, and {model}"
+            " takes 1 and 0.95 alone"
+        )
+        facts = {name: f"{getattr(settings, name):g}" for name in KIMI}
+        return Text(told, model=quoted(model), **facts)
+    return None
 
 
 def sampling(case: Case) -> Iterator[Finding]:
-    """Find a model that refuses what OpenHands 0.41 sends it, whatever is set."""
-    if _refuses_sampling(case.model):
-        yield Finding(
-            case.settings.origin("model"),
-            "OpenHands 0.41 sends temperature and top_p with each request, and"
-            f" {quoted(case.model)} refuses them together, or at all",
-            "Take a later OpenHands, or an older model, as 'anthropic/claude-sonnet-4-20250514'",
-            "OpenHands 0.41 would fail at the first prompt",
-            "warning",
+    """Find a model that refuses what OpenHands 0.41 sends it."""
+    if refused := sampling_refused(case.settings):
+        fix = Text(
+            "Take a later OpenHands, or an older model, as {example}",
+            example="'anthropic/claude-sonnet-4-20250514'",
         )
+        if _is_kimi_that_reasons(case.settings):
+            fix = Text("Write {values} and {last}", values="temperature = 1", last="top_p = 0.95")
+        yield case.finding("model", refused, fix, FAILS_IN_0_41)
 
 
-def takes_any_window(env: Mapping[str, str]) -> bool:
-    """Return whether OpenHands' SDK is told to take a model whatever its context window."""
-    return env.get(ANY_WINDOW, "").lower() in ("true", "1", "yes")
+def too_small_window_tokens(settings: Snapshot, env: Mapping[str, str]) -> int | None:
+    """Return the context window for which OpenHands' SDK refuses a model, or None if it does not.
+
+    Args:
+        settings: The settings.
+        env: The environment, which may tell the SDK to take a model whatever its window.
+    """
+    tokens = settings.max_input_tokens or facts_of(settings.model).get("max_input_tokens")
+    takes_any = env.get(ANY_WINDOW, "").lower() in ("true", "1", "yes")
+    is_too_small = isinstance(tokens, int) and tokens < SMALLEST_WINDOW_TOKENS
+    return tokens if is_too_small and not takes_any else None
 
 
 def small_window(case: Case) -> Iterator[Finding]:
     """Find a model whose context is too small for the SDK that OpenHands is made of today."""
     set_by_hand = case.settings.max_input_tokens
-    tokens = set_by_hand or litellm_files.window_tokens(case.model)
-    if tokens is None or tokens >= SMALLEST_WINDOW_TOKENS or takes_any_window(case.subject.env):
+    tokens = too_small_window_tokens(case.settings, case.subject.env)
+    if tokens is None:
         return
-    name = "max_input_tokens" if set_by_hand else "model"
-    size = (
-        f"max_input_tokens is {tokens}"
+    told = (
+        "max_input_tokens is {tokens}, and OpenHands' SDK asks for {least} at least"
         if set_by_hand
-        else f"LiteLLM lists {tokens} tokens of context for {quoted(case.model)}"
+        else "LiteLLM lists {tokens} tokens of context for {model}, and OpenHands' SDK asks for"
+        " {least} at least"
     )
-    by_hand = "" if set_by_hand else ", or set max_input_tokens if it has more"
-    yield Finding(
-        case.settings.origin(name),
-        f"{size}, and OpenHands' SDK asks for {SMALLEST_WINDOW_TOKENS} at least",
-        f"Take a model with a larger context{by_hand}, or set the variable {ANY_WINDOW}=true",
-        "OpenHands' SDK and command line, later than 0.41, would refuse it",
-        "warning",
+    fix = (
+        "Take a model with a larger context, or set the variable {variable}"
+        if set_by_hand
+        else "Take a model with a larger context, or set max_input_tokens if it has more, or set"
+        " the variable {variable}"
+    )
+    yield case.finding(
+        "max_input_tokens" if set_by_hand else "model",
+        Text(told, tokens=tokens, model=quoted(case.model), least=SMALLEST_WINDOW_TOKENS),
+        Text(fix, variable=f"{ANY_WINDOW}=true"),
+        Text("OpenHands' SDK and command line, later than 0.41, would refuse it"),
     )
 
 
@@ -328,14 +383,10 @@ def _takes_any_key(case: Case, setting: Setting) -> bool:
     return setting.kind == "secret" and server is not None and server.host in THIS_MACHINE
 
 
-def _write(origin: Origin) -> str:
-    return "Set" if origin.kind == "environment" else "Write"
-
-
 def _refuses_sampling(model: str) -> bool:
     """Return whether a model refuses the temperature 0.0 and top_p 1.0 of OpenHands 0.41."""
     name = model.lower()
-    if GPT_5.search(name):
+    if GPT.search(name):
         return True
     found = CLAUDE.search(name)
     if not found or found["name"]:
@@ -343,9 +394,22 @@ def _refuses_sampling(model: str) -> bool:
     return (int(found["major"]), int(found["minor"] or 0)) >= FIRST_WITH_ONE_SAMPLER
 
 
-def _counted(count: int, wait_s: Callable[[int], float]) -> str:
+def _is_kimi_that_reasons(settings: Snapshot) -> bool:
+    """Return whether a Kimi model is asked at Moonshot that reasons, by LiteLLM's list."""
+    moonshot = PROVIDERS["moonshot"]
+    name = unwrapped(settings.model).rpartition("/")[2]
+    is_there = settings.model.startswith(moonshot.prefix) and not settings.base_url
+    is_there = is_there or provider_at(unwrapped(settings.base_url or "")) == moonshot
+    return is_there and bool(facts_of(moonshot.prefix + name).get("supports_reasoning"))
+
+
+def _counted(count: int, wait_s: Callable[[int], float]) -> Text:
     if count == 0:
-        return "no retry"
+        return Text("no retry")
     shown = ", ".join(f"{wait_s(retry):g}" for retry in range(1, min(count, MOST_WAITS) + 1))
-    more = ", ..." if count > MOST_WAITS else ""
-    return f"{count} {'retry' if count == 1 else 'retries'} after {shown}{more} s"
+    if count == 1:
+        return Text("1 retry after {waits_s} s", waits_s=shown)
+    told = "{count} retries after {waits_s} s"
+    if count > MOST_WAITS:
+        told = "{count} retries after {waits_s}, ... s"
+    return Text(told, count=count, waits_s=shown)

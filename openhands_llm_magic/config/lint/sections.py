@@ -11,33 +11,56 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config import openhands_file
 from openhands_llm_magic.config.document import Origin
 from openhands_llm_magic.config.lint.finding import (
+    REMOVE,
     SILENTLY,
+    TAKEN_AS_IT_STANDS,
     Finding,
     Subject,
-    closest,
+    cannot_be,
     meant_by,
+    misplaced,
     quoted,
+    unknown_key,
+    write,
+    write_kind,
+    write_one_of,
+    write_under,
+)
+from openhands_llm_magic.config.lint.value import (
+    TOML_EXPANDS_NOTHING,
+    Placeholder,
+    placeholder_in,
+    stands_in,
+)
+from openhands_llm_magic.config.openhands_file import (
+    NO_SERVERS,
+    NOT_STARTED,
+    NOTHING,
+    SECTIONS,
+    Section,
+    section_of,
     titled,
 )
-from openhands_llm_magic.config.lint.value import Placeholder, placeholder_in
-from openhands_llm_magic.config.openhands_file import NOT_STARTED, SECTIONS, Section, section_of
 from openhands_llm_magic.config.resolve import BASE_GROUP
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.config.setting import LAX, Setting, described
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.setting import LAX, Setting
+from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from openhands_llm_magic.config.openhands_file import FieldKind
 
     Path = tuple[str, ...]
 
 DRAFT_EDITOR = "draft_editor"
 """The group of the model that OpenHands edits files with, if an agent has enable_llm_editor."""
 
-NO_CONDENSER = "OpenHands would use no condenser"
+NO_CONDENSER = Text("OpenHands would use no condenser")
 
 
-def home_of(name: str, value: object = None) -> tuple[str, str] | str | None:
+def home_of(name: str, value: object = None) -> tuple[str, str] | Text | None:
     """Return where a key belongs: its table and its name there, or advice, or None.
 
     Args:
@@ -58,13 +81,14 @@ def home_of(name: str, value: object = None) -> tuple[str, str] | str | None:
     return None
 
 
-def fix_of_misplaced(section: Section, field: str) -> str:
+def fix_of_misplaced(section: Section, field: str) -> Text:
     """Say where to write a field that stands in another table than its own."""
     if secrecy(field) >= Secrecy.LIKELY and section.name == "core":
         # OpenHands 0.41 does not make a secret of text that it reads from the file's [core].
         variable = section.variable_prefix + field.upper()
-        return f"It is a setting of [{section.name}]: set the variable {variable}"
-    return f"Write it under [{section.name}]"
+        told = "It is a setting of [{table}]: set the variable {variable}"
+        return Text(told, table=section.name, variable=variable)
+    return write_under(section.name)
 
 
 def not_looked_at(subject: Subject) -> Iterator[Finding]:
@@ -73,13 +97,16 @@ def not_looked_at(subject: Subject) -> Iterator[Finding]:
     present = [each for each in known if subject.document.table(each)]
     if present:
         *others, last = [f"[{each}]" for each in present]
-        names = f"{', '.join(others)} and {last}" if others else last
+        names = Text("{others} and {last}", others=", ".join(others), last=last)
+        message = (
+            "of {names} the check looks at no more than decides whether OpenHands 0.41 starts and"
+            " which model its agents use"
+        )
         yield Finding(
             subject.document.origin(present[0]),
-            f"of {names} the check looks at no more than decides whether OpenHands 0.41 starts and"
-            " which model its agents use",
-            "Try the rest in OpenHands",
-            "What is stored by OpenHands' own settings page is not looked at, either",
+            Text(message, names=names if others else last),
+            Text("Try the rest in OpenHands"),
+            Text("What is stored by OpenHands' own settings page is not looked at, either"),
             "note",
         )
 
@@ -88,11 +115,12 @@ def replaced_tables(subject: Subject) -> Iterator[Finding]:
     """Find `[llm.llm]` and `[agent.agent]`, which take the place of `[llm]` and `[agent]`."""
     for name in (BASE_GROUP, "agent"):
         if isinstance(subject.document.table(name).get(name), dict):
+            told = "{header} takes the place of [{table}] itself"
             yield Finding(
                 subject.document.origin(name, name),
-                f"{titled((name, name))} takes the place of [{name}] itself",
-                f"Write its keys under [{name}]",
-                "OpenHands would use its values, too",
+                Text(told, header=titled((name, name)), table=name),
+                Text("Write its keys under [{table}]", table=name),
+                Text("OpenHands would use its values, too"),
                 "warning",
             )
 
@@ -110,13 +138,15 @@ def sections(subject: Subject) -> Iterator[Finding]:
 def mcp_servers(subject: Subject) -> Iterator[Finding]:
     """Find MCP servers that stop OpenHands at its start, or that it goes on without."""
     if fault := openhands_file.server_fault(subject.document.table("mcp")):
-        known = ", ".join(SECTIONS["mcp"].fields)
+        fix = (
+            "Write lists of servers under {names}: each an address, or a table with its url, or"
+            " for stdio_servers its name and command"
+        )
         yield Finding(
             subject.document.origin("mcp", fault.field),
-            fault.message + f" {quoted(fault.field)}" * (fault.field not in known),
-            f"Write lists of servers under {known}: each an address, or a table with its url, or"
-            " for stdio_servers its name and command",
-            NOT_STARTED if fault.is_fatal else "OpenHands would use no MCP servers",
+            fault.message,
+            Text(fix, names=", ".join(SECTIONS["mcp"].fields)),
+            NOT_STARTED if fault.is_fatal else NO_SERVERS,
         )
 
 
@@ -129,8 +159,8 @@ def volumes(subject: Subject) -> Iterator[Finding]:
         (in_env, Origin("environment", "SANDBOX_VOLUMES")) if in_env else (in_file, origin)
     )
     if isinstance(text, str) and any(mount.count(":") not in (1, 2) for mount in text.split(",")):
-        fix = "Write '/on/this/machine:/in/the/sandbox:rw', and commas between several"
-        yield Finding(origin, "volumes is not a list of mounts", fix, NOT_STARTED)
+        fix = Text("Write '/on/this/machine:/in/the/sandbox:rw', and commas between several")
+        yield Finding(origin, Text("volumes is not a list of mounts"), fix, NOT_STARTED)
 
 
 def literals(subject: Subject) -> Iterator[Finding]:
@@ -144,8 +174,8 @@ def literals(subject: Subject) -> Iterator[Finding]:
                     ast.literal_eval(text)
                 except SyntaxError:
                     example = "['a', 'b']" if kind in ("texts", "servers") else "{'a': 'b'}"
-                    message = f"{field} is not a Python literal"
-                    fix = f"Set it in this form: {example}"
+                    message = Text("{name} is not a Python literal", name=field)
+                    fix = Text("Set it in this form: {example}", example=example)
                     yield Finding(Origin("environment", variable), message, fix, NOT_STARTED)
                 except (ValueError, TypeError, MemoryError, RecursionError):
                     continue  # OpenHands logs these, and goes on without
@@ -158,9 +188,11 @@ def search_key(subject: Subject) -> Iterator[Finding]:
     ):
         yield Finding(
             subject.document.origin("core", "search_api_key"),
-            "OpenHands 0.41 does not read search_api_key as a secret from a file",
-            "Set the variable SEARCH_API_KEY",
-            "OpenHands 0.41 would stop with an error before the first prompt, except on the web",
+            Text("OpenHands 0.41 does not read search_api_key as a secret from a file"),
+            Text("Set the variable {variable}", variable="SEARCH_API_KEY"),
+            Text(
+                "OpenHands 0.41 would stop with an error before the first prompt, except on the web"
+            ),
             "warning",
         )
 
@@ -174,9 +206,9 @@ def placeholders(subject: Subject) -> Iterator[Finding]:
             if kind is Placeholder.REFERENCE:
                 yield Finding(
                     subject.document.origin(*path),
-                    f"{quoted(path[-1])} is {kind.value}, in place of a value",
-                    "TOML expands nothing: write the value itself",
-                    "OpenHands would take it as it stands, too",
+                    stands_in(quoted(path[-1]), kind),
+                    TOML_EXPANDS_NOTHING,
+                    TAKEN_AS_IT_STANDS,
                     "warning",
                 )
 
@@ -187,10 +219,11 @@ def agent_names(subject: Subject) -> Iterator[Finding]:
         if name in openhands_file.AGENTS or table.get("classpath") or name == "agent":
             continue
         near = closest(name, openhands_file.AGENTS)
+        fix = Text("Remove the table, or set classpath")
         yield Finding(
             subject.document.origin("agent", name),
-            f"OpenHands 0.41 has no agent {quoted(name)}",
-            f"Write {titled(('agent', near))}" if near else "Remove the table, or set classpath",
+            Text("OpenHands 0.41 has no agent {name}", name=quoted(name)),
+            write(titled(("agent", near))) if near else fix,
             SILENTLY,
             "warning" if near else "note",
         )
@@ -202,9 +235,9 @@ def group_names(subject: Subject) -> Iterator[Finding]:
         if name not in ("", BASE_GROUP, *subject.document.groups):
             yield Finding(
                 origin,
-                "llm_config names no group of the file",
+                Text("llm_config names no group of the file"),
                 _group_to_write(name, subject.document.groups),
-                "OpenHands would use the model of [llm], and say so in its log",
+                Text("OpenHands would use the model of [llm], and say so in its log"),
             )
 
 
@@ -216,11 +249,16 @@ def draft_editor(subject: Subject) -> Iterator[Finding]:
         if LAX["bool"](table.get("enable_llm_editor", False)):
             near = closest(DRAFT_EDITOR, subject.document.groups)
             header = titled(("llm", DRAFT_EDITOR))
+            told = "enable_llm_editor asks for the group {header}, which is not there"
+            fix = write(header)
+            if near:
+                there = titled(("llm", near))
+                fix = Text("Write {header} in place of {there}", header=header, there=there)
             yield Finding(
                 subject.document.origin(*path, "enable_llm_editor"),
-                f"enable_llm_editor asks for the group {header}, which is not there",
-                f"Write {header}" + (f" in place of {titled(('llm', near))}" if near else ""),
-                "OpenHands would edit with the model of [llm], and say so in its log",
+                Text(told, header=header),
+                fix,
+                Text("OpenHands would edit with the model of [llm], and say so in its log"),
                 "warning",
             )
 
@@ -231,32 +269,33 @@ def condenser(subject: Subject) -> Iterator[Finding]:
     kind = table.get("type", "noop")
     least = openhands_file.CONDENSERS.get(kind) if isinstance(kind, str) else None
     if least is None:
-        fix = f"Write one of: {', '.join(openhands_file.CONDENSERS)}"
+        fix = write_one_of(openhands_file.CONDENSERS)
         origin = subject.document.origin("condenser", "type")
-        yield Finding(origin, "unknown type of condenser", fix, NO_CONDENSER)
+        yield Finding(origin, Text("unknown type of condenser"), fix, NO_CONDENSER)
     if least is None or kind == "noop":
         return  # of the latter nothing is lost
     asks_for_model = "max_event_length" in least or kind in openhands_file.CONDENSERS_BY_GROUP
     if asks_for_model and "llm_config" not in table:
-        message = f"a condenser of type {kind} has no llm_config"
-        origin = subject.document.origin("condenser")
-        yield Finding(origin, message, 'Write llm_config = "llm" beside it', NO_CONDENSER)
+        message = Text("a condenser of type {type} has no llm_config", type=kind)
+        fix = Text('Write llm_config = "llm" beside it')
+        yield Finding(subject.document.origin("condenser"), message, fix, NO_CONDENSER)
     for key, value in table.items():
         origin = subject.document.origin("condenser", key)
         if key == "llm_config" and asks_for_model:
             by_name = kind in openhands_file.CONDENSERS_BY_GROUP and isinstance(value, str)
             if not by_name and not isinstance(value, dict):
-                message = f"llm_config of a condenser of type {kind} cannot be {described(value)}"
-                yield Finding(origin, message, 'Write type = "llm"', NO_CONDENSER)
+                name = Text("llm_config of a condenser of type {type}", type=kind)
+                fix = write('type = "llm"')
+                yield Finding(origin, cannot_be(name, value), fix, NO_CONDENSER)
         elif key in least:
             number = LAX["int"](value) if isinstance(value, str | int | float) else None
             if number is None or number < least[key]:
-                message = f"{key} cannot be {described(value)}"
-                fix = f"Write a whole number, {max(least[key], 0):g} or more"
-                yield Finding(origin, message, fix, NO_CONDENSER)
+                fix = Text("Write a whole number, {least} or more", least=f"{max(least[key], 0):g}")
+                yield Finding(origin, cannot_be(key, value), fix, NO_CONDENSER)
         elif key != "type":
-            message = f"unknown key {quoted(key)} of a condenser of type {kind}"
-            yield Finding(origin, message, "Remove it", NO_CONDENSER)
+            told = "unknown key {key} of a condenser of type {type}"
+            message = Text(told, key=quoted(key), type=kind)
+            yield Finding(origin, message, REMOVE, NO_CONDENSER)
 
 
 RULES: tuple[Callable[[Subject], Iterable[Finding]], ...] = (
@@ -316,8 +355,10 @@ def _agent_tables(subject: Subject) -> dict[Path, Mapping[str, Any]]:
     return {("agent",): subject.document.table("agent"), **of_names}
 
 
-def _consequence(path: Path, consequence: str) -> str:
-    return f"OpenHands would skip {titled(path)}" if path[1:] else consequence
+def _consequence(path: Path, consequence: Text) -> Text:
+    if path[1:]:
+        return Text("OpenHands would skip {header}", header=titled(path))
+    return consequence
 
 
 def _unknown(subject: Subject, path: Path, section: Section, key: str, value: object) -> Finding:
@@ -327,49 +368,49 @@ def _unknown(subject: Subject, path: Path, section: Section, key: str, value: ob
     if section.name == "core" and key in openhands_file.NOT_STARTED_BY_CORE:
         table = openhands_file.NOT_STARTED_BY_CORE[key]
         is_replaced = key == "sandbox" and key in subject.document.data
-        told = f"{titled((*path, key))} is no table of OpenHands"
-        return Finding(origin, told, f"Write [{table}]", "" if is_replaced else NOT_STARTED)
+        message = Text("{header} is no table of OpenHands", header=titled((*path, key)))
+        return Finding(
+            origin, message, write(f"[{table}]"), NOTHING if is_replaced else NOT_STARTED
+        )
     home = home_of(key, value)
     fields = [each for each, kind in section.fields.items() if openhands_file.takes(kind, value)]
     near = closest(key, fields) if secrecy(key) < Secrecy.LIKELY else ""
-    message = f"unknown key {quoted(key)}"
-    if isinstance(home, str):
+    message = unknown_key(key)
+    if isinstance(home, Text):
         fix = home
     elif home is not None and home[0] != section.name:
-        message = f"{key} does not belong under {titled(path)}"
+        message = misplaced(key, path)
         table, name = home
-        fix = (
-            fix_of_misplaced(SECTIONS[table], name)
-            if table in SECTIONS
-            else f"Write it under [{table}]"
-        )
-        fix += f", as {name}" * (name != key)
+        known = table in SECTIONS
+        fix = fix_of_misplaced(SECTIONS[table], name) if known else write_under(table)
+        if name != key:
+            fix = Text("{fix}, as {name}", fix=fix, name=name)
     else:
         name = home[1] if home else near
-        fix = f"Write {name}" if name else "Remove it"
+        fix = write(name) if name else REMOVE
     return Finding(origin, message, fix, consequence)
+
+
+IN_FORM: Mapping[FieldKind, Text] = {
+    "bool": write_kind(Text("true or false")),
+    "int": write_kind(Text("a whole number")),
+    "float": write_kind(Text("a number")),
+    "str": write_kind(Text("text in quotes")),
+    "texts": Text('Write a list of texts, as ["a", "b"]'),
+    "text table": Text("Write a table of texts, as {example}", example='{A = "1"}'),
+}
+"""What to write for a field of each type; for any other, a table."""
 
 
 def _of_other_type(
     subject: Subject, path: Path, section: Section, key: str, value: object
 ) -> Finding:
-    kind = section.fields[key]
-    words = {
-        "bool": "true or false",
-        "int": "a whole number",
-        "float": "a number",
-        "str": "text in quotes",
-        "texts": 'a list of texts, as ["a", "b"]',
-        "text table": 'a table of texts, as {A = "1"}',
-    }
     consequence = _consequence(path, section.on_bad_value)
     if section.name == "core" and key in openhands_file.NOT_STARTED_BY_TYPE:
         consequence = NOT_STARTED
-    shown = "this" if secrecy(key) >= Secrecy.POSSIBLE else described(value)
-    fix = f"Write {words.get(kind, 'a table')}"
-    return Finding(
-        subject.document.origin(*path, key), f"{key} cannot be {shown}", fix, consequence
-    )
+    message = cannot_be(key, value, is_secret=secrecy(key) >= Secrecy.POSSIBLE)
+    fix = IN_FORM.get(section.fields[key], write_kind(Text("a table")))
+    return Finding(subject.document.origin(*path, key), message, fix, consequence)
 
 
 def _names_of_groups(subject: Subject) -> Iterator[tuple[Origin, str]]:
@@ -386,10 +427,11 @@ def _names_of_groups(subject: Subject) -> Iterator[tuple[Origin, str]]:
         yield Origin("environment", "AGENT_LLM_CONFIG"), name
 
 
-def _group_to_write(name: str, groups: tuple[str, ...]) -> str:
+def _group_to_write(name: str, groups: tuple[str, ...]) -> Text:
     """Say which group to name in place of one that there is not."""
     bare = name.strip().strip("[]").removeprefix("llm.").strip("\"'")
     by_letters = {each.lower(): each for each in (*groups, BASE_GROUP)}
     near = by_letters.get(bare.lower()) or closest(bare, groups)
-    names = near or ", ".join(groups) or BASE_GROUP
-    return f"Write {names!r}" if near else f"Write one that there is, of: {names}"
+    if near:
+        return write(repr(near))
+    return Text("Write one that there is, of: {names}", names=", ".join(groups) or BASE_GROUP)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Document, Origin, Problem, parse
-from openhands_llm_magic.config.lint.finding import Finding
+from openhands_llm_magic.config.lint.finding import WHAT_IS_NOT_SET, Finding, write
+from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CONSEQUENCE = "OpenHands would take nothing from the file"
-ANYTHING = "Write [table] or key = value here, with text in quotes"
+CONSEQUENCE = Text("OpenHands would take nothing from the file")
+ANYTHING = Text("Write [table] or key = value here, with text in quotes")
 
 MOST_FINDINGS = 20
 FARTHEST = 200
@@ -33,13 +34,13 @@ class BadStatement:
     Attributes:
         lines: The lines of the file.
         number: The line that the statement begins in, counted from 1.
-        message: The words of tomllib.
+        message: What is wrong, with the words of tomllib.
         ends: The line that tomllib found the mistake in, or None for the end of the file.
     """
 
     lines: list[str]
     number: int
-    message: str
+    message: Text
     ends: int | None
 
     @property
@@ -73,8 +74,8 @@ def mended(document: Document) -> tuple[Document, list[Finding]]:
     while (problem := document.problem) and document.text and len(findings) < MOST_FINDINGS:
         if document.text.startswith(BOM):
             origin = Origin("file", path=document.path, line=1)
-            fix = 'Save it as "UTF-8", not as "UTF-8 with BOM"'
-            message = "the file begins with a byte order mark (BOM)"
+            fix = Text('Save it as "UTF-8", not as "UTF-8 with BOM"')
+            message = Text("the file begins with a byte order mark (BOM)")
             findings.append(Finding(origin, message, fix, CONSEQUENCE))
             document = parse(document.path, document.text.removeprefix(BOM))
             continue
@@ -101,22 +102,23 @@ def _bad_statement(document: Document, problem: Problem) -> BadStatement:
     return BadStatement(lines, last, problem.message, problem.origin.line)
 
 
-Words = tuple[str, str]
+Words = tuple[Text, Text]
 
 
 def _none(bad: BadStatement) -> Words | None:
     if bad.value.lower() not in ("none", "null", "nil"):
         return None
-    return f"{bad.key} is {bad.value}, which TOML does not have", (
-        "Remove the line: what is not set is none"
-    )
+    told = "{name} is {value}, which TOML does not have"
+    return Text(told, name=bad.key, value=bad.value), WHAT_IS_NOT_SET
 
 
 def _capital(bad: BadStatement) -> Words | None:
     if bad.value.lower() not in ("true", "false"):
         return None
     lower = bad.value.lower()
-    return f"{bad.key} is {bad.value}, which TOML writes as {lower}", (f"Write {bad.key} = {lower}")
+    told = "{name} is {value}, which TOML writes as {right}"
+    message = Text(told, name=bad.key, value=bad.value, right=lower)
+    return message, write(f"{bad.key} = {lower}")
 
 
 def _key_twice(bad: BadStatement) -> Words | None:
@@ -125,36 +127,40 @@ def _key_twice(bad: BadStatement) -> Words | None:
     same = re.compile(rf"\s*{re.escape(bad.key)}\s*=")
     above = (n for n in range(bad.number - 1, 0, -1) if same.match(bad.lines[n - 1]))
     first = next(above, None)
-    where = f"line {first} sets it" if first else "it is set above"
-    return f"duplicate key {bad.key}: {where}, too", "Keep one of the two"
+    told = "duplicate key {key}: line {line} sets it, too"
+    if first is None:
+        told = "duplicate key {key}: it is set above, too"
+    return Text(told, key=bad.key, line=first), Text("Keep one of the two")
 
 
 def _table_twice(bad: BadStatement) -> Words | None:
     header = _HEADER.match(bad.line)
     if "Cannot declare" not in bad.message or not header:
         return None
-    return f"the table {header[1]} is there twice", "Write all its keys under the first one"
+    message = Text("the table {header} is there twice", header=header[1])
+    return message, Text("Write all its keys under the first one")
 
 
 def _curly_quotes(bad: BadStatement) -> Words | None:
     if not bad.value.startswith(("“", "”", "„", "‘", "’", "«")):  # noqa: RUF001 - these
         return None
-    return (f"{bad.key} is in typographic quotes", f'Write {bad.key} = "...", with straight quotes')
+    fix = Text('Write {name} = "...", with straight quotes', name=bad.key)
+    return Text("{name} is in typographic quotes", name=bad.key), fix
 
 
 def _no_value(bad: BadStatement) -> Words | None:
     if bad.value or not bad.key:
         return None
-    return f"{bad.key} has no value", "Write one after the =, or remove the line"
+    fix = Text("Write one after the =, or remove the line")
+    return Text("{name} has no value", name=bad.key), fix
 
 
 def _open_quote(bad: BadStatement) -> Words | None:
     quote = bad.value[:1]
     if not quote or quote not in "\"'" or bad.line.count(quote) % 2 == 0:
         return None
-    return f"the text of {bad.key} has a quote at one end only", (
-        f"Write {bad.key} = {quote}...{quote}, on one line"
-    )
+    message = Text("the text of {name} has a quote at one end only", name=bad.key)
+    return message, Text("Write {form}, on one line", form=f"{bad.key} = {quote}...{quote}")
 
 
 def _open_bracket(bad: BadStatement) -> Words | None:
@@ -162,17 +168,16 @@ def _open_bracket(bad: BadStatement) -> Words | None:
     if not (is_open and bad.value) or bad.value[0] not in "[{":
         return None
     close = {"[": "]", "{": "}"}[bad.value[0]]
-    return f"what {bad.key} is set to is not complete", (
-        f"Close it with {close}, with text in quotes and commas in between"
-    )
+    fix = Text("Close it with {mark}, with text in quotes and commas in between", mark=close)
+    return Text("what {name} is set to is not complete", name=bad.key), fix
 
 
 def _no_quotes(bad: BadStatement) -> Words | None:
     if "Invalid value" not in bad.message or bad.value[:1] in ('"', "'"):
         return None
-    return f"the value of {bad.key} is neither a number nor true, false or text in quotes", (
-        f'Write {bad.key} = "...", with quotes around text'
-    )
+    told = "the value of {name} is neither a number nor true, false or text in quotes"
+    fix = Text('Write {name} = "...", with quotes around text', name=bad.key)
+    return Text(told, name=bad.key), fix
 
 
 RULES: tuple[Callable[[BadStatement], Words | None], ...] = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import Enum, auto
+
+from openhands_llm_magic.errors import Text
 
 QUOTES = "\"'`“”„‘’«»"  # noqa: RUF001 - these
 """Characters that stand around a text, and belong to no model, key or address."""
@@ -60,8 +62,18 @@ _LONGEST_PLACEHOLDER = 200
 class Placeholder(Enum):
     """What kind of text stands in for a value."""
 
-    REFERENCE = "the name of a variable"
-    TO_FILL_IN = "a text to be filled in"
+    REFERENCE = auto()
+    TO_FILL_IN = auto()
+
+
+TOML_EXPANDS_NOTHING = Text("TOML expands nothing: write the value itself")
+
+
+def stands_in(name: str, kind: Placeholder) -> Text:
+    """Say that a placeholder stands where a value was meant."""
+    if kind is Placeholder.REFERENCE:
+        return Text("{name} is the name of a variable, in place of a value", name=name)
+    return Text("{name} is a text to be filled in, in place of a value", name=name)
 
 
 def placeholder_in(text: str, *, is_secret: bool = False) -> Placeholder | None:
@@ -102,12 +114,21 @@ def unwrapped(text: str) -> str:
     return text
 
 
-def wrapping_of(text: str) -> str:
-    """Return in words what stands around a text, or "" if nothing does."""
+class Wrapping(Enum):
+    """What stands around a text."""
+
+    COMMENT = auto()
+    BLANKS = auto()
+    QUOTES = auto()
+    INVISIBLE = auto()
+
+
+def wrapping_of(text: str) -> Wrapping | None:
+    """Return what stands around a text, or None if nothing does."""
     if text == unwrapped(text):
-        return ""
+        return None
     if _COMMENT.search(text):
-        return "comment"
+        return Wrapping.COMMENT
     if text.strip() == unwrapped(text):
-        return "blanks or line breaks"
-    return "quotes" if any(mark in QUOTES for mark in text) else "invisible characters"
+        return Wrapping.BLANKS
+    return Wrapping.QUOTES if any(mark in QUOTES for mark in text) else Wrapping.INVISIBLE

@@ -73,14 +73,6 @@ def by_number(name: str) -> list[tuple[int, str]]:
     return [(int(number), "") if number else (-1, text) for number, text in parts]
 
 
-def facts_of(model: str) -> Mapping[str, Any]:
-    """Return what the list says of a model, under the names by which OpenHands looks it up."""
-    listed = prices()
-    bare = model.partition(":")[0]
-    names = (model, bare, bare.partition("/")[2], model.rpartition("/")[2])
-    return next((listed[name] for name in names if name in listed), {})
-
-
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """What is known of a model; None where it is not.

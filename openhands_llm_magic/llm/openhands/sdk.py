@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.lint.model import (
     ANY_WINDOW,
     SMALLEST_WINDOW_TOKENS,
-    takes_any_window,
+    too_small_window_tokens,
 )
+from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS
-from openhands_llm_magic.llm.litellm.models import facts_of
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.litellm.preview import parameters_of
 from openhands_llm_magic.llm.openhands.version import (
     PASSED_BY_BOTH,
@@ -205,15 +206,21 @@ def _thinks(made: Draft) -> bool:
     return adaptive is not True and reasons is not False and made.has(*THINKING)
 
 
-def _refuses(settings: Snapshot) -> str:
-    window = settings.max_input_tokens or facts_of(settings.model).get("max_input_tokens")
-    is_small = isinstance(window, int) and window < SMALLEST_WINDOW_TOKENS
-    if is_small and not takes_any_window(os.environ):
-        return (
-            f"{TITLE} would refuse the model: its context of {window:,} tokens is below"
-            f" {SMALLEST_WINDOW_TOKENS:,}, unless {ANY_WINDOW}=1 is set"
+def _refuses(settings: Snapshot) -> Text:
+    window_tokens = too_small_window_tokens(settings, os.environ)
+    if window_tokens is not None:
+        told = (
+            "{version} would refuse the model: its context of {tokens} tokens is below {least},"
+            " unless {variable} is set"
         )
-    return ""
+        return Text(
+            told,
+            version=TITLE,
+            tokens=f"{window_tokens:,}",
+            least=f"{SMALLEST_WINDOW_TOKENS:,}",
+            variable=f"{ANY_WINDOW}=1",
+        )
+    return NOTHING
 
 
 SDK = Version(

@@ -13,6 +13,7 @@ from openhands_llm_magic.config.check import check
 from openhands_llm_magic.config.lint.finding import Finding
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 from openhands_llm_magic.llm.openhands.version import is_set
@@ -38,12 +39,12 @@ class Sent:
     Attributes:
         prepared: The request, and what must not show of it.
         how: How it is asked.
-        notes: What else is to be said of it, in sentences.
+        notes: What else is to be said of it, each a sentence.
     """
 
     prepared: Prepared
     how: How
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
 
 def as_sent_by(version: Version, messages: Sequence[Message], settings: Snapshot) -> Sent:
@@ -55,22 +56,24 @@ def as_sent_by(version: Version, messages: Sequence[Message], settings: Snapshot
     return Sent(Prepared(settings, request, None, secrets), made.how, tuple(_notes(made)))
 
 
-def refusal(version: Version, settings: Snapshot) -> str:
-    """Say why a version of OpenHands would send nothing at all, or return ""."""
+def refusal(version: Version, settings: Snapshot) -> Text:
+    """Say why a version of OpenHands would send nothing at all, or nothing."""
     if settings.model.startswith(PROVIDERS["practice"].prefix):
-        return f"{version.title} would fail: it does not know the practice models of this package"
+        told = "{version} would fail: it does not know the practice models of this package"
+        return Text(told, version=version.title)
     return version.refuses(settings)
 
 
-def _notes(made: Draft) -> Iterator[str]:
+def _notes(made: Draft) -> Iterator[Text]:
     version = made.version
     native, written = version.tools_tokens
-    yield (
-        f"{version.title} would send this, and with it instructions and tools of its own: about"
-        f" {native:,} tokens, or {written:,} where it writes the tools into the prompt."
+    told = (
+        "{version} would send this, and with it instructions and tools of its own: about {native}"
+        " tokens, or {written} where it writes the tools into the prompt."
     )
+    yield Text(told, version=version.title, native=f"{native:,}", written=f"{written:,}")
     if ignored := version.ignored(made.settings):
-        yield f"It passes on no {', no '.join(ignored)}."
+        yield Text("It does not pass on: {names}.", names=", ".join(ignored))
     if remark := version.remark(made):
         yield remark
 
@@ -104,18 +107,20 @@ def findings(settings: Snapshot) -> Iterator[Finding]:
         return
     if reason := refusal(V0_41, settings):
         if not settings.model.startswith(PROVIDERS["openhands"].prefix):
-            yield Finding(origin, reason, "Choose another model for it", level="note")
+            fix = Text("Choose another model for it")
+            yield Finding(origin, reason, fix, level="note", setting="model")
         return
     unset = [name for name in SAMPLING if not is_set(settings, name)]
     sent = V0_41.draft(settings).options
     limits = () if settings.max_output_tokens else ("max_completion_tokens", "max_tokens")
     told = [f"{name} = {sent[name]!r}" for name in (*unset, *limits) if name in sent]
     if told:
-        effort = "; the SDK sends reasoning_effort = 'high' to models that take it"
-        yield Finding(
-            origin,
-            f"{V0_41.title} sends {', '.join(told)}, which nobody set"
-            + effort * ("reasoning_effort" in unset),
-            "A dry run `--as openhands`, or `--as openhands-sdk`, shows the request",
-            level="note",
-        )
+        template = "{version} sends {values}, which nobody set"
+        if "reasoning_effort" in unset:
+            template = (
+                "{version} sends {values}, which nobody set; the SDK sends reasoning_effort ="
+                " 'high' to models that take it"
+            )
+        message = Text(template, version=V0_41.title, values=", ".join(told))
+        fix = Text("A dry run `--as openhands`, or `--as openhands-sdk`, shows the request")
+        yield Finding(origin, message, fix, level="note", setting="model")

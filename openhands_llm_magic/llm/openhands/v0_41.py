@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.lint.model import sampling_refused
+from openhands_llm_magic.config.openhands_file import NOTHING
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.openhands.version import (
     PASSED_BY_BOTH,
     Version,
@@ -98,20 +101,17 @@ def _site(made: Draft) -> None:
         made.options["extra_headers"] = site_of(made)
 
 
-def _refuses(settings: Snapshot) -> str:
+def _refuses(settings: Snapshot) -> Text:
     prefix, slash, _ = settings.model.partition("/")
     if slash and prefix in LATER_PROVIDERS and not settings.custom_llm_provider:
-        return f"{TITLE} would fail: neither it nor the LiteLLM 1.72 of its image knows {prefix}/"
-    return ""
+        told = "{version} would fail: neither it nor the LiteLLM 1.72 of its image knows {prefix}"
+        return Text(told, version=TITLE, prefix=f"{prefix}/")
+    return NOTHING
 
 
-def _remark(made: Draft) -> str:
-    if made.has("gpt-5", "gpt-6") and "temperature" in made.options:
-        return (
-            "The LiteLLM 1.72 of its image does not know the model: it sends temperature and top_p"
-            " to it all the same, and the model refuses them."
-        )
-    return ""
+def _remark(made: Draft) -> Text:
+    refused = sampling_refused(made.settings)
+    return Text("{note}.", note=refused) if refused else NOTHING
 
 
 V0_41 = Version(

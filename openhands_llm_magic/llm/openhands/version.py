@@ -8,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.litellm_files import facts_of
+from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.secret import Secret, throughout
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.conversations import whole
-from openhands_llm_magic.llm.litellm.models import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.litellm.preview import How
 
@@ -73,8 +75,8 @@ class Version:
         passes: The settings that have a part in its requests.
         rules: What it makes of them, in the order in which it does; their docstrings are the
             documentation.
-        refuses: Says why it would send nothing at all for some settings, or "".
-        remark: Says what else is to be known of a request, or "".
+        refuses: Says why it would send nothing at all for some settings, or nothing.
+        remark: Says what else is to be known of a request, in a sentence, or nothing.
         tools_tokens: About the tokens that its own instructions and tools take, when the model is
             given them as tools and when they are written into the prompt.
     """
@@ -85,8 +87,8 @@ class Version:
     passes: frozenset[str]
     rules: tuple[Callable[[Draft], None], ...]
     tools_tokens: tuple[int, int]
-    refuses: Callable[[Snapshot], str]
-    remark: Callable[[Draft], str] = lambda _made: ""
+    refuses: Callable[[Snapshot], Text]
+    remark: Callable[[Draft], Text] = lambda _made: NOTHING
 
     def draft(self, settings: Snapshot, messages: Sequence[Message] = ()) -> Draft:
         """Make the request that it would send for settings and messages."""

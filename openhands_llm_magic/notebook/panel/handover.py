@@ -133,8 +133,8 @@ class HandOver(Section):
         self._shown_for = values
         say = self._bench.say
         edited = say(", ").join(say(SETTINGS[name].title) for name in self._bench.draft.edits)
-        notes = (each.message for each in findings(settings))
-        self._as_sent.value = "<br>".join(escape(f"{note}.") for note in notes)
+        notes = (each.message.worded(say) for each in findings(settings))
+        self._as_sent.value = "<br>".join(escape(say("{note}.", note=note)) for note in notes)
         self._pending.value = escape(say("Not applied yet: {fields}", fields=edited)) * bool(edited)
 
     def save_as(self, settings: Snapshot, group: str) -> None:

@@ -129,7 +129,9 @@ class Basic(Section):
         if provider:
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
-        warnings = [each.text for each in check_settings(settings) if each.is_problem]
+        warnings: list[str] = [
+            each.text.worded(say) for each in check_settings(settings) if each.is_problem
+        ]
         if stranger := self._bench.choice.stranger(settings):
             warnings.insert(0, self._bench.base_url_words(stranger))
         lines += [f'<span class="llm-warning">{escape(warning)}</span>' for warning in warnings]
