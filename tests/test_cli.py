@@ -120,6 +120,19 @@ def test_check_of_what_is_right(arguments: list[str], capsys: pytest.CaptureFixt
     assert last == "no problems in config.toml"
 
 
+@pytest.mark.translations
+def test_check_speaks_the_language_of_the_person(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings, the summary and a file that cannot be read."""
+    monkeypatch.setenv("LLM_MAGIC_LANG", "ja")
+    Path("config.toml").write_text('[llm]\nmodel = "gpt"\nmax_tokens = 5\n', "utf-8")
+    assert main(["check"]) == main(["check", "missing.toml"]) == 1
+    out, err = capsys.readouterr()
+    assert re.search("[a-z]+ [a-z]+ [a-z]+", out + err.removeprefix("openhands-llm-magic")) is None
+    assert out.count("。") > 0 < err.count("ありません")
+
+
 def test_check_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0
     out = capsys.readouterr().out

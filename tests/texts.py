@@ -64,6 +64,9 @@ SETTING_HELPS = {each.help for each in SETTINGS.values()}
 DYNAMIC: dict[str, Iterable[str]] = {
     "sections: TOPICS[topic]": TOPICS.values(),
     "sections: map(say, texts)": {*SETTING_TITLES, *SETTING_HELPS, *TOPICS.values()},
+    "address: host.title": {each.title for each in PROVIDERS.values()},
+    "finding: owner.title": {each.title for each in PROVIDERS.values()},
+    "model: provider.title": {each.title for each in PROVIDERS.values()},
     "sections: each.title": {each.title for each in PROVIDERS.values()},
     "sections: before.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.title": {each.title for each in PROVIDERS.values()},

@@ -84,6 +84,11 @@ class Problem:
     facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def text(self) -> Text:
+        """What is wrong, in a form that can be said in other words, as errors have it."""
+        return self.message
+
+    @property
     def line(self) -> Text:
         """Where it is, and what is wrong, in one line."""
         return Text("{origin}: {problem}", origin=self.origin.text, problem=self.message)

@@ -194,7 +194,7 @@ CONDENSERS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 CONDENSERS_BY_GROUP = frozenset({"llm", "llm_attention"})
 """The types of condensers whose llm_config names a group, and must."""
 
-RENAMED: Mapping[str, str] = MappingProxyType(
+FORMER_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "agent": "default_agent",
         "workspace_dir": "workspace_base",

@@ -7,6 +7,7 @@ import math
 import numbers
 import re
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -308,6 +309,20 @@ def described(value: object) -> str:
     return Text("a {type}", type=type(value).__name__)
 
 
+def python_tree(text: str, mode: Literal["exec", "eval"] = "exec") -> ast.AST:
+    """Return the syntax tree of a text, without the warnings that Python has about it.
+
+    Python 3.12 has one about an unknown escape, and prints it whoever wrote the text.
+
+    Raises:
+        SyntaxError: The text is not Python.
+        ValueError, MemoryError, RecursionError: Python cannot parse it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode=mode)
+
+
 def python_literal(text: str) -> object:
     """Return the Python literal in a text, as OpenHands reads variables of lists and dictionaries.
 
@@ -315,7 +330,7 @@ def python_literal(text: str) -> object:
         ValueError: The text is not a Python literal.
     """
     try:
-        value: object = ast.literal_eval(text)
+        value: object = ast.literal_eval(python_tree(text.lstrip(" \t"), "eval"))
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(str(error)) from None
     return value

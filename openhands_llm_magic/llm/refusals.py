@@ -286,7 +286,6 @@ PARAMETERS: Mapping[str, str] = {
     "thinking_budget": "reasoning_effort",
     "topP": "top_p",
     "topK": "top_k",
-    "response_format": "schema",
 }
 """The setting that each parameter of a request comes from."""
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
-from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import table
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ def rows(snapshot: Snapshot, names: Iterable[str] = ()) -> list[Row]:
 def problems(snapshot: Snapshot) -> list[str]:
     """Write the mistakes that the settings went on without; a key is masked."""
     keys = _keys(snapshot)
-    lines = (problem.line.worded(wording.cell_words()) for problem in snapshot.problems)
-    return [masked(line, keys) for line in lines]
+    return [masked(str(problem), keys) for problem in snapshot.problems]
 
 
 def _keys(snapshot: Snapshot) -> list[str]:

@@ -15,7 +15,10 @@ from openhands_llm_magic.config.settings import SETTINGS
 @pytest.mark.parametrize(
     ("line", "fix"),
     [
-        ('provider = "x"', "Write the provider before the model's name, as in openai/gpt-4o."),
+        (
+            'provider = "x"',
+            "Remove it: the provider stands before the model's name, as in openai/gpt-4o.",
+        ),
         (
             'api_key_env = "X"',
             "Write the key in api_key, or set the variable LLM_API_KEY to it.",

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from checking import FAILS, KEY, notes, problems, written
+from checking import FAILS, KEY, found, notes, problems, written
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +60,60 @@ def test_a_model_without_its_provider(model: str, base_url: str | None, fix: str
 )
 def test_a_model_that_is_right(text: str) -> None:
     assert problems(f"[llm]\n{text}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('[llm]\nmodel = "coder:6.7b"\nprovider = "Ollama"\n', "ollama/coder:6.7b"),
+        ('[llm]\nmodel = "x1"\nprovider = "groq"\n', "groq/x1"),
+        ('[llm.a]\nmodel = "deepseek-x"\nprovider = "azure"\n', "azure/deepseek-x"),
+        ('[llm]\nmodel = "deepseek-coder:6.7b"\n', "ollama/deepseek-coder:6.7b"),
+    ],
+)
+def test_the_provider_that_is_named_elsewhere(text: str, meant: str) -> None:
+    """As in OpenHands issues 8702 and 9855; a tag is one of Ollama's."""
+    [told] = [each.fix for each in found(text) if "names no provider" in each.message]
+    assert told == f"Write '{meant}'"
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "values", "is_refused"),
+    [
+        ("openai/kimi-k2.5", "https://api.moonshot.ai/v1", "", True),
+        ("openai/kimi-k3", "https://api.moonshot.cn/v1", "temperature = 1\n", True),
+        ("openai/kimi-k3", "https://api.moonshot.cn/v1", "temperature = 1\ntop_p = 0.95\n", False),
+        ("openai/kimi-k2-0711-preview", "https://api.moonshot.ai/v1", "", False),
+        ("openrouter/moonshotai/kimi-k2.5", "", "", False),
+    ],
+)
+def test_a_model_that_takes_one_temperature(
+    model: str, base_url: str, values: str, is_refused: bool
+) -> None:
+    """Moonshot's own servers alone refuse others."""
+    text = f'[llm]\nmodel = "{model}"\nbase_url = "{base_url}"\n{values}'
+    told = [each.fix for each in found(text) if "takes 1 and 0.95 alone" in each.message]
+    assert told == ["Write temperature = 1 and top_p = 0.95"] * is_refused
+
+
+@pytest.mark.parametrize("key", ["Bearer sk-0123456789", "bearer sk-0123456789"])
+def test_a_key_with_the_word_before_it(key: str) -> None:
+    [told] = problems(f'[llm]\nmodel = "openai/x"\napi_key = "{key}"\n')
+    assert told == (
+        f"config.toml line 3: api_key begins with {key.partition(' ')[0]}, which is put before it"
+        " when it is sent. Write the key alone. OpenHands would send it twice, too, and the"
+        " provider refuse the key."
+    )
+
+
+def test_an_address_that_was_copied_as_a_link() -> None:
+    """As in OpenHands issue 9855."""
+    link = "[http://192.168.1.155:11434](http://192.168.1.155:11434)"
+    [told] = problems("", {"LLM_MODEL": "ollama/x", "LLM_BASE_URL": link})
+    assert told == (
+        "LLM_BASE_URL: base_url is not a whole address. Write 'http://192.168.1.155:11434'. "
+        + FAILS
+    )
 
 
 def test_litellm_agrees(litellm: Any) -> None:

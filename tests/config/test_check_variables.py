@@ -14,7 +14,8 @@ from checking import FAILS, KEY, SILENT, notes, problems
             {"LLM_PROVIDER": "x"},
             (
                 "LLM_PROVIDER: unknown variable. "
-                f"Write the provider before the model's name, as in openai/gpt-4o. {SILENT}"
+                "Remove it: the provider stands before the model's name, as in openai/gpt-4o. "
+                f"{SILENT}"
             ),
         ),
         (
@@ -86,6 +87,28 @@ from checking import FAILS, KEY, SILENT, notes, problems
 )
 def test_a_variable(env: dict[str, str], expected: str | None) -> None:
     assert problems("", env) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("LLM_CONFIG_MODEL", "Set LLM_MODEL"),
+        ("LLM_CONFIG_API_KEY", "Set LLM_API_KEY"),
+        ("LLM_FAST_AND_CHEAP_API_KEY", "Write api_key under [llm.fast-and-cheap]"),
+        ("LLM_FAST_AND_CHEAP_BASE_URL", "Write base_url under [llm.fast-and-cheap]"),
+        ("SANDBOX_CONTAINER_IMAGE", "Set SANDBOX_BASE_CONTAINER_IMAGE"),
+        ("SANDBOX_TIMEOUTS", "Set SANDBOX_TIMEOUT"),
+        ("AGENT_CODEACT_ENABLE_BROWSING", "Set AGENT_ENABLE_BROWSING"),
+        ("SANDBOX_API_KEYS", None),  # no guess about a key
+        ("SANDBOX_TIMEOUT", None),
+        ("AGENT_TOOLSDIRECTORY", None),  # of other programs
+        ("MCP_SERVERS", None),
+    ],
+)
+def test_a_variable_that_openhands_041_does_not_read(name: str, fix: str | None) -> None:
+    """It has variables for `[llm]` itself and for some other sections, and none for groups."""
+    found = problems('[llm.fast-and-cheap]\nmodel = "openai/x"\n', {name: "12"})
+    assert found == ([f"{name}: unknown variable. {fix}. {SILENT}"] if fix else [])
 
 
 def test_what_is_only_good_to_know_is_a_note() -> None:

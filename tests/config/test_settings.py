@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.resolve import flag, layer_of
 from openhands_llm_magic.config.secret import MaskingDict, Secret
-from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.setting import python_literal, shorten
 from openhands_llm_magic.config.settings import (
     _DECLARATIONS,
     SETTINGS,
@@ -347,3 +348,10 @@ def test_an_unknown_setting_gets_a_suggestion() -> None:
         setting_named("num_retry")
     with pytest.raises(SettingError, match=r"^there is no setting 'zzz'$"):
         setting_named("zzz")
+
+
+def test_a_literal_is_read_without_a_warning() -> None:
+    """Python has one about an escape that it does not know, for whoever reads a text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert python_literal(r" {'a': '\d'}") == {"a": r"\d"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from contextlib import suppress
@@ -17,6 +18,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.events import fold
+from openhands_llm_magic.llm.litellm.loading import MCP_HANDLER
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import answers
 from openhands_llm_magic.llm.prepare import prepare, request_from
@@ -289,7 +291,10 @@ def test_a_reasoning_model_gets_an_effort_and_no_temperature(model_server: Model
 def test_a_model_that_has_the_responses_api_alone(
     model_server: ModelServer, clock: FakeClock, model: str, step: Step, came: tuple[object, ...]
 ) -> None:
-    """LiteLLM would import the package `mcp` for it, which it does not require."""
+    """LiteLLM would import the package `mcp` for it, which it does not require.
+
+    What stands in for its module meanwhile is gone afterwards.
+    """
     model_server.script(step)
     settings = load_settings(
         env={
@@ -304,6 +309,7 @@ def test_a_model_that_has_the_responses_api_alone(
     kind = None if reply.error is None else type(reply.error)
     assert (kind, model_server.count, reply.text, reply.finish_reason) == came
     assert all("/responses" in each.path for each in model_server.received)
+    assert MCP_HANDLER not in sys.modules or importlib.util.find_spec("mcp") is not None
 
 
 def test_a_setting_that_a_model_does_not_take_is_refused_without_drop_params(

@@ -63,8 +63,6 @@ PROPER_NAMES = {
     "OpenRouter",
     "--schema {name}",
     "`_`",
-    "{origin}: {problem}",
-    "{variable}: {problem}",
 }
 """Texts that are the same in both languages."""
 

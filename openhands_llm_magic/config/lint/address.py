@@ -60,6 +60,8 @@ _ENDPOINT = re.compile(
     r"|/models/[^/]+:\w+|(?<=/v1)/models|(?<=/v\d)/chat"
     r"|(?:/v\d\w*)?/projects/.+|/model/[^/]+/(?:invoke|converse)[\w-]*)+$"
 )
+# An address in what was copied around it, such as a Markdown link: [http://x](http://x).
+_WITHIN = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/[\w./~-]*)?", re.ASCII)
 _API_VERSION = re.compile(r"\bapi-version=(\d{4}-\d\d-\d\d(?:-preview)?|preview|latest)\b")
 
 COPED_WITH = frozenset({
@@ -155,13 +157,11 @@ def addresses(case: Case) -> Iterator[Finding]:
         if url is None:
             continue
         if url is NO_ADDRESS or not (url.scheme in ("http", "https") and url.hostname):
-            yield case.finding(
-                name,
-                Text("{name} is not a whole address", name=name),
-                Text("Write it with http:// or https://, as in http://localhost:8000/v1"),
-                FAILS,
-                "error",
-            )
+            fix = Text("Write it with http:// or https://, as in http://localhost:8000/v1")
+            if inside := _WITHIN.search(case.text(name)):
+                fix = write(quoted(_shown(urlsplit(inside[0]))))
+            message = Text("{name} is not a whole address", name=name)
+            yield case.finding(name, message, fix, FAILS, "error")
             continue
         cure = Cure(case, name, url)
         for step in STEPS:
@@ -223,11 +223,11 @@ def _host(cure: Cure, url: SplitResult) -> None:
         return
     if host.has_own_alone and _family(model) != _family(host.example):
         told = "is that of {provider}, and the model is another's"
-        cure.because(Text(told, provider=host.title), WRONG_PROVIDER)
+        cure.because(Text(told, provider=Text(host.title)), WRONG_PROVIDER)
         cure.url = None
         return
     told = "is that of {provider}, whose prefix is {prefix}"
-    cure.because(Text(told, provider=host.title, prefix=host.prefix), WRONG_PROVIDER)
+    cure.because(Text(told, provider=Text(host.title), prefix=host.prefix), WRONG_PROVIDER)
     provider, _, name = model_for(host, model).partition("/")
     _ask(cure, provider, name)
     cure.url = url._replace(path=urlsplit(host.base_url_form).path.rstrip("/"))
@@ -282,7 +282,7 @@ def _version(cure: Cure, _: SplitResult) -> None:
                 if path
                 else "has no path, and {provider} answers at {right}"
             )
-            reason = Text(told, path=path, provider=host.title, right=host.openai_path)
+            reason = Text(told, path=path, provider=Text(host.title), right=host.openai_path)
             cure.because(reason, WRONG_PATH, path=host.openai_path)
     elif provider in WITH_V1 and not path and not (host and host.openai_path == ""):
         reason = Text("has no path, and most servers answer at /v1")

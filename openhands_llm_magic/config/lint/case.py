@@ -87,6 +87,15 @@ class Case:
         return self.text("custom_llm_provider") or prefix_of(self.model)
 
     @property
+    def provider_beside(self) -> str:
+        """The provider that a key or a variable names which OpenHands does not read, or ""."""
+        llm = self.subject.document.table("llm")
+        group = llm.get(self.settings.group, llm) if self.settings.group else llm
+        named = group.get("provider") or self.subject.env.get("LLM_PROVIDER")
+        known = litellm_files.providers()
+        return named.lower() if isinstance(named, str) and named.lower() in known else ""
+
+    @property
     def host(self) -> Provider | None:
         """The provider that the address is known to lead to, or None."""
         return provider_at(self.text("base_url"))
@@ -150,9 +159,18 @@ def model_meant(case: Case) -> str:
         return model_for(host, model)
     if is_misspelt:
         return model
+    if case.provider_beside:
+        return f"{case.provider_beside}/{model}"
     if case.text("base_url"):
         return "openai/" + model
-    if slash:
+    return _with_usual_prefix(model)
+
+
+def _with_usual_prefix(model: str) -> str:
+    """Return a model's name with the prefix under which most people ask for it, or ""."""
+    if "/" in model:
         return PROVIDERS["openrouter"].prefix + model
+    if ":" in model:
+        return PROVIDERS["ollama"].prefix + model  # its models have tags: deepseek-coder:6.7b
     guess = next((each for start, each in PREFIX_OF.items() if model.lower().startswith(start)), "")
     return guess + model if guess else ""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Origin
 from openhands_llm_magic.config.lint import finding
 from openhands_llm_magic.config.lint.value import Wrapping, wrapping_of
-from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, section_of, titled
+from openhands_llm_magic.config.openhands_file import (
+    FORMER_NAMES,
+    IGNORED_TOO,
+    NOTHING,
+    SECTIONS,
+    section_of,
+    titled,
+)
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES, env_layer
+from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -34,15 +43,38 @@ def unknown_variables(subject: finding.Subject) -> Iterator[finding.Finding]:
                 finding.SILENTLY,
             )
         elif text and name.startswith("LLM_") and name not in known:
-            yield _unknown_variable(name, text)
+            yield _unknown_variable(subject, name, text)
+        elif text and (fix := _field_meant(name)) is not None:
+            origin = Origin("environment", name)
+            message = Text("unknown variable")
+            yield finding.Finding(origin, message, fix, finding.SILENTLY, "warning")
 
 
-def _unknown_variable(name: str, text: str) -> finding.Finding:
-    key = name.removeprefix("LLM_").removeprefix("MAGIC_").lower()
+def _field_meant(name: str) -> Text | None:
+    """Say what to set in place of a variable like one of another section, or None if it is read."""
+    for section in SECTIONS.values():
+        field = name.removeprefix(section.variable_prefix).lower()
+        # Other programs read MCP_* variables, too.
+        is_ours = section.variable_prefix and section.name != "mcp" and field != name.lower()
+        if not is_ours or field in section.fields or secrecy(field) >= Secrecy.POSSIBLE:
+            continue
+        meant = FORMER_NAMES.get(
+            name.lower(), FORMER_NAMES.get(field, closest(field, section.fields))
+        )
+        home = section if meant in section.fields else section_of(meant)
+        return _set(home.variable_prefix + meant.upper()) if home else None
+    return None
+
+
+def _unknown_variable(subject: finding.Subject, name: str, text: str) -> finding.Finding:
     is_ours = name.startswith("LLM_MAGIC_")
+    key = name.removeprefix("LLM_").removeprefix("MAGIC_").removeprefix("CONFIG_").lower()
+    if group_fix := _of_group(subject, key):
+        origin, message = Origin("environment", name), Text("unknown variable")
+        return finding.Finding(origin, message, group_fix, finding.SILENTLY, "warning")
     meant = finding.meant_by(key, OURS if is_ours else "llm", text)
     fix = _set(meant.variable) if isinstance(meant, Setting) else meant
-    if (home := section_of(key)) is not None:
+    if key not in SETTINGS and (home := section_of(key)) is not None:
         fix = _set(home.variable_prefix + key.upper())
     origin = Origin("environment", name)
     if fix or is_ours:
@@ -52,6 +84,16 @@ def _unknown_variable(name: str, text: str) -> finding.Finding:
     message = Text("unknown variable, perhaps of another program")
     fix = Text("Unset it if it was meant for OpenHands")
     return finding.Finding(origin, message, fix, finding.SILENTLY, "note")
+
+
+def _of_group(subject: finding.Subject, key: str) -> Text | None:
+    """Say where to write the setting of a group, as LLM_FAST_MODEL means one of `[llm.fast]`."""
+    for group in subject.document.groups:
+        setting = key.removeprefix(re.sub(r"\W", "_", group.lower()) + "_")
+        if setting != key and setting in SETTINGS:
+            header = titled(("llm", group))
+            return Text("Write {name} under {header}", name=setting, header=header)
+    return None
 
 
 def _set(variable: str) -> Text:

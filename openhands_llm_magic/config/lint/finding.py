@@ -159,7 +159,7 @@ RENAMED = {
 }
 """The setting that people mean by each key that is not a setting."""
 
-_NAME_PROVIDER = Text("Write the provider before the model's name, as in openai/gpt-4o")
+_NAME_PROVIDER = Text("Remove it: the provider stands before the model's name, as in openai/gpt-4o")
 _NAME_DEPLOYMENT = Text("Write the deployment's name in model, as in azure/my-deployment")
 _WRITE_KEY = Text("Write the key in api_key, or set the variable LLM_API_KEY to it")
 
@@ -283,7 +283,7 @@ def _about_secret(key: str) -> Text:
     if owner is None:
         return NO_GUESS
     told = "Remove it, and set the variable {variable}, which LiteLLM reads for {provider}"
-    return Text(told, variable=variable, provider=owner.title)
+    return Text(told, variable=variable, provider=Text(owner.title))
 
 
 def _letters(name: str) -> str:

@@ -123,6 +123,19 @@ def wrapped_texts(case: Case) -> Iterator[Finding]:
             yield case.finding(setting.name, message, fix, Text("OpenHands would take them, too"))
 
 
+def scheme_in_key(case: Case) -> Iterator[Finding]:
+    """Find a key with the word before it that stands in the header of a request."""
+    key = case.settings.api_key
+    word, _, rest = unwrapped(key.get_secret_value()).partition(" ") if key else ("", "", "")
+    if word.lower() in ("bearer", "authorization:") and rest:
+        yield case.finding(
+            "api_key",
+            Text("api_key begins with {word}, which is put before it when it is sent", word=word),
+            Text("Write the key alone"),
+            Text("OpenHands would send it twice, too, and the provider refuse the key"),
+        )
+
+
 def placeholders(case: Case) -> Iterator[Finding]:
     """Find names of variables, and texts to be filled in, where a value was meant."""
     for setting, text, origin in _texts(case):
@@ -205,7 +218,7 @@ def no_base_url(case: Case) -> Iterator[Finding]:
     stem = provider.prefix.removesuffix("/").upper()
     names = (f"{stem}_API_BASE", f"{stem}_BASE_URL")  # where LiteLLM looks for one
     if not any(case.subject.env.get(name) for name in names):
-        message = Text("{provider} asks for a base_url", provider=provider.title)
+        message = Text("{provider} asks for a base_url", provider=Text(provider.title))
         fix = Text("Set it, as in {example}", example=quoted(provider.base_url_form))
         yield case.finding("model", message, fix, FAILS)
 
@@ -344,6 +357,7 @@ def small_window(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     wrapped_texts,
+    scheme_in_key,
     placeholders,
     no_provider,
     newer_prefix,

@@ -43,7 +43,7 @@ from openhands_llm_magic.config.openhands_file import (
 )
 from openhands_llm_magic.config.resolve import BASE_GROUP
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.config.setting import LAX, Setting
+from openhands_llm_magic.config.setting import LAX, Setting, python_tree
 from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import Text
 
@@ -71,7 +71,7 @@ def home_of(name: str, value: object = None) -> tuple[str, str] | Text | None:
     if low.startswith("llm_") or low in SETTINGS:
         meant = meant_by(low, "llm", value)
         return (meant.section, meant.name) if isinstance(meant, Setting) else meant
-    low = openhands_file.RENAMED.get(low, low)
+    low = openhands_file.FORMER_NAMES.get(low, low)
     if (section := section_of(low)) is not None:
         return section.name, low
     for each in SECTIONS.values():
@@ -171,7 +171,7 @@ def literals(subject: Subject) -> Iterator[Finding]:
             text = subject.env.get(variable)
             if text and kind in ("texts", "text table", "table", "servers"):
                 try:
-                    ast.literal_eval(text)
+                    ast.literal_eval(python_tree(text.lstrip(" \t"), "eval"))
                 except SyntaxError:
                     example = "['a', 'b']" if kind in ("texts", "servers") else "{'a': 'b'}"
                     message = Text("{name} is not a Python literal", name=field)

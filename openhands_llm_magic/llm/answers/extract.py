@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.setting import python_tree, shorten
 from openhands_llm_magic.errors import FormatError, Text, UsageError
 from openhands_llm_magic.llm.conversations import whole
 from openhands_llm_magic.llm.explain import KEPT_IN, THE_SCHEMA
@@ -97,7 +96,7 @@ def _is_python(text: str) -> bool:
     """Tell whether a text is Python; lines of IPython's magics and shell commands may be in it."""
     lines = (line for line in text.strip().splitlines() if not line.startswith(("%", "!")))
     try:
-        ast.parse("\n".join(lines))
+        python_tree("\n".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # a NUL; nested too deeply
         return False
     return True

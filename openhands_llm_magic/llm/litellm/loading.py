@@ -35,6 +35,32 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 
+class _NoGateway:
+    """Takes the place of what LiteLLM asks, for each Responses request, about gateways of MCP."""
+
+    @staticmethod
+    def should_use_litellm_mcp_gateway(tools: object = None) -> bool:  # noqa: ARG004 - LiteLLM's
+        """Return that there is no gateway: without the package `mcp` there cannot be one."""
+        return False
+
+    _should_use_litellm_mcp_gateway = should_use_litellm_mcp_gateway  # its older name
+
+
+MCP_HANDLER = "litellm.responses.mcp.litellm_proxy_mcp_handler"
+
+_WITHOUT_MCP = ModuleType(MCP_HANDLER)
+vars(_WITHOUT_MCP)["LiteLLM_Proxy_MCP_Handler"] = _NoGateway
+
+
+def _do_without_mcp() -> None:
+    """Let models be asked that have no chat API, such as o3-pro, without the package `mcp`.
+
+    LiteLLM imports it for them, though it does not require it and no tool is MCP's.
+    """
+    if MCP_HANDLER not in sys.modules and importlib.util.find_spec("mcp") is None:
+        sys.modules[MCP_HANDLER] = _WITHOUT_MCP
+
+
 class _Quiet:
     """Sets LiteLLM up for our requests, and puts back what the user's own code had set.
 
@@ -63,6 +89,7 @@ class _Quiet:
         with self._lock:
             if not self._running:
                 self._users = {n: getattr(litellm, n) for n in wanted if hasattr(litellm, n)}
+                _do_without_mcp()
             self._running += 1
             self._newest = wanted
             self._set(litellm, {name: wanted[name] for name in self._users})
@@ -77,6 +104,8 @@ class _Quiet:
                     last = self._newest
                     kept = {n: v for n, v in self._users.items() if getattr(litellm, n) == last[n]}
                     self._set(litellm, kept)
+                    if sys.modules.get(MCP_HANDLER) is _WITHOUT_MCP:
+                        del sys.modules[MCP_HANDLER]
 
     @staticmethod
     def _set(litellm: Any, values: Mapping[str, object]) -> None:
@@ -163,30 +192,7 @@ def _loaded(*, rehearse: bool = False) -> Any:
             f"the module `litellm` that is loaded is not LiteLLM ({where}): rename that file, and"
             " restart the kernel."
         )
-    _do_without_mcp()
     return litellm
-
-
-class _NoGateway:
-    """Takes the place of what LiteLLM asks, for each Responses request, about gateways of MCP."""
-
-    @staticmethod
-    def should_use_litellm_mcp_gateway(tools: object = None) -> bool:  # noqa: ARG004 - LiteLLM's
-        """Return that there is no gateway: without the package `mcp` there cannot be one."""
-        return False
-
-    _should_use_litellm_mcp_gateway = should_use_litellm_mcp_gateway  # its older name
-
-
-def _do_without_mcp() -> None:
-    """Let models be asked that have no chat API, such as o3-pro, without the package `mcp`.
-
-    LiteLLM imports it for them, though it does not require it and no tool is MCP's.
-    """
-    name = "litellm.responses.mcp.litellm_proxy_mcp_handler"
-    if name not in sys.modules and importlib.util.find_spec("mcp") is None:
-        sys.modules[name] = stand_in = ModuleType(name)
-        vars(stand_in)["LiteLLM_Proxy_MCP_Handler"] = _NoGateway
 
 
 def _told(error: Exception) -> str:

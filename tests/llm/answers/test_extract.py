@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 from hypothesis import given
@@ -71,3 +72,10 @@ def test_prose_is_no_code(text: str) -> None:
 def test_what_stands_in_a_block_or_alone() -> None:
     assert unfenced("Here:\n```html\n<p>Hi</p>\n```") == "<p>Hi</p>"
     assert unfenced(" <p>Hi</p> ") == "<p>Hi</p>"
+
+
+def test_code_is_told_without_a_warning_about_it() -> None:
+    """Python warns of an escape that it does not know, and such code is Python all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert code_in("x = '\\d'") == "x = '\\d'"
