@@ -555,6 +555,22 @@ def test_its_language_is_chosen_in_it(
     assert "Number of retries" in at_server.labels
 
 
+@pytest.mark.translations
+def test_what_the_check_finds_is_said_in_its_language(
+    monkeypatch: pytest.MonkeyPatch, at_server: Driver
+) -> None:
+    """What is wrong, and what OpenHands sends unasked."""
+    monkeypatch.setenv("LLM_MAGIC_LANG", "en")
+    at_server.type("Model", "x1")
+    assert "the model 'x1' names no provider" in at_server.text
+    assert "which nobody set" in at_server.text
+    at_server.type("Language", "ja")
+    assert "モデル 'x1' にプロバイダーがありません" in at_server.text
+    assert "設定されていない" in at_server.text
+    assert "names no provider" not in at_server.text
+    assert "nobody set" not in at_server.text
+
+
 def test_a_provider_stays_chosen_in_another_language(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a key that was typed for it would go to another that shares its prefix."""
     monkeypatch.setenv("LLM_MAGIC_LANG", "en")
