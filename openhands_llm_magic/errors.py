@@ -46,7 +46,7 @@ traceback, and the cell still fails, so that "Run All" stops.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 Say = Callable[..., str]
@@ -80,6 +80,12 @@ class Text(str):
         text.template, text.facts = template, facts
         return text
 
+    @classmethod
+    def joined(cls, texts: Iterable[object], between: str = "; ") -> Self:
+        """Return several texts as one, each of which can be said in other words."""
+        facts = {f"each_{number}": text for number, text in enumerate(texts)}
+        return cls(between.join(f"{{{name}}}" for name in facts), **facts)
+
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:  # for copies
         return (self.template,), dict(self.facts)
 
@@ -104,6 +110,14 @@ class Text(str):
 def quoted(words: str) -> Text:
     """Return words of somebody else, such as a server, which are the same in every language."""
     return Text("{words}", words=words)
+
+
+def reason_of(error: Exception) -> Text:
+    """Return what a failure says: in words of ours, or else the operating system's or Python's."""
+    for ours in error.args:
+        if isinstance(ours, Text):
+            return ours
+    return Text(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 class LLMMagicError(Exception):

@@ -19,8 +19,8 @@ from openhands_llm_magic.errors import LLMMagicError, RequestError
 from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
-from openhands_llm_magic.notebook import from_ai
-from openhands_llm_magic.notebook.wording import CELLS, LOCALE, PANELS
+from openhands_llm_magic.notebook import arguments, from_ai
+from openhands_llm_magic.notebook.wording import CELLS, ENDS_IT, LOCALE, PANELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +29,9 @@ PACKAGE = Path(openhands_llm_magic.__file__).parent
 
 SPEAKERS = {"say", "_say", "button", "heading", "_caption", "Text", "_unfit_schema"}
 """The functions whose first argument is a text that is said in a person's language."""
+
+TELL_A_PERSON = ("notebook",)
+"""The folders in which an error has our own words; in others a server's may be all of it."""
 
 
 def origins() -> Iterator[str]:
@@ -61,6 +64,10 @@ LABELS = {each.label for each in classes(RequestError)}
 SETTING_TITLES = {each.title for each in SETTINGS.values()}
 SETTING_HELPS = {each.help for each in SETTINGS.values()}
 
+MAKES_TEXTS = {*SPEAKERS, "joined", "reason_of", "_stopped_words", "_problem"}
+MAKES_TEXTS |= {"base_url_words", "_unlisted_guide", "help_text"}
+"""The functions whose value can be an error's words: those are found where the value is made."""
+
 DYNAMIC: dict[str, Iterable[str]] = {
     "sections: TOPICS[topic]": TOPICS.values(),
     "sections: map(say, texts)": {*SETTING_TITLES, *SETTING_HELPS, *TOPICS.values()},
@@ -70,6 +77,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "sections: each.title": {each.title for each in PROVIDERS.values()},
     "sections: before.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.title": {each.title for each in PROVIDERS.values()},
+    "models_magic: each.title": {each.title for each in PROVIDERS.values()},
+    "secret_field: error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))": (),
     "served: provider.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
@@ -89,7 +98,6 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
     "document: path": (),
-    "document: error.strerror or type(error).__name__": (),  # the operating system's
     "check: level": LEVELS,
     "document: self.name": set(origins()),
     "field: error.template": (),  # as above
@@ -98,7 +106,13 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "connection: str(error)": (),  # the operating system's
     "connection_log: step.detail": {connection.SET_UP},  # else a name
     "from_ai: COMMANDS[command]": from_ai.COMMANDS.values(),
+    "arguments: from_ai.FLAGS[name]": from_ai.FLAGS.values(),
+    "arguments: setting.help": SETTING_HELPS,
+    "arguments: title": TOPICS.values(),
+    "arguments: words": arguments.MISTAKES.values(),
+    "arguments: message": (),  # of argparse, which has no other for our options
     "wording: fault.label": LABELS,
+    "wording: ends_it": ENDS_IT.values(),
     "wording: label": LABELS,
     "field: setting.help": SETTING_HELPS,
 }
@@ -112,10 +126,19 @@ class Module:
         name: Its name.
         source: Its source.
         names: What it defines and imports.
+        tells: Whether no error of it may have other words than those that can be translated.
     """
 
-    def __init__(self, name: str, source: str, names: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        names: Mapping[str, object] | None = None,
+        *,
+        tells: bool = True,
+    ) -> None:
         self._name = name
+        self._tells = tells
         self._tree = ast.parse(source)
         self._names = names or {}
 
@@ -140,16 +163,42 @@ class Module:
                 scope = node
             case ast.Call(func=ast.Name(name) | ast.Attribute(attr=name)) if name in SPEAKERS:
                 yield (node.args or [node])[0], scope
-            case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [ast.Constant(str()), *_]) if (
-                name in ERRORS
+            case ast.Call(
+                func=ast.Call(ast.Name("cell_words") | ast.Attribute(attr="cell_words"))
+                | ast.BoolOp()
             ):
-                yield node.args[0], scope
+                yield node.args[0], scope  # the words of a cell, said at once
+            case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [text, *_]) if (
+                name in ERRORS and (self._tells or isinstance(text, ast.Constant))
+            ):
+                yield from self._of_error(text, scope)
+            case ast.Call(ast.Name("print_texts"), lines):
+                for line in lines:
+                    yield from self._of_error(line, scope)
             case ast.Call(ast.Name("map"), [ast.Name(name) | ast.Attribute(attr=name), *_]) if (
                 name in SPEAKERS
             ):
                 yield node, scope
         for child in ast.iter_child_nodes(node):
             yield from self._calls(child, scope)
+
+    def _of_error(self, text: ast.expr, scope: ast.AST) -> Iterator[tuple[ast.expr, ast.AST]]:
+        """Find the words of an error, or of a line that is told: none but those of a speaker."""
+        match text:
+            case ast.IfExp(body=one, orelse=other):
+                yield from self._of_error(one, scope)
+                yield from self._of_error(other, scope)
+            case ast.Call(ast.Name(name) | ast.Attribute(attr=name)) if name in MAKES_TEXTS:
+                pass  # its own words are found by themselves
+            case ast.Name(name) if (assigned := [*self._assigned(name, scope)]) and all(
+                isinstance(each, ast.Call) for [each] in assigned
+            ):
+                for [each] in assigned:
+                    yield from self._of_error(each, scope)
+            case ast.Starred():
+                pass  # lines of a table or a file
+            case _:
+                yield text, scope
 
     def _resolved(self, text: ast.expr, scope: ast.AST) -> set[str]:
         """Return what an expression can be."""
@@ -219,7 +268,8 @@ def said() -> dict[str, set[str]]:
         name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         if path.stem in ("__init__", "errors"):  # what `Text` is, and what says nothing
             continue
-        module = Module(path.stem, path.read_text("utf-8"), vars(import_module(name)))
+        tells = path.relative_to(PACKAGE).parts[0] in TELL_A_PERSON
+        module = Module(path.stem, path.read_text("utf-8"), vars(import_module(name)), tells=tells)
         for place, what in module.said().items():
             found[place] |= what
     return found

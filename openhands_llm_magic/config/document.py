@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.errors import ConfigFileError, Text
+from openhands_llm_magic.errors import ConfigFileError, Text, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -176,7 +176,7 @@ def read_file(path: Path) -> Document:
     except _UnreadableError as error:
         return _unreadable(path, error.why)
     except OSError as error:
-        return _unreadable(path, _reason(error))
+        return _unreadable(path, reason_of(error))
     return parse(path, text)
 
 
@@ -195,17 +195,6 @@ def parse(path: Path, text: str) -> Document:
         reason = _ERROR_LINE.sub("", message)
         return _unreadable(path, Text("it is not valid TOML: {reason}", reason=reason), line, text)
     return Document(path, text, data, _lines(text))
-
-
-def _reason(error: OSError) -> Text:
-    """Return the operating system's words for why a file cannot be read."""
-    match error:
-        case FileNotFoundError():
-            return Text("No such file or directory")
-        case PermissionError():
-            return Text("Permission denied")
-        case _:
-            return Text(error.strerror or type(error).__name__)
 
 
 class _UnreadableError(Exception):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from openhands_llm_magic.config.resolve import SESSION
 from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked, secrets_in
-from openhands_llm_magic.config.setting import one_after_another, python_literal
+from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import SettingError, Text
 
@@ -83,7 +83,7 @@ class PendingEdits:
             SettingError: Values were refused; one line names each.
         """
         if self._refused:
-            raise SettingError(one_after_another([*self._refused.values()]))
+            raise SettingError(Text.joined([*self._refused.values()]))
         return self.snapshot()
 
     def apply(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
 from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, on_bad_key
 from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
-from openhands_llm_magic.config.setting import OURS, Setting, one_after_another, shorten
+from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, closest, setting_named
 from openhands_llm_magic.errors import SettingError, Text
@@ -83,7 +83,7 @@ class Layer:
         ]
         if len(texts) == 1:
             raise SettingError(texts[0], **self.problems[0].facts)
-        raise SettingError(one_after_another(texts))
+        raise SettingError(Text.joined(texts))
 
 
 class LayerBuilder:

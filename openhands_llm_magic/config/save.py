@@ -28,7 +28,7 @@ from openhands_llm_magic.config.secret import (
 )
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import ConfigFileError, SettingError
+from openhands_llm_magic.errors import ConfigFileError, SettingError, Text, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ class Saved:
     diff: str
     key_written: bool
     created: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def save(
@@ -154,7 +154,7 @@ class _Changes:
         self._document = document
         self._group = group
         self._with_key = with_key
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[str, Text] = {}
         self.writes_key = False
         self.tables: dict[Names, dict[str, str | None]] = {}
         if group is not None:
@@ -165,23 +165,28 @@ class _Changes:
         for setting in SETTINGS.values():
             self._add(setting, getattr(below, setting.name))
 
-    def notes(self, document: Document) -> Iterator[str]:
+    def notes(self, document: Document) -> Iterator[Text]:
         """Yield one line for each thing that reading the changed file gives otherwise."""
         layers = resolve.file_layers(document, self._group)
         read = resolve.resolve(layers, group=self._group)
         for name, setting in SETTINGS.items():
             if name in self._left_out:
-                yield f"{name} is not saved: {self._left_out[name]}"
+                yield Text("{name} is not saved: {why}", name=name, why=self._left_out[name])
             elif self._is_kept_apart(name):
                 continue
             elif not _same(value := getattr(self._snapshot, name), given := getattr(read, name)):
-                yield (
-                    f"{name} is {_shown(value)} here, but will be {_shown(given)} when the file is"
-                    f" read, which cannot say otherwise (from {read.origin(name)})"
+                told = (
+                    "{name} is {value} here, but will be {given} when the file is read, which"
+                    " cannot say otherwise (from {origin})"
                 )
+                found = {"value": _shown(value), "given": _shown(given)}
+                yield Text(told, name=name, origin=read.origin(name).text, **found)
             elif setting.newer and self.tables.get(self._names("llm"), {}).get(name):
-                yield f"OpenHands 0.41 does not know {name} and would drop the section it is in"
-        yield from map(str, read.problems)
+                told = "OpenHands 0.41 does not know {name} and would drop the section it is in"
+                yield Text(told, name=name)
+        for problem in read.problems:
+            origin = problem.origin.text
+            yield Text("{origin}: {problem}", origin=origin, problem=problem.text)
 
     def _add(self, setting: Setting, inherited: Value) -> None:
         """Add what has to change for one setting, which without its key would be `inherited`."""
@@ -198,9 +203,11 @@ class _Changes:
             return
         if self._is_kept_apart(name):
             if setting.kind != "secret":
-                self._left_out[name] = "it holds a key, and keys are not written unless asked for"
+                told = "it holds a key, and keys are not written unless asked for"
+                self._left_out[name] = Text(told)
         elif is_group or (names == ("llm",) and isinstance(value, dict)):
-            self._left_out[name] = f"[llm.{name}] is the name of a group; set {setting.variable}"
+            told = "[llm.{name}] is the name of a group; set {variable}"
+            self._left_out[name] = Text(told, name=name, variable=setting.variable)
         elif not is_unset(value):
             self._set(names, name, raw, value)
         elif raw is not None:
@@ -223,7 +230,7 @@ class _Changes:
         try:
             text = document.literal(value)
         except ValueError as error:
-            self._left_out[name] = str(error)
+            self._left_out[name] = reason_of(error)
             return
         self.tables.setdefault(names, {})[name] = text
         self.writes_key |= name in SETTINGS and holds_key(self._snapshot, name)
@@ -241,11 +248,9 @@ class _Changes:
         for depth, name in enumerate(names, 1):
             table = table.get(name, {})
             if not isinstance(table, dict):
-                here = ".".join(names[:depth])
-                raise ConfigFileError(
-                    f"{self._document.origin(*names[:depth])}: {here} must be a table, [{here}];"
-                    " nothing was changed"
-                )
+                told = "{origin}: {here} must be a table, [{here}]; nothing was changed"
+                origin = self._document.origin(*names[:depth]).text
+                raise ConfigFileError(Text(told, origin=origin, here=".".join(names[:depth])))
         return table
 
 
@@ -253,9 +258,11 @@ def _require_group_name(group: str) -> None:
     try:
         document.header(("llm", group))
     except ValueError as error:
-        raise SettingError(f"no group can be called {shorten(repr(group))}: {error}") from None
+        told = "no group can be called {group}: {why}"
+        raise SettingError(Text(told, group=shorten(repr(group)), why=reason_of(error))) from None
     if group in SETTINGS:
-        raise SettingError(f"no group can be called {group!r}: this is a setting of [llm]")
+        told = "no group can be called {group}: this is a setting of [llm]"
+        raise SettingError(Text(told, group=repr(group)))
 
 
 def _reads_as(setting: Setting, raw: object, value: Value) -> bool:
@@ -362,7 +369,7 @@ def _plan(
         diff=_masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
         key_written=changes.writes_key,
         created=status is None,
-        notes=tuple(masked(note, keys) for note in changes.notes(after)),
+        notes=tuple(note.masked(lambda text: masked(text, keys)) for note in changes.notes(after)),
     )
     old_mode = None if status is None else stat.S_IMODE(status.st_mode)
     mode = _OWNER_ONLY if any(_keys_in(after.data)) else old_mode
@@ -381,9 +388,8 @@ def _read(file: Path) -> tuple[Document, os.stat_result | None]:
         pass  # read_file words it
     document = read_file(file)
     if document.problem is not None:
-        raise ConfigFileError(
-            f"{document.problem}; nothing was changed: correct it, or name another file"
-        )
+        told = "{problem}; nothing was changed: correct it, or name another file"
+        raise ConfigFileError(Text(told, problem=str(document.problem)))
     return document, status
 
 

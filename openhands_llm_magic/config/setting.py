@@ -9,14 +9,10 @@ import re
 import unicodedata
 import warnings
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from openhands_llm_magic.config.secret import Secret, masking
 from openhands_llm_magic.errors import SettingError, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
 Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
@@ -281,11 +277,6 @@ class Setting:
             given=given,
             expected=self.takes,
         ) from None
-
-
-def one_after_another(texts: Sequence[Text]) -> Text:
-    """Return texts as one, with semicolons between."""
-    return reduce(lambda first, next_: Text("{first}; {next}", first=first, next=next_), texts)
 
 
 def shorten(text: str, limit: int = LONGEST_QUOTE) -> str:

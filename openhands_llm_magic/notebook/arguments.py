@@ -7,17 +7,17 @@ import difflib
 import functools
 import keyword
 import re
-import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.notebook import from_ai
 from openhands_llm_magic.notebook.line import DASHES, plain, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.setting import Setting
 
@@ -37,23 +37,43 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: Always.
         """
-        raise UsageError(f"{message}. `{self.prog.split()[0]}?` lists the options.")
+        told = "{mistake}. `{magic}?` lists the options."
+        raise UsageError(Text(told, mistake=_mistake(message), magic=self.prog.split()[0]))
+
+
+MISTAKES = {
+    r"argument (?P<option>.+?): expected one argument": "{option} takes a value",
+    r"argument (?P<option>.+?): ignored explicit argument (?P<value>.+)": (
+        "{option} takes no value such as {value}"
+    ),
+    r"unrecognized arguments: (?P<words>.+)": "{words} has no meaning there",
+}
+"""What is said of each mistake that argparse tells in words of its own."""
+
+
+def _mistake(message: str) -> Text:
+    for pattern, words in MISTAKES.items():
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return Text(words, **found.groupdict())
+    return Text(message)
 
 
 def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
     """Add the flag of a setting to a parser, or to a group of one."""
     names = [setting.flag] if short is None else [short, setting.flag]
-    text = f"{setting.help} ({setting.takes})".replace("%", "%%")
+    about = Text(setting.help)
     if setting.name in ALONE:
         for name, value in ALONE[setting.name].items():
             made = group.add_argument(name, dest=setting.name, action="store_const", const=value)
-            made.help = f"{setting.help} The flag means {value}."
-    elif setting.kind == "bool":
+            made.help = Text("{about} The flag means {value}.", about=about, value=value)
+        return
+    if setting.kind == "bool":
         action = argparse.BooleanOptionalAction
-        group.add_argument(*names, action=action, dest=setting.name, help=text)
+        made = group.add_argument(*names, action=action, dest=setting.name)
     else:
         metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
-        group.add_argument(*names, dest=setting.name, metavar=metavar, help=text)
+        made = group.add_argument(*names, dest=setting.name, metavar=metavar)
+    made.help = Text("{about} ({values})", about=about, values=setting.takes)
 
 
 def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> dict[str, Any]:
@@ -64,15 +84,19 @@ def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> d
     """
     known, unknown = made.parse_known_args(words)
     if unknown:
-        from openhands_llm_magic.notebook import from_ai  # noqa: PLC0415 - for an error alone
-
         name = unknown[0].partition("=")[0]
-        hint = from_ai.FLAGS.get(name) if made.prog == PROMPTS else None
-        if hint is None:
-            near = meant_flag(name, made)
-            hint = f"did you mean {near}?" if near else f"`{made.prog}?` lists the options."
-        raise UsageError(f"there is no option {name}; {hint}{advice}")
+        told = "there is no option {name}; {hint}{advice}"
+        raise UsageError(Text(told, name=name, hint=_hint(name, made), advice=advice))
     return {name: value for name, value in vars(known).items() if value is not None}
+
+
+def _hint(name: str, made: argparse.ArgumentParser) -> Text:
+    """Tell what there is in place of an option that there is not."""
+    if made.prog == PROMPTS and name in from_ai.FLAGS:
+        return Text(from_ai.FLAGS[name])
+    if near := meant_flag(name, made):
+        return Text("did you mean {near}?", near=near)
+    return Text("`{magic}?` lists the options.", magic=made.prog)
 
 
 ALIKE = 0.6
@@ -98,11 +122,11 @@ def meant_flag(typed: str, made: argparse.ArgumentParser) -> str:
     return close[0] if close else ""
 
 
-def meant_setting(typed: str) -> str:
+def meant_setting(typed: str) -> Text:
     """Return "; did you mean X?" for a setting that there is not, by the rules of `meant_flag`."""
     flag = meant_flag(typed, parser())
     name = flag.removeprefix("--").replace("-", "_")
-    return f"; did you mean {name}?" if name in SETTINGS else ""
+    return Text("; did you mean {name}?", name=name) if name in SETTINGS else Text("")
 
 
 def _is_secret(name: str) -> bool:
@@ -139,7 +163,7 @@ def settings_in(
     return values
 
 
-def put_in(text: Any, variables: Mapping[str, object], told: str, *, whole: bool = False) -> Any:
+def put_in(text: Any, variables: Mapping[str, object], option: str, *, whole: bool = False) -> Any:
     """Put variables into the value of an option, as `{name}` in a prompt does.
 
     The line was split before, so that no value makes another option.
@@ -147,7 +171,7 @@ def put_in(text: Any, variables: Mapping[str, object], told: str, *, whole: bool
     Args:
         text: The value as it was typed; what is no text is returned as it is.
         variables: Those that `{name}` can name.
-        told: What the option is called.
+        option: What the option is called.
         whole: Whether only `{name}` alone counts, and stands for the variable itself.
 
     Raises:
@@ -161,14 +185,14 @@ def put_in(text: Any, variables: Mapping[str, object], told: str, *, whole: bool
         return placeholders.whole(text, variables)
     found = placeholders.filled(text, variables, limit_chars=LONGEST_VALUE)
     if found.left or found.notes:
-        why = [str(note) for note in found.notes] or [f"there is no variable for {found.left[0]}"]
-        raise UsageError(f"{told}: {'; '.join(why)}.")
+        why = found.notes or [Text("there is no variable for {field}", field=found.left[0])]
+        raise UsageError(Text("{option}: {why}.", option=option, why=Text.joined(why)))
     if not all(isinstance(part, str) for part in found.parts):
-        raise UsageError(f"{told} takes text, and this is a picture.")
+        raise UsageError(Text("{option} takes text, and this is a picture.", option=option))
     return "".join(map(str, found.parts))
 
 
-def with_variables(words: Sequence[str], own: Mapping[str, object], told: str) -> list[str]:
+def with_variables(words: Sequence[str], own: Mapping[str, object], option: str) -> list[str]:
     """Put variables into the words that follow an option; none of them becomes an option by it.
 
     Raises:
@@ -176,9 +200,10 @@ def with_variables(words: Sequence[str], own: Mapping[str, object], told: str) -
     """
     found: list[str] = []
     for word in words:
-        value = put_in(word, own, told)
+        value = put_in(word, own, option)
         if value != word and value.startswith("-"):
-            raise UsageError(f"{told}: {word} is {value!r}, and no value begins with -.")
+            told = "{option}: {word} is {value}, and no value begins with -."
+            raise UsageError(Text(told, option=option, word=word, value=repr(value)))
         found.append(value)
     return found
 
@@ -190,7 +215,7 @@ LONGEST_VALUE = 10_000
 def require_name(name: str) -> None:
     """Refuse what cannot be the name of a variable."""
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"--out takes a variable's name, not {name!r}.")
+        raise UsageError(Text("--out takes a variable's name, not {name}.", name=repr(name)))
 
 
 def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -> object:
@@ -203,12 +228,14 @@ def secret_named(setting: Setting, text: str, variables: Mapping[str, object]) -
     """
     match = _VARIABLE.fullmatch(text)
     if match is None:
-        raise UsageError(
-            f"{setting.name} is not taken as text, which would be saved with the notebook: write"
-            f" $NAME for a variable that holds it, or `%llm_config {setting.name}` to be asked."
+        told = (
+            "{setting} is not taken as text, which would be saved with the notebook: write $NAME"
+            " for a variable that holds it, or `%llm_config {setting}` to be asked."
         )
+        raise UsageError(Text(told, setting=setting.name))
     if match[1] not in variables:
-        raise UsageError(f"{setting.name}: there is no variable {match[1]}.")
+        told = "{setting}: there is no variable {name}."
+        raise UsageError(Text(told, setting=setting.name, name=match[1]))
     return setting.validate(variables[match[1]])
 
 
@@ -255,6 +282,12 @@ class PromptOptions:
     help: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def alone(self) -> bool:
+        """Whether nothing goes along with the prompt: instructions, a file, a conversation."""
+        along = (self.system, self.attach, self.goes_on, self.chat, self.schema)
+        return not (self.as_is or any(along))
+
 
 @functools.cache
 def parser() -> argparse.ArgumentParser:
@@ -278,10 +311,13 @@ FIRST = (
 OF_A_CELL, KEPT = "cell", "kept"
 """Topics of options beside those of settings: of `%%llm` itself, and of what it does not use."""
 
-TITLES = {
-    OF_A_CELL: "The cell",
-    **{topic: f"{title}, for this cell alone" for topic, title in TOPICS.items()},
-    KEPT: "Kept for OpenHands, not used in the notebook",
+TITLES: Mapping[str, Text] = {
+    OF_A_CELL: Text("The cell"),
+    **{
+        topic: Text("{title}, for this cell alone", title=Text(title))
+        for topic, title in TOPICS.items()
+    },
+    KEPT: Text("Kept for OpenHands, not used in the notebook"),
 }
 """The title of each topic of options, in the order in which they are shown."""
 
@@ -298,39 +334,71 @@ def by_topic() -> dict[str, list[argparse.Action]]:
 
 def _add_own(made: argparse.ArgumentParser) -> None:
     """Add the flags of `%%llm` itself, which stand for no setting."""
-    add = made.add_argument
-    about = "store the reply in this variable; NAME:text its text, NAME:data its JSON or code"
-    add("-s", "--system", metavar="TEXT", help="instructions before the prompt")
-    add("-o", "--out", metavar="NAME", help=about)
-    about = f"show the answer as {', '.join(FORMATS)}; code goes into a new cell, too"
-    add("-f", "--format", type=_format, choices=FORMATS, metavar="FORMAT", help=about)
-    about = "with -f code: take this code block of the answer, counted from 1, in place of all"
-    add("--block", type=_number, metavar="N", help=about)
-    about = "hold the answer to the pydantic class or JSON schema in this variable; what does not"
-    add("--schema", metavar="NAME", help=f"{about} fit is sent back once")
-    about = "send a file, an http address or a variable with the prompt; can be repeated"
-    add("-a", "--attach", metavar="FILE", action="append", help=about)
-    add("--raw", action="store_true", help="put in no variables for {names}")
-    about = "go on from the last answer"
-    add("-c", "--continue", dest="goes_on", action="store_true", help=about)
-    add("--chat", metavar="NAME", help="go on with the conversation of this name")
-    add("--dry-run", action="store_true", help="show the request and its cost, and send nothing")
-    about = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
-    add("--as", dest="sent_by", choices=OPENHANDS, metavar="|".join(OPENHANDS), help=about)
-    add("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
-    about = "print this help, or with a topic that of its options; `all` explains all"
-    add("-h", "--help", action="store_true", help=about)
+
+    def add(*names: str, about: Text, **how: Any) -> None:
+        made.add_argument(*names, **how).help = about
+
+    told = "store the reply in this variable; NAME:text its text, NAME:data its JSON or code"
+    add("-s", "--system", metavar="TEXT", about=Text("instructions before the prompt"))
+    add("-o", "--out", metavar="NAME", about=Text(told))
+    told = "show the answer as {formats}; code goes into a new cell, too"
+    about = Text(told, formats=", ".join(FORMATS))
+    add("-f", "--format", type=_format, choices=FORMATS, metavar="FORMAT", about=about)
+    told = "with -f code: take this code block of the answer, counted from 1, in place of all"
+    add("--block", type=_number, metavar="N", about=Text(told))
+    told = (
+        "hold the answer to the pydantic class or JSON schema in this variable; what does not fit"
+        " is sent back once"
+    )
+    add("--schema", metavar="NAME", about=Text(told))
+    told = "send a file, an http address or a variable with the prompt; can be repeated"
+    add("-a", "--attach", metavar="FILE", action="append", about=Text(told))
+    add("--raw", action="store_true", about=Text("put in no variables for names in braces"))
+    about = Text("go on from the last answer")
+    add("-c", "--continue", dest="goes_on", action="store_true", about=about)
+    add("--chat", metavar="NAME", about=Text("go on with the conversation of this name"))
+    told = "show the request and its cost, and send nothing"
+    add("--dry-run", action="store_true", about=Text(told))
+    told = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
+    how = {"choices": OPENHANDS, "metavar": "|".join(OPENHANDS)}
+    add("--as", dest="sent_by", type=_version, **how, about=Text(told))
+    add("-g", "--group", metavar="NAME", about=Text("use the settings of [llm.NAME]"))
+    told = "print this help, or with a topic that of its options; `all` explains all"
+    add("-h", "--help", action="store_true", about=Text(told))
 
 
 def _format(text: str) -> str:
     """Read the name of a format, of which one has two."""
-    return {"md": "markdown"}.get(text.lower(), text.lower())
+    name = {"md": "markdown"}.get(text.lower(), text.lower())
+    return _one_of(FORMATS, "--format", name)
+
+
+def _version(text: str) -> str:
+    """Read the name of a version of OpenHands."""
+    return _one_of(OPENHANDS, "--as", text)
+
+
+def _one_of(choices: Sequence[str], option: str, text: str) -> str:
+    """Return a text that is one of the choices.
+
+    Raises:
+        UsageError: It is none; argparse would word it otherwise in each version of Python.
+    """
+    if text not in choices:
+        told = "{option} takes {choices}, not {given}."
+        listed = ", ".join(choices)
+        raise UsageError(Text(told, option=option, choices=listed, given=repr(text)))
+    return text
 
 
 def _number(text: str) -> int:
-    """Read a number that counts from 1."""
+    """Read a number that counts from 1.
+
+    Raises:
+        UsageError: It is none.
+    """
     if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"it takes a number from 1 on, not {text!r}")
+        raise UsageError(Text("--block takes a number from 1 on, not {given}.", given=repr(text)))
     return int(text)
 
 
@@ -354,7 +422,7 @@ def parse(
         SettingError: A setting's value is not one that it takes.
     """
     words, prompt = split(line, flags_of(parser()))
-    given = read(words, parser(), " (A prompt that starts with - goes after --.)")
+    given = read(words, parser(), Text(" (A prompt that starts with - goes after --.)"))
     if given.pop("help"):
         return PromptOptions(prompt, help=True)
     as_is = line.rstrip().removesuffix(prompt).rstrip().endswith("--")
@@ -386,10 +454,11 @@ def _require_first(prompt: str) -> None:
     words = (plain(word, flags) for word in prompt.split())
     late = [word for word in words if word.startswith("--") and word in flags]
     if late:
-        raise UsageError(
-            f"{late[0]} stands within the prompt: options come before it. `--` before a prompt"
-            " sends it as it is."
+        told = (
+            "{option} stands within the prompt: options come before it. `--` before a prompt sends"
+            " it as it is."
         )
+        raise UsageError(Text(told, option=late[0]))
 
 
 def _stored(out: str | None) -> tuple[str | None, str]:
@@ -399,61 +468,6 @@ def _stored(out: str | None) -> tuple[str | None, str]:
     name, _, part = out.partition(":")
     require_name(name)
     if part not in ("", "text", "data"):
-        raise UsageError(f"--out stores the reply, as {name}:text its text, or as {name}:data.")
+        told = "--out stores the reply, as {name}:text its text, or as {name}:data."
+        raise UsageError(Text(told, name=name))
     return name, part
-
-
-def help_text(topic: str = "") -> str:
-    """Write the help of `%llm?` and `%%llm?`, or that of a topic's options, or of "all"."""
-    topics = by_topic()
-    if topic == "all" or topic in topics:
-        shown = topics if topic == "all" else {topic: topics[topic]}
-        return "\n".join(_section(TITLES[each], actions) for each, actions in shown.items())
-    every = [action for actions in topics.values() for action in actions]
-    by_name = {action.dest: action for action in reversed(every)}
-    first = [by_name[name] for name in FIRST]
-    rest = {
-        each: [action for action in actions if action not in first]
-        for each, actions in topics.items()
-        if each != KEPT
-    }
-    further = "\n".join(_listed(each, actions) for each, actions in rest.items() if actions)
-    return f"""Send a prompt to a language model and show the answer as it arrives.
-
-    %%llm -m openai/gpt-4o -s "Answer in French."
-    The prompt, as many lines as you like.
-
-    answer = %llm What is a token?
-
-`{{name}}` puts in a variable of the notebook, also as `{{rows[0]}}`, `{{obj.attr}}` or
-`{{price:.2f}}`; a table goes in as Markdown, an image as an attachment. In the value of an option
-it works, too. Other braces stay, and `{{{{name}}}}` gives `{{name}}`. Dollars stay, too.
-
-The value is a `Reply`: `print(_)` shows its text, `_.usage` the tokens, `_.waits` the retries.
-Rate limits and other passing faults are waited out under the retry settings, with a countdown;
-the interrupt button ends a wait or an answer at once. `-m practice/echo` needs no account.
-`%llm_config` shows the settings in force, `%llm_models` finds models.
-
-{_section("Options that people use first", first)}
-More by topic: `%llm --help retries` explains those of a topic, `%llm --help all` all of them.
-{further}
-"""
-
-
-def _section(title: str, actions: Sequence[argparse.Action]) -> str:
-    """Write what options do, one below the other."""
-    formatter = argparse.HelpFormatter(PROMPTS, max_help_position=28, width=100)
-    formatter.start_section(title)
-    formatter.add_arguments(actions)
-    formatter.end_section()
-    return formatter.format_help()
-
-
-def _listed(topic: str, actions: Iterable[argparse.Action]) -> str:
-    """Write the names of a topic's options."""
-    long = (next(each for each in it.option_strings if each[:2] == "--") for it in actions)
-    names = " ".join(long)
-    return textwrap.fill(
-        names, 100, initial_indent=f"  {topic:<10}", subsequent_indent=" " * 12,
-        break_on_hyphens=False,
-    )  # fmt: skip

@@ -24,8 +24,8 @@ from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text,
 from openhands_llm_magic.llm.conversations import Conversations
 from openhands_llm_magic.llm.events import Event, Failed
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
-from openhands_llm_magic.notebook import arguments
-from openhands_llm_magic.notebook.wording import Clicks, Waits
+from openhands_llm_magic.notebook import arguments, option_help
+from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -225,7 +225,7 @@ class Asking:
                 variables = scope.variables_of(self._shell, own)
                 options = arguments.parse(line, known, variables.own, in_cell=cell is not None)
                 if options.help:
-                    print(arguments.help_text(options.prompt))  # noqa: T201 - a magic's output
+                    print_texts(option_help.help_text(cell_words(), options.prompt))
                     return None
                 settings = self._snapshot(options)
                 from_ai.require_written_as_here(settings)
@@ -340,7 +340,7 @@ class Asking:
         if self.just_shown is not reply:
             display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
-            print("(shown above)")  # noqa: T201 - terminal IPython has begun the line "Out[n]: "
+            print_texts(Text("(shown above)"))  # terminal IPython has begun the line "Out[n]: "
 
 
 def _body(options: PromptOptions, cell: str | None, aliases: Mapping[str, object]) -> str:
@@ -348,7 +348,8 @@ def _body(options: PromptOptions, cell: str | None, aliases: Mapping[str, object
     from openhands_llm_magic.notebook import from_ai
 
     if cell is None:
-        from_ai.require_prompt(options.prompt, options, aliases)
+        if options.alone:
+            from_ai.require_prompt(options.prompt, aliases)
         return options.prompt
     if options.prompt:
         told = (

@@ -7,17 +7,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm.conversations import text_of
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.line import words as split_words
+from openhands_llm_magic.notebook.wording import print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.llm.conversations import Conversations, Turn
 
-HELP = """List, show, forget and export the conversations of this session.
+HELP = Text("""List, show, forget and export the conversations of this session.
 
     %llm_chat                       each conversation by its name, with its turns
     %llm_chat NAME                  what was said in it
@@ -26,7 +27,7 @@ HELP = """List, show, forget and export the conversations of this session.
 
 `%%llm --chat NAME` begins one or goes on with it; `%%llm -c` goes on from the last answer, in the
 conversation that it belongs to. They are kept in memory, and end with the kernel.
-"""
+""")
 
 OPTIONS = ("--forget", "--export")
 
@@ -48,17 +49,17 @@ def run(
     own = scope.variables_of(shell, local).own
     match words[:1] + arguments.with_variables(words[1:], own, "%llm_chat"):
         case []:
-            _tell("\n".join(map(_listed, chats.named.items())) or NONE_YET)
+            print_texts(*map(_listed, chats.named.items()) if chats.named else [Text(NONE_YET)])
         case ["--forget"]:
             chats.forget_all()
-            _tell("All conversations are forgotten.")
+            print_texts(Text("All conversations are forgotten."))
         case ["--forget", name]:
             _turns(name, chats)
             chats.forget(name)
-            _tell(f"{name} is forgotten.")
+            print_texts(Text("{name} is forgotten.", name=name))
         case ["--export", name, path]:
             _export(_turns(name, chats), path)
-            _tell(f"{name} is in {path}.")
+            print_texts(Text("{name} is in {path}.", name=name, path=path))
         case [word] if not word.startswith("-"):
             name = arguments.put_in(word, own, "%llm_chat")
             _show(_turns(name, chats), shell)
@@ -66,20 +67,18 @@ def run(
             raise UsageError("write `%llm_chat`, with a name, --forget or --export; see its help.")
 
 
-def _tell(text: str) -> None:
-    print(text)  # noqa: T201 - a magic's output
-
-
-def _listed(item: tuple[str, Sequence[Turn]]) -> str:
+def _listed(item: tuple[str, Sequence[Turn]]) -> Text:
     name, turns = item
     last = shorten(" ".join(text_of(turns[-1].prompt).split()), MOST_SHOWN)
-    return f"{name}  {len(turns)} {'turn' if len(turns) == 1 else 'turns'}  {last}"
+    told = "{name}  1 turn  {last}" if len(turns) == 1 else "{name}  {count} turns  {last}"
+    return Text(told, name=name, count=len(turns), last=last)
 
 
 def _turns(name: str, chats: Conversations) -> Sequence[Turn]:
     if name not in chats.named:
-        known = ", ".join(chats.named) or "none"
-        raise UsageError(f"there is no conversation {name!r}; there are: {known}.")
+        known = ", ".join(chats.named) or Text("none")
+        told = "there is no conversation {name}; there are: {known}."
+        raise UsageError(Text(told, name=repr(name), known=known))
     return chats.named[name]
 
 
@@ -107,5 +106,5 @@ def _export(turns: Sequence[Turn], path: str) -> None:
         with Path(path).expanduser().open("x", encoding="utf-8", newline="\n") as file:
             file.write(_markdown(turns) + "\n")
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; nobody's home folder
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: {reason}. Name a file that does not exist.") from None
+        told = "{path}: {why}. Name a new file, in a folder that exists."
+        raise UsageError(Text(told, path=path, why=reason_of(error))) from None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, from_ai, scope
 from openhands_llm_magic.notebook.line import words as split_words
+from openhands_llm_magic.notebook.wording import cell_words, print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
 
-HELP = """Show, change, test, check, save or hand over the settings that prompts are sent with.
+HELP = Text("""Show, change, test, check, save or hand over the settings that prompts are sent with.
 
     %llm_config                       open the settings panel; in a terminal, the same as --show
     %llm_config --show [NAME ...]     each setting, its value, and where the value comes from
@@ -49,7 +50,7 @@ environment variables, ipython_config.py (`c.LLMSettings`), this session, and a 
 A key typed into a cell would be saved with the notebook, so it is not taken. `{name}` puts in a
 variable: `model={name}`. Short names of models can stand in config.toml, in the table
 `[openhands_llm_magic.aliases]`, which OpenHands leaves alone.
-"""
+""")
 
 TERMINAL_HINT = (
     "In a notebook this is a panel. Here, change a setting with `%llm_config NAME=VALUE`, enter a"
@@ -88,16 +89,17 @@ def run(
     match words:
         case [] if front_end(shell) == "terminal":
             _show(session, [])
-            print(TERMINAL_HINT)  # noqa: T201 - a magic's output
+            print_texts(Text(TERMINAL_HINT))
         case []:
             open_panel()
         case [option, *rest] if option in ACTIONS:
             ACTIONS[option](session, arguments.with_variables(rest, own, option))
         case [option, *_] if option.startswith("-"):
-            raise UsageError(
-                f"there is no option {option!r}; there are {', '.join(ACTIONS)}, and NAME=VALUE."
-                " `%llm_config?` explains them."
+            told = (
+                "there is no option {option}; there are {options}, and NAME=VALUE. `%llm_config?`"
+                " explains them."
             )
+            raise UsageError(Text(told, option=repr(option), options=", ".join(ACTIONS)))
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
         case _:
@@ -112,12 +114,13 @@ def _show(session: _Session, names: list[str]) -> None:
     from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - see above
 
     snapshot = session.settings.snapshot()
-    table = settings_table.rows(snapshot, names)
-    problems = settings_table.problems(snapshot)
+    say = cell_words()
+    table = settings_table.rows(snapshot, say, names)
+    problems = settings_table.problems(snapshot, say)
     display.show_both(
         session.shell,
-        text=settings_table.as_text(table, problems),
-        html=settings_table.as_html(table, problems),
+        text=settings_table.as_text(table, problems, say),
+        html=settings_table.as_html(table, problems, say),
     )
 
 
@@ -187,12 +190,13 @@ def _save(session: _Session, words: list[str]) -> None:
     given = parser.parse_args(words)
     snapshot = session.settings.snapshot()
     if given.with_key and snapshot.secrets():
-        print("the key goes into the file as plain text, which you alone can read.")  # noqa: T201 - see above
+        print_texts(Text("the key goes into the file as plain text, which you alone can read."))
     saved = save.save(snapshot, given.path, group=given.group, with_key=given.with_key)
-    done = f"saved {shown_path(saved.path)}" if saved.diff else "nothing to change"
-    kept_back = bool(snapshot.api_key) and not given.with_key
-    hint = ["the key was not written; --with-key writes it."] if kept_back else []
-    print("\n".join([*saved.diff.splitlines(), *saved.notes, *hint, done]))  # noqa: T201 - see above
+    print_texts(*saved.diff.splitlines(), *saved.notes)
+    if snapshot.api_key and not given.with_key:
+        print_texts(Text("the key was not written; --with-key writes it."))
+    done = Text("saved {file}", file=shown_path(saved.path))
+    print_texts(done if saved.diff else Text("nothing to change"))
 
 
 def _export(session: _Session, words: list[str]) -> None:
@@ -206,7 +210,7 @@ def _export(session: _Session, words: list[str]) -> None:
 def _only(words: list[str], usage: str) -> str:
     """Return the one word that must follow an option."""
     if len(words) != 1:
-        raise UsageError(f"write `%llm_config {usage}`.")
+        raise UsageError(Text("write `%llm_config {usage}`.", usage=usage))
     return words[0]
 
 
@@ -217,13 +221,14 @@ def _asked(name: str) -> str:
     try:
         return getpass(f"{name}: ")
     except (NotImplementedError, EOFError):  # nbclient and nbval let nobody type
-        raise UsageError(
-            f"{name} cannot be asked for where nobody can type: set the variable"
-            f" {SETTINGS[name].variable}, or write `%llm_config {name}=$NAME` for a variable of"
-            " the notebook that holds it."
-        ) from None
+        told = (
+            "{name} cannot be asked for where nobody can type: set the variable {variable}, or"
+            " write `%llm_config {name}=$NAME` for a variable of the notebook that holds it."
+        )
+        raise UsageError(Text(told, name=name, variable=SETTINGS[name].variable)) from None
     except KeyboardInterrupt:
-        raise UsageError(f"{name} was not entered; nothing was changed.") from None
+        told = "{name} was not entered; nothing was changed."
+        raise UsageError(Text(told, name=name)) from None
 
 
 def _change(
@@ -238,11 +243,14 @@ def _change(
     """
     name, equals, value = word.partition("=")
     if name not in SETTINGS:
-        told = f"there is no setting {shorten(repr(name))}{arguments.meant_setting(name)}"
-        raise SettingError(told, setting=name)
+        meant = arguments.meant_setting(name)
+        told = "there is no setting {name}{meant}"
+        text = Text(told, name=shorten(repr(name)), meant=meant)
+        raise SettingError(text, setting=name)
     setting = SETTINGS[name]
     if not equals:
-        raise UsageError(f"{word}: write {word}=VALUE to change it, or --show {word} to see it.")
+        told = "{name}: write {name}=VALUE to change it, or --show {name} to see it."
+        raise UsageError(Text(told, name=word))
     if setting.kind == "secret" and value not in ("", "none"):
         return name, arguments.secret_named(setting, value, variables)
     return name, arguments.put_in(value, own, name, whole=setting.kind in ("list", "dict"))
@@ -254,18 +262,20 @@ def _alias(session: _Session, words: list[str]) -> None:
     match words:
         case []:
             listed = [f"{name}  {model}" for name, model in aliases.items()]
-            print("\n".join(listed) or NO_ALIASES)  # noqa: T201 - a magic's output
+            print_texts(*listed or [Text(NO_ALIASES)])
         case [name, "none"]:
             if name not in aliases:
-                known = ", ".join(aliases) or "none"
-                raise UsageError(f"there is no short name {name!r}; there are: {known}.")
+                known = ", ".join(aliases) or Text("none")
+                told = "there is no short name {name}; there are: {known}."
+                raise UsageError(Text(told, name=repr(name), known=known))
             session.settings.set(aliases={each: aliases[each] for each in aliases if each != name})
         case [name, model] if _SHORT_NAME.fullmatch(name):
             model = from_ai.slashed(model) or model
             session.settings.set(aliases={**aliases, name: model})
-            print(f"-m {name} is {model} in this session.")  # noqa: T201 - see above
+            print_texts(Text("-m {name} is {model} in this session.", name=name, model=model))
         case [name, _]:
-            raise UsageError(f"a short name has letters, digits, - and _ alone, unlike {name!r}.")
+            told = "a short name has letters, digits, - and _ alone, unlike {name}."
+            raise UsageError(Text(told, name=repr(name)))
         case _:
             raise UsageError("write `%llm_config --alias NAME MODEL`.")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import ModelNotFoundError
+from openhands_llm_magic.errors import ModelNotFoundError, Text
 from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.openhands.sent import VERSIONS, as_sent_by, refusal
 from openhands_llm_magic.llm.prepare import prepare
+from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import display, sanitize
 from openhands_llm_magic.notebook.wording import usd
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.litellm.preview import How, Preview
     from openhands_llm_magic.llm.prepare import Prepared
@@ -45,7 +47,8 @@ def show(
         prepared = prepare(made.messages, settings, schema=schema)
         notes = [*made.notes, *_of_store(prepared)]
     elif reason := refusal(VERSIONS[sent_by], settings):
-        display.show_both(shell, text=f"{reason}.", html=sanitize.plain_to_html(f"{reason}."))
+        told = wording.cell_words()("{reason}.", reason=reason)
+        display.show_both(shell, text=told, html=sanitize.plain_to_html(told))
         return
     else:
         sent = as_sent_by(VERSIONS[sent_by], made.messages, settings)
@@ -58,32 +61,45 @@ def show(
     display.show_both(shell, text=sanitize.to_plain(text), html=sanitize.plain_to_html(text))
 
 
-def _of_store(prepared: Prepared) -> Iterator[str]:
+def _of_store(prepared: Prepared) -> Iterator[Text]:
     """Tell what `--cache` or replay would do."""
     cache = prepared.settings.cache
     if cache == "off":
         return
     if Stored(prepared.request, prepared.settings, ()).find() is not None:
-        yield "Its answer is stored: the cell would show that, at no cost."
+        yield Text("Its answer is stored: the cell would show that, at no cost.")
     elif cache == "replay":
-        yield "Its answer is not stored: with cache=replay the cell would fail."
+        yield Text("Its answer is not stored: with cache=replay the cell would fail.")
 
 
 def words(found: Preview, notes: Sequence[str] = ()) -> str:
     """Write it as a server would get it, with the cost below."""
-    head = [f"To {found.address}" if found.address else "To LiteLLM, which knows the address"]
+    say = wording.cell_words()
+    head = say("To {address}", address=found.address)
+    if not found.address:
+        head = say("To LiteLLM, which knows the address")
     headers = [f"{name}: {value}" for name, value in sorted(found.headers.items())]
     body = json.dumps(found.body, indent=2, ensure_ascii=False, default=str)
-    keys = " or ".join(found.missing_keys)
-    refused = [f"It would be refused: there is no key, as in {keys}."] if keys else []
-    told = [*notes, _cost(found), *refused, "Nothing was sent."]
-    return "\n".join([*head, *headers, "", body, "", *told])
+    told = [*wording.worded(notes, say), _cost(found, say)]
+    if found.missing_keys:
+        keys = say(" or ").join(found.missing_keys)
+        told.append(say("It would be refused: there is no key, as in {keys}.", keys=keys))
+    return "\n".join([head, *headers, "", body, "", *told, say("Nothing was sent.")])
 
 
-def _cost(found: Preview) -> str:
-    prompt = f"The prompt has about {found.prompt_tokens:,} tokens"
+def _cost(found: Preview, say: Say) -> str:
+    known: dict[str, object] = {"prompt_tokens": f"{found.prompt_tokens:,}"}
     if found.prompt_usd is None or found.answer_usd is None:
-        return f"{prompt}; the price is not known."
-    answer = f"{found.answer_tokens or 1000:,} tokens of the answer cost {usd(found.answer_usd)}"
-    limit = ", and there are no more." if found.answer_tokens else "."
-    return f"{prompt} and costs {usd(found.prompt_usd)}; {answer}{limit}"
+        return say("The prompt has about {prompt_tokens} tokens; the price is not known.", **known)
+    known["answer_tokens"] = f"{found.answer_tokens or 1000:,}"
+    known |= {"prompt_usd": usd(found.prompt_usd), "answer_usd": usd(found.answer_usd)}
+    told = (
+        "The prompt has about {prompt_tokens} tokens and costs {prompt_usd}; {answer_tokens} tokens"
+        " of the answer cost {answer_usd}."
+    )
+    if found.answer_tokens:
+        told = (
+            "The prompt has about {prompt_tokens} tokens and costs {prompt_usd}; {answer_tokens}"
+            " tokens of the answer cost {answer_usd}, and there are no more."
+        )
+    return say(told, **known)

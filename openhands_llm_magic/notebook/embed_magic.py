@@ -19,7 +19,7 @@ from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
 from openhands_llm_magic.notebook.line import split
-from openhands_llm_magic.notebook.wording import Clicks, Waits, usd
+from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, usd
 
 if TYPE_CHECKING:
     import argparse
@@ -125,10 +125,11 @@ def is_python(text: str) -> bool:
 
 
 _FLAGS = ", ".join(setting.flag for setting in OWN_SETTINGS[1:])
-_OTHERS = f"Other settings for this line alone: {_FLAGS}."
-_OTHERS = textwrap.fill(_OTHERS, width=100, break_on_hyphens=False)
+_FLAGS = textwrap.fill(_FLAGS, width=96, break_on_hyphens=False)
+_FLAGS = textwrap.indent(_FLAGS, "    ")
 
-HELP = f"""Turn a text, or a list of texts, into vectors for NumPy.
+HELP = Text(
+    """Turn a text, or a list of texts, into vectors for NumPy.
 
     %llm_embed texts -o vectors                      into a variable
     vectors = %llm_embed [each.title for each in rows]
@@ -142,7 +143,9 @@ NumPy it is a sequence of the same shape, which numpy.asarray takes as it is.
     -m, --embedding-model NAME   the model; practice/embed needs no account
     -g, --group NAME             use the settings of [llm.NAME]
 
-{_OTHERS}
+Other settings for this line alone:
+
+{flags}
 
 OpenHands' names of embedding models are understood: openai, azureopenai with
 embedding_deployment_name, voyage, and its names of Ollama's models, such as nomic-embed-text.
@@ -152,7 +155,9 @@ provider's own variable, such as OPENAI_API_KEY, or the one on the line, as `--a
 Many texts go in several requests, each with the retries and the deadline of a prompt: at most 96
 texts and about 8,000 tokens in one; for OpenAI and Azure 256 and 100,000; for your own server
 behind openai/ 32 and 8,000. If one fails, or you stop it, the vectors that had come are in `_`.
-"""
+""",
+    flags=_FLAGS,
+)
 
 TOLD_EVERY_S = 0.2
 """Seconds between two updates of how far it is."""
@@ -201,13 +206,14 @@ def run(
 def _value(expression: str, shell: Any) -> Any:
     """Compute what stands on the line; it is the person's own code, like that of any cell."""
     if not is_python(expression):
-        raise UsageError(f"{expression!r} is no Python expression; put a text in quotes.")
+        told = "{expression} is no Python expression; put a text in quotes."
+        raise UsageError(Text(told, expression=repr(expression)))
     try:
         value = shell.ev(expression)
         return list(value) if isinstance(value, Iterator) else value
     except Exception as error:  # noqa: BLE001 - whatever the person's code raises
         said = masked(" ".join(f"{type(error).__name__}: {error}".split()))
-        raise UsageError(f"{expression}: {said}") from None
+        raise UsageError(Text("{at}: {why}", at=expression, why=said)) from None
 
 
 def _texts(value: Any) -> tuple[list[str], bool]:
@@ -216,13 +222,14 @@ def _texts(value: Any) -> tuple[list[str], bool]:
         return [str(value)], True
     many = isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | Mapping)
     if not many or getattr(value, "ndim", 1) != 1:  # a DataFrame would give its columns' names
-        kind = type(value).__name__
-        raise UsageError(f"%llm_embed takes a text or a list of texts, not this {kind}.")
+        told = "%llm_embed takes a text or a list of texts, not this {kind}."
+        raise UsageError(Text(told, kind=type(value).__name__))
     texts = list(value)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
-            kind = type(text).__name__
-            raise UsageError(f"item {number:,} of {len(texts):,} is no text, but of type {kind}.")
+            told = "item {number} of {count} is no text, but of type {kind}."
+            where = {"number": f"{number:,}", "count": f"{len(texts):,}"}
+            raise UsageError(Text(told, kind=type(text).__name__, **where))
     return [str(text) for text in texts], False
 
 
@@ -285,7 +292,8 @@ class _Embedding:
         now_s = self._clock.now()
         if self._done < self._count and now_s - self._told_s >= TOLD_EVERY_S:
             self._told_s = now_s
-            view.tell(f"{self._done:,} of {self._count:,} vectors")
+            done = {"done": f"{self._done:,}", "count": f"{self._count:,}"}
+            view.tell(cell_words()("{done} of {count} vectors", **done))
 
     def _finished(self, view: View) -> tuple[Any, Reply]:
         """Show what came of all requests; return the vectors and the reply."""
@@ -316,13 +324,14 @@ def _told(error: RequestError, done: int, count: int) -> RequestError:
     return error.reworded(Text(told, error=error.text, done=f"{done:,}", count=f"{count:,}"))
 
 
-def words(made: Embeddings) -> str:
+def words(made: Embeddings) -> Text:
     """Write what came and what it cost, as in "3 vectors of 1,536 numbers, 12 tokens, $0.001"."""
     count, width = made.vectors.shape
-    said = [f"{count:,} {'vector' if count == 1 else 'vectors'} of {width:,} numbers"]
+    told = "1 vector of {width} numbers" if count == 1 else "{count} vectors of {width} numbers"
+    said: list[str] = [Text(told, count=f"{count:,}", width=f"{width:,}")]
     if made.usage is not None:
         tokens = made.usage.total_tokens
-        said.append(f"{tokens:,} {'token' if tokens == 1 else 'tokens'}")
+        said.append(Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}"))
     if made.cost_usd is not None:
         said.append(usd(made.cost_usd))
-    return ", ".join(said)
+    return Text.joined(said, ", ")

@@ -7,17 +7,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secrecy, Secret, masked, secrecy
-from openhands_llm_magic.errors import LLMMagicError, UsageError
+from openhands_llm_magic.errors import LLMMagicError, Text, UsageError
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
+from openhands_llm_magic.notebook.wording import print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from openhands_llm_magic.config.configurable import LLMSettings
 
-HELP = """Ask the model why the last cell that failed did so, and how to put it right.
+HELP = Text("""Ask the model why the last cell that failed did so, and how to put it right.
 
     %llm_error                               explain the last exception
     %llm_error why only on Windows?          with a question of your own
@@ -33,7 +34,7 @@ one. What a cell caught and printed is not known; explain it within its `except`
 Errors of %llm itself are one line that says what to do. They are not sent, and not the last
 exception: after one, `%llm_error` still explains yours. Inside an `except` block it explains the
 exception that is handled there.
-"""
+""")
 
 INSTRUCTION = (
     "A cell of a Jupyter notebook failed. Say briefly why, then how to put it right, with the"
@@ -66,9 +67,11 @@ def asked(
     options = arguments.parse(line, {**shell.user_ns, **local}, own)
     found = _handled(shell) or last.own
     if found is None and not last.line:
-        raise UsageError(NONE_YET)
+        nothing = UsageError(NONE_YET)
+        last.pass_over(nothing)
+        raise nothing
     if found is None:
-        _tell(f"{last.line}\n{ALL_SAID}")
+        print_texts(*last.line.splitlines(), Text(ALL_SAID))
         return None
     from openhands_llm_magic.llm.prepare import secrets_of  # noqa: PLC0415 - on use, see `magics`
 
@@ -76,11 +79,12 @@ def asked(
     secrets = [*secrets_of(snapshot), *_secrets_in(shell.user_ns)]
     # Else it may not be the one that the person has seen last.
     if found is last.own and (last.line or not last.is_of_last_cell):
-        _tell(f"Explaining {masked(found.title, secrets)}")
+        print_texts(Text("Explaining {title}", title=masked(found.title, secrets)))
     limit_chars = snapshot.max_message_chars
     body = prompt(found, options.prompt, secrets, limit_chars=limit_chars)
     if _CUT.search(body):
-        _tell(f"What is sent of it was cut to {limit_chars:,} characters (max_message_chars).")
+        told = "What is sent of it was cut to {limit} characters (max_message_chars)."
+        print_texts(Text(told, limit=f"{limit_chars:,}"))
     return f"--raw {line.strip().removesuffix(options.prompt)}", body
 
 
@@ -90,10 +94,6 @@ def _handled(shell: Any) -> Failure | None:
     if error is None or isinstance(error, LLMMagicError):
         return None
     return failure(error, "", shell)
-
-
-def _tell(text: str) -> None:
-    print(text)  # noqa: T201 - a magic's output
 
 
 def prompt(found: Failure, question: str, secrets: Iterable[str], *, limit_chars: int) -> str:

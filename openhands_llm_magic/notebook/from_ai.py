@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.notebook.arguments import PromptOptions
 
 COMMANDS: Mapping[str, str] = {
     "list": "`%llm_models` lists providers and models, `%llm_config --alias` your short names",
@@ -74,26 +73,17 @@ EXAMPLE = "openai/gpt-4o"
 _NAME = re.compile(r"[\w.-]+")
 
 
-def require_prompt(prompt: str, options: PromptOptions, aliases: Mapping[str, object]) -> None:
+def require_prompt(prompt: str, aliases: Mapping[str, object]) -> None:
     """Refuse a line that is a command of `%ai`, or the name of a model, and no prompt.
 
     Such a line is nothing but the command, with the model, the provider or the short name that it
     takes: `list`, `list openai`, `fix anthropic:claude-v1.2`, `alias fast openai/gpt-4o`. So
-    `help me with pandas` and `list the planets` are prompts; and so is any word that something goes
-    along with: instructions, a file, or a conversation, in which it may be an answer.
+    `help me with pandas` and `list the planets` are prompts. A word that something goes along
+    with, such as a conversation, may be an answer, and is not to be asked about.
 
     Raises:
         UsageError: It is one; nothing is sent.
     """
-    if (
-        options.as_is
-        or options.system
-        or options.attach
-        or options.goes_on
-        or options.chat
-        or options.schema
-    ):
-        return
     words = prompt.split()
     hint = _command_hint(words, aliases)
     if hint is None and len(words) == 1 and _model_named(words[0], aliases):
@@ -145,7 +135,7 @@ ARGUMENTS: Mapping[str, Sequence[Sequence[str]]] = {
     "reset": ((),),
     "error": ((), ("model",)),
     "fix": ((), ("model",)),
-    # Only a shell's word, unlike the others: what follows it can be anything.
+    # A model may follow it without its provider, as in `alias fast gpt-4o`.
     "alias": (("name", "name"), ("name", "model")),
     "dealias": (("name",),),
     "register": (("name", "model"),),

@@ -74,6 +74,10 @@ class LastError:
         if threading.excepthook is self._hook:
             threading.excepthook = self._hook_before
 
+    def pass_over(self, error: BaseException) -> None:
+        """Take no notice of an error that says that there is none to explain."""
+        self._seen = error
+
     def _note_thread(self, ended: threading.ExceptHookArgs) -> None:
         """Note what a thread has ended with, and show it as before."""
         error = ended.exc_value
@@ -97,7 +101,7 @@ class LastError:
         self._seen = error
         if not isinstance(error, LLMMagicError | IPythonUsageError):
             self.own, self.line = failure(error, cell, self._shell), ""
-        elif str(error) != NONE_YET:
+        else:
             self.line = f"{type(error).__name__}: {error}"
 
 

@@ -11,7 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError, reason_of
 
 if TYPE_CHECKING:
     import argparse
@@ -85,7 +85,8 @@ def words(line: str, options: Iterable[str] = ()) -> list[str]:
     try:
         found = shlex.split(_straight(line))
     except ValueError as error:
-        raise UsageError(f"{error}: check the quotes.") from None
+        told = "{why}: check the quotes."
+        raise UsageError(Text(told, why=reason_of(error))) from None
     return [plain(word, dict.fromkeys(options)) if word else word for word in found]
 
 

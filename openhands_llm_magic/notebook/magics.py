@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.conversations import Conversations
     from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.worker import Clock
@@ -78,13 +79,21 @@ R = TypeVar("R")
 
 def _help(module: str) -> Callable[[], str]:
     """Make the method that IPython asks for the help of a magic, which is in a module."""
-    return lambda: str(import_module(f"{__package__}.{module}").HELP)
+
+    def help_text() -> str:
+        from openhands_llm_magic.notebook.wording import cell_words
+
+        told: Text = import_module(f"{__package__}.{module}").HELP
+        return told.worded(cell_words())
+
+    return help_text
 
 
 def _prompt_help() -> str:
-    from openhands_llm_magic.notebook.arguments import help_text
+    from openhands_llm_magic.notebook.option_help import help_text
+    from openhands_llm_magic.notebook.wording import cell_words
 
-    return help_text()
+    return help_text(cell_words())
 
 
 def _told(magic: Callable[P, R]) -> Callable[P, R | None]:

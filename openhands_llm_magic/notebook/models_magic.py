@@ -5,17 +5,19 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook.view import table
+from openhands_llm_magic.notebook.wording import cell_words, print_texts, worded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.model_search import Model
 
-HELP = """Find models by words, with their prices, context windows and abilities.
+HELP = Text("""Find models by words, with their prices, context windows and abilities.
 
     %llm_models                    the providers, and how many models each has
     %llm_models claude sonnet      the models in whose name both words occur
@@ -28,7 +30,7 @@ The names are written as `-m` and the setting `model` take them. Without `--serv
 list that comes with LiteLLM: a provider may have newer models, and those that you run yourself are
 not in it. Prices are US dollars for a million tokens of the prompt and of the answer; long prompts,
 cached ones and batches may cost another price. What the list does not say is "unknown".
-"""
+""")
 
 UNKNOWN = "unknown"
 """Stands for what is not known, which is not the same as nothing."""
@@ -39,7 +41,6 @@ NO_ANSWERS = "none"
 MOST_ROWS = 50
 """Models that are listed at once."""
 
-HEADINGS = ("model", "$/M in", "$/M out", "context", "vision", "also")
 ALIGNED = "lrrrll"
 
 HOW_TO = "Search with words: `%llm_models claude sonnet`, `%llm_models vision`; see its help."
@@ -63,17 +64,19 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
             return
     flags = [word for word in line.split() if word.startswith("-")]
     if flags:
-        raise UsageError(f"%llm_models takes words, and no option {flags[0]}. {HOW_TO}")
+        told = "%llm_models takes words, and no option {option}. {how_to}"
+        raise UsageError(Text(told, option=flags[0], how_to=Text(HOW_TO)))
     if not line.split():
         _overview(shell)
         return
     found = search(line)
     if not found:
-        print(f"No model has all of: {' '.join(line.split())}. {HOW_TO}")  # noqa: T201 - a magic's output
+        told = "No model has all of: {words}. {how_to}"
+        print_texts(Text(told, words=" ".join(line.split()), how_to=Text(HOW_TO)))
         return
     left = len(found) - MOST_ROWS
-    notes = [f"… {left:,} more; add a word."] if left > 0 else []
-    _show(shell, HEADINGS, [row(model) for model in found[:MOST_ROWS]], ALIGNED, notes)
+    notes = [Text("… {count} more; add a word.", count=f"{left:,}")] if left > 0 else []
+    _show(shell, headings(), [row(model) for model in found[:MOST_ROWS]], ALIGNED, notes)
 
 
 def _server(shell: Any, settings: Snapshot, address: str | None = None) -> None:
@@ -87,10 +90,12 @@ def _server(shell: Any, settings: Snapshot, address: str | None = None) -> None:
     except KeyboardInterrupt:
         raise Stopped("stopped before the server had answered.") from None
     if not found:
-        print(f"{place.shown} names no model that answers prompts.")  # noqa: T201 - a magic's output
+        print_texts(Text("{server} names no model that answers prompts.", server=place.shown))
         return
-    rows = [(each.name, _tokens(each.window_tokens)) for each in found]
-    _show(shell, ("model", "context"), rows, "lr", [f"{len(found):,} of {place.shown}"])
+    say = cell_words()
+    rows = [(each.name, _tokens(each.window_tokens, say)) for each in found]
+    told = Text("{count} of {server}", count=f"{len(found):,}", server=place.shown)
+    _show(shell, (say("model"), say("context")), rows, "lr", [told])
 
 
 def _show(
@@ -103,6 +108,7 @@ def _show(
     """Show a table, and lines below it."""
     from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - rendering is rare here
 
+    notes = worded(notes, cell_words())
     below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
     display.show_both(
         shell,
@@ -111,28 +117,35 @@ def _show(
     )
 
 
+def headings() -> tuple[str, ...]:
+    """Return what stands above the cells of `row`."""
+    say = cell_words()
+    titles = say("model"), say("$/M in"), say("$/M out"), say("context"), say("vision")
+    return (*titles, say("also"))
+
+
 def row(model: Model) -> tuple[str, ...]:
     """Return the cells of a model's row in the table: name, prices, context window, abilities."""
-    known = model.abilities
-    sees = {True: "yes", False: "no", None: UNKNOWN}[known.sees]
+    known, say = model.abilities, cell_words()
+    sees = {True: say("yes"), False: say("no"), None: say(UNKNOWN)}[known.sees]
     return (
         model.name,
-        _price(known.prompt_usd),
-        NO_ANSWERS if model.embeds else _price(known.answer_usd),
-        _tokens(known.window_tokens),
+        _price(known.prompt_usd, say),
+        say(NO_ANSWERS) if model.embeds else _price(known.answer_usd, say),
+        _tokens(known.window_tokens, say),
         sees,
         ", ".join(trait for trait in model.traits if trait != "vision"),
     )
 
 
-def _tokens(count: int | None) -> str:
+def _tokens(count: int | None, say: Say) -> str:
     """Write the size of a context window."""
-    return f"{count:,}" if count else UNKNOWN
+    return f"{count:,}" if count else say(UNKNOWN)
 
 
-def _price(token_usd: float | None) -> str:
+def _price(token_usd: float | None, say: Say) -> str:
     """Write the price of a million tokens, in US dollars."""
-    return UNKNOWN if token_usd is None else f"{token_usd * 1e6:.4g}"
+    return say(UNKNOWN) if token_usd is None else f"{token_usd * 1e6:.4g}"
 
 
 def _overview(shell: Any) -> None:
@@ -141,9 +154,12 @@ def _overview(shell: Any) -> None:
     from openhands_llm_magic.llm.model_search import catalogue, further_prefixes  # noqa: PLC0415 - see above
 
     counts = [(each, len(models_of(each))) for each in catalogue()]
+    say = cell_words()
     rows = [
-        (each.title, each.prefix, f"{count:,}" if count else "your own") for each, count in counts
+        (say(each.title), each.prefix, f"{count:,}" if count else say("your own"))
+        for each, count in counts
     ]
     further = ", ".join(f"{prefix} {count}" for prefix, count in further_prefixes().items())
-    notes = [f"LiteLLM reaches more: {further}"] if further else []
-    _show(shell, ("provider", "prefix", "models"), rows, "llr", [*notes, HOW_TO])
+    notes = [Text("LiteLLM reaches more: {providers}", providers=further)] if further else []
+    headings = (say("provider"), say("prefix"), say("models"))
+    _show(shell, headings, rows, "llr", [*notes, Text(HOW_TO)])

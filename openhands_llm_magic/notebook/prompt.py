@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.prepare import conversation
@@ -59,9 +59,8 @@ def attachment(
     if scheme := _SCHEME.match(word):
         name = _without_secrets(word)
         if scheme[1].lower() not in {"http", "https"}:
-            raise UsageError(
-                f"-a {name}: only http and https addresses, paths and variables can be named."
-            )
+            told = "-a {name}: only http and https addresses, paths and variables can be named."
+            raise UsageError(Text(told, name=name))
         return _from_bytes(name, _downloaded(word, name))
     if word in namespace:
         return _from_value(word, namespace[word], note)
@@ -91,21 +90,19 @@ def _from_value(name: str, value: object, note: Callable[[Text], None]) -> conve
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the user's own objects raise
-        raise UsageError(f"-a {name}: {title_of(error)}") from None
+        raise UsageError(Text("-a {name}: {why}", name=name, why=title_of(error))) from None
 
 
 def _read(path: str | Path) -> bytes:
     try:
         found = Path(path).expanduser()
         if not stat.S_ISREG(found.stat().st_mode):  # opening a pipe would wait for its other end
-            raise UsageError(f"-a {path}: it is no regular file.")
+            raise UsageError(Text("-a {name}: it is no regular file.", name=path))
         with found.open("rb") as file:
             return file.read(conversations.MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; nobody's home folder
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"-a {path}: {reason}. Name a file, an http address, or a variable."
-        ) from None
+        told = "-a {name}: {why}. Name a file, an http address, or a variable."
+        raise UsageError(Text(told, name=path, why=reason_of(error))) from None
 
 
 def _downloaded(address: str, name: str) -> bytes:
@@ -122,8 +119,9 @@ def _downloaded(address: str, name: str) -> bytes:
             ) as response,
         ):
             if not response.is_success:
-                told = f"{response.status_code} {response.reason_phrase}"
-                raise UsageError(f"-a {name}: the server answered {told}.")
+                status = f"{response.status_code} {response.reason_phrase}"
+                told = "-a {name}: the server answered {status}."
+                raise UsageError(Text(told, name=name, status=status))
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > conversations.MOST_BYTES:
@@ -131,9 +129,9 @@ def _downloaded(address: str, name: str) -> bytes:
     except httpx.InvalidURL:  # what it says may quote a password
         raise UsageError("-a: this is no valid http address.") from None
     except httpx.HTTPError as error:
-        told = str(error).partition("\n")[0] or type(error).__name__
-        told = _ADDRESS.sub(lambda found: _without_secrets(found[0]), told)
-        raise UsageError(f"-a {name}: {masked(told)}") from None
+        why = str(error).partition("\n")[0] or type(error).__name__
+        why = masked(_ADDRESS.sub(lambda found: _without_secrets(found[0]), why))
+        raise UsageError(Text("-a {name}: {why}", name=name, why=why)) from None
     return bytes(data)
 
 
@@ -152,16 +150,17 @@ def _text(name: str, data: bytes) -> bytes:
         UsageError: It is not.
     """
     if _SVG.match(data):
-        raise UsageError(f"-a {name}: {NO_SVG}")
+        raise UsageError(Text("-a {name}: {why}", name=name, why=Text(NO_SVG)))
     try:
         text = data.decode()
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise UsageError(
-            f"-a {name}: models take PNG, JPEG, WebP, GIF, PDF and text in UTF-8, and this is none"
+        told = (
+            "-a {name}: models take PNG, JPEG, WebP, GIF, PDF and text in UTF-8, and this is none"
             " of them; if it is text, save it as UTF-8."
         )
+        raise UsageError(Text(told, name=name))
     return data
 
 

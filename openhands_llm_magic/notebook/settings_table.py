@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Say
 
 SHOWN_LIMIT = 60
 """Characters of a value that are shown."""
@@ -28,10 +29,12 @@ class Row(NamedTuple):
     overrides: str
 
 
-HEADINGS = Row("setting", "value", "from", "instead of")
+def headings(say: Say) -> Row:
+    """Return the headings of the table."""
+    return Row(say("setting"), say("value"), say("from"), say("instead of"))
 
 
-def rows(snapshot: Snapshot, names: Iterable[str] = ()) -> list[Row]:
+def rows(snapshot: Snapshot, say: Say, names: Iterable[str] = ()) -> list[Row]:
     """Describe the named settings, or all.
 
     Raises:
@@ -40,15 +43,19 @@ def rows(snapshot: Snapshot, names: Iterable[str] = ()) -> list[Row]:
     keys = _keys(snapshot)
     found: list[Row] = []
     for name in [setting_named(name).name for name in names] or SETTINGS:
-        value, origin = shown(getattr(snapshot, name), keys), str(snapshot.origin(name))
-        found.append(Row(name, value, origin, _over(snapshot, name, keys)))
+        value = _value(getattr(snapshot, name), keys, say)
+        origin = snapshot.origin(name).text.worded(say)
+        found.append(Row(name, value, origin, _over(snapshot, name, keys, say)))
     return found
 
 
-def problems(snapshot: Snapshot) -> list[str]:
+def problems(snapshot: Snapshot, say: Say) -> list[str]:
     """Write the mistakes that the settings went on without; a key is masked."""
     keys = _keys(snapshot)
-    return [masked(str(problem), keys) for problem in snapshot.problems]
+    return [
+        masked(f"{problem.origin.text.worded(say)}: {problem.text.worded(say)}", keys)
+        for problem in snapshot.problems
+    ]
 
 
 def _keys(snapshot: Snapshot) -> list[str]:
@@ -57,24 +64,28 @@ def _keys(snapshot: Snapshot) -> list[str]:
 
 def shown(value: object, keys: Sequence[str] = ()) -> str:
     """Write a value on one line, with these keys masked."""
-    text = "not set" if value is None else " ".join(masked(str(value), keys).split())
-    return shorten(text, SHOWN_LIMIT)
+    return shorten(" ".join(masked(str(value), keys).split()), SHOWN_LIMIT)
 
 
-def _over(snapshot: Snapshot, name: str, keys: Sequence[str]) -> str:
+def _value(value: object, keys: Sequence[str], say: Say) -> str:
+    return say("not set") if value is None else shown(value, keys)
+
+
+def _over(snapshot: Snapshot, name: str, keys: Sequence[str], say: Say) -> str:
     return "; ".join(
-        f"{shown(found.value, keys)} ({found.origin})"
+        f"{_value(found.value, keys, say)} ({found.origin.text.worded(say)})"
         for found in snapshot.overridden(name)
         if found.origin.kind != "default"
     )
 
 
-def as_text(found: list[Row], problems: Iterable[object] = ()) -> str:
+def as_text(found: list[Row], problems: Iterable[object], say: Say) -> str:
     """Write the table as aligned text."""
-    return "\n".join([table.as_text(HEADINGS, found), *(f"! {problem}" for problem in problems)])
+    written = table.as_text(headings(say), found)
+    return "\n".join([written, *(f"! {problem}" for problem in problems)])
 
 
-def as_html(found: list[Row], problems: Iterable[object] = ()) -> str:
+def as_html(found: list[Row], problems: Iterable[object], say: Say) -> str:
     """Write the table as HTML, which a notebook styles as its own."""
     notes = "".join(f"<p>{html.escape(f'! {problem}')}</p>" for problem in problems)
-    return table.as_html(HEADINGS, found) + notes
+    return table.as_html(headings(say), found) + notes

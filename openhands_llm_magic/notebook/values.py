@@ -45,7 +45,7 @@ def image_of(name: str, value: Any) -> conversations.Attachment | None:
     """
     kinds = kinds_of(value)
     if "IPython.SVG" in kinds:
-        raise UsageError(f"{name}: {NO_SVG}")
+        raise UsageError(Text("{name}: {why}", name=name, why=Text(NO_SVG)))
     if "IPython.Image" in kinds:
         return image_from(name, value.data) if isinstance(value.data, bytes) else None
     if not kinds & {"PIL.Image", "matplotlib.Figure"}:
@@ -53,7 +53,8 @@ def image_of(name: str, value: Any) -> conversations.Attachment | None:
     try:
         data = _png(value.savefig) if "matplotlib.Figure" in kinds else _png_of_pillow(value)
     except Exception as error:  # noqa: BLE001 - whatever the user's own objects raise
-        raise UsageError(f"{name} cannot be saved as a PNG ({title_of(error)}).") from None
+        told = "{name} cannot be saved as a PNG ({why})."
+        raise UsageError(Text(told, name=name, why=title_of(error))) from None
     return conversations.sendable(conversations.Attachment(name, "image/png", data))
 
 
@@ -84,7 +85,8 @@ def image_from(name: str, data: bytes) -> conversations.Attachment:
     """
     media_type = type_of(data)
     if media_type is None:
-        raise UsageError(f"{name} is no image that models take: make it PNG, JPEG, WebP or GIF.")
+        told = "{name} is no image that models take: make it PNG, JPEG, WebP or GIF."
+        raise UsageError(Text(told, name=name))
     return conversations.sendable(conversations.Attachment(name, media_type, data))
 
 

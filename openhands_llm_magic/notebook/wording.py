@@ -26,7 +26,7 @@ from openhands_llm_magic.llm import events, explain
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder, Retrying
@@ -38,7 +38,22 @@ LOCALE = Path(__file__).with_name("locale")
 
 LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
 
+OF_SYSTEM: Mapping[str, str] = {
+    "No such file or directory": "there is no such file or folder",
+    "Permission denied": "you may not read or write it",
+    "Is a directory": "it is a folder",
+    "Not a directory": "a folder on its path is a file",
+    "File exists": "there is such a file already",
+    "File name too long": "its name is too long",
+    "Read-only file system": "its disk cannot be written to",
+    "No space left on device": "there is no space left on its disk",
+    "No closing quotation": "a quotation is not closed",
+    "No escaped character": "nothing follows the last backslash",
+}
+"""What is said in place of the words of the operating system, and of Python."""
+
 CELLS: Mapping[str, str] = {
+    **OF_SYSTEM,
     explain.GIVE_KEY: "give one with `%llm_config api_key`",
     explain.OR_GIVE_KEY: "or with `%llm_config api_key`",
     explain.TRY_PRACTICE: "try `-m practice/echo`",
@@ -64,6 +79,7 @@ CELLS: Mapping[str, str] = {
 """What is said in a cell in place of the words for a script."""
 
 PANELS: Mapping[str, str] = {
+    **OF_SYSTEM,
     explain.GIVE_KEY: "write it into the field API key",
     explain.OR_GIVE_KEY: "or in the field API key",
     explain.TRY_PRACTICE: "choose the provider Practice",
@@ -144,7 +160,9 @@ def preferred(env: Mapping[str, str] = os.environ) -> str:
     """
     if chosen := env.get(LANGUAGE_VARIABLE):
         if chosen not in LANGUAGES:
-            raise UsageError(f"{LANGUAGE_VARIABLE} takes {' or '.join(LANGUAGES)}, not {chosen!r}.")
+            told = "{variable} takes {languages}, not {given}."
+            known = {"variable": LANGUAGE_VARIABLE, "languages": " or ".join(LANGUAGES)}
+            raise UsageError(Text(told, given=repr(chosen), **known))
         return chosen
     # The first that is set counts, as for gettext.
     names = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -185,6 +203,17 @@ def _preferred_or_english() -> str:
         return preferred()
     except UsageError:  # it is told where a language is asked for, which is the panel
         return "en"
+
+
+def print_texts(*lines: str) -> None:
+    """Print lines of a magic: texts in the person's language, other words as they are."""
+    for line in worded(lines, cell_words()):
+        print(line)  # noqa: T201 - a magic's output
+
+
+def worded(lines: Iterable[str], say: Say) -> list[str]:
+    """Return lines in other words, where they are texts."""
+    return [each.worded(say) if isinstance(each, Text) else each for each in lines]
 
 
 SET_BY = {"server": "as the server asks", "policy": "by the retry policy"}
@@ -281,7 +310,7 @@ def note_words(reply: Reply) -> str:
     Example: "waited 12 s for a rate limit, 2 retries". There is none for an answer as it should be.
     """
     say = cell_words()
-    notes = [note.worded(say) if isinstance(note, Text) else note for note in reply.notes]
+    notes = worded(reply.notes, say)
     if reply.error is None and reply.finish_reason in CUT_OFF:
         notes.append(say(CUT_OFF[reply.finish_reason]))
     if reply.throttled_s >= NOTED_FROM_S:
@@ -557,7 +586,8 @@ class Waits:
                 self._make_buttons()
         elif self._buttons.heard:
             self._clicks.heard()
-            self._buttons.show(ENDS_IT.get(type(self._wait), ""))
+            say, ends_it = cell_words(), ENDS_IT.get(type(self._wait))
+            self._buttons.show(say(ends_it) if ends_it else "")
         elif self._clock.now() - self._made_at_s >= PATIENCE_S:
             self._clicks.give_up()
             self.close()
@@ -570,7 +600,9 @@ class Waits:
     def words_beside(self, said: str) -> str:
         """Add to a server's words how to end a wait, where there are no buttons."""
         has_buttons = self._buttons is not None and self._buttons.heard
-        return said if self._wait is None or has_buttons else f"{said} {HOW_TO_STOP}".strip()
+        if self._wait is None or has_buttons:
+            return said
+        return f"{said} {cell_words()(HOW_TO_STOP)}".strip()
 
     def close(self) -> None:
         """Leave nothing of the buttons."""
@@ -582,5 +614,6 @@ class Waits:
         # Widgets take 0.1 s to import.
         from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons  # noqa: PLC0415
 
-        self._buttons = WaitButtons(self._control.retry_now, self._control.cancel)
+        control, stop_text = self._control, cell_words()("Stop")
+        self._buttons = WaitButtons(control.retry_now, control.cancel, stop_text)
         self._made_at_s = self._clock.now()

@@ -20,7 +20,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import worker
 from openhands_llm_magic.llm.ask import ask
-from openhands_llm_magic.llm.connection import PROMPT, ConnectionTest, Step
+from openhands_llm_magic.llm.connection import PROMPT, SET_UP, ConnectionTest, Step
 from openhands_llm_magic.llm.events import (
     Accepted,
     Done,
@@ -32,6 +32,7 @@ from openhands_llm_magic.llm.events import (
     Usage,
     Waiting,
 )
+from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.practice import server as practice
 
 if TYPE_CHECKING:
@@ -142,6 +143,38 @@ def test_the_times(model_server: ModelServer, clock: FakeClock) -> None:
                 seen.set()
     assert times.pop(("request", "done")) == 3
     assert set(times.values()) == {0}
+
+
+@pytest.mark.parametrize(("took_s", "detail"), [(0.25, ""), (2.0, SET_UP)])
+def test_the_set_up_of_litellm_is_told_where_it_takes_time(
+    monkeypatch: pytest.MonkeyPatch,
+    model_server: ModelServer,
+    clock: FakeClock,
+    took_s: float,
+    detail: str,
+) -> None:
+    """Its import is a step before; what is left of it is said of a first request that is slow."""
+    monkeypatch.setattr(loading, "is_loaded", lambda: False)
+    seen = threading.Event()
+
+    def late(_: object) -> Answer:
+        assert seen.wait(30)
+        clock.sleep(took_s)
+        return Answer()
+
+    model_server.script(late)
+    steps = []
+    for item in ConnectionTest(load_settings(), clock).run():
+        if isinstance(item, Step) and item.name in ("litellm", "request"):
+            steps.append((item.name, item.state, item.detail))
+            if steps[-1] == ("request", "running", SET_UP):
+                seen.set()
+    assert steps == [
+        ("litellm", "running", ""),
+        ("litellm", "done", ""),
+        ("request", "running", SET_UP),
+        ("request", "done", detail),
+    ]
 
 
 def test_a_retry(model_server: ModelServer, clock: FakeClock) -> None:

@@ -236,7 +236,10 @@ def test_a_failure_keeps_the_longest_partial_answer(
 
 MISTAKES = {
     "an unknown flag": ("%%llm --modle x\nHi", "did you mean --model"),
-    "a flag without value": ("%%llm --temperature\nHi", "expected one argument"),
+    "a flag without value": (
+        "%%llm --temperature\nHi",
+        "--temperature takes a value. `%%llm?` lists the options.",
+    ),
     "a bad value": ("%%llm --temperature hot\nHi", "temperature takes a number"),
     "an unknown model": ("%%llm -m nonsense\nHi", "provider's prefix"),
     "no key": ("%%llm -m openai/gpt-4o\nHi", "OPENAI_API_KEY"),

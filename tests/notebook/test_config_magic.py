@@ -15,6 +15,7 @@ from openhands_llm_magic.config.resolve import SESSION, Layer, resolve
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import KeychainError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, config_magic, settings_table
+from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from kernel import Kernel
     from model_server import ModelServer
+
+ENGLISH = Language("en")
 
 EXPORTS = ("profile", "shell", "docker", "toml")
 
@@ -180,14 +183,15 @@ def test_a_key_in_another_variable_does_not_show(kernel: Kernel) -> None:
 def test_the_table_masks_keys_before_it_cuts() -> None:
     """Half a key at the end of a long value would not be known as one; "ollama" is a word."""
     key = "my-own-key-0123456789"
-    row = settings_table.rows(chosen(api_key=key, base_url="http://x/" + "y" * 40 + key))[2]
+    row = settings_table.rows(chosen(api_key=key, base_url="http://x/" + "y" * 40 + key), ENGLISH)[
+        2
+    ]
     assert row.value == "http://x/" + "y" * 40 + "**********"
-    assert settings_table.rows(chosen(api_key="ollama", model="ollama/x"), ["model"])[0].value == (
-        "ollama/x"
-    )
+    local = chosen(api_key="ollama", model="ollama/x")
+    assert settings_table.rows(local, ENGLISH, ["model"])[0].value == "ollama/x"
     layer = Layer("x", problems=(Problem(Text("no key {key}", key=key), SESSION),))
     snapshot = resolve([layer]).with_overrides({"api_key": key})
-    assert settings_table.problems(snapshot) == ["this session: no key **********"]
+    assert settings_table.problems(snapshot, ENGLISH) == ["this session: no key **********"]
 
 
 def test_where_nobody_can_type_the_key_is_not_asked_for(kernel: Kernel) -> None:

@@ -180,6 +180,13 @@ def test_where_there_is_nothing_to_explain(fresh_kernel: Kernel, model_server: M
     assert model_server.count == 0
 
 
+def test_nothing_to_explain_is_no_error_to_explain_in_any_language(fresh_kernel: Kernel) -> None:
+    fresh_kernel.run("%load_ext openhands_llm_magic\n%env LLM_MAGIC_LANG=ja")
+    first, second = (fresh_kernel.run("%llm_error").error for _ in range(2))
+    assert first is not None
+    assert first == second
+
+
 def test_what_failed_before_the_extension_was_loaded_counts(
     fresh_kernel: Kernel, model_server: ModelServer
 ) -> None:

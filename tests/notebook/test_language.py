@@ -61,8 +61,6 @@ PROPER_NAMES = {
     "OpenAI",
     "OpenHands",
     "OpenRouter",
-    "--schema {name}",
-    "`_`",
 }
 """Texts that are the same in both languages."""
 
@@ -84,6 +82,15 @@ def placeholders(text: str) -> list[str]:
         "say(TITLES.get(name, 'Stop'))",
         "[say(text) for text, _ in pairs.items()]",
         "list(map(say, words))",
+        "cell_words()(text)",
+        "raise UsageError(f'no {name}')",
+        "raise UsageError('no ' + name)",
+        "raise UsageError(str(error))",
+        "raise UsageError(text)",
+        "def f(name):\n    told = f'no {name}'\n    raise SettingError(told)",
+        "def f():\n    told = 'a'.join(names)\n    raise SettingError(told)",
+        "raise errors.Stopped(Text(f'no {name}'))",
+        "print_texts(f'no {name}', Text('a'))",
     ],
 )
 def test_a_text_that_cannot_be_told_is_not_overlooked(source: str) -> None:
@@ -103,6 +110,9 @@ def test_a_text_that_cannot_be_told_is_not_overlooked(source: str) -> None:
         "TITLES: dict = {'x': 'a', 'y': 'b'}\n[say(text) for key, text in TITLES.items()]",
         "def f():\n    told = 'a'\n    say(told)\ndef g():\n    told = 'b'\n    say(told)",
         "def f():\n    words = {'a': 1, 'b': 2}\n    [say(key) for key, value in words.items()]",
+        "def f():\n    told = Text('a', name=name)\n    raise UsageError(told)\nStopped('b')",
+        "raise UsageError(Text('a', why=Text('b'), name=name))",
+        "print_texts(Text('a', name=name), *lines)\nprint_texts(Text('b') if it else Text('a'))",
     ],
 )
 def test_texts_are_found_in_literals_and_in_tables_of_them(source: str) -> None:
@@ -123,6 +133,28 @@ def test_errors_of_the_config_floor_can_be_said_in_other_words(path: Path) -> No
         if node.func.id in ERRORS and node.args and isinstance(node.args[0], ast.JoinedStr)
     ]
     assert made == []
+
+
+def test_a_magic_prints_no_words_but_texts() -> None:
+    """What a cell prints goes through `print_texts`, or is in the person's language already."""
+    printed = [
+        ast.unparse(call)
+        for path in (PACKAGE / "notebook").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("print", "sys.stdout.write")
+    ]
+    words = re.compile(r"[a-z]{2,}")
+    literals = [
+        node.value
+        for call in printed
+        for parent in ast.walk(ast.parse(call))
+        if not (isinstance(parent, ast.Call) and ast.unparse(parent.func) == "say")
+        for node in ast.iter_child_nodes(parent)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if words.search(node.value)
+    ]
+    assert len(printed) > 5
+    assert literals == []
 
 
 def test_each_expression_known_here_is_in_the_code() -> None:
@@ -249,8 +281,49 @@ def test_a_line_that_is_no_prompt_is_answered_in_japanese(japanese_kernel: Kerne
     assert error == "UsageError: the prompt is empty: write it below `%%llm` or after `%llm`."
 
 
+TOLD = (
+    "%llm --modle x Hi",
+    "%llm --temperature",
+    "%llm -f image Hi",
+    "%llm -a no-such-file Hi",
+    "%llm -a ftp://x Hi",
+    "%llm --block 0 Hi",
+    "%llm --schema nope Hi",
+    "%llm -o 1x Hi",
+    "%llm --api-key sk-0123 Hi",
+    "%llm list",
+    "%llm --dry-run -m practice/echo Hi",
+    "%llm --help retries",
+    "%llm_config --show timeout",
+    "%llm_config --frob",
+    "%llm_config temperatur=1",
+    "%llm_config --alias",
+    "%llm_config 'x",
+    "%llm_models",
+    "%llm_models no-such-model",
+    "%llm_models --help",
+    "%llm_chat",
+    "%llm_chat nope",
+    "%llm_embed",
+    "%llm_embed 5",
+    "%llm_error",
+)
+
+
+@pytest.mark.translations
+@pytest.mark.parametrize("line", TOLD)
+def test_a_japanese_cell_is_told_in_japanese(japanese_kernel: Kernel, line: str) -> None:
+    """The first line of ours that each of these shows is Japanese."""
+    ran = japanese_kernel.run(line, "console")
+    told = ran.error or ran.stdout
+    assert re.search(r"[\u3041-\u30ff\u4e00-\u9fff]", told.splitlines()[0]), told
+
+
 def test_everything_but_proper_names_is_translated() -> None:
-    assert {en for en, ja in JAPANESE.items() if en == ja} == PROPER_NAMES
+    """So is what has words beside its placeholders and flags."""
+    same = {en for en, ja in JAPANESE.items() if en == ja}
+    beside = {en: re.sub(r"\{\w+\}|--?\w+", "", en) for en in same}
+    assert {en for en in same if re.search("[A-Za-z]", beside[en])} == PROPER_NAMES
 
 
 def test_a_space_is_between_japanese_and_latin_words() -> None:

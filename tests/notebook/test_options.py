@@ -17,16 +17,20 @@ from openhands_llm_magic.notebook.arguments import (
     FIRST,
     TITLES,
     flags_of,
-    help_text,
     meant_flag,
     parse,
     parser,
 )
 from openhands_llm_magic.notebook.line import words
+from openhands_llm_magic.notebook.option_help import help_text
+from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
     from kernel import Kernel
     from model_server import ModelServer
+
+
+ENGLISH = Language("en")
 
 
 def said(server: ModelServer) -> list[tuple[str, str]]:
@@ -43,6 +47,20 @@ def server(kernel: Kernel, model_server: ModelServer) -> ModelServer:
 
 
 NAMES = {"m": "openai/gpt-4o", "t": 0.5, "n": 3, "kw": {"user": "me"}, "evil": "x --dry-run -m y"}
+
+
+def test_the_help_fits_in_a_terminal_in_a_language_of_wide_letters() -> None:
+    """Japanese has no spaces to break at, and no line begins with its comma or full stop."""
+
+    def say(english: str, **facts: object) -> str:
+        return "設定、" * 80 if english == SETTINGS["model"].help else ENGLISH(english, **facts)
+
+    lines = help_text(say, "basic").splitlines()
+    wide = [line for line in lines if "設定" in line]
+    columns = [sum(2 if letter > "\u3000" else 1 for letter in line) for line in wide]
+    assert len(wide) > 5
+    assert 90 < max(columns) <= 100
+    assert [line for line in wide if line.lstrip().startswith("、")] == []
 
 
 @pytest.mark.parametrize(
@@ -219,7 +237,7 @@ def test_settings_of_the_session_are_guessed_in_the_same_way(kernel: Kernel) -> 
 
 def test_the_help_explains_what_people_use_first() -> None:
     """And names the rest by topic; each topic has a help of its own."""
-    text = help_text()
+    text = help_text(ENGLISH)
     explained = [line for line in text.splitlines() if re.match(r"  -", line)]
     assert len(explained) <= len(FIRST) + 1  # --no-cache has a line
     assert len(text.splitlines()) < 75
@@ -228,9 +246,9 @@ def test_the_help_explains_what_people_use_first() -> None:
     assert used <= named
     assert not {each.flag for each in SETTINGS.values() if each.kept} & named
     assert "Number of retries" not in text
-    assert "--num-retries" in help_text("retries")
-    assert "--model" not in help_text("retries")
-    assert all(flag in help_text("all") for flag in flags_of(parser()))
+    assert "--num-retries" in help_text(ENGLISH, "retries")
+    assert "--model" not in help_text(ENGLISH, "retries")
+    assert all(flag in help_text(ENGLISH, "all") for flag in flags_of(parser()))
     assert all(
         f"\n  {topic}" in text
         for topic in TITLES

@@ -106,7 +106,7 @@ def test_a_long_file_is_marked_for_a_model_that_caches_by_marks(
         ("-m openai/gpt-3.5-turbo -a png", "png is a picture, and openai/gpt-3.5-turbo takes none"),
         ("-m openai/gpt-3.5-turbo -a png", "`--no-disable-vision` sends them all the same"),
         ("-m openai/gpt-3.5-turbo -a pdf", "pdf is a PDF, and openai/gpt-3.5-turbo takes none"),
-        ("-m openai/gpt-4o -a missing.png", "-a missing.png: No such file or directory"),
+        ("-m openai/gpt-4o -a missing.png", "-a missing.png: there is no such file or folder"),
         ("-m openai/gpt-4o --schema n -f code", "--schema and -f code exclude each other"),
         ("-m openai/gpt-4o -o 1x", "--out takes a variable's name, not '1x'"),
         ("-m openai/gpt-4o -o x:cost", "or as x:data"),
@@ -258,7 +258,7 @@ def test_chats_with_names_go_on_side_by_side(
     assert shown.count("> A1") == shown.count("> A2") == 1
     kernel.run("%llm_chat --export a chat.md")
     assert "> A2\n\nHello" in kernel.run("print(open('chat.md').read())").stdout
-    assert "does not exist" in str(kernel.run("%llm_chat --export a chat.md").error)
+    assert "Name a new file" in str(kernel.run("%llm_chat --export a chat.md").error)
     assert kernel.run("%llm_chat --forget a").stdout == "a is forgotten.\n"
     assert "there is no conversation 'a'" in str(kernel.run("%llm_chat a").error)
     assert kernel.run("%llm_chat --forget\n%llm_chat").stdout.endswith(

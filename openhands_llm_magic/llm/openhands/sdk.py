@@ -20,8 +20,8 @@ from openhands_llm_magic.llm.openhands.version import (
     Version,
     as_texts,
     azure_limit,
+    cached_parts,
     in_parts,
-    marked,
     parts_of,
     place,
     site_of,
@@ -149,7 +149,7 @@ def _messages(made: Draft) -> None:
     if made.has(*TEXTS) or not (cached or sees or made["native_tool_calling"] is not False):
         made.messages = as_texts(made.messages)
     else:
-        made.messages = marked(made.messages) if cached else in_parts(made.messages)
+        made.messages = cached_parts(made.messages) if cached else in_parts(made.messages)
 
 
 def _responses(made: Draft) -> None:

@@ -13,8 +13,8 @@ from openhands_llm_magic.llm.openhands.version import (
     Version,
     as_texts,
     azure_limit,
+    cached_parts,
     in_parts,
-    marked,
     place,
     site_of,
 )
@@ -92,7 +92,7 @@ def _messages(made: Draft) -> None:
     if "deepseek" in made.model or not (cached or sees or tools):
         made.messages = as_texts(made.messages)
     else:
-        made.messages = marked(made.messages) if cached else in_parts(made.messages)
+        made.messages = cached_parts(made.messages) if cached else in_parts(made.messages)
 
 
 def _site(made: Draft) -> None:

@@ -158,7 +158,7 @@ def as_texts(messages: list[Message]) -> list[Message]:
     ]
 
 
-def marked(messages: list[Message]) -> list[Message]:
+def cached_parts(messages: list[Message]) -> list[Message]:
     """Return messages in parts, with the first and the last marked for the provider's cache."""
     made = in_parts(messages)
     last = next((each for each in reversed(made) if each["role"] == "user"), None)

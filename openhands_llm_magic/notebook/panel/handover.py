@@ -16,6 +16,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm.openhands.sent import findings
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
+from openhands_llm_magic.notebook.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -232,7 +233,7 @@ class Saving:
         if not plan.diff:
             title = say("Nothing would change in {path}.", path=path)
         lines = "".join(map(_line_html, plan.diff.splitlines()))
-        notes = "".join(f"<div>{escape(note)}</div>" for note in plan.notes)
+        notes = "".join(f"<div>{escape(note)}</div>" for note in worded(plan.notes, say))
         self._diff.value = f"<div>{escape(title)}</div><pre tabindex=0>{lines}</pre>{notes}"
 
     def _plan(self, settings: Snapshot, path: Path | None = None) -> save.Saved:

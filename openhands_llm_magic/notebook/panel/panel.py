@@ -188,9 +188,10 @@ class Panel:
     def bundles(self, *, watched: bool) -> list[dict[str, Any]]:
         """Return what shows it in a notebook, or a text alone where nobody can press a button."""
         if not watched:
-            return [{"text/plain": PLAIN}]
+            return [{"text/plain": self._bench.say(PLAIN)}]
         hint = SAVED.replace("{hint}", escape(self._bench.say(RUN_AGAIN)))
-        view = {**self.box._repr_mimebundle_(), "text/plain": PLAIN}
+        plain = self._bench.say(PLAIN)
+        view = {**self.box._repr_mimebundle_(), "text/plain": plain}
         return [{"text/html": hint, "text/plain": ""}, view]
 
     def _head_html(self, settings: Snapshot) -> str:
@@ -198,6 +199,7 @@ class Panel:
         file = settings.config_file
         told = say("Read from {path}.", path=shown_path(file)) if file else say("No config.toml.")
         warnings = "".join(
-            f'<div class="llm-warning">{escape(problem)}</div>' for problem in problems(settings)
+            f'<div class="llm-warning">{escape(problem)}</div>'
+            for problem in problems(settings, say)
         )
         return f"<div>{escape(told)}</div>{warnings}"

@@ -9,7 +9,7 @@ import anywidget
 from traitlets import Unicode
 
 from openhands_llm_magic.config.secret import Secret, masked
-from openhands_llm_magic.errors import LLMMagicError, SettingError
+from openhands_llm_magic.errors import LLMMagicError, SettingError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,9 +87,10 @@ def _hand_over(secret: Secret, on_secret: Callable[[Secret], None]) -> None:
     try:
         on_secret(secret)
     except LLMMagicError as error:
-        problem = masked(str(error), [secret.get_secret_value()])
+        problem = error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))
     except Exception as error:  # noqa: BLE001 - whatever it is, its text and frames may hold the key
-        problem = f"the key was not set, because of an internal {type(error).__name__}."
+        told = "the key was not set, because of an internal {error}."
+        problem = Text(told, error=type(error).__name__)
     else:
         return
     # Outside of `except`, so that the failure is not its context either.

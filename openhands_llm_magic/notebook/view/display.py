@@ -19,7 +19,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
-from openhands_llm_magic.errors import FormatError, Stopped, UsageError
+from openhands_llm_magic.errors import FormatError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, unfenced
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
@@ -45,7 +45,8 @@ def front_end(shell: Any) -> FrontEnd:
     """
     chosen = os.environ.get(DISPLAY_VARIABLE, "")
     if chosen not in ("", "live", "final", "terminal"):
-        raise UsageError(f"{DISPLAY_VARIABLE} takes live, final or terminal, not {chosen!r}.")
+        told = "{variable} takes live, final or terminal, not {given}."
+        raise UsageError(Text(told, variable=DISPLAY_VARIABLE, given=repr(chosen)))
     if is_captured(shell) or _in_output_widget(shell):
         return "final"
     match chosen:
@@ -149,7 +150,8 @@ class TerminalView:
         self._told = words
         if words:
             said = self._progress.said
-            self._show_status(f"{words} (Ctrl-C stops it) {said}".rstrip() if said else words)
+            stops = wording.cell_words()("(Ctrl-C stops it)")
+            self._show_status(f"{words} {stops} {said}" if said else words)
 
     def render(self, reply: Reply) -> None:
         """Prepare the note that `finish` writes below the answer."""
@@ -241,7 +243,7 @@ def schema_named(name: str | None, variables: Mapping[str, object]) -> Schema | 
     if name is None:
         return None
     if name not in variables:
-        raise UsageError(f"--schema {name}: there is no variable {name}.")
+        raise UsageError(Text("--schema {name}: there is no variable {name}.", name=name))
     return Schema.of(name, variables[name])
 
 
@@ -306,7 +308,8 @@ def view_on(
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     html, plain = wording.below_answer(reply)
-    answer = sanitize.folded_html("Reasoning", reply.reasoning) + _answer_html(reply)
+    title = wording.cell_words()("Reasoning")
+    answer = sanitize.folded_html(title, reply.reasoning) + _answer_html(reply)
     texts = (sanitize.to_plain(reply.text).rstrip(), plain)
     return {"text/html": answer + html, "text/plain": "\n\n".join(filter(None, texts))}
 

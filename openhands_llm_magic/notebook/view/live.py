@@ -27,6 +27,7 @@ from openhands_llm_magic.notebook.wording import (
     Progress,
     again_words,
     below_answer,
+    cell_words,
     correcting_words,
     note_html,
     status_html,
@@ -484,7 +485,7 @@ class LiveView:
 
     def _show_reasoning(self, reasoning: str) -> None:
         """Put what the model thought above its answer, in an output that is not updated."""
-        folded = sanitize.folded_html("Reasoning", reasoning)
+        folded = sanitize.folded_html(cell_words()("Reasoning"), reasoning)
         if folded:
             self._outputs[-1].segments.append(_Segment(Part("", folded)))
             self._outputs.append(_Output())

@@ -34,7 +34,7 @@ function make(model) {
   box.setAttribute("aria-label", "Waiting");
   const now = button(() => model.send({ type: "now" }));
   const stop = button(() => model.send({ type: "stop" }));
-  stop.textContent = "Stop";
+  stop.textContent = model.get("stop_text");
   box.append(now, stop);
 
   function write() {

@@ -45,6 +45,7 @@ class WaitButtons(anywidget.AnyWidget):
     Args:
         on_now: Called when the wait is to end.
         on_stop: Called when the request is to end; never once the buttons are closed.
+        stop_text: What the button says for that.
 
     Attributes:
         marker: The class of that element.
@@ -58,13 +59,16 @@ class WaitButtons(anywidget.AnyWidget):
     marker = Unicode().tag(sync=True)
     is_shown = Bool(default_value=False).tag(sync=True)
     now_text = Unicode().tag(sync=True)
+    stop_text = Unicode().tag(sync=True)
 
-    def __init__(self, on_now: Callable[[], None], on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, on_now: Callable[[], None], on_stop: Callable[[], None], stop_text: str = "Stop"
+    ) -> None:
         self.heard = False
         self._on_now = on_now
         self._on_stop = on_stop
         self._closing = threading.Lock()
-        super().__init__(marker=f"llm-wait-{uuid4()}")
+        super().__init__(marker=f"llm-wait-{uuid4()}", stop_text=stop_text)
         self.on_msg(self._receive)
         route_as_sent(self)
 
