@@ -6,6 +6,8 @@ Every setting that `%llm_config` shows can be given as `c.LLMSettings.NAME`, exc
 in the environment or in `config.toml`.
 """
 
+import openhands_llm_magic  # noqa: F401 - found here, before the notebook's folder is searched
+
 c = get_config()  # noqa: F821 - IPython defines it when it runs this file
 
 c.InteractiveShellApp.extensions.append("openhands_llm_magic")

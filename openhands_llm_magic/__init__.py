@@ -79,10 +79,17 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _take_nothing_from_the_working_folder()
     home = f"{__name__}.{_HOMES[name]}".rstrip(".")
     if name in ("errors", "events"):
         return importlib.import_module(f"{home}.{name}")
     return getattr(importlib.import_module(home), name)
+
+
+def _take_nothing_from_the_working_folder() -> None:
+    from openhands_llm_magic.imports import guard  # noqa: PLC0415 - importing a name changes nothing
+
+    guard()
 
 
 def __dir__() -> list[str]:
@@ -91,6 +98,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Make `%llm`, `%%llm` and `%llm_config` known: `%load_ext openhands_llm_magic` calls this."""
+    _take_nothing_from_the_working_folder()
     from openhands_llm_magic.notebook.magics import load  # noqa: PLC0415 - IPython alone needs it
 
     load(shell)

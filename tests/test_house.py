@@ -26,9 +26,10 @@ MODULES = {
 MAY_IMPORT = {
     "cli": {"cli", "notebook", "llm", "config", "errors"},  # it speaks the person's language
     "notebook": {"notebook", "llm", "config", "errors"},
-    "llm": {"llm", "config", "errors"},
+    "llm": {"llm", "config", "errors", "imports"},
     "config": {"config", "errors"},
     "errors": set[str](),
+    "imports": set[str](),
 }
 """What each floor of the package may import of the package, at run time or for types."""
 

@@ -359,7 +359,7 @@ go to another provider.
 
 
 def load(shell: Any) -> None:
-    """Register the settings and the magics, and start to import LiteLLM in the background."""
+    """Register the settings and the magics; LiteLLM is imported when a cell has run."""
     settings, chats = _SESSIONS.get(shell) or (LLMSettings(parent=shell), None)
     shell.configurables.append(settings)
     magics = LLMMagics(shell, settings, chats=chats)
@@ -367,7 +367,7 @@ def load(shell: Any) -> None:
     shell.input_transformer_manager.token_transformers.append(_Prompt)
     complete = matcher(shell, settings, lambda: magics.asking.chats.named)
     shell.Completer.custom_matchers.append(complete)
-    _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
+    _import_when_used(shell)
 
 
 def unload(shell: Any) -> None:
@@ -441,6 +441,26 @@ FOR_THE_FIRST_ANSWER = (
     "nh3",
 )
 """What a prompt imports on use; all of it is there when the person has read for a while."""
+
+
+def _import_when_used(shell: Any) -> None:
+    """Start to import LiteLLM in the background when a cell is over, or one begins that asks.
+
+    With `%load_ext` that is the end of its own cell. A kernel that loads the extension when it
+    starts imports nothing by that: whoever opens a notebook has not run anything in it yet.
+    """
+
+    def begin(_: Any) -> None:
+        shell.events.unregister("pre_run_cell", begin_early)
+        shell.events.unregister("post_run_cell", begin)
+        _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
+
+    def begin_early(info: Any) -> None:
+        if "%llm" in (info.raw_cell or ""):
+            begin(info)
+
+    shell.events.register("pre_run_cell", begin_early)
+    shell.events.register("post_run_cell", begin)
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:

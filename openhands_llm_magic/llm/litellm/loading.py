@@ -5,7 +5,7 @@ rehearses a first answer. Three rules keep it harmless:
 
 - Two threads that import different parts of LiteLLM at once break each other, so while one of ours
   imports it, the others wait.
-- Files of the working folder are not imported in place of installed ones (`_Installed`).
+- Files of the working folder are not imported in place of installed ones (`imports.py`).
 - The environment and the garbage collector are as they were afterwards.
 """
 
@@ -19,14 +19,13 @@ import importlib
 import importlib.util
 import os
 import sys
-import sysconfig
 import threading
 import warnings
 from importlib.machinery import PathFinder, SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic import imports
 from openhands_llm_magic.errors import LibraryError
 from openhands_llm_magic.llm.litellm.clients import ours
 
@@ -171,6 +170,7 @@ def _load_all(then: Sequence[str]) -> None:
 
 def _loaded(*, rehearse: bool = False) -> Any:
     """Import LiteLLM while `_loading` is held; then ask it once for an answer from nobody."""
+    imports.guard()
     if "litellm" not in sys.modules:
         with _importing():
             try:
@@ -211,7 +211,7 @@ def _importing() -> Iterator[None]:
     os.environ.update(IMPORT_ENVIRONMENT)
     importlib.invalidate_caches()  # it may have been installed a moment ago
     try:
-        with others_wait(_loading), _only_installed(), _no_garbage():
+        with others_wait(_loading), _gathering_on_use(), _no_garbage():
             yield
     finally:
         for name, value in before.items():
@@ -277,69 +277,35 @@ def _no_garbage() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _only_installed() -> Iterator[None]:
-    """Let this thread import no files of the working folder."""
-    if PathFinder not in sys.meta_path:  # somebody has put another one in its place
-        yield
-        return
-    finder: Any = _Installed()
-    sys.meta_path[sys.meta_path.index(PathFinder)] = finder
+def _gathering_on_use() -> Iterator[None]:
+    """Let packages that only gather the names of others fetch these on use, on this thread."""
+    finder: Any = _Gathering()
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         if finder in sys.meta_path:
-            sys.meta_path[sys.meta_path.index(finder)] = PathFinder
+            sys.meta_path.remove(finder)
 
 
-class _Installed:
-    """Python's search along `sys.path`; for the thread that made it, without the working folder.
-
-    A kernel has the working folder at the head of its path, and an optional dependency of
-    LiteLLM's such as `brotli` need not be installed: a file of that name would run in its place.
-    For all other threads nothing changes.
-    """
+class _Gathering:
+    """Finds the packages that gather names, for the thread that made it; and nothing else."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self._path = _installed_path()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module; packages that only gather the names of others fetch these on use."""
-        if threading.get_ident() != self._thread:
-            return PathFinder.find_spec(name, path, target)
-        spec = PathFinder.find_spec(name, self._path if path is None else path, target)
-        if name.startswith(GATHERING) and spec is not None and spec.submodule_search_locations:
-            # Let it import its modules when their names are first used, if that is all it does.
-            loader = spec.loader
-            if isinstance(loader, SourceFileLoader) and (names := _gathered(loader)):
-                spec.loader = _OnUse(loader, names)
-        return spec
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(PathFinder, name)
-
-
-def _installed_path() -> list[str]:
-    """Return `sys.path` without the working folder and the folder of the script that runs.
-
-    An entry that is no absolute path means a place in the working folder. Where LiteLLM itself
-    lies in the working folder, as in a clone of it, it counts as not installed.
-    """
-    with contextlib.suppress(OSError):  # the working folder has been deleted
-        here = {str(Path.cwd()), os.path.realpath(Path.cwd())}
-        left_out = here - set(sysconfig.get_paths().values())
-        script = getattr(sys.modules.get("__main__"), "__file__", None)
-        path = [each for each in sys.path if isinstance(each, str)]
-        if script and path and os.path.realpath(path[0]) == str(Path(script).resolve().parent):
-            path = path[1:]
-        return [
-            each
-            for each in path
-            if Path(each).is_absolute() and {each, os.path.realpath(each)}.isdisjoint(left_out)
-        ]
-    return [each for each in sys.path if Path(each).is_absolute()]
+        """Find a package that does nothing but gather the names of its modules."""
+        if not name.startswith(GATHERING) or threading.get_ident() != self._thread:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        loader = spec and spec.submodule_search_locations and spec.loader
+        if spec and isinstance(loader, SourceFileLoader) and (names := _gathered(loader)):
+            spec.loader = _OnUse(loader, names)
+            return spec
+        return None
 
 
 GATHERING = ("openai.types", "openai.resources")

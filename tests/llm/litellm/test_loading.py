@@ -381,7 +381,7 @@ def package_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> M
         monkeypatch.setitem(sys.modules, name, sys)  # so that it is taken away afterwards
         del sys.modules[name]
     monkeypatch.chdir("/")
-    with loading._only_installed():
+    with loading._gathering_on_use():
         return importlib.import_module("gathering")
 
 
