@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "openhands-llm-magic"
 HIGHEST_PORT = 65535
+KEY_VARIABLE = "PRACTICE_API_KEY"
+"""Holds the key that the practice provider is to ask for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     of_practice = command(practice, about)
     port = "the port to listen on; 0 takes a free one (default: %(default)s)"
     of_practice.add_argument("--port", type=_port, default=8765, metavar="N", help=port)
-    of_practice.add_argument("--key", help="the API key to ask for (default: a new random one)")
+    of_practice.epilog = (
+        f"The API key to ask for is a new random one, or what {KEY_VARIABLE} holds: other people on"
+        " this machine can read a command line."
+    )
+    of_practice.add_argument("--key", type=_no_key, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.version:
         from importlib.metadata import version  # noqa: PLC0415 - costs more than all else here
@@ -87,7 +93,7 @@ def practice(args: argparse.Namespace) -> int:
     """Run the practice provider until the person presses Ctrl-C."""
     from openhands_llm_magic.llm.practice.server import PracticeServer  # noqa: PLC0415 - imports asyncio
 
-    server = PracticeServer(port=args.port, key=args.key)
+    server = PracticeServer(port=args.port, key=os.environ.get(KEY_VARIABLE))
     try:
         server.start()
     except OSError as error:
@@ -142,3 +148,11 @@ def _port(text: str) -> int:
         message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def _no_key(_: str) -> str:
+    """Refuse a key on the command line; argparse shows the error, which does not quote it."""
+    raise argparse.ArgumentTypeError(
+        f"other people on this machine can read a command line: set {KEY_VARIABLE} to the key"
+        " instead, or leave it out for a random one"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -28,9 +29,13 @@ COMMAND = [sys.executable, "-c", "import sys, openhands_llm_magic.cli as c; sys.
 @pytest.fixture
 def practice() -> Iterator[subprocess.Popen[str]]:
     """The practice provider as a person starts it."""
-    command = [*COMMAND, "practice", "--port", "0", "--key", 'with "quotes"']
+    command = [*COMMAND, "practice", "--port", "0"]
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "PRACTICE_API_KEY": 'with "quotes"'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         yield process
         process.kill()
@@ -82,6 +87,19 @@ def test_a_taken_port_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) 
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(rf".* cannot listen on port {port} \(.+\)\. .*--port.*\n", err)
+
+
+@pytest.mark.parametrize("arguments", [["--key", "sk-canary"], ["--key=sk-canary"]])
+def test_a_key_on_the_command_line_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everybody on the machine could read it; the line says what to do, and not the key."""
+    with pytest.raises(SystemExit) as caught:
+        main(["practice", *arguments])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "set PRACTICE_API_KEY" in said
+    assert "canary" not in said
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "1.5", ""])

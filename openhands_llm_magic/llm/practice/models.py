@@ -86,6 +86,15 @@ BAD_KEY = Refusal(
     401, "Incorrect API key: the practice provider takes only the key that it was started with.",
     "invalid_request_error", "invalid_api_key",
 )
+BAD_HOST = Refusal(
+    403, "The practice provider answers requests to localhost or 127.0.0.1 alone, so that no page "
+    "of another site can reach it: `Host` names another one.",
+    "invalid_request_error", "invalid_host",
+)
+TOO_LARGE = Refusal(
+    413, "The request is too large for the practice provider.",
+    "invalid_request_error", "request_too_large",
+)
 # fmt: on
 
 MARKDOWN = """\

@@ -5,6 +5,10 @@ a language model: each of its `MODELS` shows one thing that happens with real on
 limit. One more, `embed`, makes vectors. The same request always gets the same answer. A model that
 fails does so for each conversation (model and messages) anew, and starts again after the answer, so
 that a cell that is run twice behaves the same twice; only `metered` goes by the clock.
+
+Any program of this machine, and any page in its browser, can knock at it. Who has not shown the key
+gets a refusal and takes up next to nothing: the headers are looked at first, and the body of a
+request that they do not allow is thrown away as it arrives.
 """
 
 from __future__ import annotations
@@ -21,15 +25,45 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import urlsplit
 
+# Not tornado.web: it takes 50 ms to import, and its access log would print into a cell.
+from tornado.http1connection import (
+    HTTP1Connection,
+    HTTP1ConnectionParameters,
+    HTTP1ServerConnection,
+)
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.netutil import add_accept_handler
+
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import answers, models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
-    from tornado.http1connection import HTTP1Connection
-    from tornado.httputil import HTTPServerRequest
+MAX_HEADER_BYTES = 16_384
+"""A client's headers take less than a thousand bytes, and some hundreds more with a long key."""
+
+MAX_BODY_BYTES = 32 * 2**20
+"""Room for a prompt with some pictures; a longer one is refused with status 413."""
+
+MAX_BUFFER_BYTES = 2**20
+"""What one connection may hold that is not read yet: many times the pieces that tornado reads."""
+
+MAX_CONNECTIONS = 128
+"""Connections at once, several times what many prompts at once open; others are closed at once."""
+
+PATIENCE_S = 60
+"""Headers, and then a body, have to arrive within this time; nobody waits so long on loopback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +120,6 @@ async def send_stream(connection: HTTP1Connection, answer: Answer) -> None:
 
 
 async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str, str]) -> None:
-    from tornado.httputil import HTTPHeaders, ResponseStartLine  # noqa: PLC0415 - as in `practice`
-
     connection.stream.set_nodelay(True)  # a small piece is sent now, not with the next one
     start_line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
     await connection.write_headers(start_line, HTTPHeaders(headers))
@@ -96,7 +128,43 @@ async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str
 HOST = "127.0.0.1"
 
 
-class PracticeServer:
+class _Incoming(HTTPMessageDelegate):
+    """One request as it arrives; its body is kept only where its headers allow it.
+
+    Args:
+        check: Says what is wrong with a request by its headers, or None.
+        answer: Answers the request, once it is there, with the refusal or by its body.
+    """
+
+    def __init__(
+        self,
+        check: Callable[[HTTPHeaders], models.Refusal | None],
+        answer: Callable[[RequestStartLine, models.Refusal | bytes], asyncio.Task[None]],
+    ) -> None:
+        self._check = check
+        self._answer = answer
+        self._body = bytearray()
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Look at the headers before any of the body is read; one that is too long never is."""
+        self._start_line = cast("RequestStartLine", start_line)
+        self._refusal = self._check(headers)
+        is_too_large = self._refusal == models.TOO_LARGE
+        return self._answer(self._start_line, models.TOO_LARGE) if is_too_large else None
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body, or throw it away."""
+        if self._refusal is None:
+            self._body += chunk
+
+    def finish(self) -> None:
+        """Answer the request, all of which is there."""
+        self._answer(self._start_line, self._refusal or bytes(self._body))
+
+
+class PracticeServer(HTTPServerConnectionDelegate):
     """A practice provider on its own thread, from `start` to `stop`; also a context manager.
 
     Args:
@@ -104,6 +172,7 @@ class PracticeServer:
         key: The API key that requests must bring; None makes a random one.
         pause_s: Seconds between two words of the model `slow`.
         now: Gives the seconds by which `metered` goes.
+        patience_s: Seconds within which the headers and then the body of a request have to arrive.
 
     Attributes:
         port: The port, known once the server is started.
@@ -117,11 +186,19 @@ class PracticeServer:
         key: str | None = None,
         pause_s: float = 0.25,
         now: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.port = port
         self.key = key or secrets.token_urlsafe()
         self._pause_s = pause_s
         self._now = now
+        self._parameters = HTTP1ConnectionParameters(
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+            header_timeout=patience_s,
+            body_timeout=patience_s,
+        )
+        self._connections: set[HTTP1ServerConnection] = set()
         self._failures: dict[str, int] = {}
         self._takes_at_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -174,19 +251,41 @@ class PracticeServer:
             runner.run(self._serve(listener))
 
     async def _serve(self, listener: socket.socket) -> None:
-        # Not tornado.web: it takes 50 ms to import, and its access log would print into a cell.
-        from tornado.httpserver import HTTPServer  # noqa: PLC0415 - only a started server needs it
-
-        server = HTTPServer(self._accept)
-        server.add_socket(listener)
+        stop_accepting = add_accept_handler(listener, self._connect)
         await self._stopping.wait()
-        server.stop()
-        await server.close_all_connections()
+        stop_accepting()
+        listener.close()
+        for connection in [*self._connections]:
+            await connection.close()
 
-    def _accept(self, request: HTTPServerRequest) -> None:
-        """Answer a request in a task that ends when the client goes away."""
-        connection = cast("HTTP1Connection", request.connection)
-        task = asyncio.get_running_loop().create_task(self._respond(request, connection))
+    def _connect(self, connected: socket.socket, _address: object) -> None:
+        """Read the requests of a connection, unless there are too many."""
+        if len(self._connections) >= MAX_CONNECTIONS:
+            connected.close()
+            return
+        stream = IOStream(connected, max_buffer_size=MAX_BUFFER_BYTES)
+        connection = HTTP1ServerConnection(stream, self._parameters)
+        self._connections.add(connection)
+        connection.start_serving(self)
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a connection that is closed."""
+        self._connections.discard(cast("HTTP1ServerConnection", server_conn))
+
+    def start_request(self, server_conn: object, request_conn: object) -> HTTPMessageDelegate:  # noqa: ARG002 - tornado's
+        """Take a request that begins; it is answered in a task that ends when the client leaves."""
+        connection = cast("HTTP1Connection", request_conn)
+
+        def answer(start_line: RequestStartLine, got: models.Refusal | bytes) -> asyncio.Task[None]:
+            response = self._decide(start_line, got) if isinstance(got, bytes) else got
+            return self._start(connection, self._respond(response, connection))
+
+        return _Incoming(self._refusal, answer)
+
+    def _start(
+        self, connection: HTTP1Connection, response: Coroutine[Any, Any, None]
+    ) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(response)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -194,11 +293,11 @@ class PracticeServer:
             task.cancel()
 
         connection.set_close_callback(cancel)
+        return task
 
-    async def _respond(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
-        from tornado.iostream import StreamClosedError  # noqa: PLC0415 - as in `_serve`
-
-        response = self._decide(request)
+    async def _respond(
+        self, response: Answer | models.Refusal | dict[str, Any], connection: HTTP1Connection
+    ) -> None:
         try:
             match response:
                 case models.Refusal(status, headers=headers):
@@ -214,21 +313,32 @@ class PracticeServer:
         except StreamClosedError:
             pass  # the client went away: nobody is left to be told
 
-    def _decide(self, request: HTTPServerRequest) -> Answer | models.Refusal | dict[str, Any]:
-        """Return what to send."""
-        sent = request.headers.get("Authorization", "").encode()
-        if not hmac.compare_digest(sent, f"Bearer {self.key}".encode()):
+    def _refusal(self, headers: HTTPHeaders) -> models.Refusal | None:
+        """Return what is wrong with a request by its headers, or None."""
+        if not _is_for_this_machine(headers.get_list("Host")):
+            return models.BAD_HOST
+        if not hmac.compare_digest(
+            headers.get("Authorization", "").encode(), f"Bearer {self.key}".encode()
+        ):
             return models.BAD_KEY
-        match request.method, request.path:
+        length = headers.get("Content-Length", "")
+        is_too_large = length.isdecimal() and int(length) > MAX_BODY_BYTES
+        return models.TOO_LARGE if is_too_large else None
+
+    def _decide(
+        self, start_line: RequestStartLine, body: bytes
+    ) -> Answer | models.Refusal | dict[str, Any]:
+        """Return what to send to who has the key."""
+        match start_line.method, start_line.path.partition("?")[0]:
             case "GET", "/v1/models":
                 return answers.model_list()
             case "POST", "/v1/chat/completions":
-                chat = answers.read_chat(request.body)
+                chat = answers.read_chat(body)
                 return chat if isinstance(chat, models.Refusal) else self._reply(chat)
             case "POST", "/v1/embeddings":
-                return answers.embedded(request.body)
+                return answers.embedded(body)
             case method, path:
-                return answers.unknown_path(str(method), path)
+                return answers.unknown_path(method, path)
 
     def _reply(self, chat: answers.Chat) -> Answer | models.Refusal:
         """Return what the model does with a request: it answers, refuses, or breaks off."""
@@ -259,6 +369,23 @@ class PracticeServer:
             self._takes_at_s[model.name] = now_s + model.every_s
             return models.metered(model)
         return models.too_early(early_s)
+
+
+def _is_for_this_machine(hosts: list[str]) -> bool:
+    """Return whether a request names this machine as its host, once, on whatever port.
+
+    A page of another site whose name was made to lead here ("DNS rebinding") names that site: the
+    browser takes the answers for the site's own, and the page may read them.
+    """
+    try:
+        name = urlsplit(f"//{hosts[0]}").hostname if len(hosts) == 1 else None
+    except ValueError:  # a broken IPv6 address
+        return False
+    return bool(name) and name not in UNSPECIFIED and is_loopback(str(name))
+
+
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
+"""Addresses that lead to this machine, too; no client of ours uses them, and pages have."""
 
 
 class _Shared:
