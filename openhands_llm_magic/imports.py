@@ -47,8 +47,13 @@ class _Installed:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module; one that lies in the working folder is none for us."""
+        """Find a module; one that lies in the working folder is none for us.
+
+        Parts of this package are, as in a clone of it: somebody chose to import it from there.
+        """
         spec = PathFinder.find_spec(name, path, target)
+        if name.startswith(f"{_PACKAGE}."):
+            return spec
         folders = _left_out()
         if spec is None or not folders or folders.isdisjoint(_roots(spec)):
             return spec

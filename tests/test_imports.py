@@ -178,6 +178,20 @@ def test_no_entry_point_of_the_folder_runs_for_ours(folder: Path) -> None:
     importer("__main__", load)()
 
 
+def test_a_clone_of_this_package_may_be_the_working_folder() -> None:
+    """Its parts are found where it was."""
+    code = "from openhands_llm_magic import ask, load_settings; load_settings(env={})"
+    done = subprocess.run(  # noqa: S603 - fixed text
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_another_finder_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody has put theirs in the place of Python's."""
     theirs = [ModuleType("finder")]

@@ -43,6 +43,7 @@ from openhands_llm_magic.llm.events import (
 from openhands_llm_magic.llm.explain import explained
 from openhands_llm_magic.llm.limits.limiter import Throttle
 from openhands_llm_magic.llm.litellm import loading
+from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
 from openhands_llm_magic.llm.worker import (
@@ -312,7 +313,8 @@ class Requests:
 
         emit(Sending(told.model, told.host))
         timed = request.within(self.ends_at_s - self._clock.now())
-        response = self._control.on_socket(lambda: send(timed, note))
+        with ours.hiding(self._redactor.redact):
+            response = self._control.on_socket(lambda: send(timed, note))
         if response.error is not None:
             # Some servers echo the key that they refuse; and a request that was hung up on has
             # failed for that.

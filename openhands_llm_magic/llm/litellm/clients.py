@@ -1,6 +1,7 @@
 """What LiteLLM and its HTTP clients do on a thread that makes a request of ours.
 
-They log and warn of nothing, and go to this machine directly. That holds for this thread alone: the
+They log and warn of nothing, unless somebody has asked for it, and go to this machine directly. What
+they log, warn of or print all the same has no key in it. That holds for this thread alone: the
 person's own requests, on other threads or afterwards, are logged and sent as before. Proxies and
 certificates are those that the environment names now.
 """
@@ -13,15 +14,17 @@ import logging
 import os
 import sys
 import threading
+import traceback
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
 from openhands_llm_magic.config.providers import is_loopback
+from openhands_llm_magic.config.secret import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LITELLM = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """LiteLLM's loggers; each prints to stderr, which is the cell."""
@@ -40,6 +43,9 @@ KEPT_CLIENTS = ("in_memory_llm_clients_cache", "module_level_client", "module_le
 
 LOG_VARIABLE = "LITELLM_LOG"
 """Who sets it wants to see what LiteLLM logs."""
+
+
+STREAMS = ("stdout", "stderr")
 
 
 class _KeptClients:
@@ -71,26 +77,26 @@ _kept_clients = _KeptClients()
 
 
 class _Ours:
-    """Knows the threads that make requests of ours: `with ours():` around each."""
+    """Knows the threads that make requests of ours: `with ours():` around each.
+
+    A user's `litellm.set_verbose = True`, a callback that prints what it gets, or a logger whose
+    level is set by name show headers and bodies, which hold keys, as does what servers echo.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: Counter[int] = Counter()
+        self._masks: list[Callable[[str], str]] = []
         self._filtered: list[logging.Logger] = []
         self._show_warning = warnings.showwarning
+        self._theirs = self._make_record = logging.getLogRecordFactory()
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
         thread = threading.get_ident()
         with self._lock:
             if not self._threads:
-                self._filtered = _loggers()
-                for logger in self._filtered:
-                    logger.addFilter(self._is_wanted)
-                # It is there already where `catch_warnings` of another thread has put it back.
-                if warnings.showwarning != self._warn:
-                    self._show_warning = warnings.showwarning
-                vars(warnings)["showwarning"] = self._warn
+                self._begin()
             self._threads[thread] += 1
         if "httpx" in sys.modules:
             _reach_loopback_directly()
@@ -101,19 +107,61 @@ class _Ours:
             with self._lock:
                 self._threads -= Counter([thread])
                 if not self._threads:
-                    for logger in self._filtered:
-                        logger.removeFilter(self._is_wanted)
-                    if warnings.showwarning == self._warn:
-                        warnings.showwarning = self._show_warning
+                    self._end()
+
+    @contextlib.contextmanager
+    def hiding(self, mask: Callable[[str], str]) -> Iterator[None]:
+        """Show nothing of what `mask` masks meanwhile, whichever of our threads would."""
+        self._masks.append(mask)
+        try:
+            yield
+        finally:
+            self._masks.remove(mask)
 
     def runs_here(self) -> bool:
         """Return whether this thread makes a request of ours."""
         return threading.get_ident() in self._threads
 
-    def _warn(self, *told: Any) -> None:
+    def masked(self, text: str) -> str:
+        """Return a text without the keys of the requests that are being made."""
+        for mask in [*self._masks]:
+            text = mask(text)
+        return masked(text)
+
+    def _begin(self) -> None:
+        self._filtered = _loggers()
+        for logger in self._filtered:
+            logger.addFilter(self._is_wanted)
+        # It is there already where `catch_warnings` of another thread has put it back.
+        if warnings.showwarning != self._warn:
+            self._show_warning = warnings.showwarning
+        vars(warnings)["showwarning"] = self._warn
+        # A new function each time, as somebody may have wrapped the one before.
+        theirs = self._theirs = logging.getLogRecordFactory()
+        self._make_record = lambda *told, **more: self._cleaned(theirs(*told, **more))
+        logging.setLogRecordFactory(self._make_record)
+        for name in STREAMS:
+            stream = getattr(sys, name)
+            if stream is not None and not isinstance(stream, _Masking):
+                setattr(sys, name, _Masking(stream))
+
+    def _end(self) -> None:
+        for logger in self._filtered:
+            logger.removeFilter(self._is_wanted)
+        if warnings.showwarning == self._warn:
+            warnings.showwarning = self._show_warning
+        if logging.getLogRecordFactory() is self._make_record:
+            logging.setLogRecordFactory(self._theirs)
+        for name in STREAMS:
+            if isinstance(stream := getattr(sys, name), _Masking):
+                setattr(sys, name, stream.theirs)
+
+    def _warn(self, message: Any, category: Any, *told: Any) -> None:
         """Show a warning of others; pydantic's show what a server has sent, such as a key."""
-        if not self.runs_here() or os.environ.get(LOG_VARIABLE):
-            self._show_warning(*told)
+        if not self.runs_here():
+            self._show_warning(message, category, *told)
+        elif os.environ.get(LOG_VARIABLE):
+            self._show_warning(self.masked(str(message)), category, *told)
 
     def _is_wanted(self, record: logging.LogRecord) -> bool:
         if record.thread not in self._threads:
@@ -121,6 +169,39 @@ class _Ours:
         if record.name in LITELLM:
             return bool(os.environ.get(LOG_VARIABLE))
         return _is_asked_for(record.name)
+
+    def _cleaned(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Mask what is logged on a thread of ours, or of LiteLLM's; all of it becomes text."""
+        if record.thread not in self._threads and record.name not in LITELLM:
+            return record
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - whatever the words do not fit, logging tells of later
+            text = f"{record.msg} {record.args}"
+        record.msg, record.args = self.masked(text), ()
+        if record.exc_info:
+            lines = traceback.format_exception(*record.exc_info)
+            record.exc_info, record.exc_text = None, self.masked("".join(lines).rstrip())
+        return record
+
+
+class _Masking:
+    """A stream that masks what a thread of ours writes, and is the person's in all else."""
+
+    def __init__(self, theirs: Any) -> None:
+        self.theirs = theirs
+
+    def write(self, text: str) -> Any:
+        """Write a text."""
+        return self.theirs.write(ours.masked(text) if ours.runs_here() else text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write some texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.theirs, name)
 
 
 ours = _Ours()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
 from openhands_llm_magic.llm.conversations import tokens_of
+from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variables, resolved
@@ -85,15 +86,16 @@ def preview(prepared: Prepared, how: How = "streamed") -> Preview:
     missing = () if "api_key" in options else missing_key_variables(request.model)
     # Without any key LiteLLM would make no request.
     keyed = replace(request, options={**options, "api_key": MASK}) if missing else request
-    if how == "responses":
-        shown: Mapping[str, Any] | None = _on_responses(litellm, keyed)
-    else:
-        shown = _captured(litellm, keyed, streams=how == "streamed")
+    redact = Redactor(prepared.secrets).redact
+    with ours.hiding(redact):
+        if how == "responses":
+            shown: Mapping[str, Any] | None = _on_responses(litellm, keyed)
+        else:
+            shown = _captured(litellm, keyed, streams=how == "streamed")
     if shown is None:
         body = {"model": request.model, "messages": [*request.messages], **options}
         shown = {"raw_request_body": body}
     body, headers = _as_sent(shown)
-    redact = Redactor(prepared.secrets).redact
     redact_prompt = Redactor(prepared.answer_secrets).redact
     known = abilities_of(settings.model)
     prices = request.price_usd_per_token or (known.prompt_usd, known.answer_usd)

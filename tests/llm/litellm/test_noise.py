@@ -1,0 +1,179 @@
+"""Whatever LiteLLM, its clients and a person's callbacks print, log or warn of, no key is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer, Raw, Refuse
+
+from openhands_llm_magic.errors import RequestError
+from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.litellm import clients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from model_server import ModelServer, Step
+
+pytestmark = [
+    pytest.mark.usefixtures("set_up", "talkative"),
+    pytest.mark.filterwarnings("always"),
+]
+
+CANARY = "sk-canary-0123456789abcdef"
+
+
+def events(*chunks: dict[str, Any]) -> bytes:
+    """A stream of chunks."""
+    lines = [*(json.dumps(each) for each in chunks), "[DONE]"]
+    return "".join(f"data: {line}\n\n" for line in lines).encode()
+
+
+HEAD = {"id": CANARY, "object": "chat.completion.chunk", "created": CANARY, "model": CANARY}
+DELTA = {"role": CANARY, "content": f"It is {CANARY}, isn't it?"}
+ENDS = {
+    "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+    "usage": {
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+        "total_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": CANARY},
+        "completion_tokens_details": {"reasoning_tokens": CANARY},
+    },
+}
+
+STEPS: dict[str, Step] = {
+    "where a number belongs": Raw(
+        events(HEAD | {"choices": [{"index": CANARY, "delta": DELTA}]}, HEAD | ENDS),
+        "text/event-stream",
+        headers={"x-echo": CANARY},
+    ),
+    "in an answer": Answer(f"It is {CANARY}.", headers={"x-echo": CANARY}),
+    "in a refusal": Refuse(401, {"x-echo": CANARY}, message=f"{CANARY} is wrong", code=CANARY),
+    "in a body that is no JSON": Refuse(500, body=CANARY.encode()),
+}
+
+
+def ask_for_nothing(*_: Any) -> None:
+    """Leave all as most people have it."""
+
+
+def set_verbose(litellm: Any, patch: pytest.MonkeyPatch, _: pytest.LogCaptureFixture) -> None:
+    patch.setattr(litellm, "set_verbose", True)
+
+
+def set_the_variable(_: Any, patch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
+    patch.setenv(clients.LOG_VARIABLE, "DEBUG")
+    log.set_level(logging.DEBUG, "LiteLLM")
+
+
+def set_levels(_: Any, __: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
+    for name in ("httpx", "httpcore", "openai"):
+        log.set_level(logging.DEBUG, name)
+    log.set_level(logging.DEBUG)
+
+
+def call_back(litellm: Any, patch: pytest.MonkeyPatch, _: pytest.LogCaptureFixture) -> None:
+    """Print what one is told, as LiteLLM's documentation advises for debugging."""
+
+    def tell(told: Any, *_: Any) -> None:
+        print(told)  # noqa: T201 - as they do
+        print(told, file=sys.stderr)  # noqa: T201 - as they do
+        warnings.warn(str(told), stacklevel=1)
+        logging.getLogger("theirs").error("told %s", told)
+        logging.getLogger("theirs").error("%d", told)  # words that do not fit
+        logging.getLogger("theirs").error("it", exc_info=ValueError(str(told)))
+
+    patch.setattr(litellm, "input_callback", [tell])
+
+
+Way = Callable[[Any, pytest.MonkeyPatch, pytest.LogCaptureFixture], None]
+WAYS: tuple[Way, ...] = (ask_for_nothing, set_verbose, set_the_variable, set_levels, call_back)
+
+
+@pytest.fixture
+def talkative(litellm: Any) -> Iterator[None]:
+    """A root logger that prints, as `logging.basicConfig` sets it up; and all as before."""
+    assert litellm
+    handler = logging.StreamHandler()
+    logging.root.addHandler(handler)
+    before = (logging.getLogRecordFactory(), warnings.showwarning, sys.stdout, sys.stderr)
+    yield
+    logging.root.removeHandler(handler)
+    after = (logging.getLogRecordFactory(), warnings.showwarning, sys.stdout, sys.stderr)
+    assert after == before
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("way", WAYS)
+def test_no_key_is_printed(  # noqa: PLR0913, PLR0917 - all of its sinks
+    litellm: Any,
+    model_server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    way: Way,
+    step: Step,
+) -> None:
+    """The key has the shape of no provider: that would be masked anyway."""
+    key = "canary0123456789abcdefXYZ"
+    monkeypatch.setenv("LLM_API_KEY", key)
+    way(litellm, monkeypatch, caplog)
+    model_server.script(renamed(step, key))
+    with contextlib.suppress(RequestError):
+        ask("Hello", num_retries=0)
+    printed = "".join(capfd.readouterr()) + caplog.text
+    assert "canary" not in printed
+    if way is ask_for_nothing:
+        assert printed == ""
+    elif way in (set_verbose, call_back):
+        assert "**********" in printed
+
+
+def renamed(step: Any, key: str) -> Any:
+    """Let a step tell another key."""
+    fields = {name: getattr(step, name) for name in step.__dataclass_fields__}
+    told = {
+        name: it.replace(CANARY, key)
+        if isinstance(it, str)
+        else it.replace(CANARY.encode(), key.encode())
+        if isinstance(it, bytes)
+        else {each: str(value).replace(CANARY, key) for each, value in it.items()}
+        if isinstance(it, dict)
+        else it
+        for name, it in fields.items()
+    }
+    return type(step)(**told)
+
+
+def test_somebody_who_wraps_what_makes_records_is_left_alone(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Theirs stays in place, also when it was put there during a request."""
+    before = logging.getLogRecordFactory()
+    monkeypatch.setattr(logging, "_logRecordFactory", before)  # puts it back
+
+    def wrap(_: int) -> None:
+        inner = logging.getLogRecordFactory()
+
+        def record(*told: Any, **more: Any) -> logging.LogRecord:
+            made = inner(*told, **more)
+            made.theirs = True
+            return made
+
+        logging.setLogRecordFactory(record)
+
+    model_server.script(Answer("One", between_chunks=wrap), Answer("Two"), Answer("Three"))
+    for _ in range(3):
+        ask("Hello")
+    logging.getLogger("theirs").error("told %s", CANARY)
+    assert caplog.records[-1].__dict__["theirs"]
+    assert caplog.records[-1].args == (CANARY,)  # no request of ours runs
+    logging.setLogRecordFactory(before)
