@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from base64 import b64encode
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -195,11 +197,40 @@ def logins_in(text: str) -> list[str]:
     return _LOGIN.findall(text)
 
 
-class Redactor:
-    """Replaces every known key in a text by `**********`.
+_LOWER = str.maketrans({chr(each): chr(each + 32) for each in range(ord("A"), ord("Z") + 1)})
+"""ASCII's letters alone: `str.lower` makes two characters of some others."""
 
-    Where several keys begin at the same place, the longest is replaced. Strings shorter than
-    `SHORTEST_KEY` are ignored.
+SEPARATORS = (" ", "-", "_", ".", ",", ", ", "|", "\n", "\u200b")
+"""What a model that is asked to write a key letter by letter puts in between."""
+
+
+def encodings(key: str) -> set[str]:
+    """Return a key as the usual encodings write it, whatever stands before and after it.
+
+    Upper and lower case are not told apart. Base64 takes three bytes at a time, so that what
+    stands around a key decides how its first and last two are written: these are left out.
+    """
+    data = key.encode(errors="surrogatepass")
+    whole = [data[start:][: (len(data) - start) // 3 * 3] for start in range(3)]
+    base64 = {b64encode(each).decode() for each in whole}
+    pairs = data.hex(" ").split()
+    return {
+        key[::-1],
+        quote(key, safe="", errors="surrogatepass"),
+        *base64,
+        *(each.replace("+", "-").replace("/", "_") for each in base64),
+        *(separator.join(pairs) for separator in ("", " ", ":", "-")),
+        *("".join(f"{mark}{pair}" for pair in pairs) for mark in ("%", "\\x")),
+        *(separator.join(key) for separator in SEPARATORS),
+    }
+
+
+class Redactor:
+    """Replaces every known key in a text by `**********`, also one that is written otherwise.
+
+    Upper and lower case of a key are not told apart. One that cannot well be in a text by chance
+    is known in its usual `encodings`, too. Where several begin at the same place, the longest is
+    replaced. Strings shorter than `SHORTEST_KEY` are ignored.
 
     Args:
         secrets: The plain strings that must not show.
@@ -207,12 +238,30 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         keys = {secret for secret in secrets if len(secret) >= SHORTEST_KEY}
-        self.keys = tuple(sorted(keys, key=lambda key: (-len(key), key)))
-        self.pattern = re.compile("|".join(map(re.escape, self.keys))) if self.keys else None
+        forms = {each for key in keys if can_be_secret(key) for each in encodings(key)} | keys
+        lower = {form.translate(_LOWER) for form in forms}
+        self.keys = tuple(sorted(lower, key=lambda key: (-len(key), key)))
+        self.by_first: dict[str, list[str]] = {}
+        for key in self.keys:
+            self.by_first.setdefault(key[0], []).append(key)
+
+    def pattern_in(self, lower: str) -> re.Pattern[str] | None:
+        """Return a pattern of the keys that are in a text in lower case, or None.
+
+        Most texts have none, and a pattern of all takes ten times as long.
+        """
+        there = [key for key in self.keys if key in lower]
+        return re.compile("|".join(map(re.escape, there))) if there else None
 
     def redact(self, text: str) -> str:
         """Return the text with every key masked."""
-        return self.pattern.sub(MASK, text) if self.pattern else text
+        pattern = self.pattern_in(lower := text.translate(_LOWER))
+        shown: list[str] = []
+        position = 0
+        for match in pattern.finditer(lower) if pattern else ():
+            shown += text[position : match.start()], MASK
+            position = match.end()
+        return "".join([*shown, text[position:]])
 
     def stream(self) -> StreamRedactor:
         """Return a redactor for one text that comes in chunks."""
@@ -232,17 +281,18 @@ class StreamRedactor:
 
     def feed(self, text: str) -> str:
         """Take the next chunk, and return what can be shown of the text so far."""
-        pattern = self._redactor.pattern
-        if pattern is None:
+        if not self._redactor.keys:
             return text
         text = self._held + text
+        lower = text.translate(_LOWER)
+        pattern = self._redactor.pattern_in(lower)
         shown: list[str] = []
         position = 0
         while True:
-            match = pattern.search(text, position)
-            open_at = self._key_may_begin(text, position)
+            match = pattern and pattern.search(lower, position)
+            open_at = self._key_may_begin(lower, position)
             # A longer key may still come of what begins before or at a complete one.
-            if match is None or open_at <= match.start():
+            if not match or open_at <= match.start():
                 break
             shown += text[position : match.start()], MASK
             position = match.end()
@@ -255,12 +305,12 @@ class StreamRedactor:
         held, self._held = self._held, ""
         return self._redactor.redact(held)
 
-    def _key_may_begin(self, text: str, start: int) -> int:
+    def _key_may_begin(self, lower: str, start: int) -> int:
         """Return where the end of the text may be the beginning of a key, or the text's length."""
-        keys = self._redactor.keys
-        for position in range(max(start, len(text) - len(keys[0]) + 1), len(text)):
-            end = text[position:]
+        longest, by_first = len(self._redactor.keys[0]), self._redactor.by_first
+        for position in range(max(start, len(lower) - longest + 1), len(lower)):
+            end = lower[position:]
             # A complete key is no beginning of itself.
-            if any(key.startswith(end) and key != end for key in keys):
+            if any(key.startswith(end) and key != end for key in by_first.get(end[0], ())):
                 return position
-        return len(text)
+        return len(lower)

@@ -1,6 +1,9 @@
 """Keys do not show, and texts are cleaned of them."""
 
+import base64
 import copy
+import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -231,3 +234,73 @@ def test_a_stream_never_shows_a_key(keys: list[str], chunks: list[str]) -> None:
     stream = Redactor(keys).stream()
     shown = "".join([*map(stream.feed, chunks), stream.flush()])
     assert not any(key in shown for key in keys if len(key) >= 6)
+
+
+def written(data: str, how: str) -> str:
+    """Write a text as somebody might who is asked for a key in disguise."""
+    raw = data.encode()
+    return {
+        "upper": data.upper(),
+        "lower": data.lower(),
+        "mixed": "".join(map(str.swapcase, data)),
+        "reversed": data[::-1],
+        "base64": base64.b64encode(raw).decode(),
+        "base64 in a URL": base64.urlsafe_b64encode(raw).decode(),
+        "hex": raw.hex(),
+        "hex, upper": raw.hex().upper(),
+        "hex dump": raw.hex(" "),
+        "hex with colons": raw.hex(":"),
+        "escapes": "".join(f"\\x{each:02x}" for each in raw),
+        "in a URL": quote(data, safe=""),
+        "all percent": "".join(f"%{each:02X}" for each in raw),
+        "spelled": " ".join(data),
+        "with dashes": "-".join(data),
+        "with commas": ", ".join(data),
+        "a letter a line": "\n".join(data),
+    }[how]
+
+
+HOW = (
+    *("upper", "lower", "mixed", "reversed", "base64", "base64 in a URL", "hex", "hex, upper"),
+    *("hex dump", "hex with colons", "escapes", "in a URL", "all percent", "spelled"),
+    *("with dashes", "with commas", "a letter a line"),
+)
+ODD = "Qx7+/z=?9Kb~mW2v"
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("key", [KEY, ODD])
+def test_a_key_is_masked_in_its_usual_encodings(key: str, how: str) -> None:
+    """In a stream, too; of base64 what is left tells at most two characters at each end."""
+    text = f"It is {written(key, how)} then."
+    shown = Redactor([key]).redact(text)
+    left = shown.removeprefix("It is ").removesuffix(" then.").replace(MASK, "")
+    assert MASK in shown
+    assert len(left.rstrip("=")) <= (4 if "base64" in how else 0)
+    stream = Redactor([key]).stream()
+    assert "".join(map(stream.feed, text)) + stream.flush() == shown
+
+
+@given(before=st.text(max_size=9), after=st.text(max_size=9))
+def test_base64_of_a_key_within_another_text(before: str, after: str) -> None:
+    """As in a header of HTTP, where it follows a user's name."""
+    text = base64.b64encode(f"{before}{KEY}{after}".encode(errors="replace")).decode()
+    shown = Redactor([KEY]).redact(text)
+    assert MASK in shown
+
+
+def test_no_encoding_of_a_common_word_is_masked() -> None:
+    """A local server's key "ollama" is masked as it is, where at all; "amallo" is not."""
+    text = "amallo b2xsYW1h 6f6c6c616d61 o-l-l-a-m-a"
+    assert Redactor(["ollama"]).redact(text) == text
+
+
+LONG = 50_000
+
+
+def test_masking_of_a_long_text_is_quick() -> None:
+    """With twenty keys, each in all of its encodings: the text has none of them."""
+    redactor = Redactor([f"{KEY}-{number:02}" for number in range(20)])
+    began_s = time.process_time()
+    redactor.redact("words and numbers 12345, " * (LONG // 25))
+    assert time.process_time() - began_s < 0.5

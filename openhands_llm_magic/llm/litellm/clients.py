@@ -1,7 +1,7 @@
 """What LiteLLM and its HTTP clients do on a thread that makes a request of ours.
 
-They log and warn of nothing, unless somebody has asked for it, and go to this machine directly. What
-they log, warn of or print all the same has no key in it. That holds for this thread alone: the
+They log and warn of nothing, unless somebody has asked for it, and go to this machine directly.
+What they log, warn of or print all the same has no key in it. That holds for this thread alone: the
 person's own requests, on other threads or afterwards, are logged and sent as before. Proxies and
 certificates are those that the environment names now.
 """
