@@ -1,7 +1,6 @@
 """A key in no place: each way to set it, each outcome, each sink, with the number of places.
 
-What adds a way, an outcome or a sink later adds it to its list here. The panel's field, whose key
-comes as a message of a browser, has tests of its own in `test_panel_in_kernel.py`.
+What adds a way, an outcome or a sink later adds it to its list here, and to `docs/security.md`.
 """
 
 from __future__ import annotations
@@ -31,16 +30,30 @@ WAYS: dict[str, tuple[str, str]] = {
     ),
     "config.toml": ("toml.write_text(f'[llm]\\napi_key = \"{key()}\"')", "toml.unlink()"),
     "group": (
-        "toml.write_text(f'[llm]\\n[llm.g]\\nmodel = \"openai/test\"\\n"
-        "base_url = \"{base}\"\\napi_key = \"{key()}\"')\n%llm_config --use g",
+        (
+            'toml.write_text(f\'[llm]\\n[llm.g]\\nmodel = "openai/test"\\n'
+            'base_url = "{base}"\\napi_key = "{key()}"\')\n%llm_config --use g'
+        ),
         "toml.unlink()\n%llm_config --use llm",
     ),
     "traitlet": ("settings.api_key = key()", "%llm_config --reset api_key"),
     "magic line": ("k = key()\n%llm_config api_key=$k\ndel k", "%llm_config --reset api_key"),
     "keyring": (
-        "InMemory.passwords = {(SERVICE, name_for(settings.snapshot())): key()}\n"
-        "keyring.set_keyring(InMemory())\n%llm_config --keyring",
+        (
+            "InMemory.passwords = {(SERVICE, name_for(settings.snapshot())): key()}\n"
+            "keyring.set_keyring(InMemory())\n%llm_config --keyring"
+        ),
         "%llm_config --reset api_key",
+    ),
+    "panel": (
+        (
+            "%llm_config\n"
+            "panel = get_ipython().magics_manager.registry['LLMMagics']._panel\n"
+            "panel.field('api_key').control._receive(None, {'type': 'secret', 'value': key()}, [])\n"
+            "[each] = [each for each in _shown(panel.box) if ' Apply ' in f' {name_of(each)} ']\n"
+            "each.click()"
+        ),
+        "panel.close()\n%llm_config --reset api_key",
     ),
 }
 """How a key is set, and how it is taken away again: cells in which it does not stand."""
@@ -78,9 +91,11 @@ OUTCOMES: dict[str, tuple[str, Step | None]] = {
     "verbose": ("litellm.set_verbose = True\n%llm --num-retries 0 Hi", Answer(ECHO)),
     "verbose, refused": ("%llm --num-retries 0 Hi", Refuse(401, message=CANARY)),
     "logged": (
-        "litellm.set_verbose = False\n"
-        "[logging.getLogger(each).setLevel(10) for each in ('httpx', 'httpcore', 'openai')]\n"
-        "%llm --num-retries 0 Hi",
+        (
+            "litellm.set_verbose = False\n"
+            "[logging.getLogger(each).setLevel(10) for each in ('httpx', 'httpcore', 'openai')]\n"
+            "%llm --num-retries 0 Hi"
+        ),
         Answer(ECHO, headers={"x-echo": CANARY}),
     ),
 }
@@ -93,6 +108,13 @@ LOOKS = (
 """Cells that look at what was left behind."""
 
 FAST = ("answer", "refused", "dry run", "logged")
+
+
+def test_the_page_names_all_of_it() -> None:
+    """`docs/security.md` is what people read of this."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
+    words = " ".join(page.split())
+    assert [each for each in (*WAYS, *OUTCOMES, *LOOKS) if each not in words] == []
 
 
 def arguments_of(kernel: Kernel) -> list[bytes]:
@@ -120,11 +142,13 @@ def messages_of(ran: Ran) -> list[bytes]:
 SETUP = """\
 import keyring, logging, os, pathlib, sys
 from keyring_in_memory import InMemory
+from panel_driver import _shown
 from openhands_llm_magic.config.keychain import SERVICE, name_for
 key = lambda: pathlib.Path({given!r}).read_text()
 toml, base, texts = pathlib.Path("config.toml"), {base!r}, ["one", "two"]
 os.environ |= {{"LLM_MODEL": "openai/test", "LLM_BASE_URL": base}}
 logging.basicConfig()
+name_of = lambda widget: getattr(widget, "description", "")
 %load_ext openhands_llm_magic
 %xmode Verbose
 import litellm
