@@ -49,7 +49,8 @@ WAYS: dict[str, tuple[str, str]] = {
         (
             "%llm_config\n"
             "panel = get_ipython().magics_manager.registry['LLMMagics']._panel\n"
-            "panel.field('api_key').control._receive(None, {'type': 'secret', 'value': key()}, [])\n"
+            "typed = {'type': 'secret', 'value': key()}\n"
+            "panel.field('api_key').control._receive(None, typed, [])\n"
             "[each] = [each for each in _shown(panel.box) if ' Apply ' in f' {name_of(each)} ']\n"
             "each.click()"
         ),
