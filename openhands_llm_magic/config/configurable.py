@@ -9,7 +9,7 @@ import traitlets
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
-from openhands_llm_magic.config import resolve
+from openhands_llm_magic.config import files, resolve
 from openhands_llm_magic.config.document import Document, read_file
 from openhands_llm_magic.config.secret import Secret, masking
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
@@ -168,7 +168,8 @@ class LLMSettings(SettingAttributes, Configurable):
             status = path.stat()
         except OSError:
             return read_file(path)
-        version = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        of_file = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_uid)
+        version = (path, *of_file, os.environ.get(files.TRUST_VARIABLE))
         if self._read is None or self._read[0] != version:
             self._read = (version, read_file(path))
         return self._read[1]

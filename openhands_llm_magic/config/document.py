@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-import stat
 import tomllib
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.config import files
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import ConfigFileError, Text, reason_of
 
@@ -170,11 +170,9 @@ class Document:
 def read_file(path: Path) -> Document:
     """Read and parse a config file; a mistake in the file becomes the document's `problem`."""
     try:
-        text = _read_text(path)
+        text = files.read(path, LARGEST_FILE).decode()
     except UnicodeDecodeError:
         return _unreadable(path, Text("it is not UTF-8 text"))
-    except _UnreadableError as error:
-        return _unreadable(path, error.why)
     except OSError as error:
         return _unreadable(path, reason_of(error))
     return parse(path, text)
@@ -197,34 +195,8 @@ def parse(path: Path, text: str) -> Document:
     return Document(path, text, data, _lines(text))
 
 
-class _UnreadableError(Exception):
-    """A path leads to what is no config file.
-
-    Attributes:
-        why: The reason, for a person.
-    """
-
-    def __init__(self, why: Text) -> None:
-        super().__init__(why)
-        self.why = why
-
-
 def _unreadable(path: Path, why: Text, line: int | None = None, text: str = "") -> Document:
     return Document(path, text, problem=Problem(why, Origin("file", path=path, line=line)))
-
-
-def _read_text(path: Path) -> str:
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise _UnreadableError(Text("it is a folder"))
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-        raise _UnreadableError(Text("it is not a regular file"))
-    with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        told = "it is larger than {size_mb} MB"
-        raise _UnreadableError(Text(told, size_mb=LARGEST_FILE // 1_000_000))
-    return content.decode()
 
 
 # The tokens of valid TOML that decide where a statement begins: strings, comments, brackets.

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
+from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
 from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, on_bad_key
 from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
@@ -21,7 +22,7 @@ from openhands_llm_magic.config.settings import SETTINGS, closest, setting_named
 from openhands_llm_magic.errors import SettingError, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from openhands_llm_magic.config.setting import Value
 
@@ -195,13 +196,36 @@ def find_config_file(cwd: Path, home: Path, env: Mapping[str, str]) -> Path | No
     """
     if named := env.get(FILE_VARIABLE):
         return home / named[2:] if named.startswith("~/") else cwd / named
+    above, _ = _of_repository(cwd, env)
+    return _file_in((*above, home / ".openhands"))
+
+
+def _of_repository(cwd: Path, env: Mapping[str, str]) -> tuple[list[Path], Problem | None]:
+    """Return a folder with those above it within its repository, the nearest first.
+
+    A repository of another person is none. The problem says so where that makes a difference.
+    """
     above = [cwd, *cwd.parents]
     # os.path answers False, where Path raises, for a folder that cannot be entered.
     root = next((n for n, each in enumerate(above) if os.path.exists(each / ".git")), 0)  # noqa: PTH110 - see above
-    for folder in (*above[: root + 1], home / ".openhands"):
-        if os.path.isfile(folder / FILE_NAME):  # noqa: PTH113 - see above
-            return folder / FILE_NAME
-    return None
+    folders = above[: root + 1]
+    repository = above[root] / ".git"
+    if not root or not (owner := files.owner_of_other(repository, env)):
+        return folders, None
+    hidden = None if _file_in([cwd]) else _file_in(folders)
+    if hidden is None:
+        return [cwd], None
+    told = (
+        "it is not used, as {repository} belongs to {owner}; if you trust it, set {variable}={path}"
+    )
+    facts = {"repository": str(repository), "owner": owner, "variable": files.TRUST_VARIABLE}
+    text = Text(told, **facts, path=str(repository.parent))
+    return [cwd], Problem(text, Origin("file", path=hidden))
+
+
+def _file_in(folders: Iterable[Path]) -> Path | None:
+    found = (each / FILE_NAME for each in folders)
+    return next(filter(os.path.isfile, found), None)
 
 
 def file_layer(document: Document) -> Layer:
@@ -506,15 +530,19 @@ def outside_layers(
     """
     named_by = "" if config_file or not env.get(FILE_VARIABLE) else FILE_VARIABLE
     path = config_file or find_config_file(_here(), absolute("~"), env)
+    of_others: list[Layer] = []
+    if not (config_file or named_by) and (problem := _of_repository(_here(), env)[1]):
+        of_others = [Layer(FILE_NAME, problems=(problem,))]
     if path is None:
         if group is not None:
             told = "there is no group {name}: no config.toml was found"
             raise SettingError(Text(told, name=repr(group)))
-        return [env_layer(env)], None
+        return [*of_others, env_layer(env)], None
     document = read(path)
     if config_file or named_by:
         document.require_readable(named_by)
-    return [*file_layers(document, group), env_layer(env, group=group is not None)], path
+    layers = [*file_layers(document, group), env_layer(env, group=group is not None)]
+    return [*of_others, *layers], path
 
 
 def load_settings(

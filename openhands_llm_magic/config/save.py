@@ -6,16 +6,14 @@ change is shown as a diff without keys, and the new text takes the place of the 
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import document, resolve
+from openhands_llm_magic.config import document, files, git, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
 from openhands_llm_magic.config.secret import (
     MASK,
@@ -31,13 +29,17 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import ConfigFileError, SettingError, Text, reason_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
 
     from openhands_llm_magic.config.document import Names
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting, Value
 
-_OWNER_ONLY = 0o600
+MOST_ATTEMPTS = 5
+"""How often a save begins anew because another program has changed the file meanwhile."""
+
+FORCE = "pass force=True to write it there all the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,14 @@ def save(
     *,
     group: str | None = None,
     with_key: bool = False,
+    force: bool = False,
 ) -> Saved:
     """Write the settings in force to a config file, so that OpenHands reads the same.
 
     The model is written, and every setting that is not at its default or is in the file already;
     a setting that is not set is removed. Comments, order and other sections stay. A program that
-    reads the file meanwhile sees the old one or the new one, never half of it. Only its owner may
-    read a file that holds a key.
+    reads the file meanwhile sees the old one or the new one, never half of it, and what another
+    program writes meanwhile stays. Only its owner may read a file that holds a key.
 
     Args:
         snapshot: The settings.
@@ -80,21 +83,29 @@ def save(
         group: The NAME of the `[llm.NAME]` to write to, or "llm" for `[llm]`; by default that of
             the settings.
         with_key: Whether to write keys, too; else those in the file stay as they are.
+        force: Whether to write keys into a file that git tracks.
 
     Raises:
-        ConfigFileError: The file cannot be read, edited or written; nothing is changed.
+        ConfigFileError: The file cannot be read, edited or written, or is one that git tracks and
+            a key would go into it; nothing is changed.
         SettingError: No group can have this name; nothing is changed.
     """
-    plan = _plan(snapshot, path, group, with_key=with_key)
-    if plan.is_needed:
-        try:
-            _replace(plan)
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise ConfigFileError(
-                f"{shown_path(plan.saved.path)}: it cannot be written: {why}; nothing was changed"
-            ) from None
-    return plan.saved
+    plan_now = partial(_plan, snapshot, path, group, with_key=with_key, force=force)
+    plan = plan_now()
+    if not plan.is_needed and not files.is_being_written(plan.target):
+        return plan.saved
+    try:
+        with files.writing(plan.target) as draft:
+            for _ in range(MOST_ATTEMPTS):
+                plan = plan_now()
+                if not plan.is_needed or _put(plan, draft):
+                    return plan.saved
+    except OSError as error:
+        told = "{file}: it cannot be written: {why}; nothing was changed"
+        file = shown_path(plan.saved.path)
+        raise ConfigFileError(Text(told, file=file, why=reason_of(error))) from None
+    told = "{file}: another program changes it again and again; nothing was changed"
+    raise ConfigFileError(Text(told, file=shown_path(plan.saved.path)))
 
 
 def preview(
@@ -103,14 +114,16 @@ def preview(
     *,
     group: str | None = None,
     with_key: bool = False,
+    force: bool = False,
 ) -> Saved:
     """Return what `save` would do with the same arguments, without doing it.
 
     Raises:
-        ConfigFileError: The file cannot be read or edited.
+        ConfigFileError: The file cannot be read or edited, or is one that git tracks and a key
+            would go into it.
         SettingError: No group can have this name.
     """
-    return _plan(snapshot, path, group, with_key=with_key).saved
+    return _plan(snapshot, path, group, with_key=with_key, force=force).saved
 
 
 def as_toml(snapshot: Snapshot) -> str:
@@ -337,21 +350,28 @@ class _Plan:
 
     Attributes:
         saved: What to tell about it.
+        target: The file, or the one that its link leads to.
+        before: The file's text as it is, or None when there is no file.
         text: The file's new text.
-        mode: Its permission bits, or None to leave those of a new file to the system.
-        status: The status of the file as it is, or None when there is no file.
-        is_needed: Whether the text or the bits differ from those of the file as it is.
+        has_key: Whether there is a key in it.
+        is_needed: Whether the text or the permission bits differ from those of the file as it is.
     """
 
     saved: Saved
+    target: Path
+    before: str | None
     text: str
-    mode: int | None
-    status: os.stat_result | None
+    has_key: bool
     is_needed: bool
 
 
 def _plan(
-    snapshot: Snapshot, path: str | os.PathLike[str] | None, group: str | None, *, with_key: bool
+    snapshot: Snapshot,
+    path: str | os.PathLike[str] | None,
+    group: str | None,
+    *,
+    with_key: bool,
+    force: bool,
 ) -> _Plan:
     file = (
         resolve.absolute(path)
@@ -359,22 +379,27 @@ def _plan(
         else snapshot.config_file or Path.cwd() / resolve.FILE_NAME
     )
     before, status = _read(file)
+    target = _target(file)
     group = snapshot.group if group is None else resolve.group_named(group)
     group = resolve.group_above(before, group)
     changes = _Changes(snapshot, before, group, with_key=with_key)
     after = document.edit(before, changes.tables)
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]
+    notes = [note.masked(lambda text: masked(text, keys)) for note in changes.notes(after)]
+    if changes.writes_key and not force:
+        notes += _notes_of_git(file, target)
     saved = Saved(
         path=file,
         diff=_masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
         key_written=changes.writes_key,
         created=status is None,
-        notes=tuple(note.masked(lambda text: masked(text, keys)) for note in changes.notes(after)),
+        notes=tuple(notes),
     )
-    old_mode = None if status is None else stat.S_IMODE(status.st_mode)
-    mode = _OWNER_ONLY if any(_keys_in(after.data)) else old_mode
-    is_needed = status is None or after.text != before.text or mode != old_mode
-    return _Plan(saved, after.text, mode, status, is_needed)
+    has_key = any(_keys_in(after.data))
+    is_open = status is not None and has_key and bool(status.st_mode & 0o077)
+    is_needed = status is None or after.text != before.text or is_open
+    text_before = None if status is None else before.text
+    return _Plan(saved, target, text_before, after.text, has_key, is_needed)
 
 
 def _read(file: Path) -> tuple[Document, os.stat_result | None]:
@@ -393,26 +418,42 @@ def _read(file: Path) -> tuple[Document, os.stat_result | None]:
     return document, status
 
 
-def _replace(plan: _Plan) -> None:
-    """Write a temporary file and put it in the place of the file, or of what its link names."""
-    target = Path(os.path.realpath(plan.saved.path))
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-    # Of a new file without a key the system's umask decides.
-    first_mode = 0o666 if plan.mode is None else _OWNER_ONLY
+def _target(file: Path) -> Path:
     try:
-        with open(
-            temporary, "xb", opener=lambda name, flags: os.open(name, flags, first_mode)
-        ) as file:
-            file.write(plan.text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if plan.status is not None and hasattr(os, "chown"):
-            with suppress(OSError):  # giving a file to another person is root's privilege
-                os.chown(temporary, plan.status.st_uid, plan.status.st_gid)
-        if plan.mode is not None:
-            temporary.chmod(plan.mode)
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+        return files.target_of(file)
+    except OSError as error:
+        told = "{file}: {why}; nothing was changed"
+        raise ConfigFileError(Text(told, file=shown_path(file), why=reason_of(error))) from None
+
+
+def _notes_of_git(file: Path, target: Path) -> list[Text]:
+    """Return what to tell of a key that goes into a file that git knows of.
+
+    Raises:
+        ConfigFileError: The key would go into git's history, or nobody can tell.
+    """
+    match git.standing_of(target):
+        case git.Standing.TRACKED:
+            why = Text("git tracks this file")
+        case git.Standing.UNKNOWN:
+            why = Text("git cannot say whether it tracks this file")
+        case git.Standing.UNTRACKED:
+            told = "git does not ignore {file}, and would take the key along: name it in .gitignore"
+            return [Text(told, file=shown_path(file))]
+        case _:
+            return []
+    told = (
+        "{file}: {why}, and others can read a key in git's history; nothing was changed: save"
+        " without the key, which the keyring or LLM_API_KEY can hold, name a file that git does"
+        " not track, or {force}"
+    )
+    raise ConfigFileError(Text(told, file=shown_path(file), why=why, force=Text(FORCE)))
+
+
+def _put(plan: _Plan, draft: files.Draft) -> bool:
+    """Write the new text, unless another program has changed the file since it was read."""
+    over = None if plan.before is None else plan.before.encode()
+    if plan.has_key:
+        bits = files.OWNER_ONLY
+        return draft.put(plan.text.encode(), over=over, new_bits=bits, most_bits=bits)
+    return draft.put(plan.text.encode(), over=over, new_bits=0o666)

@@ -96,6 +96,7 @@ _CONFIG_FLAGS = {
     "--use": "group",
     "--group": "group",
     "--with-key": "",
+    "--force": "",
     "--export": "form",
     **dict.fromkeys(("--file", "--check", "--save"), "file"),
 }

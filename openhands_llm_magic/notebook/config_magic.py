@@ -40,8 +40,9 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
                                       wait out passing faults only with --retries
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
-    %llm_config --save [PATH] [--group NAME] [--with-key]
-                                      write the settings to config.toml, the key only if you say so
+    %llm_config --save [PATH] [--group NAME] [--with-key [--force]]
+                                      write the settings to config.toml, the key only if you say so,
+                                      and into a file that git tracks only with --force
     %llm_config --export FORM         hand them to OpenHands: profile or shell for the current one
                                       (CLI 1.16.0, SDK 1.58.2), docker or toml for 0.41
 
@@ -81,7 +82,7 @@ def run(
         UsageError: The line is not one of those in `HELP`.
         SettingError: A value is bad, or there is no such setting; nothing is changed.
     """
-    words = split_words(line, (*ACTIONS, "--group", "--with-key"))
+    words = split_words(line, (*ACTIONS, "--group", "--with-key", "--force"))
     from openhands_llm_magic.notebook.view.display import front_end  # noqa: PLC0415 - see _show
 
     session = _Session(shell, settings)
@@ -187,11 +188,14 @@ def _save(session: _Session, words: list[str]) -> None:
     parser.add_argument("path", nargs="?")
     parser.add_argument("--group")
     parser.add_argument("--with-key", action="store_true")
+    parser.add_argument("--force", action="store_true")
     given = parser.parse_args(words)
     snapshot = session.settings.snapshot()
     if given.with_key and snapshot.secrets():
         print_texts(Text("the key goes into the file as plain text, which you alone can read."))
-    saved = save.save(snapshot, given.path, group=given.group, with_key=given.with_key)
+    saved = save.save(
+        snapshot, given.path, group=given.group, with_key=given.with_key, force=given.force
+    )
     print_texts(*saved.diff.splitlines(), *saved.notes)
     if snapshot.api_key and not given.with_key:
         print_texts(Text("the key was not written; --with-key writes it."))

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import save
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.config.setting import shorten
@@ -75,6 +76,7 @@ CELLS: Mapping[str, str] = {
         "the request was refused {said}. Set {named} to another value, or leave it out with"
         " `%llm_config NAME=none`."
     ),
+    save.FORCE: "add `--force`",
 }
 """What is said in a cell in place of the words for a script."""
 
@@ -83,6 +85,7 @@ PANELS: Mapping[str, str] = {
     explain.GIVE_KEY: "write it into the field API key",
     explain.OR_GIVE_KEY: "or in the field API key",
     explain.TRY_PRACTICE: "choose the provider Practice",
+    save.FORCE: "write it with `%llm_config --save --with-key --force`",
 }
 """What is said in the settings panel in place of the words for a script."""
 

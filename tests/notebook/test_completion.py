@@ -61,7 +61,7 @@ def test_flags(magic: str) -> None:
     [
         ("%llm_embed texts --embedding-b", ["--embedding-base-url"]),
         ("%llm_chat -", ["--forget", "--export"]),
-        ("%llm_config --", [*ACTIONS, "--group", "--with-key"]),
+        ("%llm_config --", [*ACTIONS, "--group", "--with-key", "--force"]),
     ],
 )
 def test_flags_of_other_magics(line: str, expected: list[str]) -> None:
