@@ -8,6 +8,7 @@
     ├── SettingError            a setting has a value it cannot take, or does not exist
     │   ├── ConfigFileError     a config file cannot be read
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
+    ├── NotPickledError         what holds a key was to be pickled
     └── RequestError            a prompt got no complete answer; `reply` holds what came
         ├── Stopped             the person interrupted it
         ├── LibraryError        LiteLLM cannot be imported
@@ -193,6 +194,10 @@ class ConfigFileError(SettingError):
 
 class KeychainError(SettingError):
     """The operating system's keyring cannot keep, read or forget a key."""
+
+
+class NotPickledError(LLMMagicError, TypeError):
+    """What holds a key was to be pickled, as other processes and caches on disk have it."""
 
 
 class RequestError(LLMMagicError):

@@ -84,9 +84,11 @@ def read(path: Path, most_bytes: int, env: Mapping[str, str] | None = None) -> b
             " {variable}={path}"
         )
         raise NotOwnedError(0, Text(told, owner=owner, variable=TRUST_VARIABLE, path=str(path)))
-    with path.open("rb") as file:
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
+    content = b""
+    if status.st_size <= most_bytes:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)  # it may have grown
+    if max(status.st_size, len(content)) > most_bytes:
         told = "it is larger than {size_mb} MB"
         raise OSError(0, Text(told, size_mb=most_bytes // 1_000_000))
     return content
@@ -202,8 +204,8 @@ class Draft:
         if over is not ANYTHING and self._content() != over:
             return False
         bits = new_bits & ~_umask()
-        with suppress(FileNotFoundError):
-            before = self._path.stat()
+        before = _status_of(self._path)
+        if before is not None and stat.S_ISREG(before.st_mode):
             bits = stat.S_IMODE(before.st_mode) & most_bits
             with suppress(OSError, AttributeError):  # to give a file away is root's privilege
                 os.chown(self._new, before.st_uid, before.st_gid)
@@ -269,11 +271,13 @@ def is_being_written(path: Path) -> bool:
 def write(path: Path, content: bytes) -> None:
     """Write a file that prompts and answers are in, and its folder where it is missing.
 
+    A link is not followed: the file takes its place.
+
     Raises:
         OSError: It cannot be written; nothing is changed.
     """
     path.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
-    with writing(target_of(path)) as draft:
+    with writing(path) as draft:
         draft.put(content)
 
 
@@ -291,7 +295,8 @@ def _locked(new: Path) -> int:
         is_held = _lock(descriptor)
         if is_held or (is_held is None and is_ours):
             status = os.fstat(descriptor)
-            if _is_at(new, status):
+            now_there = _status_of(new)
+            if now_there is not None and os.path.samestat(now_there, status):
                 if _is_plain(status):
                     new.chmod(OWNER_ONLY)
                     os.ftruncate(descriptor, 0)
@@ -339,10 +344,12 @@ def _lock(descriptor: int) -> bool | None:
     return True
 
 
-def _is_at(new: Path, status: os.stat_result) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(new.lstat(), status)
-    return False
+def _status_of(path: Path) -> os.stat_result | None:
+    """Return the status of what is at a path, also of a link, or None where there is nothing."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def _is_plain(status: os.stat_result) -> bool:

@@ -10,12 +10,12 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
 from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, on_bad_key
-from openhands_llm_magic.config.secret import Secret, masked, masking, secrets_in
+from openhands_llm_magic.config.secret import NeverPickled, Secret, masked, masking, secrets_in
 from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, closest, setting_named
@@ -372,7 +372,7 @@ BASE_GROUP = "llm"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Snapshot(SettingAttributes):
+class Snapshot(NeverPickled, SettingAttributes):
     """The settings in force at one moment; each is an attribute, like `snapshot.num_retries`.
 
     Attributes:
@@ -401,18 +401,6 @@ class Snapshot(SettingAttributes):
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={found[0].value!r}" for name, found in self.found.items())
         return f"Snapshot({masked(values)})"
-
-    def __copy__(self) -> Self:
-        return self  # it is frozen, and its attributes are copies
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Snapshot is not pickled, as its keys would be readable in the file: read the"
-            " settings anew with load_settings()"
-        )
 
     def origin(self, name: str) -> Origin:
         """Return where a setting's value comes from.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from base64 import b64encode
+from copy import deepcopy
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote
+
+from openhands_llm_magic.errors import NotPickledError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import SupportsIndex
 
 MASK = "**********"
 """The text that is shown in place of a secret."""
@@ -73,10 +77,37 @@ def secrecy(name: str) -> Secrecy:
     )
 
 
-class Secret:
+class NeverPickled:
+    """Holds a key: a copy is the object itself, which never changes, and there is no pickle."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise _not_pickled(self)
+
+    def __getstate__(self) -> NoReturn:
+        raise _not_pickled(self)
+
+
+def _not_pickled(held: object) -> NotPickledError:
+    told = (
+        "a {kind} is not pickled, as its keys could be read in the file: read the settings anew"
+        " with load_settings() where they are needed"
+    )
+    return NotPickledError(Text(told, kind=type(held).__name__))
+
+
+class Secret(NeverPickled):
     """A string that is never shown: `str`, `repr` and `format` return `**********`.
 
     Two secrets with the same value are equal. An empty secret shows as an empty text and is false.
+    It is not pickled: `get_secret_value` tells it to whoever means to write it down.
     """
 
     __slots__ = ("_value",)
@@ -108,6 +139,17 @@ class MaskingDict(dict[str, Any]):
     """A dictionary whose repr masks the text under a name like "api_key" or "Authorization"."""
 
     __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if any(secrets_in(self)):
+            raise _not_pickled(self)
+        return super().__reduce_ex__(protocol)
+
+    def __copy__(self) -> Self:
+        return type(self)(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)((name, deepcopy(each, memo)) for name, each in self.items())
 
     def __repr__(self) -> str:
         pairs = (

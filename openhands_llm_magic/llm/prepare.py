@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.providers import PROVIDERS, addresses_in, provider_of, server_of
 from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.secret import (
+    NeverPickled,
     Secrecy,
     Secret,
     can_be_secret,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(NeverPickled):
     """What is sent to a model.
 
     Attributes:
@@ -87,7 +88,7 @@ def timed(options: Mapping[str, Any], limit_s: float) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
+class EmbeddingRequest(NeverPickled):
     """Texts to turn into vectors.
 
     Attributes:
@@ -153,7 +154,7 @@ REGIONAL = frozenset({"bedrock", "vertex_ai"})
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NeverPickled):
     """A prompt that is ready to be sent; nothing was sent yet.
 
     Attributes:

@@ -412,6 +412,8 @@ class Prompt:
             return builder.reply, [response]
         is_cut = counts.is_cut(request.messages, response.usage)
         notes = counts.notes_on(request, response.usage)
+        if place is not None and place.problem is not None:
+            notes = (*notes, place.problem)
         done = Done(response.finish_reason, response.cost.usd, response.raw, is_cut, notes)
         builder.add(done)
         whole = not is_cut and done.finish_reason != "context"

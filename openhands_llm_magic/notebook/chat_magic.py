@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import files
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm.conversations import text_of
@@ -102,8 +105,11 @@ def _show(turns: Sequence[Turn], shell: Any) -> None:
 
 
 def _export(turns: Sequence[Turn], path: str) -> None:
+    opener = partial(os.open, mode=files.OWNER_ONLY)  # prompts and answers are the person's own
     try:
-        with Path(path).expanduser().open("x", encoding="utf-8", newline="\n") as file:
+        with open(
+            Path(path).expanduser(), "x", encoding="utf-8", newline="\n", opener=opener
+        ) as file:
             file.write(_markdown(turns) + "\n")
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; nobody's home folder
         told = "{path}: {why}. Name a new file, in a folder that exists."

@@ -175,13 +175,14 @@ def test_where_there_are_no_locks_the_new_file_is_one(monkeypatch: pytest.Monkey
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(files, "flock", no_locks)
-    monkeypatch.setattr(files, "WAIT_S", 0.05)
     CONFIG.write_text(FILE)
     save(chosen(model="other"), CONFIG)
     assert 'model = "other"' in CONFIG.read_text()
     NEW.touch()
-    with pytest.raises(ConfigFileError, match="another program"):
-        save(chosen(model="third"), CONFIG)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "WAIT_S", 0.05)
+        with pytest.raises(ConfigFileError, match="another program"):
+            save(chosen(model="third"), CONFIG)
     os.utime(NEW, (0, 0))
     save(chosen(model="third"), CONFIG)
     assert here() == ["config.toml"]

@@ -2,7 +2,15 @@
 
 import base64
 import copy
+import json
+import marshal
+import pickle
 import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pprint import pformat
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +19,7 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.secret import (
     MASK,
+    MaskingDict,
     Redactor,
     Secrecy,
     Secret,
@@ -20,6 +29,7 @@ from openhands_llm_magic.config.secret import (
     secrecy,
 )
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import NotPickledError
 
 KEY = "sk-canary-0123456789"
 
@@ -106,6 +116,60 @@ def test_a_secret_shows_as_the_mask(text: str) -> None:
 
 def test_a_secret_can_be_aligned_in_a_table() -> None:
     assert f"{Secret(KEY):>12}|" == f"  {MASK}|"
+
+
+LEAKS: dict[str, Callable[[Any], object]] = {
+    "repr": repr,
+    "str": str,
+    "format": "{:>40}".format,
+    "json": json.dumps,
+    "json of its text": partial(json.dumps, default=str),
+    "vars": vars,
+    "copy": lambda held: repr(copy.copy(held)),
+    "deepcopy": lambda held: repr(copy.deepcopy(held)),
+    "asdict": lambda held: repr(asdict(held)),
+    "pprint": pformat,
+    "__reduce__": lambda held: held.__reduce__(),
+    "__reduce_ex__": lambda held: held.__reduce_ex__(2),
+    "object.__reduce_ex__": lambda held: object.__reduce_ex__(held, 4),
+    "__getstate__": lambda held: held.__getstate__(),
+    "marshal": marshal.dumps,
+    **{
+        f"pickle {n}": partial(pickle.dumps, protocol=n) for n in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+
+
+@pytest.mark.parametrize("way", LEAKS)
+def test_no_way_of_writing_a_secret_down_tells_it(way: str) -> None:
+    """What cannot write it says so; a pickle or a copy in clear would lie about in caches."""
+    for held in (Secret(KEY), [Secret(KEY)], MaskingDict(api_key=KEY)):
+        if isinstance(held, dict) and "pickle" not in way and "copy" not in way:
+            continue  # it is a dictionary, to be sent
+        try:
+            told = LEAKS[way](held)
+        except (TypeError, ValueError, AttributeError) as error:
+            told = str(error)
+        assert "canary" not in str(told)
+        if "pickle" in way:
+            assert "is not pickled, as its keys could be read in the file" in str(told)
+
+
+def test_what_is_refused_is_an_error_of_its_own() -> None:
+    """And one of Python's for what cannot be pickled, which libraries expect."""
+    with pytest.raises(NotPickledError) as caught:
+        pickle.dumps(Secret(KEY))
+    assert isinstance(caught.value, TypeError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dictionary_is_copied_as_what_it_is() -> None:
+    given = MaskingDict(api_key=KEY, nested=MaskingDict(token=[KEY]))
+    for made in (copy.copy(given), copy.deepcopy(given)):
+        assert made == given
+        assert "canary" not in repr(made)
+    plain = MaskingDict(seed=1)
+    assert pickle.loads(pickle.dumps(plain)) == plain  # noqa: S301 - our own
 
 
 def test_an_empty_secret_shows_as_nothing_and_is_false() -> None:

@@ -6,17 +6,16 @@ none of the secrets. It is readable JSON, to be committed and compared.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import files
 from openhands_llm_magic.config.providers import addresses_in, provider_of
 from openhands_llm_magic.config.secret import Redactor, Secrecy, masked, secrecy, throughout
 from openhands_llm_magic.errors import NotStoredError, StoreError, Text
@@ -37,6 +36,9 @@ NOT_ASKED = frozenset(
     {"base_url", "client", "extra_headers", "headers", "timeout", "vertex_credentials"}
 )
 """Options that say how a request is sent; like keys, they do not belong to what is asked."""
+
+MOST_BYTES = 50_000_000
+"""What a stored answer has at most: a prompt may have a file of 20 MB, which JSON writes longer."""
 
 LONGEST_TEXT = 200
 """Characters of a data URL from which on its hash stands for it."""
@@ -93,6 +95,7 @@ class Stored:
 
     Attributes:
         path: Its file.
+        problem: Why the file that is there cannot be used, once it was looked for, or None.
     """
 
     def __init__(
@@ -103,27 +106,38 @@ class Stored:
         digest = hashlib.sha256(json.dumps(self._asked, sort_keys=True).encode()).hexdigest()
         model = settings.model.rsplit("/", 1)[-1]
         name = "".join(each if each.isalnum() else "-" for each in model)
+        self.problem: Text | None = None
         self.path = folder / f"{name[:40]}-{digest[:16]}.json"
 
     def find(self) -> list[Event] | None:
         """Return the events of the stored answer, or None where there is not one to be read."""
+        self.problem = None
         try:
-            return _events(json.loads(self.path.read_bytes())["answer"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return _events(json.loads(files.read(self.path, MOST_BYTES))["answer"])
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+        except (ValueError, TypeError, KeyError, RecursionError):
+            why = Text("it is no answer of ours")
+        told = "the stored answer {path} cannot be read: {why}"
+        self.problem = Text(told, path=str(self.path), why=why)
+        return None
 
     def why_not(self) -> NotStoredError:
         """Return the error of a request that is not stored where nothing is to be sent."""
-        why = Text("no answer to this prompt is stored in {folder}", folder=str(FOLDER))
-        if self.path.exists():
-            why = Text("the stored answer {path} cannot be read", path=str(self.path))
+        none = Text("no answer to this prompt is stored in {folder}", folder=str(FOLDER))
+        why = self.problem or none
         told = "{why}, and nothing is sent with LLM_MAGIC_CACHE=replay. {store_it}."
         return NotStoredError(Text(told, why=why, store_it=Text(STORE_IT)))
 
     def keep(self, reply: Reply) -> StoreError | None:
         """Store an answer; where that fails, return the error, as the answer has been paid for."""
         try:
-            self._write(self._written(reply))
+            content = self._written(reply).encode()
+            if len(content) > MOST_BYTES:
+                raise OSError(0, f"it would have more than {MOST_BYTES // 1_000_000} MB")  # noqa: TRY301 - said as any other reason
+            files.write(self.path, content)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer has been paid for
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             told = "the answer is not stored in {folder}: {why}."
@@ -148,20 +162,6 @@ class Stored:
             "answer": throughout(answer, Redactor(self._secrets).redact),
         }
         return json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-    def _write(self, text: str) -> None:
-        """Put a text into the file, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
 
 
 def _address(request: Request, settings: Snapshot) -> str:

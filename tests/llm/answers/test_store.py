@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -136,6 +138,92 @@ def test_a_file_that_is_nested_too_deeply_is_none(tmp_path: Path) -> None:
     place = stored(tmp_path)
     place.path.write_text('{"answer":' * 100_000)
     assert place.find() is None
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("/dev/zero", "it is not a regular file"),
+        ("a pipe", "it is not a regular file"),
+        ("a folder", "it is a folder"),
+        ("huge", "it is larger than 50 MB"),
+        ("deep", "it is no answer of ours"),
+        ("deep in its usage", "it is no answer of ours"),
+    ],
+)
+def test_a_file_without_bounds_is_told_in_one_line(tmp_path: Path, target: str, why: str) -> None:
+    place = stored(tmp_path)
+    match target:
+        case "/dev/zero":
+            place.path.symlink_to(target)
+        case "a pipe":
+            os.mkfifo(place.path)
+        case "a folder":
+            place.path.mkdir()
+        case "huge":
+            place.path.touch()
+            os.truncate(place.path, 10**12)
+        case "deep":
+            place.path.write_text('{"answer":' + "[" * 10_000 + "]" * 10_000 + "}")
+        case _:
+            place.keep(REPLY)
+            held = json.loads(place.path.read_bytes())
+            held["answer"]["usage"] = "DEEP"
+            deep = "[" * 900 + "]" * 900
+            usage = f'{{"prompt_tokens": {deep}, "completion_tokens": 2}}'
+            place.path.write_text(json.dumps(held).replace('"DEEP"', usage))
+    assert place.find() is None
+    assert str(place.problem) == f"the stored answer {place.path} cannot be read: {why}"
+    assert f"{place.path} cannot be read: {why}, and nothing is sent" in str(place.why_not())
+
+
+def test_an_answer_that_could_not_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openhands_llm_magic.llm.answers.stored.MOST_BYTES", 300)
+    error = stored(tmp_path).keep(replace(REPLY, text="long " * 100))
+    assert "it would have more than" in str(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
+    """As a repository may have one, to a file of the person's."""
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    place = stored(tmp_path / "answers")
+    place.path.parent.mkdir()
+    place.path.symlink_to(other)
+    assert place.keep(REPLY) is None
+    assert (other.read_text(), place.path.is_symlink()) == ("{}", False)
+    assert place.find() is not None
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_only_the_person_reads_what_is_stored(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        place = stored(tmp_path / "answers")
+        place.keep(REPLY)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(place.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+def test_an_answer_of_another_person_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stored(tmp_path)
+    place.keep(REPLY)
+    os.chown(place.path, 4321, 4321)
+    assert place.find() is None
+    assert "cannot be read: it belongs to the user 4321" in str(place.why_not())
+    monkeypatch.setenv("LLM_MAGIC_TRUST", str(tmp_path))
+    assert place.find() is not None
+    assert place.problem is None
 
 
 def test_what_is_written_is_in_a_fixed_order(tmp_path: Path) -> None:

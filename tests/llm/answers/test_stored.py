@@ -185,7 +185,11 @@ def test_a_file_that_cannot_be_read_says_so(model_server: ModelServer) -> None:
     with pytest.raises(errors.NotStoredError, match=f"{path.name} cannot be read"):
         ask("Hello", cache="replay")
     assert model_server.count == 1
-    assert ask("Hello", cache="on").text == ask("Hello", cache="replay").text
+    first = ask("Hello", cache="on")
+    assert [str(note) for note in first.notes] == [
+        f"the stored answer {path} cannot be read: it is no answer of ours"
+    ]
+    assert first.text == ask("Hello", cache="replay").text
     assert model_server.count == 2
 
 
