@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.setting import Setting
 
 _THIS_MACHINE = re.compile(
-    r"(?P<before>\s*https?://)"
+    r"(?P<before>https?://)"
     r"(?:localhost|127(?:\.\d+){3}|0\.0\.0\.0|\[::1?\])(?=[:/?#\s]|$)",
     re.IGNORECASE,
 )

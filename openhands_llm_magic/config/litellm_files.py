@@ -23,7 +23,7 @@ PROVIDER_FILES = ("types/utils.py", "llms/openai_like/providers.json")
 """The files that name its providers: the members of a class, and the keys of a table."""
 
 _PROVIDER_CLASS = re.compile(r"^class LlmProviders\(.*\n((?:(?:[ \t].*)?\n)*)", re.MULTILINE)
-_MEMBER = re.compile(r'^\s+\w+ = "([^"\n]+)"', re.MULTILINE)
+_MEMBER = re.compile(r'^[ \t]+\w+ = "([^"\n]+)"', re.MULTILINE)
 
 
 @cache

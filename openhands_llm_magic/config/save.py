@@ -296,14 +296,15 @@ def _shown(value: Value) -> str:
 # The keys in a config file, and a diff that does not show them.
 
 # A key's name and value in TOML text, also in a comment or an inline table.
+# Each name is read once, from its beginning: a value may be "key" a thousand times.
 _ASSIGNMENT = re.compile(
-    rf"(?P<name>[\w-]*(?:{SECRET_WORDS})[\w-]*)"
-    r"""(?P<equals>["']?[ \t]*=[ \t]*)"""
+    rf"(?<![\w-])(?=[\w-]*?(?:{SECRET_WORDS}))(?P<name>[\w-]++)"
+    r"""(?P<equals>["']?[ \t]*+=[ \t]*+)"""
     r"(?!(?:true|false|[-+]?[\d._]+)[ \t]*(?:[,}#\r\n]|$))"
     r'(?P<value>"""[\s\S]*?"""+|'
     r"'''[\s\S]*?'''+"
     r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'|\[[^\]]*\]|[^\n]+)",
+    r"|'[^'\n]*'|\[[^\[\]]*\]|[^\n]+)",
     re.IGNORECASE,
 )
 

@@ -139,7 +139,7 @@ _WORDS: tuple[tuple[type[errors.RequestError], str], ...] = (
         content[ -]?(?:filter|management polic|polic|moderation)|\bflagged\b|\bmoderation\b
         safety (?:system|filter|polic|guideline)|usage (?:polic|guideline)
         inappropriate content|content exists risk|data.?inspection|prohibited content
-        sensitive (?:content|word|information)|violat\w+ .{0,40}\b(?:policy|policies)\b|敏感|违规
+        sensitive (?:content|word|information)|violat\w{1,9} .{0,40}\bpolic(?:y|ies)\b|敏感|违规
         """,
     ),
     (
@@ -161,7 +161,7 @@ _WORDS: tuple[tuple[type[errors.RequestError], str], ...] = (
         (?:prompt|input) (?:has|contains) \d+ tokens|tokens? in (?:the )?prompt.{0,40}exceed
         (?:maximum|longer than the) (?:sequence|prompt|input|maximum model) length
         prompt.tokens? .{0,20}must be less|prompt (?:token count of \d+ )?exceeds
-        exceed\w* .{0,20}(?:token|length) limit|too many (?:input )?tokens|too large to process
+        exceed\w{0,9} .{0,20}(?:token|length) limit|too many (?:input )?tokens|too large to process
         """,
     ),
     # what passes, under a status that does not

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _STANDARD_LIBRARY = str(Path(traceback.__file__).parent) + os.sep
 _CALLERS = re.compile(r"(?:IPython|ipykernel)[/\\]")
-_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+_PACKAGES = re.compile(r"\A.*[/\\](?:site|dist)-packages[/\\]", re.DOTALL)
 
 NONE_YET = "there is no exception to explain: run `%llm_error` after a cell that failed."
 

@@ -33,12 +33,12 @@ ANSWER_WITHIN_S = 30
 """How long a server may take to send a file, between two pieces of it."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S+")
 
 # What may stand before the root of an XML document, and a root that is SVG's. The groups are
 # atomic: a comment that was read is not read again in another way.
 _SVG = re.compile(
-    rb"(?>\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?>\[.*?\])?\s*>)*+<(?:[\w-]+:)?svg[\s/>]",
+    rb"(?>\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*+(?>\[.*?\])?\s*>)*+<(?:[\w-]+:)?svg[\s/>]",
     re.DOTALL | re.IGNORECASE,
 )
 

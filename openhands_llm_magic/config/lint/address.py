@@ -58,7 +58,8 @@ _ENDPOINT = re.compile(
     r"(?:/chat/completions|/completions|/responses|/messages|/complete|/embeddings"
     r"|/api/(?:chat|generate|tags|show|embed\w*)"
     r"|/models/[^/]+:\w+|(?<=/v1)/models|(?<=/v\d)/chat"
-    r"|(?:/v\d\w*)?/projects/.+|/model/[^/]+/(?:invoke|converse)[\w-]*)+$"
+    r"|(?:/v\d\w*)?/projects/.+|/model/[^/]+/(?:invoke|converse)[\w-]*){1,4}$",
+    re.DOTALL,
 )
 # An address in what was copied around it, such as a Markdown link: [http://x](http://x).
 _WITHIN = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/[\w./~-]*)?", re.ASCII)

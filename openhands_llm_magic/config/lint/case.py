@@ -44,7 +44,7 @@ WITHOUT_PREFIX = {
 }
 """The provider of models that LiteLLM knows by their names alone, by what its list calls it."""
 
-DEPLOYMENT = re.compile(r"/openai/deployments(?:/(?P<name>[^/]*)(?P<rest>/.*)?)?$")
+DEPLOYMENT = re.compile(r"/openai/deployments(?:/(?P<name>[^/]*)(?P<rest>/.*)?)?$", re.DOTALL)
 """The end of an address of one deployment at Azure, and the path of a request after it."""
 
 NO_ADDRESS = SplitResult("", "", "", "", "")

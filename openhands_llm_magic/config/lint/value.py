@@ -23,7 +23,7 @@ _REFERENCE = re.compile(
     rf"\$\{{{_NAME}\b|(?:^|/)\${_NAME}"  # ${X}, ${X:-y}, $X, http://$X/v1
     r"|\$\(|\$\{\{|<%|%>|^`"  # $(command), ${{ secrets.X }}, `command`
     rf"|^%{_NAME}%$|^!{_NAME}!$"  # %X% and !X! of Windows
-    r"|\{\{.*\}\}"  # {{X}}
+    r"|\{\{[^{]*\}\}"  # {{X}}
     rf"|^\{{{_NAME}\}}$"  # {X}
     rf"|^\$?(?:[\w ]*(?i:env)(?i:[_ ]?var(?:iable)?)?|secrets?|vault|var)[:.][ /]*{_NAME}"  # env:X
     rf"|^(?:env|ENV|getenv|config)\s*[\[(]|^!\s*(?:env|ENV)\b|^ENC\["  # ENV["X"], env(X), !env X
@@ -33,7 +33,7 @@ _REFERENCE = re.compile(
 )
 # OPENAI_API_KEY: the name of the variable in place of its value.
 _VARIABLE_NAME = re.compile(
-    r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|SECRET)(?:_\w+)?", re.ASCII
+    r"(?=\w+\Z)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|SECRET)(?:_\w+)?", re.ASCII
 )
 
 # <your key>, [your key], sk-..., xxx, sk-xxxxxxxx, ****

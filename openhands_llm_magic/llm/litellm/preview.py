@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PARTLY_MASKED = "****"
 """What is in a header of which LiteLLM shows the ends."""
 
-_QUERY = re.compile(r"([?&](?!api-version=|alt=)[^=&]+=)[^&]+")
+_QUERY = re.compile(r"([?&](?!api-version=|alt=)[^=&?]+=)[^&]+")
 """What an address may hold of secrets."""
 
 LONGEST_DATA = 200

@@ -101,7 +101,7 @@ class Chat:
 
     def cut(self, answer: str) -> tuple[str, str]:
         """Return as much of an answer as the limit allows, and its finish reason."""
-        words = re.findall(r"\s*\S+", answer)
+        words = re.findall(r"(?<!\s)\s*\S+", answer)
         if self.limit is None or len(words) <= self.limit:
             return answer, "stop"
         return "".join(words[: self.limit]), "length"
