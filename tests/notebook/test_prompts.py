@@ -258,6 +258,8 @@ def test_chats_with_names_go_on_side_by_side(
     assert shown.count("> A1") == shown.count("> A2") == 1
     kernel.run("%llm_chat --export a chat.md")
     assert "> A2\n\nHello" in kernel.run("print(open('chat.md').read())").stdout
+    mode = kernel.run("import os; print(oct(os.stat('chat.md').st_mode & 0o777))").stdout
+    assert mode == "0o600\n", "prompts and answers are the person's own"
     assert "Name a new file" in str(kernel.run("%llm_chat --export a chat.md").error)
     assert kernel.run("%llm_chat --forget a").stdout == "a is forgotten.\n"
     assert "there is no conversation 'a'" in str(kernel.run("%llm_chat a").error)
