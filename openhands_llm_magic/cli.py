@@ -46,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     path = "the config file (default: the one that applies in this folder)"
     command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
+    about = "Let a project's config file decide where prompts and keys go, as it is now."
+    command(trust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
+    about = "Trust a config file no longer."
+    command(untrust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
+    command(trusted, "List the config files that are trusted.")
     about = (
         "Run the practice provider, a server for trying things out that is not a language model."
     )
@@ -87,6 +92,48 @@ def check(args: argparse.Namespace) -> int:
     file = checker.file_in_use(os.environ) if args.path is None else absolute(args.path)
     print(checker.report(findings, file, say))
     return int(any(finding.is_problem for finding in findings))
+
+
+def trust(args: argparse.Namespace) -> int:
+    """Trust a config file, and print what it names; return 1 if it cannot be read or kept."""
+    from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
+
+    return _on_file(args, lambda file: files.told(files.trust(file)))
+
+
+def untrust(args: argparse.Namespace) -> int:
+    """Trust a config file no longer; return 1 if that cannot be kept."""
+    from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
+
+    def undone(file: str) -> str:
+        return f"{file} is {'no longer' if files.untrust(file) else 'not'} trusted."
+
+    return _on_file(args, undone)
+
+
+def trusted(_args: argparse.Namespace) -> int:
+    """Print the config files that are trusted."""
+    from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
+
+    print("\n".join(map(files.told, files.listed())) or files.NOTHING)
+    return 0
+
+
+def _on_file(args: argparse.Namespace, change: Callable[[str], str]) -> int:
+    """Print what a change of trust in the file that is named, or in use, has come to."""
+    from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import SettingError  # noqa: PLC0415 - as above
+
+    name, file = args.run.__name__, args.path or checker.file_in_use(os.environ)
+    if file is None:
+        print(f"{PROGRAM} {name}: there is no config.toml here.", file=sys.stderr)
+        return 1
+    try:
+        print(change(str(file)))
+    except SettingError as error:
+        print(f"{PROGRAM} {name}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def practice(args: argparse.Namespace) -> int:

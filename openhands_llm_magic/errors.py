@@ -7,12 +7,14 @@
     ├── FormatError             an answer came, and is not in the format that was asked for
     ├── SettingError            a setting has a value it cannot take, or does not exist
     │   ├── ConfigFileError     a config file cannot be read
+    │   ├── UntrustedSettingError  a project's config file sets what it must not decide
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
     ├── NotPickledError         what holds a key was to be pickled
     └── RequestError            a prompt got no complete answer; `reply` holds what came
         ├── Stopped             the person interrupted it
         ├── LibraryError        LiteLLM cannot be imported
         ├── MissingKeyError     no API key for the provider
+        ├── UntrustedAddressError  a key would go to a server that only a project's file names
         ├── AuthenticationError the provider refused the key (401, 403)
         ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
         ├── AddressError        the server has nothing at this path (404, 405)
@@ -192,6 +194,10 @@ class ConfigFileError(SettingError):
     """A config file cannot be read."""
 
 
+class UntrustedSettingError(SettingError):
+    """A project's config file that nobody has trusted sets what it must not decide."""
+
+
 class KeychainError(SettingError):
     """The operating system's keyring cannot keep, read or forget a key."""
 
@@ -264,6 +270,12 @@ class MissingKeyError(RequestError):
     """There is no API key for the provider."""
 
     label = "no key"
+
+
+class UntrustedAddressError(RequestError):
+    """A key would go to a server that only a project's config file names; nothing was sent."""
+
+    label = "server not trusted"
 
 
 class AuthenticationError(RequestError):

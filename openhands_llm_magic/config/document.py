@@ -8,6 +8,7 @@ reads back: `toml` 0.10.2 misreads some valid TOML, and each rule for a value av
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import tomllib
@@ -63,10 +64,17 @@ def shown_path(path: Path) -> str:
     # No working directory (deleted) and no home are no reason to fail over a message.
     for base, prefix in ((Path.cwd, ""), (Path.home, "~/")):
         try:
-            return prefix + path.relative_to(base()).as_posix()
+            return _on_one_line(prefix + path.relative_to(base()).as_posix())
         except (ValueError, OSError, RuntimeError):
             continue
-    return str(path)
+    return _on_one_line(str(path))
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text with an escape for each character that would not show, such as a line end."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,11 @@ class Document:
             for path, line in self.lines.items()
             if path[: len(names)] == names
         )
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text, which is another one as soon as anything in the file is."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def table(self, name: str) -> Mapping[str, Any]:
         """Return a top-level table, which is empty if the file does not have it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -80,6 +81,38 @@ def server_of(address: str | None) -> Server | None:
     return Server(parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
+# An address that every HTTP client reads in the same way: nothing in it but a login, which has no
+# mark that ends one, letters of ASCII, and a port.
+_PLAIN = re.compile(
+    r"https?://(?:[^@/?#\\\s]*@)?(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?(?:[/?#].*)?",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_ADDRESS = re.compile(r"https?://.*", re.IGNORECASE | re.DOTALL)
+
+
+def address_within(text: str) -> str:
+    """Return the address that a text ends with, such as a model's name for Hugging Face, or ""."""
+    found = _ADDRESS.search(text)
+    return found[0] if found else ""
+
+
+def plain_server(address: str) -> Server | None:
+    """Return the server of an address that can be read in one way only, or None.
+
+    The host is in the one form of it: in lower case, without a dot at its end, an IPv6 address
+    compressed, and one that stands for an IPv4 address as that.
+    """
+    server = server_of(address) if address.isprintable() and _PLAIN.fullmatch(address) else None
+    if server is None:
+        return None
+    host = server.host.removesuffix(".")
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        return server._replace(host=host)
+    return server._replace(host=str(getattr(number, "ipv4_mapped", None) or number))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One provider of models, or one way to reach it.
@@ -102,6 +135,8 @@ class Provider:
         openai_path: The path at which its servers speak OpenAI's dialect, so that openai/ reaches
             them, too; "" where any path will do, and None where there is none.
         has_own_alone: Whether its servers have no models but those that it makes.
+        sent_besides: Variables whose credentials LiteLLM also sends beside a key that it is given.
+        finds: The credentials that LiteLLM finds on this machine without a variable, in words.
     """
 
     name: str
@@ -120,6 +155,8 @@ class Provider:
     servers: tuple[str, ...] = ()
     openai_path: str | None = None
     has_own_alone: bool = False
+    sent_besides: tuple[str, ...] = ()
+    finds: str = ""
 
     @property
     def has_address(self) -> bool:
@@ -156,6 +193,22 @@ class Provider:
         """Return whether LiteLLM sends a model whose name has no prefix to this provider."""
         return any(fnmatchcase(model, pattern) for pattern in self.bare_names)
 
+    def runs(self, server: Server) -> bool:
+        """Return whether a server is one of its own, spoken to by https: nobody else reads there.
+
+        A "*" stands for a part of one name between two dots. Servers that people run themselves,
+        as LM Studio is one, are nobody's own.
+        """
+        place = f"{server.host}:{server.port}".split(".")
+        return (
+            not self.local
+            and server.scheme == "https"
+            and any(
+                len(place) == len(pattern) and all(map(fnmatchcase, place, pattern))
+                for pattern in (each.split(".") for each in self.servers)
+            )
+        )
+
     def is_at(self, base_url: str) -> bool:
         """Return whether an address leads to this provider's server, spoken to in the same way.
 
@@ -174,9 +227,14 @@ def addresses_in(env: Mapping[str, str], prefix: str) -> list[str]:
 
     Example: the value of OPENAI_API_BASE for "openai/".
     """
+    return [*address_variables(env, prefix).values()]
+
+
+def address_variables(env: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the addresses that `addresses_in` finds by the names of their variables."""
     stem = prefix.removesuffix("/").upper()
     names = (stem + "_API_BASE", stem + "_BASE_URL", OTHER_ADDRESSES.get(stem, ""))
-    return [env[name] for name in names if env.get(name)]
+    return {name: env[name] for name in names if env.get(name)}
 
 
 RECOMMENDED_MODEL = "anthropic/claude-3-7-sonnet-20250219"
@@ -244,6 +302,7 @@ _ENTRIES = (
         base_url_form="https://your-resource.openai.azure.com",
         servers=("*.openai.azure.com:*", "*.cognitiveservices.azure.com:*"),
         openai_path="/openai/v1",
+        sent_besides=("AZURE_AD_TOKEN", "AZURE_CLIENT_SECRET", "AZURE_PASSWORD"),
         guide="Write azure/ before the name of your deployment; set base_url and api_version.",
         mistake="The model's name in place of the deployment's.",
     ),
@@ -252,7 +311,7 @@ _ENTRIES = (
         example="vertex_ai/gemini-2.5-pro", asks_for=("vertex_project", "vertex_location"),
         key_variables=("GOOGLE_APPLICATION_CREDENTIALS",),
         base_url_form="https://us-central1-aiplatform.googleapis.com", bare_names=("gemini-*",),
-        servers=("*aiplatform.googleapis.com:*",),
+        servers=("*aiplatform.googleapis.com:*",), finds="the Google credentials of this machine",
         guide="Install google-cloud-aiplatform and log in with gcloud; there is no API key.",
         mistake="An API key of Google AI Studio: that one goes with gemini/.",
     ),
@@ -326,6 +385,7 @@ _ENTRIES = (
         base_url_form="https://bedrock-runtime.us-east-1.amazonaws.com",
         servers=("bedrock-runtime.*.amazonaws.com:*",), openai_path="/openai/v1",
         bare_names=("anthropic.*", "amazon.*", "us.anthropic.*", "eu.anthropic.*"),
+        sent_besides=("AWS_BEARER_TOKEN_BEDROCK",), finds="the AWS credentials of this machine",
         guide="Give an access key of AWS and the region in which you may use the model.",
         mistake="A model that is not enabled in the region, or needs us. or eu. in front.",
     ),

@@ -60,12 +60,14 @@ class Layer:
         values: The settings by their names.
         problems: What is wrong with the rest.
         of_group: Whether the source is a group `[llm.NAME]`.
+        digest: The SHA-256 of the config file's text, where the source is a file.
     """
 
     name: str
     values: Mapping[str, Found] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     of_group: bool = False
+    digest: str = ""
 
     def require_valid(self) -> Layer:
         """Return the layer itself if nothing in it is wrong.
@@ -90,9 +92,10 @@ class Layer:
 class LayerBuilder:
     """Collects the values of one layer; a bad value becomes a problem, and the others count."""
 
-    def __init__(self, name: str, *, of_group: bool = False) -> None:
+    def __init__(self, name: str, *, of_group: bool = False, digest: str = "") -> None:
         self._name = name
         self._of_group = of_group
+        self._digest = digest
         self.values: dict[str, Found] = {}
         self.problems: list[Problem] = []
 
@@ -126,7 +129,8 @@ class LayerBuilder:
     def layer(self) -> Layer:
         """Return the layer of what was collected."""
         values = MappingProxyType(self.values)
-        return Layer(self._name, values, tuple(self.problems), self._of_group)
+        problems = tuple(self.problems)
+        return Layer(self._name, values, problems, self._of_group, self._digest)
 
 
 def _with(problem: Text, consequence: Text) -> Text:
@@ -167,12 +171,14 @@ def layer_of(
 
 FILE_NAME = "config.toml"
 FILE_VARIABLE = "LLM_MAGIC_CONFIG"
+TRUST_VARIABLE = "LLM_MAGIC_TRUST"
 DISPLAY_VARIABLE = "LLM_MAGIC_DISPLAY"
 LANGUAGE_VARIABLE = "LLM_MAGIC_LANG"
 
 OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         FILE_VARIABLE: "the config file to read, which must be there",
+        TRUST_VARIABLE: "config files that are trusted, or their folders, as PATH lists them",
         DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
         LANGUAGE_VARIABLE: "the language of notebooks and of the settings panel: en or ja",
     }
@@ -230,7 +236,7 @@ def _file_in(folders: Iterable[Path]) -> Path | None:
 
 def file_layer(document: Document) -> Layer:
     """Return the layer of `[llm]`, with the settings in `[core]` and `[openhands_llm_magic]`."""
-    builder = LayerBuilder(FILE_NAME)
+    builder = LayerBuilder(FILE_NAME, digest=document.digest)
     if document.problem:
         builder.problems.append(document.problem)
     for name in ("llm", "core", OURS):
@@ -380,12 +386,14 @@ class Snapshot(NeverPickled, SettingAttributes):
         problems: The mistakes in the sources; the values in question were left out.
         config_file: The config file that was read, or None.
         group: The NAME of the `[llm.NAME]` in use, or None for `[llm]` itself.
+        digest: The SHA-256 of the text that values with an origin in a file were read from.
     """
 
     found: Mapping[str, tuple[Found, ...]]
     problems: tuple[Problem, ...] = ()
     config_file: Path | None = None
     group: str | None = None
+    digest: str = ""
 
     if not TYPE_CHECKING:  # to a type checker, the settings are those of `SettingAttributes`
 
@@ -465,7 +473,8 @@ def resolve(
     for layer in (GROUP_DEFAULTS if of_group else DEFAULTS, *layers):
         found = _stack(found, layer)
     problems = tuple(problem for layer in layers for problem in layer.problems)
-    return Snapshot(_without_aliases(found), problems, config_file, group)
+    digest = next((layer.digest for layer in layers if layer.digest), "")
+    return Snapshot(_without_aliases(found), problems, config_file, group, digest)
 
 
 _NAMES_MODEL = ("model", "embedding_model")

@@ -61,6 +61,10 @@ class Setting:
         named_variable: The environment variable, where it does not follow from the name.
         newer: Whether OpenHands 0.41 does not know the setting, and would drop the whole section,
             while later versions know it.
+        in_projects: Whether a project's config.toml that nobody has trusted may set it. It says
+            nothing of OpenHands' own settings of one value, all of which such a file may set;
+            where an address may lead is a rule of its own (`config.trust`).
+        keys_in_projects: Those keys of a dictionary that such a file may set.
     """
 
     name: str
@@ -82,6 +86,8 @@ class Setting:
     section: Literal["llm", "core", "openhands_llm_magic"] = "llm"
     named_variable: str | None = None
     newer: bool = False
+    in_projects: bool = False
+    keys_in_projects: frozenset[str] = frozenset()
 
     @property
     def optional(self) -> bool:

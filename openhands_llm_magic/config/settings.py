@@ -37,6 +37,15 @@ TOPICS: Mapping[str, str] = MappingProxyType(
 """The title of each topic that settings belong to, in the order in which topics are shown."""
 
 # fmt: off
+SAMPLING_KEYWORDS = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "min_p",
+    "mirostat", "mirostat_eta", "mirostat_tau", "num_ctx", "num_predict", "parallel_tool_calls",
+    "presence_penalty", "reasoning_effort", "repeat_last_n", "repeat_penalty",
+    "repetition_penalty", "response_format", "seed", "stop", "temperature", "tfs_z", "thinking",
+    "top_k", "top_logprobs", "top_p", "typical_p", "verbosity",
+})
+"""Keywords of `completion` that say how a model writes, and neither to whom nor with which key."""
+
 _DECLARATIONS = (
     Setting(
         name="model", title="Model", topic="basic", kind="str", default="claude-sonnet-4-20250514",
@@ -78,21 +87,23 @@ _DECLARATIONS = (
     Setting(
         name="retry_after_limit", title="Longest server wait (s)", topic="retries", kind="float",
         default=300.0, used_for="the waits that a server asks for", minimum=0, section=OURS,
+        in_projects=True,
         help="Seconds; a server that asks for a longer wait than this makes the prompt fail.",
     ),
     Setting(
         name="deadline", title="Deadline (s)", topic="retries", kind="float",
         used_for="the waits between retries, and the time of each request", minimum=1, section=OURS,
+        in_projects=True,
         help="Seconds from a prompt's beginning after which it is not sent again.",
     ),
     Setting(
         name="requests_per_minute", title="Requests a minute", topic="retries", kind="float",
-        used_for="the pace of requests to one model", minimum=0.01, section=OURS,
+        used_for="the pace of requests to one model", minimum=0.01, section=OURS, in_projects=True,
         help="Requests a minute that a model is sent at most, one by one at even distances.",
     ),
     Setting(
         name="tokens_per_minute", title="Tokens a minute", topic="retries", kind="float",
-        used_for="the pace of requests to one model", minimum=1, section=OURS,
+        used_for="the pace of requests to one model", minimum=1, section=OURS, in_projects=True,
         help="Tokens a minute, of prompts and answers, that a model is asked for at most.",
     ),
     Setting(
@@ -151,12 +162,12 @@ _DECLARATIONS = (
     ),
     Setting(
         name="completion_kwargs", title="Further arguments", topic="advanced", kind="dict",
-        used_for="each request, merged in last", newer=True,
+        used_for="each request, merged in last", newer=True, keys_in_projects=SAMPLING_KEYWORDS,
         help="Further keyword arguments of LiteLLM's completion, which come before all others.",
     ),
     Setting(
         name="aliases", title="Short names of models", topic="advanced", kind="dict",
-        used_for="models that a cell, the session or Python names", section=OURS,
+        used_for="models that a cell, the session or Python names", section=OURS, in_projects=True,
         help="Short names of models, each with the model that it stands for, as in -m fast.",
     ),
     Setting(
@@ -219,7 +230,7 @@ _DECLARATIONS = (
     Setting(
         name="cache", title="Stored answers", topic="cost", kind="str", default="off",
         used_for="running a notebook again without paying", choices=("off", "on", "replay"),
-        closed=True, section=OURS,
+        closed=True, section=OURS, in_projects=True,
         help="Whether answers are kept as files and taken from them: off, on, or replay alone.",
     ),
     Setting(
@@ -232,18 +243,19 @@ _DECLARATIONS = (
         used_for="vectors of texts",
         choices=("openai/text-embedding-3-small", "openai", "azureopenai", "local",
                  "practice/embed"),
-        section=OURS, named_variable="LLM_EMBEDDING_MODEL",
+        section=OURS, in_projects=True, named_variable="LLM_EMBEDDING_MODEL",
         help="The model that turns text into vectors.",
     ),
     Setting(
         name="embedding_deployment_name", title="Embedding deployment", topic="embedding",
-        kind="str", used_for="vectors of texts", section=OURS,
+        kind="str", used_for="vectors of texts", section=OURS, in_projects=True,
         named_variable="LLM_EMBEDDING_DEPLOYMENT_NAME",
         help="The name of the embedding model's deployment on Azure.",
     ),
     Setting(
         name="embedding_base_url", title="Embedding base URL", topic="embedding", kind="str",
-        used_for="vectors of texts", section=OURS, named_variable="LLM_EMBEDDING_BASE_URL",
+        used_for="vectors of texts", section=OURS, in_projects=True,
+        named_variable="LLM_EMBEDDING_BASE_URL",
         help="The address of the embedding model's server.",
     ),
     Setting(

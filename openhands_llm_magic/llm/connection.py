@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.providers import PROVIDERS, is_loopback, provider_of, server_of
 from openhands_llm_magic.config.schedule import our_wait_s
 from openhands_llm_magic.config.secret import masked
@@ -135,9 +136,24 @@ class ConnectionTest:
         yield failed
 
     def _items(self) -> Iterator[Step | events.Event]:
+        self._require_trusted()
         yield from self._key()
         yield from self._address()
         yield from self._request()
+
+    def _require_trusted(self) -> None:
+        """Look up not even the name of a server that would be sent nothing.
+
+        Raises:
+            RequestError: It is not trusted, or the config file that names it is not.
+        """
+        try:
+            prepared = prepare(PROMPT, self._settings)
+        except errors.UntrustedSettingError as error:
+            raise errors.UnsendableError(error.text.masked(self._mask)) from None
+        except (errors.SettingError, OSError):  # `_request` tells it
+            return
+        trust.require_trusted(self._settings, self._settings.model, prepared.request.options)
 
     def _begin(self, name: StepName, detail: str = "") -> Step:
         self._step = Step(name, "running", detail=detail)

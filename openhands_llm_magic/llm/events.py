@@ -54,10 +54,12 @@ class Sending:
     Attributes:
         model: The model that is asked, as the settings name it.
         host: The server's host name, or "" where only LiteLLM knows it.
+        note: What a person should know of the way there, or None.
     """
 
     model: str
     host: str = ""
+    note: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,8 +406,9 @@ class ReplyBuilder:
         match event:
             case Throttled():
                 self._hold(event)
-            case Sending():
-                self._reply = replace(self._reply, attempts=self._reply.attempts + 1)
+            case Sending(note=note):
+                notes = (*self._reply.notes, *filter(None, [note]))
+                self._reply = replace(self._reply, attempts=self._reply.attempts + 1, notes=notes)
             case TextDelta(text) | ReasoningDelta(text):
                 pieces = self._deltas if isinstance(event, TextDelta) else self._thoughts
                 pieces.append(text)

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.providers import PROVIDERS, addresses_in, provider_of, server_of
 from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.secret import (
@@ -216,9 +217,11 @@ def prepare(
         schema: What the answer is held to.
 
     Raises:
-        SettingError: completion_kwargs holds what it cannot.
+        SettingError: completion_kwargs holds what it cannot, or a project's config file sets what
+            it must not decide.
         UsageError: The prompt is empty.
     """
+    trust.require_harmless(settings)
     messages = conversation(prompt, system=system) if isinstance(prompt, str) else list(prompt)
     response_format = None
     if schema is not None and abilities_of(settings.model).takes_schema:
@@ -266,7 +269,9 @@ def _own_address(provider: Provider | None) -> str:
     """Return the address at which LiteLLM finds a provider by itself, or "" where not known."""
     if provider is None or provider.name in REGIONAL or "base_url" in provider.asks_for:
         return ""
-    return "" if addresses_in(os.environ, provider.prefix) else provider.base_url_form
+    set_by_variable = addresses_in(os.environ, provider.prefix)
+    # Of several it depends on the provider which one LiteLLM takes.
+    return (set_by_variable or [provider.base_url_form])[0] * (len(set_by_variable) < 2)  # noqa: PLR2004 - see above
 
 
 def account_of(options: Mapping[str, Any]) -> str:

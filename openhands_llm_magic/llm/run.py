@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from openhands_llm_magic.config import schedule
+from openhands_llm_magic.config import schedule, trust
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
     DailyLimitError,
@@ -21,6 +21,7 @@ from openhands_llm_magic.errors import (
     RequestError,
     Stopped,
     TransientError,
+    UntrustedAddressError,
 )
 from openhands_llm_magic.llm import counts
 from openhands_llm_magic.llm.answers.stored import Stored
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Event, Outcome
@@ -221,6 +223,7 @@ class Requests:
         self._clock = clock
         self._control = control
         self._attempts = 0
+        self._note: Text | None = None
         self.began_s: float | None = None
 
     @property
@@ -258,6 +261,7 @@ class Requests:
             self.began_s = self._clock.now()
 
         def attempt() -> None:
+            self._require_trusted(request, to)
             load(emit)
             self._control.check()
             with throttle.permit() as permit:
@@ -290,6 +294,18 @@ class Requests:
             emit(event)
         return answered[0]
 
+    def _require_trusted(self, request: Request | EmbeddingRequest, to: AttemptEnded) -> None:
+        """Let no key go where it must not, and note what is to be said of the way.
+
+        Raises:
+            UntrustedAddressError: One would go there.
+        """
+        for_vectors = to.operation == "embeddings"
+        note = trust.require_trusted(
+            self._settings, to.model, request.options, for_vectors=for_vectors
+        )
+        self._note = _once_a_session(note)
+
     def _send_once(
         self,
         request: R,
@@ -311,7 +327,8 @@ class Requests:
                 permit.accepted(self._clock.now(), event.headers)
             emit(event)
 
-        emit(Sending(told.model, told.host))
+        emit(Sending(told.model, told.host, self._note))
+        self._note = None
         timed = request.within(self.ends_at_s - self._clock.now())
         with ours.hiding(self._redactor.redact):
             response = self._control.on_socket(lambda: send(timed, note))
@@ -342,6 +359,17 @@ class Requests:
         masked = error.reworded(error.text.masked(self._redactor.redact))
         masked.url = self._redactor.redact(error.url)
         return masked
+
+
+_said_once: set[str] = set()
+
+
+def _once_a_session(note: Text | None) -> Text | None:
+    """Return a note, or None where the session has been told it already."""
+    if note is None or note in _said_once:
+        return None
+    _said_once.add(note)
+    return note
 
 
 def load(emit: Emit) -> None:
@@ -421,7 +449,7 @@ class Prompt:
         return builder.reply, [done, Failed(unkept)] if unkept else [done]
 
     def _explain(self, error: RequestError, retries: int) -> RequestError:
-        if isinstance(error, LibraryError):
+        if isinstance(error, LibraryError | UntrustedAddressError):
             return error
         request = self._prepared.request
         missing = () if "api_key" in request.options else missing_key_variables(request.model)

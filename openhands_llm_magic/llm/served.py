@@ -13,9 +13,11 @@ import os
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     THIS_MACHINE,
@@ -26,7 +28,7 @@ from openhands_llm_magic.config.providers import (
 )
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.errors import LLMMagicError, Text, UsageError
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.litellm.clients import client_to
 from openhands_llm_magic.llm.litellm.faults import fault_from
@@ -35,7 +37,7 @@ from openhands_llm_magic.llm.prepare import REGIONAL
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
@@ -115,6 +117,7 @@ class Place:
         prefix: What stands before a model's name in the setting `model`.
         headers: Those of the requests, the key's among them.
         secrets: What must not show of them.
+        refused: Why it must not be asked with the key, or None.
     """
 
     address: str
@@ -122,6 +125,7 @@ class Place:
     prefix: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    refused: Text | None = None
 
     @property
     def shown(self) -> str:
@@ -183,7 +187,19 @@ def place_of(settings: Snapshot, address: str | None = None) -> Place:
         _prefix(settings, provider) if is_own or provider is None else provider.prefix,
         {**headers, **credentials},
         (*settings.secrets(), *keys),
+        _refusal(settings, keys) if credentials else None,
     )
+
+
+def _refusal(settings: Snapshot, keys: Sequence[str]) -> Text | None:
+    """Say why the keys must not go to the server of the prompts, or return None."""
+    sent = {"base_url": settings.base_url, "api_key": keys[-1]}
+    try:
+        trust.require_harmless(settings)
+        trust.require_trusted(settings, settings.model, sent)
+    except LLMMagicError as error:
+        return error.text
+    return None
 
 
 def _address(settings: Snapshot, provider: Provider | None) -> str:
@@ -228,7 +244,12 @@ def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
 
     Raises:
         RequestError: It could not be reached, refused the key, or told no list.
+        UntrustedAddressError: The key must not go there; nothing was sent.
     """
+    if place.refused is not None:
+        raise errors.UntrustedAddressError(
+            place.refused.masked(partial(masked, secrets=place.secrets))
+        )
     control, until_s = Control(), time.monotonic() + timeout_s
 
     def ask(emit: Any) -> None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import shown_path
+from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, UsageError
@@ -40,6 +41,8 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
                                       wait out passing faults only with --retries
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
+    %llm_config --trust [PATH]        let this config.toml decide where prompts and keys go, as it
+                                      is now; --untrust takes that back, --trusted lists all
     %llm_config --save [PATH] [--group NAME] [--with-key [--force]]
                                       write the settings to config.toml, the key only if you say so,
                                       and into a file that git tracks only with --force
@@ -211,6 +214,39 @@ def _export(session: _Session, words: list[str]) -> None:
     print(export.export(session.settings.snapshot(), form))  # noqa: T201 - see above
 
 
+def _trust(session: _Session, words: list[str]) -> None:
+    """Trust the config file in use, or another, and print what it names."""
+    from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
+
+    print(trusted.told(trusted.trust(_file(session, words, "--trust [PATH]"))))  # noqa: T201 - see above
+
+
+def _untrust(session: _Session, words: list[str]) -> None:
+    """Trust the config file in use, or another, no longer."""
+    from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
+
+    file = _file(session, words, "--untrust [PATH]")
+    was = trusted.untrust(file)
+    print(f"{shown_path(file)} is {'no longer' if was else 'not'} trusted.")  # noqa: T201 - see above
+
+
+def _trusted(_session: _Session, words: list[str]) -> None:
+    """List the config files that are trusted."""
+    from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
+
+    if words:
+        raise UsageError("write `%llm_config --trusted`.")
+    print("\n".join(map(trusted.told, trusted.listed())) or trusted.NOTHING)  # noqa: T201 - see above
+
+
+def _file(session: _Session, words: list[str], usage: str) -> Path:
+    """Return the config file that a line names, or that is in use."""
+    path = _only(words, usage) if words else session.settings.snapshot().config_file
+    if path is None:
+        raise UsageError("there is no config.toml here.")
+    return absolute(path)
+
+
 def _only(words: list[str], usage: str) -> str:
     """Return the one word that must follow an option."""
     if len(words) != 1:
@@ -297,6 +333,9 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
     "--test": _test,
     "--check": _check,
+    "--trust": _trust,
+    "--untrust": _untrust,
+    "--trusted": _trusted,
     "--save": _save,
     "--export": _export,
 }

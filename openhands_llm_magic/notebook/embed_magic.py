@@ -308,7 +308,7 @@ class _Embedding:
             error.reply = made
             reply = replace(reply, error=error)
         if self._parts:
-            reply = replace(reply, notes=(words(made),))
+            reply = replace(reply, notes=(words(made), *reply.notes))
         view.render(reply)
         view.finish()
         return made.vectors, reply

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import save
-from openhands_llm_magic.config.providers import is_loopback
+from openhands_llm_magic.config import save, trust
+from openhands_llm_magic.config.providers import Server, is_loopback, provider_of
 from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
@@ -62,6 +62,7 @@ CELLS: Mapping[str, str] = {
     explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
     explain.KEPT_IN: "`_`",
     explain.STORE_IT: "Run the cell once with `--cache`",
+    trust.TRUST_IT: "If you trust that file, run `%llm_config --trust`",
     explain.THE_SCHEMA: "--schema {name}",
     explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
     explain.NO_EMBEDDING_MODEL: (
@@ -86,6 +87,7 @@ PANELS: Mapping[str, str] = {
     explain.OR_GIVE_KEY: "or in the field API key",
     explain.TRY_PRACTICE: "choose the provider Practice",
     save.FORCE: "write it with `%llm_config --save --with-key --force`",
+    trust.TRUST_IT: "If you trust that file, press the button Trust this file",
 }
 """What is said in the settings panel in place of the words for a script."""
 
@@ -335,6 +337,7 @@ def footer_words(reply: Reply, *, with_time: bool = True) -> str:
     say = cell_words()
     parts = [
         reply.model_answered or reply.model,
+        *_host_words(reply, say),
         _tokens_words(reply, say),
         _cost_words(reply, say),
     ]
@@ -343,6 +346,15 @@ def footer_words(reply: Reply, *, with_time: bool = True) -> str:
     elif with_time and reply.took_s is not None:
         parts.append(seconds(reply.took_s, say))
     return " · ".join(parts)
+
+
+def _host_words(reply: Reply, say: Say) -> list[str]:
+    """Name the host of an answer that came neither from the provider's own nor this machine."""
+    provider = provider_of(reply.model)
+    is_own = provider is not None and provider.runs(Server("https", reply.host, 443))
+    if not reply.host or is_own or is_loopback(reply.host):
+        return []
+    return [say("from {host}", host=trust.shown_host(f"https://{reply.host}"))]
 
 
 def _tokens_words(reply: Reply, say: Say) -> str:

@@ -19,6 +19,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.providers import provider_of, server_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import MissingKeyError, SettingError, Text
@@ -185,8 +186,10 @@ def place_from(settings: Snapshot) -> Place:
 
     Raises:
         MissingKeyError: There is no key for the provider.
-        SettingError: There is no embedding model, or no address where it needs one.
+        SettingError: There is no embedding model, or no address where it needs one, or a project's
+            config file sets what it must not decide.
     """
+    trust.require_harmless(settings)
     model = model_named(settings)
     named = settings.custom_llm_provider
     shared = _maker(model) == _maker(settings.model, named)

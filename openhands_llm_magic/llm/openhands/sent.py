@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.check import check
 from openhands_llm_magic.config.lint.finding import Finding
 from openhands_llm_magic.config.providers import PROVIDERS
@@ -49,6 +50,7 @@ class Sent:
 
 def as_sent_by(version: Version, messages: Sequence[Message], settings: Snapshot) -> Sent:
     """Return what a version of OpenHands would send for the same settings and messages."""
+    trust.require_harmless(settings)
     made = version.draft(settings, messages)
     modify = "modify_params" not in version.passes or made["modify_params"]
     request = Request(made.model, made.messages, made.options, modify_params=modify)

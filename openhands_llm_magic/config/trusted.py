@@ -1,0 +1,228 @@
+"""Which config files of projects the person has trusted, and with which hosts.
+
+Each is a small file of its own in the user's data folder, named after the path of the config file,
+with the hash of its text and the hosts in it: as direnv does it, a file that changes is asked about
+again. A file for each lets kernels that run at once trust files without a lock, and one that cannot
+be read costs no other. Where no person is, in CI, `LLM_MAGIC_TRUST` names the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.document import read_file, shown_path
+from openhands_llm_magic.config.providers import (
+    Server,
+    address_within,
+    is_loopback,
+    plain_server,
+    server_of,
+)
+from openhands_llm_magic.config.resolve import FILE_NAME, TRUST_VARIABLE, absolute
+from openhands_llm_magic.errors import SettingError, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OURS = "openhands-llm-magic"
+LARGEST_ENTRY = 100_000
+"""Bytes; a larger file is no entry of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A config file that was trusted.
+
+    Attributes:
+        path: The file, without links in its path.
+        digest: The SHA-256 of its text.
+        hosts: The servers that it names, as "https://host:443".
+    """
+
+    path: str
+    digest: str
+    hosts: tuple[str, ...]
+
+
+def data_folder(env: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of what this package keeps for the user."""
+    home = absolute("~")
+    if sys.platform == "win32":
+        return Path(env.get("LOCALAPPDATA") or home / "AppData" / "Local") / OURS
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / OURS
+    named = env.get("XDG_DATA_HOME", "")
+    return (Path(named) if os.path.isabs(named) else home / ".local" / "share") / OURS  # noqa: PTH117 - as the specification has it
+
+
+def trusted_paths(env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the config files that `LLM_MAGIC_TRUST` names, without links in their paths.
+
+    A folder stands for the config.toml in it.
+    """
+    named = filter(None, env.get(TRUST_VARIABLE, "").split(os.pathsep))
+    return tuple(_real(_file_at(each)) for each in named)
+
+
+def is_trusted(
+    path: Path, digest: str, server: Server | None = None, env: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether a config file was trusted as it is now, with a server that it names.
+
+    Args:
+        path: The file.
+        digest: The SHA-256 of the text that the settings were read from.
+        server: The server, or None where it is about the file's other settings.
+        env: The environment.
+    """
+    real = _real(path)
+    if real in trusted_paths(env):
+        return True
+    entry = _entry(_place(real, env))
+    return (
+        entry is not None
+        and entry.path == real
+        and entry.digest == digest
+        and (server is None or _shown(server) in entry.hosts)
+    )
+
+
+def trust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Trusted:
+    """Trust a config file as it is now, with the hosts that it names; a folder is its config.toml.
+
+    Raises:
+        ConfigFileError: The file cannot be read.
+        SettingError: The trust cannot be kept.
+    """
+    file = _file_at(path)
+    document = read_file(file).require_readable()
+    servers = dict.fromkeys(_servers_in(document.data))
+    hosts = tuple(_shown(server) for server in servers)
+    entry = Trusted(_real(file), document.digest, hosts)
+    try:
+        _write(_place(entry.path, env), json.dumps(asdict(entry)) + "\n")
+    except OSError as error:
+        told = "{file} could not be kept as trusted: {folder}: {why}."
+        folder, why = shown_path(_folder(env)), error.strerror or type(error).__name__
+        text = Text(told, file=shown_path(file), folder=folder, why=why)
+        raise SettingError(text) from None
+    return entry
+
+
+def untrust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> bool:
+    """Trust a config file no longer, and return whether it was.
+
+    Raises:
+        SettingError: What was kept cannot be deleted.
+    """
+    place = _place(_real(_file_at(path)), env)
+    try:
+        place.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise SettingError(Text("{file}: {why}.", file=shown_path(place), why=why)) from None
+    return True
+
+
+def listed(env: Mapping[str, str] = os.environ) -> list[Trusted]:
+    """Return what was trusted, by path, with what `LLM_MAGIC_TRUST` names."""
+    try:
+        places = sorted(_folder(env).iterdir())
+    except OSError:
+        places = []
+    kept = [entry for place in places if (entry := _entry(place))]
+    named = [Trusted(path, "", ()) for path in trusted_paths(env)]
+    return sorted([*kept, *named], key=lambda each: each.path)
+
+
+NOTHING = "no config file is trusted."
+
+
+def told(entry: Trusted) -> str:
+    """Return a line about a file that is trusted, with the hosts that it may lead to."""
+    file = shown_path(Path(entry.path))
+    if not entry.digest:
+        return f"{file} is trusted, by {TRUST_VARIABLE}."
+    exposed = [host for host in entry.hosts if host.startswith("http:") and not _is_here(host)]
+    hosts = f", with {', '.join(entry.hosts)}" if entry.hosts else ""
+    warning = " Over plain http others can read the key on the way." if exposed else ""
+    return f"{file} is trusted as it is now{hosts}.{warning}"
+
+
+def _is_here(address: str) -> bool:
+    server = server_of(address)
+    return server is not None and is_loopback(server.host)
+
+
+def _file_at(path: str | os.PathLike[str]) -> Path:
+    file = absolute(path)
+    return file / FILE_NAME if os.path.isdir(file) else file  # noqa: PTH112 - Path raises where a folder cannot be entered
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _folder(env: Mapping[str, str]) -> Path:
+    return data_folder(env) / "trusted"
+
+
+def _place(real: str, env: Mapping[str, str]) -> Path:
+    digest = hashlib.sha256(os.fsencode(real)).hexdigest()
+    return _folder(env) / f"{digest}.json"
+
+
+def _shown(server: Server) -> str:
+    return f"{server.scheme}://{server.host}:{server.port}"
+
+
+def _entry(place: Path) -> Trusted | None:
+    """Read what was kept, or return None for what is missing, not ours alone, or no such thing."""
+    try:
+        with place.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+                return None
+            kept = json.loads(file.read(LARGEST_ENTRY))
+        path, digest, hosts = kept["path"], kept["digest"], [*kept["hosts"]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not all(isinstance(each, str) for each in (path, digest, *hosts)) or not digest:
+        return None
+    return Trusted(path, digest, tuple(hosts))
+
+
+def _write(place: Path, text: str) -> None:
+    """Put a text into a file that only the user reads, whole or not at all."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")  # 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _servers_in(value: Any) -> Iterator[Server]:
+    """Yield the servers of all addresses in a file's values."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _servers_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _servers_in(each)
+    elif isinstance(value, str) and (server := plain_server(address_within(value))):
+        yield server
