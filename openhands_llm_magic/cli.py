@@ -104,9 +104,12 @@ def trust(args: argparse.Namespace) -> int:
 def untrust(args: argparse.Namespace) -> int:
     """Trust a config file no longer; return 1 if that cannot be kept."""
     from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
+    from openhands_llm_magic.config.document import shown_path  # noqa: PLC0415 - as above
+    from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
 
     def undone(file: str) -> str:
-        return f"{file} is {'no longer' if files.untrust(file) else 'not'} trusted."
+        was = files.untrust(file)
+        return f"{shown_path(absolute(file))} is {'no longer' if was else 'not'} trusted."
 
     return _on_file(args, undone)
 

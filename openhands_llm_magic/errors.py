@@ -273,9 +273,17 @@ class MissingKeyError(RequestError):
 
 
 class UntrustedAddressError(RequestError):
-    """A key would go to a server that only a project's config file names; nothing was sent."""
+    """A key would go to a server that only a project's config file names; nothing was sent.
+
+    Attributes:
+        is_known: Whether the key is known to be there, and is not one that LiteLLM may find.
+    """
 
     label = "server not trusted"
+
+    def __init__(self, message: str, *, is_known: bool = True) -> None:
+        super().__init__(message)
+        self.is_known = is_known
 
 
 class AuthenticationError(RequestError):

@@ -1,4 +1,4 @@
-"""A server of an attacker, under a name that is not this machine's, and a repository that names it."""
+"""An attacker's server, under a name that is not this machine's, and a repository that names it."""
 
 from __future__ import annotations
 

@@ -141,6 +141,7 @@ def _found(subject: Subject) -> Iterator[Finding]:
         yield from rule(subject)
     for settings in subject.settings.values():
         yield from lint.model.findings(subject, settings)
+        yield from lint.trust.findings(subject, settings)
 
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:

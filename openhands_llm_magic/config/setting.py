@@ -64,6 +64,8 @@ class Setting:
         in_projects: Whether a project's config.toml that nobody has trusted may set it. It says
             nothing of OpenHands' own settings of one value, all of which such a file may set;
             where an address may lead is a rule of its own (`config.trust`).
+        is_in_address: Whether an address is made with it, so that such a file may only set it to a
+            plain name, which leads to no other host.
         keys_in_projects: Those keys of a dictionary that such a file may set.
     """
 
@@ -87,6 +89,7 @@ class Setting:
     named_variable: str | None = None
     newer: bool = False
     in_projects: bool = False
+    is_in_address: bool = False
     keys_in_projects: frozenset[str] = frozenset()
 
     @property

@@ -182,18 +182,20 @@ _DECLARATIONS = (
     ),
     Setting(
         name="aws_region_name", title="AWS region", topic="provider", kind="str",
-        sent_as="aws_region_name", sent_to="models at Amazon",
+        sent_as="aws_region_name", sent_to="models at Amazon", is_in_address=True,
         help="The region of Amazon's servers, as in us-east-1.",
     ),
     Setting(
         name="vertex_project", title="Vertex project", topic="provider", kind="str",
         sent_as="vertex_project", sent_to="models at Vertex AI", section=OURS,
+        in_projects=True, is_in_address=True,
         named_variable="VERTEXAI_PROJECT",
         help="The project at Google Cloud that pays for models at Vertex AI.",
     ),
     Setting(
         name="vertex_location", title="Vertex location", topic="provider", kind="str",
         sent_as="vertex_location", sent_to="models at Vertex AI", section=OURS,
+        in_projects=True, is_in_address=True,
         named_variable="VERTEXAI_LOCATION",
         help="The region of Vertex AI's servers, as in us-central1.",
     ),

@@ -70,7 +70,7 @@ REFERENCES = ("os.environ/", "oidc/")
 REACHES = "it can decide where prompts and keys go, and which"
 REFERS = "its value stands for a variable, a file or a token of this machine"
 LEADS = "its value holds an address"
-NO_REGION = "its value is not the name of a region"
+NO_NAME = "its value is not a plain name, and could lead to another host"
 
 HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
 """Headers that OpenAI's client, through which LiteLLM asks most providers, sends to any server."""
@@ -81,7 +81,7 @@ FINDS_KEYS = frozenset({
 })  # fmt: skip
 """Providers outside the catalogue that may be sent credentials of this machine beside a key."""
 
-_REGION = re.compile(r"[A-Za-z0-9-]+")
+_NAME = re.compile(r"[\w.:-]*", re.ASCII)  # of a region; of a project, as in example.com:mine
 
 
 def shown_host(address: str) -> str:
@@ -206,8 +206,8 @@ def _refused(setting: Setting, value: Any) -> tuple[str, str] | None:
         return setting.name, REFERS
     if setting.kind == "dict" and any("://" in text for text in texts):
         return setting.name, LEADS
-    if setting.name == "aws_region_name" and not all(map(_REGION.fullmatch, texts)):
-        return setting.name, NO_REGION
+    if setting.is_in_address and not all(map(_NAME.fullmatch, texts)):
+        return setting.name, NO_NAME
     return None
 
 
@@ -228,6 +228,22 @@ def _texts(value: Any) -> Iterator[str]:
         case list():
             for each in value:
                 yield from _texts(each)
+
+
+def refused(
+    settings: Snapshot, env: Mapping[str, str] = os.environ
+) -> UntrustedSettingError | UntrustedAddressError | None:
+    """Return why a prompt with these settings would not be sent, or None where it would be."""
+    sent = {"base_url": settings.base_url}
+    if settings.api_key:
+        sent["api_key"] = settings.api_key.get_secret_value().strip()
+    try:
+        require_harmless(settings, env)
+        if not settings.model.startswith(PROVIDERS["practice"].prefix):
+            require_trusted(settings, settings.model, sent, env)
+    except (UntrustedSettingError, UntrustedAddressError) as error:
+        return error
+    return None
 
 
 def require_trusted(
@@ -275,7 +291,8 @@ class _Way:
                 continue
             for credential in self._credentials():
                 if not self._may_go(credential, named):
-                    raise UntrustedAddressError(self._told(credential, named))
+                    is_known = bool(credential.source)
+                    raise UntrustedAddressError(self._told(credential, named), is_known=is_known)
                 if not named.is_encrypted:
                     note = Text(READABLE, host=shown_host(named.address))
         return note

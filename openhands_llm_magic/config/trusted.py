@@ -126,7 +126,7 @@ def untrust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -
     place = _place(_real(_file_at(path)), env)
     try:
         place.unlink()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         why = error.strerror or type(error).__name__

@@ -28,7 +28,7 @@ from openhands_llm_magic.config.providers import (
 )
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import LLMMagicError, Text, UsageError
+from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.litellm.clients import client_to
 from openhands_llm_magic.llm.litellm.faults import fault_from
@@ -37,7 +37,7 @@ from openhands_llm_magic.llm.prepare import REGIONAL
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
@@ -180,6 +180,7 @@ def place_of(settings: Snapshot, address: str | None = None) -> Place:
     dialect = DIALECTS.get(provider.name, OPENAI) if provider else OPENAI
     headers = {**dialect.headers, "Accept": "application/json", "Accept-Encoding": "identity"}
     credentials = _credentials(settings, provider, dialect) if is_own else {}
+    refusal = trust.refused(settings)
     keys = [value.removeprefix("Bearer ") for value in credentials.values()]
     return Place(
         asked,
@@ -187,19 +188,8 @@ def place_of(settings: Snapshot, address: str | None = None) -> Place:
         _prefix(settings, provider) if is_own or provider is None else provider.prefix,
         {**headers, **credentials},
         (*settings.secrets(), *keys),
-        _refusal(settings, keys) if credentials else None,
+        refusal.text if credentials and refusal else None,
     )
-
-
-def _refusal(settings: Snapshot, keys: Sequence[str]) -> Text | None:
-    """Say why the keys must not go to the server of the prompts, or return None."""
-    sent = {"base_url": settings.base_url, "api_key": keys[-1]}
-    try:
-        trust.require_harmless(settings)
-        trust.require_trusted(settings, settings.model, sent)
-    except LLMMagicError as error:
-        return error.text
-    return None
 
 
 def _address(settings: Snapshot, provider: Provider | None) -> str:

@@ -173,7 +173,7 @@ def test_what_people_mean_is_a_setting_and_what_they_write_is_none() -> None:
                 "OpenHands would take it for the group [llm.completion_kwargs]."
             ),
         ),
-        ("[llm.a]\ncompletion_kwargs = {seed = 1, x = {y = 2}}", None),
+        ("[llm.a]\ncompletion_kwargs = {seed = 1, thinking = {y = 2}}", None),
         ('[llm]\nreasoning_effort = "none"\napi_key = ""\ntemperature = "0.3"', None),
     ],
 )

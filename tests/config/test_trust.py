@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +22,8 @@ from openhands_llm_magic.config.trust import require_harmless, require_trusted, 
 from openhands_llm_magic.errors import SettingError, UntrustedAddressError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from openhands_llm_magic.config.resolve import Snapshot
 
 ELSEWHERE = "https://attacker.test/v1"
@@ -168,8 +169,8 @@ def test_every_provider_with_an_address_of_its_own_runs_it() -> None:
     for provider in PROVIDERS.values():
         server = server_of(provider.base_url_form)
         assert server is not None
-        elsewhere = provider.local or not provider.has_address or "base_url" in provider.asks_for
-        assert provider.runs(server) != elsewhere, provider.name
+        elsewhere = provider.local or "base_url" in provider.asks_for
+        assert provider.runs(server) != elsewhere or provider.name == "azure", provider.name
         assert not provider.runs(server._replace(scheme="http"))
 
 
@@ -192,7 +193,7 @@ def test_what_a_person_gives_may_lead_anywhere(tmp_path: Path, source: str) -> N
 
 
 def test_a_file_may_send_its_own_key_where_it_names(tmp_path: Path) -> None:
-    """Another key of the environment does not go along, and one of a group goes where [llm] says."""
+    """Another key of the environment does not go along; a group inherits key and address."""
     project(tmp_path, ELSEWHERE, more='api_key = "of the file"\n[llm.g]\nmodel = "openai/y"')
 
     assert sent(load_settings(env={}), OPENAI) == ""
@@ -256,7 +257,7 @@ def test_every_setting_of_ours_says_whether_a_project_may_set_it() -> None:
     """Those that it may not are named here, so that a new one is thought about."""
     refused = {each.name for each in SETTINGS.values() if each.ours and not each.in_projects}
 
-    assert refused == {"footer", "vertex_project", "vertex_location"}
+    assert refused == {"footer"}
     assert not [each.name for each in SETTINGS.values() if each.in_projects and not each.ours]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import socket
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 REACHED = [each for each in PROVIDERS.values() if each.name != "practice"]
 WITH_KEYS = [each for each in REACHED if each.key_variables]
-
-each_provider = pytest.mark.parametrize("provider", WITH_KEYS, ids=lambda each: each.name)
 
 
 @pytest.fixture
@@ -96,19 +95,35 @@ def hostile(folder: Path, provider: Provider, base_url: str) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Victim:
+    """A person with a key for a provider, in these variables."""
+
+    provider: Provider
+    variables: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.provider.name}-{self.variables[0]}"
+
+
+VICTIMS = [
+    Victim(provider, variables)
+    for provider in WITH_KEYS
+    for variables in (("LLM_API_KEY",), provider.key_variables)
+]
+
+
 @pytest.mark.parametrize("road", ROADS)
-@pytest.mark.parametrize("by", ["LLM_API_KEY", "the provider's own"])
-@each_provider
+@pytest.mark.parametrize("victim", VICTIMS, ids=str)
 def test_no_key_goes_to_the_server_that_a_cloned_repository_names(
-    provider: Provider,
-    by: str,
+    victim: Victim,
     road: str,
     attacker: Attacker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    provider, variables = victim.provider, victim.variables
     hostile(tmp_path, provider, attacker.base_url)
-    variables = (by,) if by.startswith("LLM") else provider.key_variables
     for name in variables:
         monkeypatch.setenv(name, CANARY)
     if road == "list" and provider.name in UNLISTED:
@@ -216,7 +231,7 @@ def _toml(value: object) -> str:
         '[llm]\napi_key = "os.environ/GITHUB_TOKEN"',
         '[llm]\napi_key = " OS.environ/GITHUB_TOKEN"',
         '[llm]\naws_region_name = "us-east-1.attacker.test/"',
-        '[openhands_llm_magic]\nvertex_project = "theirs"',
+        '[openhands_llm_magic]\nvertex_project = "../theirs"',
         '[openhands_llm_magic]\nvertex_location = "attacker.test/"',
         '[openhands_llm_magic]\nfooter = "off"',
         f'[openhands_llm_magic.aliases]\nfast = "huggingface/http://{NAME}/"',

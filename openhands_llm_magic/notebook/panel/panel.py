@@ -18,6 +18,7 @@ from openhands_llm_magic.notebook.panel.field import Field
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
+from openhands_llm_magic.notebook.panel.trust import TrustSection
 from openhands_llm_magic.notebook.settings_table import problems
 from openhands_llm_magic.notebook.wording import Language
 
@@ -86,6 +87,7 @@ class Panel:
         bench.choice = self._frame.choice  # a provider stays chosen in another language
         self._fields: dict[str, Field] = {}
         self.basic = Basic(bench, self.field)
+        self.trust = TrustSection(bench)
         self.connection = ConnectionSection(bench, self._clock)
         self.retries = Retries(bench, self.field)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
@@ -94,6 +96,7 @@ class Panel:
         self._sections: list[Section] = [
             self.groups,
             self.basic,
+            self.trust,
             self.connection,
             self.retries,
             self.advanced,
