@@ -35,6 +35,7 @@ from benchmarks import (  # noqa: E402 - found there
     rendering,
     session,
     streams,
+    trust,
 )
 from benchmarks.table import Line, markdown  # noqa: E402 - found there
 
@@ -55,6 +56,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
   streamed `litellm.completion`, of the same answer from the same server, in a fresh kernel, too.
 - The panel: the median of {openings} fresh kernels, from the call to its return. What the browser
   then takes to draw it is not in it.
+- Whether a key may go: the median of {decisions} decisions on a file that was trusted, its entry
+  read each time, among 100 variables.
 - Calls: the median of {calls} rounds in a real kernel. All stream the same short answer from the
   same server, which is another process.
 - Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
@@ -105,7 +108,7 @@ def _speed() -> str:
         lines.append(line)
         print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
 
-    for first in (loading, first_answer, opening):
+    for first in (loading, first_answer, opening, trust):
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
@@ -117,6 +120,7 @@ def _speed() -> str:
         loads=loading.TIMES,
         firsts=first_answer.ROUNDS,
         openings=opening.TIMES,
+        decisions=trust.TIMES,
         calls=calls.ROUNDS,
         characters=len(streams.ANSWER) / model.CHUNKS,
         interrupts=interrupts.TIMES,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polib
 
 import openhands_llm_magic
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.lint.finding import LEVELS
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
@@ -79,6 +80,9 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "sections: provider.title": {each.title for each in PROVIDERS.values()},
     "models_magic: each.title": {each.title for each in PROVIDERS.values()},
     "secret_field: error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))": (),
+    "trust: why": (trust.REACHES, trust.REFERS, trust.LEADS, trust.NO_NAME),
+    "trust: each.finds": {each.finds for each in PROVIDERS.values() if each.finds},
+    "trust: name": (),  # of a variable
     "served: provider.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},

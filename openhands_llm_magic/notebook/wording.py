@@ -62,7 +62,7 @@ CELLS: Mapping[str, str] = {
     explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
     explain.KEPT_IN: "`_`",
     explain.STORE_IT: "Run the cell once with `--cache`",
-    trust.TRUST_IT: "If you trust that file, run `%llm_config --trust`",
+    trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
     explain.THE_SCHEMA: "--schema {name}",
     explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
     explain.NO_EMBEDDING_MODEL: (
@@ -87,7 +87,7 @@ PANELS: Mapping[str, str] = {
     explain.OR_GIVE_KEY: "or in the field API key",
     explain.TRY_PRACTICE: "choose the provider Practice",
     save.FORCE: "write it with `%llm_config --save --with-key --force`",
-    trust.TRUST_IT: "If you trust that file, press the button Trust this file",
+    trust.TRUST_IT: "If you trust {path}, press the button Trust this file",
 }
 """What is said in the settings panel in place of the words for a script."""
 

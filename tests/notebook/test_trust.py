@@ -76,7 +76,11 @@ def test_a_cloned_repository_gets_nothing_until_it_is_trusted(
             said = kernel.run(cell).error or ""
             assert f"config.toml line 3 leads to {NAME}:{attacker.port}" in said, cell
             assert "OPENAI_API_KEY would go there" in said, cell
-            wanted = "openhands-llm-magic trust" if "import" in cell else "`%llm_config --trust`"
+            wanted = (
+                "openhands-llm-magic trust"
+                if "import" in cell
+                else "`%llm_config --trust config.toml`"
+            )
             assert wanted in said, cell
             assert "\n" not in said.strip(), cell
         checked = kernel.run("%llm_config --check").stdout
