@@ -39,7 +39,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UntrustedAddressError, UntrustedSettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
@@ -134,13 +134,14 @@ class _Credential:
 
 
 _ENVIRONMENT: Final = "environment"
+_HERE: Final = "here"
 
 
 def _source(origin: Origin) -> str:
     """Return what tells sources apart: a file, the environment, or what the person does here."""
     if origin.path:
         return str(origin.path)
-    return _ENVIRONMENT if origin.kind == _ENVIRONMENT else "here"
+    return _ENVIRONMENT if origin.kind == _ENVIRONMENT else _HERE
 
 
 def trust_it(path: Path) -> Text:
@@ -246,13 +247,14 @@ def refused(
     return None
 
 
-def require_trusted(
+def require_trusted(  # noqa: PLR0913 - the last two are named
     settings: Snapshot,
     model: str,
     options: Mapping[str, Any],
     env: Mapping[str, str] = os.environ,
     *,
     for_vectors: bool = False,
+    held: Sequence[str] = (),
 ) -> Text | None:
     """Refuse to send a key to a server that only a project's config file names.
 
@@ -262,6 +264,7 @@ def require_trusted(
         options: The keyword arguments of LiteLLM's function: the address, the key.
         env: The environment.
         for_vectors: Whether vectors are asked for, which have an address of their own.
+        held: Variables of Python in which LiteLLM has further keys and headers.
 
     Returns:
         What the person should know of a key that goes over plain http, or None.
@@ -270,7 +273,7 @@ def require_trusted(
         UntrustedAddressError: A key would go to a server that is neither the provider's own, nor
             this machine, nor named or allowed by the person.
     """
-    return _Way(settings, model, options, env, for_vectors).require_trusted()
+    return _Way(settings, model, options, env, for_vectors, held).require_trusted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +285,7 @@ class _Way:
     options: Mapping[str, Any]
     env: Mapping[str, str]
     for_vectors: bool
+    held: Sequence[str]
 
     def require_trusted(self) -> Text | None:
         note = None
@@ -391,6 +395,9 @@ class _Way:
             yield from self._given(str(key))
         else:
             yield from self._found()
+        for name in self.held:
+            if not key or name.endswith("headers"):
+                yield _Credential(Text(name), _HERE)
         besides = [HEADERS_VARIABLE, *(name for each in entries for name in each.sent_besides)]
         yield from map(self._of_variable, filter(self.env.get, dict.fromkeys(besides)))
         secret = [

@@ -300,9 +300,12 @@ class Requests:
         Raises:
             UntrustedAddressError: One would go there.
         """
-        for_vectors = to.operation == "embeddings"
         note = trust.require_trusted(
-            self._settings, to.model, request.options, for_vectors=for_vectors
+            self._settings,
+            to.model,
+            request.options,
+            for_vectors=to.operation == "embeddings",
+            held=loading.keys_set_by_hand(),
         )
         self._note = _once_a_session(note)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import trust
 from openhands_llm_magic.errors import ModelNotFoundError, Text
 from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.explain import explained
@@ -45,7 +46,7 @@ def show(
     how: How = "streamed"
     if sent_by is None:
         prepared = prepare(made.messages, settings, schema=schema)
-        notes = [*made.notes, *_of_store(prepared)]
+        notes = [*made.notes, *_of_store(prepared), *_of_trust(settings)]
     elif reason := refusal(VERSIONS[sent_by], settings):
         told = wording.cell_words()("{reason}.", reason=reason)
         display.show_both(shell, text=told, html=sanitize.plain_to_html(told))
@@ -70,6 +71,12 @@ def _of_store(prepared: Prepared) -> Iterator[Text]:
         yield Text("Its answer is stored: the cell would show that, at no cost.")
     elif cache == "replay":
         yield Text("Its answer is not stored: with cache=replay the cell would fail.")
+
+
+def _of_trust(settings: Snapshot) -> Iterator[Text]:
+    """Tell why the cell would send nothing."""
+    if error := trust.refused(settings):
+        yield Text("It would be stopped: {why}", why=error.text)
 
 
 def words(found: Preview, notes: Sequence[str] = ()) -> str:

@@ -298,3 +298,20 @@ def test_the_name_of_the_attacker_is_not_even_looked_up(
         try_connection(load_settings())
 
     assert looked_up == []
+
+
+def test_a_key_in_a_global_of_litellm(
+    attacker: Attacker, tmp_path: Path, litellm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM sends it where no other key is set, and its headers in any case."""
+    write_repository(tmp_path, f'[llm]\nmodel = "openai/x"\nbase_url = "{attacker.base_url}"\n')
+    monkeypatch.setattr(litellm, "openai_key", CANARY)
+    with pytest.raises(UntrustedAddressError, match=r"litellm\.openai_key would go there"):
+        ask("Hello")
+
+    monkeypatch.setattr(litellm, "openai_key", None)
+    monkeypatch.setattr(litellm, "headers", {"x-team": CANARY}, raising=False)
+    with pytest.raises(UntrustedAddressError, match=r"litellm\.headers would go there"):
+        ask("Hello")
+
+    assert attacker.received == []

@@ -85,6 +85,7 @@ def test_a_cloned_repository_gets_nothing_until_it_is_trusted(
             assert "\n" not in said.strip(), cell
         checked = kernel.run("%llm_config --check").stdout
         assert f"warning  nothing is sent to {NAME}:{attacker.port}" in checked
+        assert "It would be stopped: not sent" in kernel.run("%llm --dry-run Hello").everything
         assert attacker.received == []
 
         trusted = kernel.run("%llm_config --trust").stdout

@@ -141,6 +141,16 @@ def is_loaded() -> bool:
     return "litellm" in sys.modules and not initializing and not _loading.locked()
 
 
+def keys_set_by_hand() -> tuple[str, ...]:
+    """Name LiteLLM's globals in which the person's own code has put a key, or headers."""
+    found = list(vars(sys.modules["litellm"]).items()) if is_loaded() else []
+    return tuple(
+        f"litellm.{name}"
+        for name, value in found
+        if (name.endswith("_key") or name == "headers") and isinstance(value, str | dict) and value
+    )
+
+
 def load_in_background(then: Sequence[str] = ()) -> threading.Thread:
     """Start to make all ready for a first answer, on a thread; return the thread.
 
