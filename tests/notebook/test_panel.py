@@ -717,3 +717,24 @@ def test_a_password_in_an_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> 
     assert "hunter2" not in json.dumps(ipywidgets.Widget.get_manager_state(), default=str)
     driver.type("Base URL", "http://**********@localhost:9000/v1")
     assert "write all of it anew" in driver.text
+
+
+def test_a_projects_file_is_trusted_with_a_button(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel says, before anything is sent, which file would lead a key where."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    driver = Driver()
+    assert "Trust this file" not in [each.description for each in driver.buttons]
+    lines = '[llm]\nmodel = "openai/x"\nbase_url = "https://attacker.test/v1"\n'
+    (tmp_path / "config.toml").write_text(lines)
+    driver.panel.refresh()
+    assert "config.toml line 3 leads to attacker.test, and OPENAI_API_KEY would go" in driver.text
+    assert "If you trust config.toml, press the button Trust this file." in driver.text
+
+    driver.press("Trust this file")
+
+    assert "Trusted, with https://attacker.test:443." in driver.text
+    assert "leads to" not in driver.text
+    assert "Trust this file" not in [each.description for each in driver.buttons]
+    assert KEY not in driver.text
