@@ -7,13 +7,14 @@ change is shown as a diff without keys, and the new text takes the place of the 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import document, files, git, resolve
+from openhands_llm_magic.config import document, files, git, resolve, trust, trusted
 from openhands_llm_magic.config.document import Document, read_file, shown_path
 from openhands_llm_magic.config.secret import (
     MASK,
@@ -98,7 +99,7 @@ def save(
         with files.writing(plan.target) as draft:
             for _ in range(MOST_ATTEMPTS):
                 plan = plan_now()
-                if not plan.is_needed or _put(plan, draft):
+                if not plan.is_needed or _put(plan, draft, snapshot):
                     return plan.saved
     except OSError as error:
         told = "{file}: it cannot be written: {why}; nothing was changed"
@@ -451,10 +452,18 @@ def _notes_of_git(file: Path, target: Path) -> list[Text]:
     raise ConfigFileError(Text(told, file=shown_path(file), why=why, force=Text(FORCE)))
 
 
-def _put(plan: _Plan, draft: files.Draft) -> bool:
-    """Write the new text, unless another program has changed the file since it was read."""
+def _put(plan: _Plan, draft: files.Draft, snapshot: Snapshot) -> bool:
+    """Write the new text, unless another program has changed the file since it was read.
+
+    A file stays trusted if nothing but what the person gave is in it.
+    """
+    stays_trusted = trust.is_all_of_the_person(snapshot, plan.saved.path)
+    bits = files.OWNER_ONLY if plan.has_key else 0o666
+    most_bits = files.OWNER_ONLY if plan.has_key else files.ANY_BITS
     over = None if plan.before is None else plan.before.encode()
-    if plan.has_key:
-        bits = files.OWNER_ONLY
-        return draft.put(plan.text.encode(), over=over, new_bits=bits, most_bits=bits)
-    return draft.put(plan.text.encode(), over=over, new_bits=0o666)
+    if not draft.put(plan.text.encode(), over=over, new_bits=bits, most_bits=most_bits):
+        return False
+    if stays_trusted:
+        with suppress(SettingError):  # then the next prompt asks
+            trusted.trust(plan.saved.path)
+    return True

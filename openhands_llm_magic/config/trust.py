@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from openhands_llm_magic.config import trusted
-from openhands_llm_magic.config.document import Origin, shown_path
+from openhands_llm_magic.config.document import Origin, read_file, shown_path
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     Server,
@@ -142,6 +142,23 @@ def _source(origin: Origin) -> str:
     if origin.path:
         return str(origin.path)
     return _ENVIRONMENT if origin.kind == _ENVIRONMENT else _HERE
+
+
+def is_all_of_the_person(
+    settings: Snapshot, file: Path, env: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether nothing but what the person gave will be in a file that is about to be saved.
+
+    The file must be new, or trusted as it is, and no setting from a project's file without trust.
+    """
+    if os.path.lexists(file) and not trusted.is_trusted(file, read_file(file).digest, env=env):
+        return False
+    paths = {found[0].origin.path for found in settings.found.values()} - {None}
+    return all(
+        is_own_file(path, env) or trusted.is_trusted(path, settings.digest, env=env)
+        for path in paths
+        if path is not None
+    )
 
 
 def trust_it(path: Path) -> Text:

@@ -17,6 +17,7 @@ from openhands_llm_magic.cli import main
 from openhands_llm_magic.config import trusted
 from openhands_llm_magic.config.providers import PROVIDERS, plain_server, server_of
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.config.save import save
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.trust import require_harmless, require_trusted, shown_host
 from openhands_llm_magic.errors import SettingError, UntrustedAddressError
@@ -262,6 +263,26 @@ def test_every_setting_of_ours_says_whether_a_project_may_set_it() -> None:
 
 
 # What was trusted.
+
+
+def test_what_a_person_saves_need_not_be_trusted_again(tmp_path: Path) -> None:
+    """Nor does it stop being trusted; what a project's file gave is not trusted by saving it."""
+    given = {"model": "openai/x", "base_url": ELSEWHERE, "footer": "off"}
+    mine = load_settings(env={}).with_overrides(given)
+    save(mine, "config.toml")
+    assert sent(load_settings(env={}), OPENAI) == ""
+    require_harmless(load_settings(env={}))
+    save(mine.with_overrides({"base_url": "https://other.test/v1"}), "config.toml")
+    assert sent(load_settings(env={}), OPENAI) == ""
+
+    other = tmp_path / "other"
+    other.mkdir()
+    strange = load_settings(project(other, ELSEWHERE), env={})
+    save(strange, "copy.toml")
+    save(strange.with_overrides({"seed": 1}))
+    for file in ("copy.toml", other / "config.toml"):
+        with pytest.raises(UntrustedAddressError):
+            sent(load_settings(file, env={}), OPENAI)
 
 
 def test_a_trusted_file_may_lead_where_it_does_until_it_changes(tmp_path: Path) -> None:
