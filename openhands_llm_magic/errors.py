@@ -280,10 +280,7 @@ class UntrustedAddressError(RequestError):
     """
 
     label = "server not trusted"
-
-    def __init__(self, message: str, *, is_known: bool = True) -> None:
-        super().__init__(message)
-        self.is_known = is_known
+    is_known: bool = True
 
 
 class AuthenticationError(RequestError):

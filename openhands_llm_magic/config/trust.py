@@ -312,8 +312,9 @@ class _Way:
                 continue
             for credential in self._credentials():
                 if not self._may_go(credential, named):
-                    is_known = bool(credential.source)
-                    raise UntrustedAddressError(self._told(credential, named), is_known=is_known)
+                    error = UntrustedAddressError(self._told(credential, named))
+                    error.is_known = bool(credential.source)
+                    raise error
                 if not named.is_encrypted:
                     note = Text(READABLE, host=shown_host(named.address))
         return note

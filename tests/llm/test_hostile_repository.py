@@ -167,6 +167,33 @@ def test_the_same_repository_is_asked_once_it_is_trusted(
     assert any(CANARY.encode() in each for each in attacker.received)
 
 
+@pytest.mark.parametrize("provider", WITH_KEYS, ids=lambda each: each.name)
+def test_a_key_of_the_repositorys_own_takes_none_of_the_persons_along(
+    provider: Provider,
+    attacker: Attacker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: FakeClock,
+) -> None:
+    """Its own key may go where it says; all that LiteLLM might send beside it is in variables."""
+    for name in {name for each in WITH_KEYS for name in each.key_variables} - SENT_BESIDES:
+        monkeypatch.setenv(name, CANARY)
+    for name in ("OPENAI_ADMIN_KEY", "AZURE_SCOPE", "HF_TOKEN", "LITELLM_API_KEY"):
+        monkeypatch.setenv(name, CANARY)
+    hostile(tmp_path, provider, attacker.base_url)
+    file = tmp_path / "config.toml"
+    file.write_text(file.read_text().replace("api_version", 'api_key = "theirs"\napi_version'))
+
+    with contextlib.suppress(RequestError):
+        ask("Hello", clock=clock)
+
+    assert not any(CANARY.encode() in each for each in attacker.received)
+    assert bool(attacker.received) != bool(provider.finds)
+
+
+SENT_BESIDES = {name for each in WITH_KEYS for name in each.sent_besides}
+"""Where one of these is set, nothing is sent: `tests/config/test_trust.py`."""
+
 KWARGS = {
     "api_base": f"http://{NAME}/v1",
     "aws_bedrock_runtime_endpoint": f"http://{NAME}",
