@@ -75,6 +75,18 @@ NO_NAME = "its value is not a plain name, and could lead to another host"
 HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
 """Headers that OpenAI's client, through which LiteLLM asks most providers, sends to any server."""
 
+FINDS_KEYS = (
+    *("aws", "azure", "bedrock", "chatgpt", "databricks", "gdc", "gigachat", "github", "oci", "s3"),
+    *("sagemaker", "sap", "snowflake", "vertex", "watsonx"),
+)
+"""The beginnings of LiteLLM's names for those providers outside the catalogue that may be sent
+credentials of this machine beside a key."""
+
+_NAME = "its value is not a plain name, and could lead to another host"
+
+HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
+"""Headers that OpenAI's client, through which LiteLLM asks most providers, sends to any server."""
+
 FINDS_KEYS = frozenset({
     "bedrock_mantle", "chatgpt", "databricks", "gigachat", "github_copilot", "oci", "sagemaker",
     "sagemaker_chat", "sap", "snowflake", "vertex_ai_beta", "watsonx", "watsonx_text",
@@ -428,7 +440,7 @@ class _Way:
             explicit = [name for name in each.asks_for if SETTINGS[name].kind == "secret"]
             if each.finds and not (explicit and set(explicit) <= set(secret)):
                 yield _Credential(Text(each.finds), "", frozenset({each.name}))
-        if not entries and (not key or self._prefix.lower() in FINDS_KEYS):
+        if not entries and (not key or self._prefix.lower().startswith(FINDS_KEYS)):
             told = Text("any key that LiteLLM finds for {prefix}/", prefix=self._prefix)
             yield _Credential(told, "")
         kwargs = {} if self.for_vectors else settings.completion_kwargs or {}

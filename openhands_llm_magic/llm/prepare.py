@@ -178,7 +178,8 @@ class Prepared(NeverPickled):
     @property
     def host(self) -> str:
         """The server's host name, or "" where only LiteLLM knows it."""
-        settings, asked_at = self.settings, self.request.options.get("base_url")
+        settings, options = self.settings, self.request.options
+        asked_at = options.get("base_url") or options.get("api_base")
         return host_of(settings.model, asked_at or settings.base_url, settings.custom_llm_provider)
 
     @property

@@ -212,6 +212,9 @@ def test_a_file_may_send_its_own_key_where_it_names(tmp_path: Path) -> None:
         ("bedrock/x", {}),
         ("vertex_ai/x", {}),
         ("sagemaker/x", {}),
+        ("azure_ai/x", {}),
+        ("vertex_ai_beta/x", {}),
+        ("Vertex_ai/x", {}),
     ],
 )
 def test_what_litellm_sends_beside_a_key_of_the_file_does_not_go_there(
@@ -227,6 +230,15 @@ def test_a_provider_outside_the_catalogue_counts_as_one_with_a_key(tmp_path: Pat
     project(tmp_path, ELSEWHERE, "xai/grok")
     with pytest.raises(UntrustedAddressError, match="any key that LiteLLM finds for xai/"):
         sent(load_settings(env={}))
+
+
+@pytest.mark.parametrize("named", ["openai", "OpenAI", "groq", "custom_openai", "bedrock", "xai"])
+def test_the_provider_that_a_file_names_apart_is_no_way_around(tmp_path: Path, named: str) -> None:
+    env = {**OPENAI, "GROQ_API_KEY": CANARY}
+    project(tmp_path, ELSEWHERE, "hosted_vllm/x", f'custom_llm_provider = "{named}"')
+
+    with pytest.raises(UntrustedAddressError):
+        sent(load_settings(env={}), env)
 
 
 def test_headers_that_a_person_gives_are_keys(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.connection import ConnectionTest
 from openhands_llm_magic.llm.embedding.embed import embed
 from openhands_llm_magic.llm.events import Failed
+from openhands_llm_magic.llm.litellm.preview import preview
+from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.served import UNLISTED, place_of, served
 
 if TYPE_CHECKING:
@@ -189,6 +191,20 @@ def test_a_key_of_the_repositorys_own_takes_none_of_the_persons_along(
 
     assert not any(CANARY.encode() in each for each in attacker.received)
     assert bool(attacker.received) != bool(provider.finds)
+
+
+@pytest.mark.parametrize("provider", REACHED, ids=lambda each: each.name)
+def test_a_dry_run_asks_nobody(
+    provider: Provider, attacker: Attacker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at what a repository would send need not trust it."""
+    hostile(tmp_path, provider, attacker.base_url)
+    for name in provider.key_variables:
+        monkeypatch.setenv(name, CANARY)
+
+    preview(prepare("Hello", load_settings()))
+
+    assert attacker.received == []
 
 
 SENT_BESIDES = {name for each in WITH_KEYS for name in each.sent_besides}
