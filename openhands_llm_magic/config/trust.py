@@ -82,17 +82,6 @@ FINDS_KEYS = (
 """The beginnings of LiteLLM's names for those providers outside the catalogue that may be sent
 credentials of this machine beside a key."""
 
-_NAME = "its value is not a plain name, and could lead to another host"
-
-HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
-"""Headers that OpenAI's client, through which LiteLLM asks most providers, sends to any server."""
-
-FINDS_KEYS = frozenset({
-    "bedrock_mantle", "chatgpt", "databricks", "gigachat", "github_copilot", "oci", "sagemaker",
-    "sagemaker_chat", "sap", "snowflake", "vertex_ai_beta", "watsonx", "watsonx_text",
-})  # fmt: skip
-"""Providers outside the catalogue that may be sent credentials of this machine beside a key."""
-
 _NAME = re.compile(r"[\w.:-]*", re.ASCII)  # of a region; of a project, as in example.com:mine
 
 
