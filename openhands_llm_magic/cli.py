@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.practice.server import PracticeServer
 
 PROGRAM = "openhands-llm-magic"
@@ -104,37 +105,37 @@ def trust(args: argparse.Namespace) -> int:
 def untrust(args: argparse.Namespace) -> int:
     """Trust a config file no longer; return 1 if that cannot be kept."""
     from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
-    from openhands_llm_magic.config.document import shown_path  # noqa: PLC0415 - as above
-    from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
 
-    def undone(file: str) -> str:
-        was = files.untrust(file)
-        return f"{shown_path(absolute(file))} is {'no longer' if was else 'not'} trusted."
-
-    return _on_file(args, undone)
+    return _on_file(args, files.untrusted)
 
 
 def trusted(_args: argparse.Namespace) -> int:
     """Print the config files that are trusted."""
     from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
 
-    print("\n".join(map(files.told, files.listed())) or files.NOTHING)
+    say = script_words()
+    lines = [*map(files.told, files.listed())] or [files.NOTHING]
+    print("\n".join(line.worded(say) for line in lines))
     return 0
 
 
-def _on_file(args: argparse.Namespace, change: Callable[[str], str]) -> int:
+def _on_file(args: argparse.Namespace, change: Callable[[str], Text]) -> int:
     """Print what a change of trust in the file that is named, or in use, has come to."""
     from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - as above
-    from openhands_llm_magic.errors import SettingError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import SettingError, Text  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
 
+    say = script_words()
     name, file = args.run.__name__, args.path or checker.file_in_use(os.environ)
     if file is None:
-        print(f"{PROGRAM} {name}: there is no config.toml here.", file=sys.stderr)
+        here = Text("there is no config.toml here.")
+        print(f"{PROGRAM} {name}: {here.worded(say)}", file=sys.stderr)
         return 1
     try:
-        print(change(str(file)))
+        print(change(str(file)).worded(say))
     except SettingError as error:
-        print(f"{PROGRAM} {name}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} {name}: {error.text.worded(say)}", file=sys.stderr)
         return 1
     return 0
 

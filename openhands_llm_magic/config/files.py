@@ -98,7 +98,7 @@ def owner_of_other(path: Path, env: Mapping[str, str] | None = None) -> str:
     """Return the name of the person that a file, or the link to it, belongs to, if not ours.
 
     It is "" for a file of whoever runs this, of root, of the person who called sudo, and for one
-    below a path that `LLM_MAGIC_TRUST` names. This is the rule that git has for repositories. A
+    that `LLM_MAGIC_TRUST` names. This is the rule that git has for repositories. A
     container's root does not own what is mounted from the person outside, as for git. Windows is
     not looked at.
 
@@ -114,20 +114,24 @@ def owner_of_other(path: Path, env: Mapping[str, str] | None = None) -> str:
     strangers = [
         status.st_uid for status in (path.lstat(), path.stat()) if status.st_uid not in ours
     ]
-    if not strangers or _is_trusted(path, env):
+    if not strangers or is_trusted(path, env):
         return ""
     return _user_name(strangers[0])
 
 
 def trusted_paths(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files and folders that `LLM_MAGIC_TRUST` names."""
+    """Return the files and folders that `LLM_MAGIC_TRUST` names, without links in their paths."""
     named = env.get(TRUST_VARIABLE, "").split(os.pathsep)
     return tuple(Path(os.path.realpath(os.path.expanduser(each))) for each in named if each)  # noqa: PTH111 - there may be no home
 
 
-def _is_trusted(path: Path, env: Mapping[str, str]) -> bool:
+def is_trusted(path: Path, env: Mapping[str, str]) -> bool:
+    """Return whether `LLM_MAGIC_TRUST` names a file, or the folder that it is in.
+
+    A folder stands for the files in it, and for none in folders below.
+    """
     real = Path(os.path.realpath(path))
-    return any(real.is_relative_to(each) for each in trusted_paths(env))
+    return not {real, real.parent}.isdisjoint(trusted_paths(env))
 
 
 def _user_name(uid: int) -> str:

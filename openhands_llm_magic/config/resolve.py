@@ -171,14 +171,13 @@ def layer_of(
 
 FILE_NAME = "config.toml"
 FILE_VARIABLE = "LLM_MAGIC_CONFIG"
-TRUST_VARIABLE = "LLM_MAGIC_TRUST"
 DISPLAY_VARIABLE = "LLM_MAGIC_DISPLAY"
 LANGUAGE_VARIABLE = "LLM_MAGIC_LANG"
 
 OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         FILE_VARIABLE: "the config file to read, which must be there",
-        TRUST_VARIABLE: "config files that are trusted, or their folders, as PATH lists them",
+        files.TRUST_VARIABLE: "config files that are trusted, or their folders, as PATH lists them",
         DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
         LANGUAGE_VARIABLE: "the language of notebooks and of the settings panel: en or ja",
     }

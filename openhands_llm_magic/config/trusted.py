@@ -8,16 +8,15 @@ be read costs no other. Where no person is, in CI, `LLM_MAGIC_TRUST` names the f
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import read_file, shown_path
 from openhands_llm_magic.config.providers import (
     Server,
@@ -26,8 +25,8 @@ from openhands_llm_magic.config.providers import (
     plain_server,
     server_of,
 )
-from openhands_llm_magic.config.resolve import FILE_NAME, TRUST_VARIABLE, absolute
-from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.config.resolve import FILE_NAME, absolute
+from openhands_llm_magic.errors import SettingError, Text, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,15 +62,6 @@ def data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return (Path(named) if os.path.isabs(named) else home / ".local" / "share") / OURS  # noqa: PTH117 - as the specification has it
 
 
-def trusted_paths(env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the config files that `LLM_MAGIC_TRUST` names, without links in their paths.
-
-    A folder stands for the config.toml in it.
-    """
-    named = filter(None, env.get(TRUST_VARIABLE, "").split(os.pathsep))
-    return tuple(_real(_file_at(each)) for each in named)
-
-
 def is_trusted(
     path: Path, digest: str, server: Server | None = None, env: Mapping[str, str] = os.environ
 ) -> bool:
@@ -83,9 +73,9 @@ def is_trusted(
         server: The server, or None where it is about the file's other settings.
         env: The environment.
     """
-    real = _real(path)
-    if real in trusted_paths(env):
+    if files.is_trusted(path, env):
         return True
+    real = _real(path)
     entry = _entry(_place(real, env))
     return (
         entry is not None
@@ -108,10 +98,10 @@ def trust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> 
     hosts = tuple(_shown(server) for server in servers)
     entry = Trusted(_real(file), document.digest, hosts)
     try:
-        _write(_place(entry.path, env), json.dumps(asdict(entry)) + "\n")
+        files.write(_place(entry.path, env), json.dumps(asdict(entry)).encode() + b"\n")
     except OSError as error:
         told = "{file} could not be kept as trusted: {folder}: {why}."
-        folder, why = shown_path(_folder(env)), error.strerror or type(error).__name__
+        folder, why = shown_path(_folder(env)), reason_of(error)
         text = Text(told, file=shown_path(file), folder=folder, why=why)
         raise SettingError(text) from None
     return entry
@@ -129,8 +119,8 @@ def untrust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise SettingError(Text("{file}: {why}.", file=shown_path(place), why=why)) from None
+        text = Text("{file}: {why}.", file=shown_path(place), why=reason_of(error))
+        raise SettingError(text) from None
     return True
 
 
@@ -141,22 +131,40 @@ def listed(env: Mapping[str, str] = os.environ) -> list[Trusted]:
     except OSError:
         places = []
     kept = [entry for place in places if (entry := _entry(place))]
-    named = [Trusted(path, "", ()) for path in trusted_paths(env)]
+    named = [Trusted(_real(_file_at(path)), "", ()) for path in files.trusted_paths(env)]
     return sorted([*kept, *named], key=lambda each: each.path)
 
 
-NOTHING = "no config file is trusted."
+NOTHING = Text("no config file is trusted.")
 
 
-def told(entry: Trusted) -> str:
+def told(entry: Trusted) -> Text:
     """Return a line about a file that is trusted, with the hosts that it may lead to."""
     file = shown_path(Path(entry.path))
     if not entry.digest:
-        return f"{file} is trusted, by {TRUST_VARIABLE}."
-    exposed = [host for host in entry.hosts if host.startswith("http:") and not _is_here(host)]
-    hosts = f", with {', '.join(entry.hosts)}" if entry.hosts else ""
-    warning = " Over plain http others can read the key on the way." if exposed else ""
-    return f"{file} is trusted as it is now{hosts}.{warning}"
+        return Text("{file} is trusted, by {variable}.", file=file, variable=files.TRUST_VARIABLE)
+    if not entry.hosts:
+        return Text("{file} is trusted as it is now.", file=file)
+    hosts = ", ".join(entry.hosts)
+    if any(host.startswith("http:") and not _is_here(host) for host in entry.hosts):
+        exposed = (
+            "{file} is trusted as it is now, with {hosts}. Over plain http others can read the key"
+            " on the way."
+        )
+        return Text(exposed, file=file, hosts=hosts)
+    return Text("{file} is trusted as it is now, with {hosts}.", file=file, hosts=hosts)
+
+
+def untrusted(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Text:
+    """Trust a config file no longer, and return a line that says whether it was trusted.
+
+    Raises:
+        SettingError: What was kept cannot be deleted.
+    """
+    file = shown_path(absolute(path))
+    if untrust(path, env):
+        return Text("{file} is no longer trusted.", file=file)
+    return Text("{file} is not trusted.", file=file)
 
 
 def _is_here(address: str) -> bool:
@@ -200,20 +208,6 @@ def _entry(place: Path) -> Trusted | None:
     if not all(isinstance(each, str) for each in (path, digest, *hosts)) or not digest:
         return None
     return Trusted(path, digest, tuple(hosts))
-
-
-def _write(place: Path, text: str) -> None:
-    """Put a text into a file that only the user reads, whole or not at all."""
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=place.parent, suffix=".tmp")  # 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
 
 
 def _servers_in(value: Any) -> Iterator[Server]:

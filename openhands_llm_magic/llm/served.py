@@ -12,8 +12,8 @@ import json
 import os
 import time
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openhands_llm_magic import errors

@@ -218,16 +218,14 @@ def _trust(session: _Session, words: list[str]) -> None:
     """Trust the config file in use, or another, and print what it names."""
     from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
 
-    print(trusted.told(trusted.trust(_file(session, words, "--trust [PATH]"))))  # noqa: T201 - see above
+    print_texts(trusted.told(trusted.trust(_file(session, words, "--trust [PATH]"))))
 
 
 def _untrust(session: _Session, words: list[str]) -> None:
     """Trust the config file in use, or another, no longer."""
     from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
 
-    file = _file(session, words, "--untrust [PATH]")
-    was = trusted.untrust(file)
-    print(f"{shown_path(file)} is {'no longer' if was else 'not'} trusted.")  # noqa: T201 - see above
+    print_texts(trusted.untrusted(_file(session, words, "--untrust [PATH]")))
 
 
 def _trusted(_session: _Session, words: list[str]) -> None:
@@ -235,15 +233,15 @@ def _trusted(_session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.config import trusted  # noqa: PLC0415 - rarely needed
 
     if words:
-        raise UsageError("write `%llm_config --trusted`.")
-    print("\n".join(map(trusted.told, trusted.listed())) or trusted.NOTHING)  # noqa: T201 - see above
+        raise UsageError(Text("write `%llm_config --trusted`."))
+    print_texts(*([*map(trusted.told, trusted.listed())] or [trusted.NOTHING]))
 
 
 def _file(session: _Session, words: list[str], usage: str) -> Path:
     """Return the config file that a line names, or that is in use."""
     path = _only(words, usage) if words else session.settings.snapshot().config_file
     if path is None:
-        raise UsageError("there is no config.toml here.")
+        raise UsageError(Text("there is no config.toml here."))
     return absolute(path)
 
 

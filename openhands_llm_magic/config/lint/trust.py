@@ -8,7 +8,7 @@ from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.lint.finding import Finding
 from openhands_llm_magic.config.lint.value import placeholder_in
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.errors import UntrustedAddressError, UntrustedSettingError
+from openhands_llm_magic.errors import Text, UntrustedAddressError, UntrustedSettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,10 @@ def findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
     match trust.refused(settings, subject.env):
         case UntrustedSettingError() as error if not _is_placeholder(settings, error.setting):
             told = error.text.facts
-            message = f"{told['name']} is not taken from a project's config file: {told['why']}"
-            fix = f"Take it out. {told['trust_it']}"
-            yield Finding(settings.origin(error.setting), message, fix, level="warning")
+            message = Text("{name} is not taken from a project's config file: {why}", **told)
+            fix = Text("Take it out. {trust_it}", **told)
+            origin = settings.origin(error.setting)
+            yield Finding(origin, message, fix, level="warning", setting=error.setting)
         case UntrustedAddressError() as error:
             yield _of_address(error, settings, "base_url")
     if settings.embedding_base_url and settings.embedding_model:
@@ -39,10 +40,12 @@ def findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
 
 def _of_address(error: UntrustedAddressError, settings: Snapshot, name: str) -> Finding:
     told = error.text.facts
-    message = f"nothing is sent to {told['host']}, as {told['key']} would go there"
-    fix = str(told.get("trust_it", "Write https://, or give the key where the address is given"))
+    message = Text("nothing is sent to {host}, as {key} would go there", **told)
+    fix = Text("Write https://, or give the key where the address is given")
+    if "trust_it" in told:
+        fix = Text("{trust_it}", **told)
     level: Literal["warning", "note"] = "warning" if error.is_known else "note"
-    return Finding(settings.origin(name), message, fix, level=level)
+    return Finding(settings.origin(name), message, fix, level=level, setting=name)
 
 
 def _is_placeholder(settings: Snapshot, name: str) -> bool:

@@ -221,7 +221,7 @@ def test_an_answer_of_another_person_is_not_used(
     os.chown(place.path, 4321, 4321)
     assert place.find() is None
     assert "cannot be read: it belongs to the user 4321" in str(place.why_not())
-    monkeypatch.setenv("LLM_MAGIC_TRUST", str(tmp_path))
+    monkeypatch.setenv("LLM_MAGIC_TRUST", str(place.path.parent))
     assert place.find() is not None
     assert place.problem is None
 
