@@ -25,6 +25,9 @@ OPENHANDS_NEEDS := litellm==1.72.0 openai==1.83.0 httpx==0.28.1 pydantic==2.11.5
 # Both versions run on 3.12 and 3.13 alone.
 OPENHANDS_PYTHON ?= 3.12
 
+# How long `make fuzz` tries each kind of input.
+SECONDS ?= 600
+
 # Nothing of the caller's shell that makes another Python of the environment's (PYTHONPATH and the
 # like), another language, or an encoding in which Python cannot read its own folder's name.
 unexport $(filter PYTHON% LANG% LC_%,$(.VARIABLES))
@@ -46,7 +49,7 @@ $(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create 
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest fuzz lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -80,6 +83,9 @@ test-interrupts: $(VENV)/.installed-dev ## Interrupt 200 cells at random moments
 # Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
 test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)
 	$(RUN) -m pytest -n 4 tests/proxy
+
+fuzz: $(VENV)/.installed-dev ## Try inputs that nobody has written down, ten minutes for each kind (SECONDS=60 for less)
+	$(RUN) -m pytest -p no:randomly --timeout=$$(($(SECONDS) + 600)) --seconds=$(SECONDS) tests/fuzz
 
 test-pins: $(VENV)/.installed-dev ## Prove that constraints.txt is complete and has wheels for every Python promised
 	@cp constraints.txt $(VENV)/constraints.txt

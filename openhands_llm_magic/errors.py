@@ -48,6 +48,7 @@ traceback, and the cell still fails, so that "Run All" stops.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -123,14 +124,28 @@ def reason_of(error: Exception) -> Text:
     return Text(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
+_ENDS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def on_one_line(text: str) -> str:
+    """Return a text with a blank for whatever would end its line or steer a terminal.
+
+    What a person typed, or has in a file or a variable, is quoted in what is said about it.
+    """
+    return _ENDS_LINE.sub(" ", text)
+
+
 class LLMMagicError(Exception):
     """Base of every error of this package; its text is one line for a person."""
+
+    def __str__(self) -> str:
+        return on_one_line(super().__str__())
 
     @property
     def text(self) -> Text:
         """The line, in a form that can be said in other words."""
         words = self.args[0] if self.args else ""
-        return words if isinstance(words, Text) else Text(str(self))
+        return words.masked(on_one_line) if isinstance(words, Text) else Text(str(self))
 
     def say_in(self, say: Say) -> None:
         """Put the error's line into other words."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.secret import Secret
-from openhands_llm_magic.errors import ConfigFileError, Text, reason_of
+from openhands_llm_magic.errors import ConfigFileError, Text, on_one_line, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ class Origin:
         return Text("{file} line {line}", file=path, line=self.line) if self.line else Text(path)
 
     def __str__(self) -> str:
-        return str(self.text)
+        return on_one_line(self.text)
 
 
 def shown_path(path: Path) -> str:
@@ -99,7 +99,8 @@ class Problem:
     @property
     def line(self) -> Text:
         """Where it is, and what is wrong, in one line."""
-        return Text("{origin}: {problem}", origin=self.origin.text, problem=self.message)
+        told = Text("{origin}: {problem}", origin=self.origin.text, problem=self.message)
+        return told.masked(on_one_line)
 
     def __str__(self) -> str:
         return self.line

@@ -653,7 +653,8 @@ def _wait_s(
 
 def one_line(text: str) -> str:
     """Return a text on one line, without characters that steer a terminal or turn the line."""
-    return "".join(filter(str.isprintable, " ".join(text.split())))
+    shown = (each for each in text if each.isprintable() or each.isspace())
+    return " ".join("".join(shown).split())
 
 
 def _is_text(value: object) -> TypeGuard[str]:

@@ -290,9 +290,14 @@ class LLMMagics(Magics):
             publish_display_data(bundle)
 
     def word(self, error: LLMMagicError) -> None:
-        """Put an error's line into a cell's words, with what the panel has to do with it."""
+        """Put an error's line into a cell's words, with what the panel has to do with it.
+
+        A line that was not understood is quoted in it, also where a key was typed on it.
+        """
+        from openhands_llm_magic.config.secret import masked
         from openhands_llm_magic.notebook.wording import cell_words
 
+        error.args = (error.text.masked(masked),)
         say = cell_words()
         error.say_in(say)
         if self._panel is not None and not self._panel.closed:

@@ -31,6 +31,7 @@ from checking import FAILS, KEY, SILENT, notes, problems
             f"LLM_MAX_BUDGET_PER_TASK: unknown variable. Set MAX_BUDGET_PER_TASK. {SILENT}",
         ),
         ({"LLM_MAGIC_ZZZ": "5"}, "LLM_MAGIC_ZZZ: unknown variable. Unset it."),
+        ({"LLM_MAGIC_\r\x1bZZZ": "5"}, "LLM_MAGIC_ ZZZ: unknown variable. Unset it."),
         ({"LLM_ZZZ": "", "OTHER": "x", "LLM_MAGIC_RETRY_AFTER_LIMIT": "3"}, None),
         (
             {"LLM_TIMEOUT": "30s"},

@@ -41,6 +41,11 @@ def said(words: str, **more: object) -> str:
     return json.dumps({"error": {"message": words} | more})
 
 
+@pytest.mark.parametrize("body", ["\ufeff not found", " not\u2028\x1bfound\r\n", "not\u00a0found"])
+def test_the_words_are_one_line_without_what_does_not_show(body: str) -> None:
+    assert refusals.read(body, status=404).words == "not found"
+
+
 ASKED = "Please tell me why a context length is exceeded, and whether my credit balance is too low."
 
 

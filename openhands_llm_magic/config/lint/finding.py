@@ -12,7 +12,7 @@ from openhands_llm_magic.config.resolve import FILE_VARIABLE
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described, shorten
 from openhands_llm_magic.config.settings import SETTINGS, closest
-from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.errors import SettingError, Text, on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +64,8 @@ class Finding:
     def text(self) -> Text:
         """What is wrong and what to do, in one line that does not say where."""
         told = "{message}. {fix}. {openhands}." if self.openhands else "{message}. {fix}."
-        return Text(told, message=self.message, fix=self.fix, openhands=self.openhands)
+        text = Text(told, message=self.message, fix=self.fix, openhands=self.openhands)
+        return text.masked(on_one_line)
 
     def __str__(self) -> str:
         return f"{self.origin}: {self.text}"
