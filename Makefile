@@ -41,6 +41,8 @@ export PIP_USER := 0
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
 
 COMPILE = $(RUN) -m uv pip compile --quiet --no-annotate pyproject.toml
+# What runs for those who install the package, with hashes: `pip install --require-hashes -r`.
+COMPILE_HASHED = $(COMPILE) --universal --python-version 3.11 --custom-compile-command 'make constraints' --constraint constraints.txt --generate-hashes
 COMPILE_PINS = $(COMPILE) --all-extras --universal --python-version 3.11 --custom-compile-command 'make constraints'
 
 define CHECK_PYTHON
@@ -49,7 +51,7 @@ $(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create 
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest fuzz lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest fuzz audit sbom release lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -88,9 +90,10 @@ fuzz: $(VENV)/.installed-dev ## Try inputs that nobody has written down, ten min
 	$(RUN) -m pytest -p no:randomly --timeout=$$(($(SECONDS) + 600)) --seconds=$(SECONDS) tests/fuzz
 
 test-pins: $(VENV)/.installed-dev ## Prove that constraints.txt is complete and has wheels for every Python promised
-	@cp constraints.txt $(VENV)/constraints.txt
+	@cp constraints.txt requirements.txt $(VENV)/
 	@$(COMPILE_PINS) --output-file $(VENV)/constraints.txt > /dev/null
-	@diff constraints.txt $(VENV)/constraints.txt || { echo 'constraints.txt does not fit pyproject.toml: run `make constraints`' >&2; exit 1; }
+	@$(COMPILE_HASHED) --output-file $(VENV)/requirements.txt > /dev/null
+	@for pins in constraints.txt requirements.txt; do diff $$pins $(VENV)/$$pins || { echo "$$pins does not fit pyproject.toml: run \`make constraints\`" >&2; exit 1; }; done
 	@for python in $(PYTHONS); do for platform in $(PLATFORMS); do \
 	   $(COMPILE) --all-extras --python-version $$python --python-platform $$platform --only-binary :all: --constraint constraints.txt > /dev/null || exit 1; \
 	   echo "wheels for all pins: Python $$python, $$platform"; \
@@ -153,8 +156,19 @@ benchmarks: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Measure again a
 	@sh tests/browser/chromium.sh
 	$(RUN) benchmarks/run.py
 
-constraints: $(VENV)/.installed-dev ## Write constraints.txt anew; what is pinned stays where it fits (UPGRADE=--upgrade renews all)
+constraints: $(VENV)/.installed-dev ## Write constraints.txt and requirements.txt anew; what is pinned stays where it fits (UPGRADE=--upgrade renews all)
 	$(COMPILE_PINS) $(UPGRADE) --output-file constraints.txt > /dev/null
+	$(COMPILE_HASHED) --output-file requirements.txt > /dev/null
+
+audit: $(VENV)/.installed-dev ## Look up known vulnerabilities of all pinned packages (fails where the database does not answer)
+	@$(RUN) release/audit.py
+
+sbom: $(VENV)/.installed-dev ## Write the bill of materials of a release, in CycloneDX's form, into dist/
+	@mkdir -p dist
+	@$(RUN) release/sbom.py dist/openhands-llm-magic.cdx.json
+
+release: sbom ## Build what is released into dist/: the wheel, the source, the bill of materials
+	$(RUN) -m uv build --quiet --build-constraint constraints.txt --out-dir dist
 
 clean: ## Remove the environment and all that was built
 	rm -rf $(VENV) $(VENV)-newest $(VENV)-litellm-* $(VENV)-openhands-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import contextmanager
-from functools import cached_property, wraps
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial, wraps
 from importlib import import_module
 from tokenize import DEDENT, INDENT
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -294,10 +294,13 @@ class LLMMagics(Magics):
 
         A line that was not understood is quoted in it, also where a key was typed on it.
         """
-        from openhands_llm_magic.config.secret import masked
+        from openhands_llm_magic.config.secret import can_be_secret, masked
         from openhands_llm_magic.notebook.wording import cell_words
 
-        error.args = (error.text.masked(masked),)
+        keys: list[str] = []
+        with suppress(LLMMagicError):  # the settings may be what is wrong
+            keys += filter(can_be_secret, self._settings.snapshot().secrets())
+        error.args = (error.text.masked(partial(masked, secrets=keys)),)
         say = cell_words()
         error.say_in(say)
         if self._panel is not None and not self._panel.closed:

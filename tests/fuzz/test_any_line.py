@@ -129,6 +129,7 @@ def shell() -> Iterator[Any]:
     running: Any = InteractiveShell.instance()
     running.run_line_magic("load_ext", "openhands_llm_magic")
     running.user_ns |= {name: value for name, value in NAMES.items() if name != "_"}
+    running.run_line_magic("llm_config", "api_key=$key")
     yield running
     running.run_line_magic("unload_ext", "openhands_llm_magic")
     InteractiveShell.clear_instance()
@@ -140,7 +141,7 @@ def test_any_cell_is_shown_or_refused_in_one_line(shell: Any, line: str, body: s
     if "-a" in line or "$" in line:  # a file of this machine, or a key
         return
     with capture_output():
-        ran = shell.run_cell(f"%%llm --dry-run --api-key $key {line}\n{body}")
+        ran = shell.run_cell(f"%%llm --dry-run {line}\n{body}")
     error = ran.error_in_exec or ran.error_before_exec
     assert error is None or isinstance(error, LLMMagicError), repr(error)
     if error is not None:
