@@ -39,7 +39,24 @@ KNOWN = {name: value for each in WORDINGS for name, value in each.headers.items(
     "llm_provider-retry-after": "60",
 }
 VALUES = (*KNOWN.values(), "Fri, 31 Dec 9999 23:59:59 -2300", "9999-12-31T23:59:59-23:59", "1e308")
-PIECES = ("ms", "s", "m", "h", "d", ".", "-", "+", "e", "inf", "nan", "0", "999999999", ":", " GMT")
+PIECES = (
+    "ms",
+    "s",
+    "m",
+    "h",
+    "d",
+    ".",
+    "-",
+    "+",
+    "e",
+    "inf",
+    "nan",
+    "0",
+    "999999999",
+    "9" * 20,
+    ":",
+    " GMT",
+)
 HEADERS = st.dictionaries(
     st.sampled_from(sorted(KNOWN)), mutated(VALUES, PIECES, most=3), max_size=6
 )

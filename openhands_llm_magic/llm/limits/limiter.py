@@ -113,7 +113,7 @@ def seconds_until(text: str | None, servers_now: str | None) -> float | None:
     if number is None:
         try:
             number = datetime.fromisoformat(text).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     elif number < _EPOCH_S:
         return number
@@ -128,7 +128,7 @@ def since_1970_s(date: str | None) -> float | None:
 
     try:
         return parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the latter for a year of ten digits
         return None
 
 
