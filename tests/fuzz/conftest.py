@@ -40,7 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count."""
+    """Begin to count; and let LiteLLM warn of odd parts, which it reads, as it does elsewhere."""
+    config.addinivalue_line("filterwarnings", "ignore:Pydantic serializer warnings:UserWarning")
     config.stash[EXAMPLES] = Counter()
 
 

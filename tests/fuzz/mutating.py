@@ -89,7 +89,7 @@ def mutated_json(draw: st.DrawFn, seeds: Sequence[Any], most: int = 4) -> Any:
     for _ in range(draw(st.integers(0, most))):
         places = list(_places(within))
         holder, key = _one_of(places, draw)
-        match draw(st.sampled_from(["replace", "drop", "list", "text", "move"])):
+        match draw(st.sampled_from(["replace", "odd", "drop", "list", "text", "move"])):
             case "drop" if holder is not within:
                 del holder[key]
             case "list":

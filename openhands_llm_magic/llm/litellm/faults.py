@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.llm.refusals import Refusal
 
-UNREADABLE = ("JSONDecodeError", "UnicodeDecodeError", "AttributeError", "KeyError")
+UNREADABLE = (
+    *("JSONDecodeError", "UnicodeDecodeError", "ValidationError"),
+    *("AttributeError", "KeyError", "TypeError"),
+)
 """What LiteLLM raises when a part of an answer is not what it should be."""
 
 _NO_ADDRESS = "base_url is no http:// or https:// address"

@@ -219,14 +219,13 @@ def usage_from(counted: Any) -> Usage:
     the tokens of a prompt are all of them: those read from a cache and those written to one, too.
     """
     return Usage(
-        _part(counted, "prompt_tokens") or 0,
-        _part(counted, "completion_tokens") or 0,
+        _count(counted, "prompt_tokens"),
+        _count(counted, "completion_tokens"),
         cached_tokens=_detail(counted, "prompt_tokens", "cached_tokens"),
         reasoning_tokens=_detail(counted, "completion_tokens", "reasoning_tokens"),
         cache_write_tokens=_detail(counted, "prompt_tokens", "cache_creation_tokens")
         or _detail(counted, "prompt_tokens", "cache_write_tokens")
-        or _part(counted, "cache_creation_input_tokens")
-        or 0,
+        or _count(counted, "cache_creation_input_tokens"),
     )
 
 
@@ -252,7 +251,13 @@ def _usd(value: object) -> float | None:
 
 def _detail(counted: Any, of: str, name: str) -> int:
     """Read one of the details of a count of tokens, such as the cached ones; 0 if it has none."""
-    return _part(_part(counted, f"{of}_details"), name) or 0
+    return _count(_part(counted, f"{of}_details"), name)
+
+
+def _count(value: Any, name: str) -> int:
+    """Read a number of tokens; what cannot be one, such as a text, counts as 0."""
+    count = _part(value, name)
+    return int(count) if isinstance(count, int | float) and 0 <= count < math.inf else 0
 
 
 def _part(value: Any, name: str) -> Any:
@@ -284,7 +289,8 @@ class Ending:
     def raw(self, tap: FinishTap) -> dict[str, Any]:
         """Return what the provider told beside the text, in OpenAI's terms."""
         told = {name: getattr(self._last, name, None) for name in _TOLD}
-        told["model"] = tap.model or told["model"]
+        model = tap.model or told["model"]
+        told["model"] = model if isinstance(model, str) else None
         if self.counted is not None:
             # Not LiteLLM's own figure, which stands where the provider's would.
             cost = {} if tap.told_usd is None else {"cost": tap.told_usd}

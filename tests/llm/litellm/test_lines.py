@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_server import LITELLM_MODELS, Answer, ModelServer, Raw
 from model_server.dialects import DIALECTS as WIRE
-from sending import failure, send
+from sending import failure, request_to, send
 
 from openhands_llm_magic import errors
-from openhands_llm_magic.llm.events import TextDelta
-from openhands_llm_magic.llm.litellm.stream import NO_DATA, whole_lines
+from openhands_llm_magic.llm.events import TextDelta, Usage
+from openhands_llm_magic.llm.litellm import send as litellm_send
+from openhands_llm_magic.llm.litellm.stream import NO_DATA, usage_from, whole_lines
 
 SEPARATORS = "\u2028\u2029\x85"
 """Ends of lines to `str.splitlines`, and so to httpx, that JSON allows in a text."""
@@ -93,3 +94,56 @@ def test_a_hole_in_an_answer_is_no_success(model_server: ModelServer, provider: 
     error = failure(model_server, raw, provider)
     assert type(error) is errors.BrokenAnswerError
     assert str(error) == "a part of the answer could not be read"
+
+
+CHOICE = {"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}
+CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "choices": [CHOICE]}
+
+
+odd_parts = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # LiteLLM's own
+
+
+@odd_parts
+@pytest.mark.usefixtures("litellm")
+@pytest.mark.parametrize(
+    ("provider", "event"),
+    [
+        ("gemini", {"candidates": 5}),
+        ("gemini", {"candidates": [{"content": 5}]}),
+        ("gemini", {"candidates": [{"content": {"parts": 5}}]}),
+        ("openai", CHUNK | {"choices": 5}),
+        ("openai", CHUNK | {"usage": {"prompt_tokens": 1, "completion_tokens": "many"}}),
+        ("anthropic", {"type": "content_block_delta", "index": 0, "delta": 5}),
+        ("anthropic", {"type": "message_start", "message": 5}),
+    ],
+)
+def test_a_part_of_another_type_is_one_that_cannot_be_read(
+    model_server: ModelServer, provider: str, event: dict[str, object]
+) -> None:
+    """It is not told in Python's words, nor ends the prompt with an error of Python's."""
+    raw = Raw(f"data: {json.dumps(event)}\n\n".encode(), "text/event-stream")
+    error = failure(model_server, raw, provider)
+    assert type(error) is errors.BrokenAnswerError
+    assert str(error) == "a part of the answer could not be read"
+
+
+@odd_parts
+@pytest.mark.usefixtures("litellm")
+@pytest.mark.parametrize("more", [{"model": 5}, {"model": ["m"]}, {"usage": 5}])
+def test_what_an_answer_tells_of_itself_may_be_anything(
+    model_server: ModelServer, more: dict[str, object]
+) -> None:
+    """The answer has been paid for."""
+    raw = Raw(f"data: {json.dumps(CHUNK | more)}\n\n".encode(), "text/event-stream")
+    model_server.script(raw)
+    request = request_to(model_server)
+    response = litellm_send.send(request, lambda _event: None)
+    assert response.error is None
+    assert response.model is None or isinstance(response.model, str)
+
+
+@pytest.mark.parametrize("odd", ["many", None, -5, [1], {}, float("inf"), float("nan")])
+def test_a_count_that_cannot_be_one_is_none(odd: object) -> None:
+    counted = {"prompt_tokens": 3, "completion_tokens": odd, "cache_creation_input_tokens": odd}
+    details = {"completion_tokens_details": {"reasoning_tokens": odd}}
+    assert usage_from(counted | details) == Usage(3, 0)
