@@ -100,7 +100,8 @@ def mutated_json(draw: st.DrawFn, seeds: Sequence[Any], most: int = 4) -> Any:
                 other, name = _one_of(places, draw)
                 holder[key] = copy.deepcopy(other[name])
             case _:
-                holder[key] = draw(st.sampled_from(ODD_VALUES) | st.text(max_size=8))
+                odd = draw(st.sampled_from(ODD_VALUES) | st.text(max_size=8))
+                holder[key] = copy.deepcopy(odd)  # it may be changed next
     return within[0]
 
 

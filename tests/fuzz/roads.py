@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from fake_clock import FakeClock
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from model_server import ModelServer, Step
 
     from openhands_llm_magic.llm.events import Reply
-
-OF_PYTHON = re.compile(r"object is not|NoneType|of type '|validation error|Traceback|unhashable")
-"""Words of Python's own errors, which tell a person nothing."""
 
 
 def asked(server: ModelServer, step: Step, provider: str = "openai") -> Reply:
@@ -45,5 +41,4 @@ def asked(server: ModelServer, step: Step, provider: str = "openai") -> Reply:
     if reply.error is not None:
         assert isinstance(reply.error, RequestError)
         told(reply.error)
-        assert not OF_PYTHON.search(str(reply.error)), str(reply.error)
     return reply

@@ -71,6 +71,8 @@ def server() -> Iterator[ModelServer]:
         yield running
 
 
+OF_PYTHON = re.compile(r"object is not|NoneType|of type '|validation error|Traceback|unhashable")
+"""Words of Python's own errors, which tell a person nothing."""
 CONTENT_TYPES = st.sampled_from(["text/event-stream", "application/json", "text/plain", "x"])
 EACH = st.sampled_from(DIALECTS).flatmap(lambda name: st.tuples(st.just(name), bodies(name)))
 
@@ -82,6 +84,7 @@ def test_any_stream(
     provider, body = sent
     usual = WIRE[DIALECT_OF.get(provider, provider)].stream_type
     reply = asked(server, Raw(body, usual if right else content_type), provider)
+    assert not OF_PYTHON.search(str(reply.error or "")), str(reply.error)
     assert isinstance(reply.text, str)
     assert reply.cost_usd is None or reply.cost_usd >= 0
 

@@ -22,7 +22,7 @@ from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.litellm import embed, preview
 from openhands_llm_magic.llm.litellm import send as sending
-from openhands_llm_magic.llm.litellm.loading import quiet
+from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared
 
 if TYPE_CHECKING:
@@ -99,6 +99,16 @@ def is_there(thing: Any, path: str) -> bool:
     return hasattr(thing, name) and is_there(getattr(thing, name), rest)
 
 
+@pytest.fixture(scope="module")
+def quick_collections() -> Iterator[None]:
+    """Let the garbage collector look at what a test makes, and not at all of LiteLLM each time."""
+    load()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize("path", USED_FOR_PROMPTS)
 def test_it_is_there(model_server: ModelServer, litellm: Any, path: str) -> None:
     """On the path of one provider at least."""
@@ -116,6 +126,7 @@ def test_it_is_there(model_server: ModelServer, litellm: Any, path: str) -> None
         list(stream)
 
 
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("provider", DIALECTS)
 @pytest.mark.parametrize("path", [*USED_FOR_PROMPTS, "completion().*"])
 def test_a_prompt_is_answered_without_it(
