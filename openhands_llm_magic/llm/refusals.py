@@ -531,7 +531,7 @@ def _json_in(text: str) -> object:
         with contextlib.suppress(ValueError, RecursionError):
             return _DECODER.raw_decode(each)[0]
     if 0 < len(inner) <= LONGEST_LITERAL:
-        with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return ast.literal_eval(inner)
     return None
 

@@ -46,6 +46,11 @@ def test_the_words_are_one_line_without_what_does_not_show(body: str) -> None:
     assert refusals.read(body, status=404).words == "not found"
 
 
+@pytest.mark.parametrize("body", ['{ {"code": "1113"}}', "{[]: 1}", "{{}, b'x'}"])
+def test_what_looks_like_a_dictionary_of_python_need_not_be_one(body: str) -> None:
+    assert refusals.read(body, status=404).words == body
+
+
 ASKED = "Please tell me why a context length is exceeded, and whether my credit balance is too low."
 
 
