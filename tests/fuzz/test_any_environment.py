@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ NAMES = st.sampled_from(VARIABLES) | mutated(["OPENAI_API_KEY", *VARIABLES], mos
 
 def can_be_set(name: str, value: str) -> bool:
     """Tell whether a system takes it as a variable."""
-    odd = "\0" in name + value or "=" in name or KEY in name or not name
+    # A model whose name holds a key in the middle of a word is no key to anybody.
+    glued = re.search(rf"\w{KEY}|{KEY}\w", value)
+    odd = glued or "\0" in name + value or "=" in name or KEY in name or not name
     return not odd and "LLM_MAGIC_CONFIG" not in name
 
 

@@ -28,7 +28,7 @@ def parsed(body: str) -> Any:
     """Return the JSON of a body, or its text."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
 
 
