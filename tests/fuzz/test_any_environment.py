@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "config/openhands_golden.json").read_text())
 VARIABLES = [each.variable for each in SETTINGS.values()]
+MAY_HOLD_A_KEY = {
+    each.variable for each in SETTINGS.values() if each.kind in ("secret", "dict", "list")
+}
 VALUES = sorted(
     {value for case in GOLDEN["cases"].values() for value in case["env"].values()}
     | {"openai/gpt-4o", "http://u:p@127.0.0.1:9/v1", "azure/x", "True", "0.5", "60"}
@@ -39,15 +41,18 @@ NAMES = st.sampled_from(VARIABLES) | mutated(["OPENAI_API_KEY", *VARIABLES], mos
 
 def can_be_set(name: str, value: str) -> bool:
     """Tell whether a system takes it as a variable."""
-    # A model whose name holds a key in the middle of a word is no key to anybody.
-    glued = re.search(rf"\w{KEY}|{KEY}\w", value)
-    odd = glued or "\0" in name + value or "=" in name or KEY in name or not name
+    odd = "\0" in name + value or "=" in name or KEY in name or not name
     return not odd and "LLM_MAGIC_CONFIG" not in name
 
 
 @given(st.dictionaries(NAMES, mutated(VALUES, PIECES), max_size=4))
 def test_any_variables(env: Mapping[str, str]) -> None:
-    env = {name: value for name, value in env.items() if can_be_set(name, value)}
+    # A key in the place of a model's name is a key to nobody.
+    env = {
+        name: value if name in MAY_HOLD_A_KEY else value.replace(KEY, "key")
+        for name, value in env.items()
+        if can_be_set(name, value)
+    }
     env = {"LLM_API_KEY": KEY, **env}
     for finding in check(env=env, in_docker=False):
         told(finding)
