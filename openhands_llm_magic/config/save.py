@@ -138,10 +138,9 @@ def holds_key(snapshot: Snapshot, name: str) -> bool:
     value = getattr(snapshot, name)
     if isinstance(value, Secret):
         return bool(value)
-    if isinstance(value, str):
-        keys = (key for key in snapshot.secrets() if len(key) >= SHORTEST_REAL_KEY)
-        return bool(logins_in(value)) or any(key in value for key in keys)
-    return any(secrets_in(value))
+    keys = [key for key in snapshot.secrets() if len(key) >= SHORTEST_REAL_KEY]
+    hides_one = any(secrets_in(value)) or any(key in str(value) for key in keys)
+    return hides_one or (isinstance(value, str) and bool(logins_in(value)))
 
 
 def is_unset(value: Value) -> bool:

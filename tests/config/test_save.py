@@ -677,3 +677,10 @@ def test_an_interrupt_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         save(chosen(), file)
     assert file.read_text() == FILE
     assert list(Path.cwd().iterdir()) == [file]
+
+
+def test_a_key_within_another_setting_is_not_written_either() -> None:
+    """Under a name that tells nothing of it, where the same key is known from its own setting."""
+    hiding = chosen(model="m", api_key=KEY, safety_settings=[{"headers": KEY}])
+    save(hiding, Path("new.toml"))
+    assert KEY not in Path("new.toml").read_text()
