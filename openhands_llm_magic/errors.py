@@ -18,6 +18,7 @@
         ├── AuthenticationError the provider refused the key (401, 403)
         ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
         ├── AddressError        the server has nothing at this path (404, 405)
+        ├── RedirectError       the server leads on to another one, which is sent nothing
         ├── ProxyError          a proxy or a firewall on the way refused it (407, a web page)
         ├── CertificateError    the server's certificate is not trusted
         ├── QuotaError          the account has no credit left (402, 429 insufficient_quota)
@@ -28,6 +29,7 @@
         ├── ContentFilterError  the provider's content filter withheld the answer
         ├── OutputLimitError    the answer's tokens ran out before its text began
         ├── NoTextError         the model finished its answer without any text
+        ├── OversizedError      there was more of the answer than is read of one
         ├── FinishReasonError   it ended for a reason that is not known, and may not be whole
         ├── StoreError          the answer came, and cannot be kept as a file
         ├── NotStoredError      its answer is not stored, and nothing is to be sent
@@ -316,6 +318,12 @@ class AddressError(RequestError):
     label = "wrong address"
 
 
+class RedirectError(RequestError):
+    """The server leads on to another one (301, 302, 303, 307, 308), which is sent nothing."""
+
+    label = "led elsewhere"
+
+
 class ProxyError(RequestError):
     """A proxy or a firewall on the way refused the request (407, or a page for people)."""
 
@@ -374,6 +382,12 @@ class NoTextError(RequestError):
     """The model finished its answer without any text."""
 
     label = "an answer without text"
+
+
+class OversizedError(RequestError):
+    """There was more of the answer than is read of one; `reply` holds what came before."""
+
+    label = "more than is read"
 
 
 class FinishReasonError(RequestError):

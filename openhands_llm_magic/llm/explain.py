@@ -73,6 +73,10 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
         " provider's prefix, such as openai/gpt-4o, or {try_practice}."
     ),
     errors.AddressError: "no model answers at {url} {said}. {check_address}.",
+    errors.RedirectError: (
+        "nothing was sent on to another server {said}. If that is the right one, set base_url"
+        " ({base_url_from}) to it."
+    ),
     errors.ProxyError: (
         "a proxy or a firewall on the way refused the request {said}. Check {proxy_from}."
     ),
@@ -105,6 +109,10 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
     ),
     errors.NoTextError: (
         "the answer has no text {said}. Ask in other words, or set another model ({model_from})."
+    ),
+    errors.OversizedError: (
+        "the answer was not read to its end {said}. What came of it is in {kept_in}; ask again, or"
+        " set another base_url ({base_url_from})."
     ),
     errors.FinishReasonError: (
         "the answer may not be whole {said}. What came of it is in {kept_in}; ask again, or set"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from openhands_llm_magic.config import schedule, trust
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
+    BrokenAnswerError,
     DailyLimitError,
     FormatError,
     LibraryError,
@@ -70,6 +71,11 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.worker import Emit
 
     R = TypeVar("R", Request, EmbeddingRequest)
+
+
+GRACE_S = 0.2
+"""Seconds beyond the deadline after which an answer that still comes is broken off. A server that
+is silent by then is known by the timeout, which says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,9 +338,13 @@ class Requests:
 
         emit(Sending(told.model, told.host, self._note))
         self._note = None
-        timed = request.within(self.ends_at_s - self._clock.now())
+        left_s = self.ends_at_s - self._clock.now()
+        timed = request.within(left_s)
         with ours.hiding(self._redactor.redact):
-            response = self._control.on_socket(lambda: send(timed, note))
+            response = self._control.on_socket(lambda: send(timed, note), left_s + GRACE_S)
+        if response.error is not None and self._control.overdue:
+            overdue = BrokenAnswerError("it had not ended by the deadline")
+            response = replace(response, error=overdue)
         if response.error is not None:
             # Some servers echo the key that they refuse; and a request that was hung up on has
             # failed for that.

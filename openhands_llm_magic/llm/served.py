@@ -325,7 +325,11 @@ class _Asking:
                     raise self._refusal(Text("its answer is too long"), response.status_code)
         status = response.status_code
         if response.is_redirect:  # the key is for this server alone
-            raise self._refusal(Text("it leads on elsewhere ({status})", status=status), status)
+            from openhands_llm_magic.llm.litellm import bounds  # noqa: PLC0415 - it imports httpx
+
+            address = bounds.shown(bounds.target_of(response, response.request.url))
+            why = Text("it leads on to {address} ({status})", address=address, status=status)
+            raise self._refusal(why, status)
         items = None
         with contextlib.suppress(ValueError, RecursionError):  # no JSON, or one without end
             items = _items(json.loads(body)) if response.is_success else None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import queue
 import socket
 import sys
@@ -110,6 +111,12 @@ class Control:
         self._thread_id: int | None = None
         """The thread that may wait for a socket now."""
         self._off_socket = threading.Event()
+        self._overdue = False
+
+    @property
+    def overdue(self) -> bool:
+        """Whether work was hung up on because its time was over."""
+        return self._overdue
 
     @property
     def cancelled(self) -> bool:
@@ -160,8 +167,13 @@ class Control:
         clock.wait(self._wake, duration_s)
         self.check()
 
-    def on_socket(self, work: Callable[[], T]) -> T:
+    def on_socket(self, work: Callable[[], T], within_s: float = math.inf) -> T:
         """Do what may wait for a socket, on which `cancel` hangs up meanwhile.
+
+        Args:
+            work: What is done.
+            within_s: The seconds after which it is hung up on; each byte of a server that sends one
+                now and then ends the wait of the socket's own timeout.
 
         Raises:
             Cancelled: The run was cancelled before.
@@ -170,12 +182,23 @@ class Control:
             self.check()
             self._thread_id = threading.get_ident()
             self._off_socket.clear()
+            self._overdue = False
+        timer = threading.Timer(min(within_s, threading.TIMEOUT_MAX), self._end_overdue)
+        timer.daemon = True
+        if within_s < math.inf:
+            timer.start()
         try:
             return work()
         finally:
+            timer.cancel()
             with self._lock:
                 self._thread_id = None
             self._off_socket.set()
+
+    def _end_overdue(self) -> None:
+        with self._lock:
+            self._overdue = self._thread_id is not None
+        self._hang_up()
 
     def _hang_up(self) -> None:
         """Shut down the socket, and any that comes after it, until the work is over."""

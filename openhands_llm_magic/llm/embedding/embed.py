@@ -42,6 +42,14 @@ TEXTS = {
         " name with its provider's prefix, such as openai/text-embedding-3-small, or"
         " {try_practice}."
     ),
+    errors.RedirectError: (
+        "nothing was sent on to another server {said}. If that is the right one, set"
+        " embedding_base_url ({base_url_from}) to it."
+    ),
+    errors.OversizedError: (
+        "{texts}: the answer was not read to its end {said}. Ask for the vectors of fewer texts, or"
+        " check embedding_base_url ({base_url_from})."
+    ),
     errors.CertificateError: (
         "the certificate of {server} is not trusted {said}. Name a file with the authority that"
         " signed it in the variable SSL_CERT_FILE, or check embedding_base_url"

@@ -1,9 +1,9 @@
 """What LiteLLM and its HTTP clients do on a thread that makes a request of ours.
 
-They log and warn of nothing, unless somebody has asked for it, and go to this machine directly.
-What they log, warn of or print all the same has no key in it. That holds for this thread alone: the
-person's own requests, on other threads or afterwards, are logged and sent as before. Proxies and
-certificates are those that the environment names now.
+They log and warn of nothing, unless somebody has asked for it, go to this machine directly, and
+take what `bounds.py` lets them. What they log, warn of or print all the same has no key in it. That
+holds for this thread alone: the person's own requests, on other threads or afterwards, are logged
+and sent as before. Proxies and certificates are those that the environment names now.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class _Ours:
             self._threads[thread] += 1
         if "httpx" in sys.modules:
             _reach_loopback_directly()
+            _take_within_bounds()
         _kept_clients.renew()
         try:
             yield
@@ -260,3 +261,22 @@ def client_to(host: str, timeout_s: float) -> Any:
     verify = os.environ.get("SSL_VERIFY", "").strip().lower() != "false"
     trusted = httpx.create_ssl_context(verify=verify)
     return httpx.Client(timeout=timeout_s, verify=trusted, trust_env=not is_loopback(host))
+
+
+@functools.cache
+def _take_within_bounds() -> None:
+    """Let httpx follow no redirect elsewhere and read no more than is sane, on threads of ours."""
+    import httpx  # noqa: PLC0415 - somebody has imported it already
+
+    from openhands_llm_magic.llm.litellm.bounds import taken  # noqa: PLC0415 - it imports httpx
+
+    handle = httpx.HTTPTransport.handle_request
+
+    @functools.wraps(handle)
+    def handled(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        if not ours.runs_here():
+            return handle(transport, request)
+        return taken(functools.partial(handle, transport), request)
+
+    transport_class: Any = httpx.HTTPTransport
+    transport_class.handle_request = handled

@@ -77,6 +77,8 @@ def fault_from(
         told: The body of an error that was seen in place of a part of the answer.
     """
     chain = list(_chain(exc))
+    if ours := next((each for each in chain if isinstance(each, errors.RequestError)), None):
+        return ours
     response = _response(chain)
     refusal = refusals.read(
         told or _told_in(chain, response),
@@ -86,6 +88,8 @@ def fault_from(
     words = refusal.words or _words_of(exc, response)
     if response is not None:
         return _error(_kind(exc, refusal), replace(refusal, words=words), response)
+    if any(_class_named(each, "RecursionError") for each in chain):
+        return errors.OversizedError("its JSON is nested without end")
     unreached = _unreached(chain, words)
     if stage == "sending":
         # When LiteLLM gave up by itself, nothing was sent, and asking again is vain.
@@ -205,6 +209,8 @@ def _lasting(exc: BaseException) -> errors.RequestError | None:
     if certificate := _CERTIFICATE.search(str(exc)):
         words = refusals.one_line(certificate[1])
         return errors.CertificateError(errors.quoted(words) if words else "not trusted")
+    if _class_named(exc, "TooManyRedirects"):
+        return errors.RedirectError("it leads on to itself, again and again")
     if _NO_TLS.search(str(exc)):
         return _unsendable(NO_HTTPS)
     return None
