@@ -29,6 +29,10 @@ MOST_LINE_BYTES = 50_000_000
 """Bytes of a stream in which no line ends. A line is in memory several times while it is read; the
 longest that is sane holds a whole answer."""
 
+MOST_BLANK_BYTES = 1_000_000
+"""Bytes of a stream's lines that say nothing, such as comments, one after another. A sign of life
+each second takes as much in half a day; a million empty lines take seconds to read."""
+
 MOST_ERROR_BYTES = 50_000
 """Bytes of a refusal that are read; the rest is left. Where a server quotes all of the request, the
 reason comes first. LiteLLM searches the text with many patterns, which takes 20 µs a character."""
@@ -171,18 +175,26 @@ def _within_bounds(pieces: Iterable[bytes], *, in_lines: bool) -> Iterator[bytes
     Raises:
         OversizedError: There is more of it than is read, or one line of it has no end.
     """
-    taken_bytes = line_bytes = 0
+    taken_bytes = line_bytes = blank_bytes = 0
     for piece in pieces:
         taken_bytes += len(piece)
         if taken_bytes > MOST_BYTES:
-            told = "it is longer than {limit} MB"
-            raise errors.OversizedError(Text(told, limit=MOST_BYTES // 1_000_000))
+            raise _oversized("it is longer than {limit} MB", MOST_BYTES)
         if in_lines:
-            line_bytes = 0 if b"\n" in piece else line_bytes + len(piece)
+            if b"\n" not in piece:
+                line_bytes += len(piece)
+            else:
+                line_bytes = 0
+                blank_bytes = 0 if b"{" in piece else blank_bytes + len(piece)
             if line_bytes > MOST_LINE_BYTES:
-                told = "a line of it is longer than {limit} MB"
-                raise errors.OversizedError(Text(told, limit=MOST_LINE_BYTES // 1_000_000))
+                raise _oversized("a line of it is longer than {limit} MB", MOST_LINE_BYTES)
+            if blank_bytes > MOST_BLANK_BYTES:
+                raise _oversized("{limit} MB of it say nothing", MOST_BLANK_BYTES)
         yield piece
+
+
+def _oversized(told: str, limit_bytes: int) -> errors.OversizedError:
+    return errors.OversizedError(Text(told, limit=limit_bytes // 1_000_000))
 
 
 def _beginning(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -40,8 +40,8 @@ NOT_HTTP = {
 
 NO_SOCKS = "a SOCKS proxy is set, and its package is missing: `pip install httpx[socks]`."
 
-LONGEST_BODY = 100_000
-"""Characters of an error's body that are looked at."""
+LONGEST_BODY = 50_000
+"""Characters of an error within an answer that are looked at."""
 
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED\]?(?: certificate verify failed)?:? ?([^(]*)")
 _NO_TLS = re.compile(
@@ -290,5 +290,5 @@ def _words_of(exc: BaseException, response: Any | None) -> str:
     """
     if response is not None:
         return refusals.one_line(response.reason_phrase)
-    words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(str(exc), maxsplit=1)[0])
+    words = _LITELLM_PREFIX.sub("", _LITELLM_SUFFIX.split(_cut(str(exc)), maxsplit=1)[0])
     return refusals.one_line(words)

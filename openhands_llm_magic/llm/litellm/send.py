@@ -11,7 +11,7 @@ from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.counts import is_limit_ignored, is_short_of_limit
 from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
-from openhands_llm_magic.llm.litellm.faults import Stage, fault_from, refused
+from openhands_llm_magic.llm.litellm.faults import LONGEST_BODY, Stage, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
@@ -156,11 +156,25 @@ def _open(
     response: Any = getattr(source, "response", None)
     if lines is None and not tap.is_stream and hasattr(response, "iter_bytes"):
         response.iter_bytes = partial(tap.pieces, response.iter_bytes)
-    chunks = tap.chunks(source)
+    chunks = _in_few_words(tap.chunks(source))
     if source is stream:
         return chunks, headers
     stream.completion_stream = short_form(chunks) if takes_short_form(litellm) else chunks
     return iter(stream), headers
+
+
+def _in_few_words(chunks: Iterator[Any]) -> Iterator[Any]:
+    """Pass on chunks, and what they fail with; LiteLLM would take 20 µs for each character of it.
+
+    Raises:
+        RequestError: They fail with a long text, such as an event that cannot be read.
+    """
+    try:
+        yield from chunks
+    except Exception as exc:
+        if len(str(exc)) <= LONGEST_BODY:
+            raise
+        raise fault_from(exc, "accepted") from None
 
 
 def _source_of(stream: Any) -> Any:

@@ -125,7 +125,8 @@ class FinishTap:
                 self._reason, self.understood = reason, True
             elif not (data or self.is_stream) and len(self.body) < LONGEST_BODY:
                 self.body += str(line)
-            yield line
+            if not _says_nothing(line):  # LiteLLM takes 30 µs for each
+                yield line
 
     def _is_refusal(self, data: Mapping[str, Any]) -> bool:
         """Return whether a body that does not call itself a stream is an error of any form."""
@@ -401,9 +402,17 @@ class Ending:
         return thought if self.reasoned else None
 
 
+def _says_nothing(line: object) -> bool:
+    """Tell whether a line is empty, or a comment, with which servers tell that they are alive."""
+    return isinstance(line, str) and (not line or line.startswith(":"))
+
+
 SEPARATOR = r"\u2028"
 """What stands for the separator that httpx took away: U+2028 in JSON."""
 
+
+MOST_JOINED = 1000
+"""Lines that are taken for one. It is read anew with each of them, and no answer has as many."""
 
 NO_DATA: Mapping[str, Any] = {}
 
@@ -418,7 +427,7 @@ def whole_lines(lines: Iterable[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]
     Raises:
         ValueError: The JSON of a line cannot be read.
     """
-    held = ""
+    held, joined = "", 0
     for line in lines:
         if not isinstance(line, str) or "\n" in line:
             yield line, NO_DATA
@@ -427,11 +436,12 @@ def whole_lines(lines: Iterable[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]
         try:
             data = _data_in(whole)
         except ValueError:
-            if held and _is_another(line, held):
+            joined += 1
+            if held and (joined > MOST_JOINED or _is_another(line, held)):
                 raise
             held = whole
         else:
-            held = ""
+            held, joined = "", 0
             yield whole, data
     if held:
         _data_in(held)
