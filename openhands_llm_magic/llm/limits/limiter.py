@@ -53,7 +53,9 @@ LONGEST_WAIT_S = 60.0
 STEADY = 0.5
 """The time that a unit takes stays nearly the same in a bucket; a window's goes towards none."""
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(
+    r"(?:(N)d)?(?:(N)h)?(?:(N)m)?(?:(N(?:\.N)?)s)?(?:(N)ms)?".replace("N", r"\d{1,12}"), re.ASCII
+)
 _SECONDS = (86400, 3600, 60, 1, 0.001)
 _EPOCH_S, _EPOCH_MS = 1e9, 1e12
 
@@ -95,11 +97,14 @@ def left_in(headers: Mapping[str, str], unit: Unit) -> Left | None:
 
 
 def number_in(text: str | None) -> float | None:
-    """Read a header that is a number, or return None."""
+    """Read a header that is a number, or return None, also for an infinite one and for none."""
+    if not text or not text.isascii():
+        return None
     try:
-        return float(text or "")
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def seconds_until(text: str | None, servers_now: str | None) -> float | None:
@@ -113,7 +118,7 @@ def seconds_until(text: str | None, servers_now: str | None) -> float | None:
     if number is None:
         try:
             number = datetime.fromisoformat(text).timestamp()
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):  # OSError: beyond the platform's dates
             return None
     elif number < _EPOCH_S:
         return number
@@ -128,7 +133,7 @@ def since_1970_s(date: str | None) -> float | None:
 
     try:
         return parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, TypeError, OverflowError):  # the latter for a year of ten digits
+    except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -58,7 +57,7 @@ def asked_s(headers: Mapping[str, str], words: str, delays: Iterable[str] = ()) 
 def _number(text: str | None) -> float | None:
     """Read a number of seconds, 0 or more, or return None."""
     number = number_in(text)
-    return number if number is not None and 0 <= number < math.inf else None
+    return number if number is not None and number >= 0 else None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -14,7 +14,7 @@ import pytest
 from fake_clock import FakeClock
 from model_server import Answer, ModelServer, Raw
 from raw_server import RawServer, response
-from sending import DIALECTS, embed_once
+from sending import DIALECTS, embed_once, sent
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
@@ -23,8 +23,9 @@ from openhands_llm_magic.llm.connection import ConnectionTest
 from openhands_llm_magic.llm.embedding.embed import embed
 from openhands_llm_magic.llm.events import Failed, Reply, fold
 from openhands_llm_magic.llm.litellm import bounds
-from openhands_llm_magic.llm.prepare import EmbeddingRequest
+from openhands_llm_magic.llm.prepare import EmbeddingRequest, Request
 from openhands_llm_magic.llm.served import place_of, served
+from openhands_llm_magic.llm.worker import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -339,3 +340,65 @@ def test_json_that_is_nested_without_end(way: str, form: str) -> None:
         reply = asked(way, server.address, LLM_NUM_RETRIES="1")
     assert isinstance(reply.error, errors.BrokenAnswerError | errors.OversizedError)
     assert str(reply.error).isprintable()
+
+
+# Time.
+
+
+def dripping(begin: bytes, drop: bytes) -> Any:
+    return lambda _: itertools.chain([begin], itertools.repeat(drop))
+
+
+DRIPS = {
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Filler: ", b"x"),
+    "1xx": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "comments": (response(), b": alive\n\n"),
+    "empty lines": (response(), b"\n"),
+    "half an event": (response(b"data: "), b"x"),
+    "a refusal": (response(status=500), b"x"),
+    "chunks": (response(b"", "Transfer-Encoding: chunked"), b"1\r\n\n\r\n"),
+    "a chunk's head": (response(b"", "Transfer-Encoding: chunked"), b"1;x=y"),
+    "trailers": (response(b"0\r\n", "Transfer-Encoding: chunked"), b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("way", ["openai", "anthropic", "gemini", "bedrock", "ollama_chat"])
+@pytest.mark.parametrize("drip", DRIPS)
+def test_the_deadline_holds_while_bytes_come(way: str, drip: str) -> None:
+    """Whatever they are; the connection is closed, and the line names the deadline."""
+    with RawServer(dripping(*DRIPS[drip]), delay_s=0.05) as server:
+        began_s = time.monotonic()
+        reply = asked(way, server.address, SystemClock(), LLM_DEADLINE="1", LLM_TIMEOUT="30")
+        took_s = time.monotonic() - began_s
+        assert server.hung_up.wait(5)
+    assert isinstance(reply.error, errors.TransientError), reply.error
+    assert len(server.received) == 1
+    assert "deadline (now 1, from LLM_DEADLINE)" in str(reply.error)
+    assert took_s < 5
+
+
+def test_what_came_before_the_deadline_is_kept() -> None:
+    with RawServer(dripping(response(HELLO), HELLO), delay_s=0.05) as server:
+        reply = asked("openai", server.address, SystemClock(), LLM_DEADLINE="1")
+    assert reply.text.startswith("Hello. Hello. ")
+    assert "it had not ended by the deadline" in str(reply.error)
+
+
+@pytest.mark.parametrize("drip", ["headers", "1xx"])
+def test_headers_have_to_come_within_the_timeout(drip: str) -> None:
+    """Also where there is no deadline; httpx counts anew with each byte."""
+    with RawServer(dripping(*DRIPS[drip]), delay_s=0.05) as server:
+        options = {"base_url": server.address, "api_key": CANARY, "timeout": 0.3}
+        with pytest.raises(errors.NoAnswerInTimeError, match="headers did not come in time"):
+            sent(Request("openai/x", [{"role": "user", "content": "Hello"}], options))
+
+
+@each_code
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nX-Filler: " + b"x" * 300_000, b"X: y\r\n" * 60_000]
+)
+def test_headers_without_end(way: str, head: bytes) -> None:
+    head = head if head.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n" + head
+    with RawServer(lambda _: [head, head]) as server:
+        line = line_of(asked(way, server.address), errors.OversizedError)
+    assert "the headers of its answer do not end" in line
