@@ -368,18 +368,18 @@ def test_the_deadline_holds_while_bytes_come(way: str, drip: str) -> None:
     """Whatever they are; the connection is closed, and the line names the deadline."""
     with RawServer(dripping(*DRIPS[drip]), delay_s=0.05) as server:
         began_s = time.monotonic()
-        reply = asked(way, server.address, SystemClock(), LLM_DEADLINE="1", LLM_TIMEOUT="30")
+        reply = asked(way, server.address, SystemClock(), LLM_MAGIC_DEADLINE="1", LLM_TIMEOUT="30")
         took_s = time.monotonic() - began_s
         assert server.hung_up.wait(5)
     assert isinstance(reply.error, errors.TransientError), reply.error
     assert len(server.received) == 1
-    assert "deadline (now 1, from LLM_DEADLINE)" in str(reply.error)
+    assert "deadline (now 1, from LLM_MAGIC_DEADLINE)" in str(reply.error)
     assert took_s < 5
 
 
 def test_what_came_before_the_deadline_is_kept() -> None:
     with RawServer(dripping(response(HELLO), HELLO), delay_s=0.05) as server:
-        reply = asked("openai", server.address, SystemClock(), LLM_DEADLINE="1")
+        reply = asked("openai", server.address, SystemClock(), LLM_MAGIC_DEADLINE="1")
     assert reply.text.startswith("Hello. Hello. ")
     assert "it had not ended by the deadline" in str(reply.error)
 
