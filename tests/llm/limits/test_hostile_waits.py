@@ -41,7 +41,9 @@ DATES = st.builds(
     *[st.integers(0, 99)] * 3,
     st.sampled_from(["GMT", "-0000", "+2359", "-9999", "+99999999", "EST", ""]),
 )
-VALUES = st.sampled_from(HOSTILE) | DATES | st.text() | st.floats().map(str) | st.integers().map(str)
+VALUES = (
+    st.sampled_from(HOSTILE) | DATES | st.text() | st.floats().map(str) | st.integers().map(str)
+)
 NAMES = st.sampled_from(
     ["retry-after", "retry-after-ms", "date", "x-ratelimit-reset-requests",
      "x-ratelimit-remaining-requests", "anthropic-ratelimit-unified-status"]

