@@ -77,9 +77,9 @@ def fault_from(
         told: The body of an error that was seen in place of a part of the answer.
     """
     chain = list(_chain(exc))
-    if ours := next((each for each in chain if isinstance(each, errors.RequestError)), None):
-        return ours
     response = _response(chain)
+    if bounded := _bounded(chain, response):
+        return bounded
     refusal = refusals.read(
         told or _told_in(chain, response),
         status=None if response is None else response.status_code,
@@ -88,8 +88,6 @@ def fault_from(
     words = refusal.words or _words_of(exc, response)
     if response is not None:
         return _error(_kind(exc, refusal), replace(refusal, words=words), response)
-    if any(_class_named(each, "RecursionError") for each in chain):
-        return errors.OversizedError("its JSON is nested without end")
     unreached = _unreached(chain, words)
     if stage == "sending":
         # When LiteLLM gave up by itself, nothing was sent, and asking again is vain.
@@ -161,6 +159,21 @@ def _kind(exc: Exception, refusal: Refusal) -> type[errors.RequestError]:
     return next((each for name, each in KNOWN_TO_LITELLM.items() if _class_named(exc, name)), kind)
 
 
+def _bounded(chain: list[BaseException], response: Any | None) -> errors.RequestError | None:
+    """Return the error of what met one of our bounds (`bounds.py`), httpx's or Python's, or None.
+
+    A refusal counts, however deep its JSON is nested.
+    """
+    own = next((each for each in chain if isinstance(each, errors.RequestError)), None)
+    if own is not None or response is not None:
+        return own
+    if any(_class_named(each, "TooManyRedirects") for each in chain):
+        return errors.RedirectError("it leads on to itself, again and again")
+    if any(_class_named(each, "RecursionError") for each in chain):
+        return errors.OversizedError("its JSON is nested without end")
+    return None
+
+
 def _broken_off(unreached: errors.RequestError, stage: Stage) -> errors.RequestError:
     """Return the error of an answer whose connection fell silent or was lost."""
     if not isinstance(unreached, errors.TransientError):
@@ -209,8 +222,6 @@ def _lasting(exc: BaseException) -> errors.RequestError | None:
     if certificate := _CERTIFICATE.search(str(exc)):
         words = refusals.one_line(certificate[1])
         return errors.CertificateError(errors.quoted(words) if words else "not trusted")
-    if _class_named(exc, "TooManyRedirects"):
-        return errors.RedirectError("it leads on to itself, again and again")
     if _NO_TLS.search(str(exc)):
         return _unsendable(NO_HTTPS)
     return None
