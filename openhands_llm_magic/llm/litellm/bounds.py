@@ -179,7 +179,8 @@ def _within_bounds(pieces: Iterable[bytes], *, in_lines: bool) -> Iterator[bytes
     for piece in pieces:
         taken_bytes += len(piece)
         if taken_bytes > MOST_BYTES:
-            raise _oversized("it is longer than {limit} MB", MOST_BYTES)
+            told = Text("it is longer than {limit} MB", limit=_mb(MOST_BYTES))
+            raise errors.OversizedError(told)
         if in_lines:
             if b"\n" not in piece:
                 line_bytes += len(piece)
@@ -187,14 +188,16 @@ def _within_bounds(pieces: Iterable[bytes], *, in_lines: bool) -> Iterator[bytes
                 line_bytes = 0
                 blank_bytes = 0 if b"{" in piece else blank_bytes + len(piece)
             if line_bytes > MOST_LINE_BYTES:
-                raise _oversized("a line of it is longer than {limit} MB", MOST_LINE_BYTES)
+                told = Text("a line of it is longer than {limit} MB", limit=_mb(MOST_LINE_BYTES))
+                raise errors.OversizedError(told)
             if blank_bytes > MOST_BLANK_BYTES:
-                raise _oversized("{limit} MB of it say nothing", MOST_BLANK_BYTES)
+                told = Text("{limit} MB of it say nothing", limit=_mb(MOST_BLANK_BYTES))
+                raise errors.OversizedError(told)
         yield piece
 
 
-def _oversized(told: str, limit_bytes: int) -> errors.OversizedError:
-    return errors.OversizedError(Text(told, limit=limit_bytes // 1_000_000))
+def _mb(count: int) -> str:
+    return f"{count / 1_000_000:g}"
 
 
 def _beginning(pieces: Iterable[bytes]) -> Iterator[bytes]:
