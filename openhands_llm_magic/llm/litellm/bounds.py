@@ -121,10 +121,11 @@ def target_of(response: httpx.Response, asked: httpx.URL) -> httpx.URL | None:
     """
     try:
         url = httpx.URL(response.headers["Location"])
-        url = asked.join(url) if url.is_relative_url else url
+        if url.scheme and not url.host:
+            return None
+        return asked.join(url)
     except (httpx.InvalidURL, ValueError):
         return None
-    return url if url.host else None
 
 
 def shown(url: httpx.URL | None) -> str:

@@ -370,7 +370,7 @@ DRIPS = {
 }
 
 
-@pytest.mark.parametrize("way", ["openai", "anthropic", "gemini", "bedrock", "ollama_chat"])
+@pytest.mark.parametrize("way", ["openai", "anthropic", "gemini", "ollama_chat"])
 @pytest.mark.parametrize("drip", DRIPS)
 def test_the_deadline_holds_while_bytes_come(way: str, drip: str) -> None:
     """Whatever they are; the connection is closed, and the line names the deadline."""
@@ -382,7 +382,7 @@ def test_the_deadline_holds_while_bytes_come(way: str, drip: str) -> None:
     assert isinstance(reply.error, errors.TransientError), reply.error
     assert len(server.received) == 1
     assert "deadline (now 1, from LLM_MAGIC_DEADLINE)" in str(reply.error)
-    assert took_s < 5
+    assert took_s < 15  # and not 30, or for ever
 
 
 def test_what_came_before_the_deadline_is_kept() -> None:
