@@ -48,6 +48,7 @@ from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
+from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.worker import (
     PIECES,
     SYSTEM_CLOCK,
@@ -351,7 +352,7 @@ class Requests:
             stopped = Stopped("stopped.") if self._control.cancelled else None
             response = replace(response, error=stopped or self._masked(response.error).alone())
         if response.model is not None:
-            response = replace(response, model=self._redactor.redact(response.model))
+            response = replace(response, model=one_line(self._redactor.redact(response.model)))
         if response.usage is not None:
             permit.answered(response.usage.total_tokens)
             emit(response.usage)

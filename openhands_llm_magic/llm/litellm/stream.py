@@ -18,6 +18,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.events import Cost, Usage
+from openhands_llm_magic.llm.refusals import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -362,14 +363,14 @@ class Ending:
             return kind(words, finish_reason=reason, cost_usd=cost_usd)
         if not (tap.understood or tap.is_stream):
             came = "{content_type} came in place of a stream: is base_url right?"
-            return errors.BrokenAnswerError(Text(came, content_type=tap.content_type))
+            return errors.BrokenAnswerError(Text(came, content_type=one_line(tap.content_type)))
         return errors.BrokenAnswerError("the model sent an empty answer")
 
     def _reason(self, tap: FinishTap) -> str:
         """Return the finish reason in OpenAI's words, or the provider's where it is not known."""
         if tap.blocked:
             return "content_filter"
-        told = tap.reason or self.finish_reason
+        told = one_line(tap.reason or self.finish_reason)
         known = FINISH_REASONS.get(told.lower())
         if known == "stop" and self.finish_reason in _ENDINGS:  # LiteLLM knows of tool calls
             return self.finish_reason

@@ -410,3 +410,15 @@ def test_headers_without_end(way: str, head: bytes) -> None:
     with RawServer(lambda _: [head, head]) as server:
         line = line_of(asked(way, server.address), errors.OversizedError)
     assert "the headers of its answer do not end" in line
+
+
+@pytest.mark.parametrize("reason", ["stop", "\x1b[31m\u202eevil"])
+def test_a_name_or_a_reason_cannot_steer_a_terminal(reason: str) -> None:
+    last = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": reason}
+    event = EVENT | {"model": "\x1b[31m\u202eevil", "choices": [last]}
+    body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+    with RawServer(lambda _: [response(body)]) as server:
+        reply = asked("openai", server.address)
+    said = f"{reply.model_answered} {reply.finish_reason} {reply.error}"
+    assert said.isprintable()
+    assert "[31mevil" in said
