@@ -33,6 +33,7 @@ from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.litellm.clients import client_to
 from openhands_llm_magic.llm.litellm.faults import fault_from
 from openhands_llm_magic.llm.litellm.models import mode_of
+from openhands_llm_magic.llm.meaning import meaning
 from openhands_llm_magic.llm.prepare import REGIONAL
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
@@ -341,7 +342,7 @@ class _Asking:
         """Return the error of an answer that is no list, from what `refusals` reads in it."""
         is_success = status < HTTPStatus.MULTIPLE_CHOICES
         refusal = refusals.read(body, status=None if is_success else status)
-        if refusals.meaning(refusal) is errors.AuthenticationError:
+        if meaning(refusal) is errors.AuthenticationError:
             sends_key = self._place.dialect.key_header in self._place.headers
             why = Text("it refuses the key ({status})", status=status)
             if not sends_key:

@@ -8,7 +8,6 @@ names, so that a prompt runs nothing. Braces that look as if a name were meant a
 
 from __future__ import annotations
 
-import ast
 import builtins
 import difflib
 import re
@@ -16,6 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.events import Reply
 from openhands_llm_magic.notebook import values
@@ -159,7 +159,7 @@ class _Field:
             if step[0] == ".":
                 value = getattr(value, _normalized(step[1:]))
             else:
-                value = value[ast.literal_eval(step[1:-1])]
+                value = value[python_literal(step[1:-1])]
         return value
 
     def part(self, variable: object, limit_chars: int) -> _Put:

@@ -19,6 +19,7 @@ from openhands_llm_magic.config.secret import Redactor
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.meaning import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ SETTINGS = load_settings(env={"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": KEY})
 def test_any_body(text: str, status: int | None, as_json: bool) -> None:
     refusal = refusals.read(parsed(text) if as_json else text, status=status)
     assert refusal.words == " ".join(refusal.words.split())
-    kind = refusals.meaning(refusal)
+    kind = meaning(refusal)
     assert issubclass(kind, RequestError)
     error = kind(refusal.words, status=status, retry_after_s=refusal.retry_after_s)
     error.named = refusal.settings

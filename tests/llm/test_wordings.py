@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.limits import waits
+from openhands_llm_magic.llm.meaning import meaning
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_refusal_means(wording: Wording) -> None:
     """The class, the settings it names, who gave it, and how long to wait."""
     refusal = refusals.read(wording.body, status=wording.status, headers=wording.headers)
-    meant = refusals.meaning(refusal)
+    meant = meaning(refusal)
     assert meant.__name__ == wording.expected, refusal
     assert refusal.settings == wording.settings
     assert refusal.given_by == wording.given_by
@@ -61,7 +62,7 @@ def test_the_prompt_that_a_refusal_quotes_does_not_decide(status: int) -> None:
     assert len(own) > refusals.LOOKED_AT
     plain = refusals.read(said(own), status=status)
     quoting = refusals.read(said(own + ASKED), status=status)
-    assert refusals.meaning(quoting) is refusals.meaning(plain)
+    assert meaning(quoting) is meaning(plain)
     assert quoting.words.endswith(ASKED)
 
 
@@ -73,7 +74,7 @@ def test_nor_does_the_input_that_a_validation_quotes(form: str) -> None:
     text = f"1 validation error:\n  {quoting} [{quoting}]"
     body = {"detail": [quoting]} if form == "detail" else {"error": {"message": text}}
     refusal = refusals.read(json.dumps(body), status=400)
-    assert refusals.meaning(refusal) is errors.BadRequestError
+    assert meaning(refusal) is errors.BadRequestError
     assert "Field required" in refusal.words
 
 
@@ -194,7 +195,7 @@ def test_a_limit_in_the_body_as_openrouter_tells_it() -> None:
     body = said("Rate limit exceeded: free-models-per-day.", code=429, metadata=metadata)
     date = {"date": f"{NOW:%a, %d %b %Y %H:%M:%S} GMT"}
     refusal = refusals.read(body, status=429, headers=date)
-    assert refusals.meaning(refusal) is errors.DailyLimitError
+    assert meaning(refusal) is errors.DailyLimitError
     assert (refusal.period, refusal.retry_after_s) == ("day", 7 * 3600)
 
 
@@ -245,7 +246,7 @@ def test_a_limit_in_the_body_as_openrouter_tells_it() -> None:
     ],
 )
 def test_a_rule(status: int | None, body: str, kind: type[errors.RequestError]) -> None:
-    assert refusals.meaning(refusals.read(body, status=status)) is kind
+    assert meaning(refusals.read(body, status=status)) is kind
 
 
 NAMES = """
@@ -282,7 +283,7 @@ def test_whatever_a_server_sends_is_read(
     """Nothing raises, as an error about an error would hide what the server says."""
     for each in (body, repr(body)):
         refusal = refusals.read(each, status=status, headers=headers)
-        assert issubclass(refusals.meaning(refusal), errors.RequestError)
+        assert issubclass(meaning(refusal), errors.RequestError)
         assert refusal.retry_after_s is None or 0 <= refusal.retry_after_s <= waits.LONGEST_S
 
 
@@ -301,18 +302,18 @@ def test_a_long_body_costs_no_more_than_its_length(
     body = around.format(piece * (LONG // len(piece)))
     heard: list[str] = []
     literals: list[str] = []
-    evaluate = ast.literal_eval
+    evaluate = python_literal
 
     def by_words(words: str, _: object) -> None:
         heard.append(words)
 
-    def literal_eval(text: str) -> object:
+    def literal(text: str) -> object:
         literals.append(text)
         return evaluate(text)
 
-    monkeypatch.setattr(refusals, "_by_words", by_words)
-    monkeypatch.setattr(ast, "literal_eval", literal_eval)
+    monkeypatch.setattr("openhands_llm_magic.llm.meaning._by_words", by_words)
+    monkeypatch.setattr("openhands_llm_magic.llm.refusals.python_literal", literal)
     for status in (None, 400, 404, 429):
-        refusals.meaning(refusals.read(body, status=status))
+        meaning(refusals.read(body, status=status))
     assert max(map(len, heard), default=0) <= refusals.LOOKED_AT
     assert max(map(len, literals), default=0) <= refusals.LONGEST_LITERAL

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.litellm.stream import plain
+from openhands_llm_magic.llm.meaning import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,7 +112,7 @@ def refused(stage: Stage, told: object) -> errors.RequestError | None:
     if refusal.is_page:
         page = errors.Text("a page for people came: {title}", title=refusal.words)
         return errors.AddressError(page if refusal.words else errors.Text("a page for people came"))
-    kind = refusals.meaning(refusal)
+    kind = meaning(refusal)
     is_nowhere = refusal.is_text and kind is errors.AddressError
     return _within_answer(stage, refusal, kind) if refusal.is_told or is_nowhere else None
 
@@ -153,7 +154,7 @@ KNOWN_TO_LITELLM = {
 
 def _kind(exc: Exception, refusal: Refusal) -> type[errors.RequestError]:
     """Return the class of a refusal, or LiteLLM's where the refusal says little."""
-    kind = refusals.meaning(refusal)
+    kind = meaning(refusal)
     if kind not in (errors.BadRequestError, errors.ServerError) or refusal.codes:
         return kind
     return next((each for name, each in KNOWN_TO_LITELLM.items() if _class_named(exc, name)), kind)
