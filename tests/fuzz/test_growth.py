@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from faults.wordings import WORDINGS
 from fuzz.mutating import as_bytes, part_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_attacks import ATTACKS
 
@@ -21,6 +21,7 @@ from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.answers import extract
 from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.litellm.stream import whole_lines
+from openhands_llm_magic.llm.meaning import meaning
 from openhands_llm_magic.notebook import arguments
 from openhands_llm_magic.notebook.placeholders import filled
 from openhands_llm_magic.notebook.view import sanitize
@@ -43,7 +44,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "an answer in HTML": sanitize.html_to_html,
     "JSON in an answer": extract.json_in,
     "code in an answer": extract.code_in,
-    "a refusal": lambda text: refusals.meaning(refusals.read(text, status=429)),
+    "a refusal": lambda text: meaning(refusals.read(text, status=429)),
     "words of a refusal": lambda text: refusals.read({"error": {"message": text}}, status=400),
     "a wait": lambda text: waits.asked_s({"retry-after": text}, text),
     "a line": lambda text: arguments.parse(text, {}, in_cell=True),
@@ -73,6 +74,7 @@ def cpu_s(read: Callable[[str], object], text: str) -> float:
     return min(taken)
 
 
+@example("an answer", "", "[x](file://", "")
 @given(st.sampled_from(sorted(READERS)), part_of(SEEDS), part_of(SEEDS), part_of(SEEDS))
 def test_time_grows_with_the_text(name: str, before: str, repeated: str, after: str) -> None:
     read = READERS[name]

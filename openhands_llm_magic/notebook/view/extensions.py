@@ -75,7 +75,9 @@ _REST = re.compile(
 
 def bare_address(state: StateInline, silent: bool) -> bool:
     """Find an address that stands in the text as it is: an inline rule, at its colon."""
-    scheme = _SCHEME.search(state.pending) if state.src.startswith("://", state.pos) else None
+    scheme = None
+    if state.src.startswith("://", state.pos):
+        scheme = _SCHEME.search(state.pending, max(0, len(state.pending) - len("https")))
     rest = _REST.match(state.src, state.pos, state.posMax) if scheme else None
     if scheme is None or rest is None or state.linkLevel > 0:
         return False
