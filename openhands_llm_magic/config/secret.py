@@ -242,13 +242,12 @@ def logins_in(text: str) -> list[str]:
 _LOWER = str.maketrans({chr(each): chr(each + 32) for each in range(ord("A"), ord("Z") + 1)})
 """ASCII's letters alone: `str.lower` makes two characters of some others."""
 
-SEPARATORS = (" ", "-", "_", ".", ",", ", ", "|", "\n", "\u200b")
-"""What a model that is asked to write a key letter by letter puts in between."""
-
 
 def encodings(key: str) -> set[str]:
     """Return a key as the usual encodings write it, whatever stands before and after it.
 
+    One with blanks or dashes between its characters is none of them: in a stream each word that
+    ends in the key's first letter would be held back, which for most keys is "s".
     Upper and lower case are not told apart. Base64 takes three bytes at a time, so that what
     stands around a key decides how its first and last two are written: these are left out.
     """
@@ -263,7 +262,6 @@ def encodings(key: str) -> set[str]:
         *(each.replace("+", "-").replace("/", "_") for each in base64),
         *(separator.join(pairs) for separator in ("", " ", ":", "-")),
         *("".join(f"{mark}{pair}" for pair in pairs) for mark in ("%", "\\x")),
-        *(separator.join(key) for separator in SEPARATORS),
     }
 
 

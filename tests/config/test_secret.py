@@ -317,17 +317,12 @@ def written(data: str, how: str) -> str:
         "escapes": "".join(f"\\x{each:02x}" for each in raw),
         "in a URL": quote(data, safe=""),
         "all percent": "".join(f"%{each:02X}" for each in raw),
-        "spelled": " ".join(data),
-        "with dashes": "-".join(data),
-        "with commas": ", ".join(data),
-        "a letter a line": "\n".join(data),
     }[how]
 
 
 HOW = (
     *("upper", "lower", "mixed", "reversed", "base64", "base64 in a URL", "hex", "hex, upper"),
-    *("hex dump", "hex with colons", "escapes", "in a URL", "all percent", "spelled"),
-    *("with dashes", "with commas", "a letter a line"),
+    *("hex dump", "hex with colons", "escapes", "in a URL", "all percent"),
 )
 ODD = "Qx7+/z=?9Kb~mW2v"
 

@@ -56,6 +56,10 @@ def answering(
                     connection = context.wrap_socket(connection, server_side=True)
                 connection.recv(65536)
                 connection.sendall(answer)
+                if context is None:
+                    connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):  # what is not read would reset the connection
+                    pass
                 connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:

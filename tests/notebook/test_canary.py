@@ -140,8 +140,11 @@ def messages_of(ran: Ran) -> list[bytes]:
     return [repr(each).encode() for each in (*ran.messages, ran.reply)]
 
 
+TESTS = Path(__file__).parents[1]
+
 SETUP = """\
 import keyring, logging, os, pathlib, sys
+sys.path.append({tests!r})
 from keyring_in_memory import InMemory
 from panel_driver import _shown
 from openhands_llm_magic.config.keychain import SERVICE, name_for
@@ -178,7 +181,7 @@ def asked(
     given.write_text(CANARY)
     env = {"PATH": os.environ["PATH"], "HOME": str(home)}
     with Kernel(env, str(home)) as kernel:
-        ran = kernel.run(SETUP.format(given=str(given), base=server.openai_base))
+        ran = kernel.run(SETUP.format(tests=str(TESTS), given=str(given), base=server.openai_base))
         assert ran.error is None, ran.error
         yield kernel
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,7 +20,7 @@ from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 MOST_BYTES = 200_000_000
 """Bytes of an answer. The longest that models write, a million tokens, takes 100 MB where each
@@ -143,23 +144,23 @@ def _bind(response: httpx.Response) -> None:
     """Let a response be read within bounds, and unpacked here where it is compressed after all."""
     stream = response.stream
     assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - for the type checker
-    pieces: Iterable[bytes] = stream
+    body: Iterable[bytes] = stream
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity"):
-        pieces = _unpacked(pieces, coding)
+        body = _unpacked(body, coding)
         del response.headers["Content-Encoding"]
     if response.status_code in OK_STATUSES:
         in_lines = bool(_LINES.search(response.headers.get("Content-Type", "")))
-        pieces = _within_bounds(pieces, in_lines=in_lines)
+        pieces = _within_bounds(body, in_lines=in_lines)
     else:
-        pieces = _beginning(pieces)
+        pieces = _beginning(body)
     response.stream = _Stream(pieces, stream)
 
 
 class _Stream(httpx.SyncByteStream):
     """Pieces of a body, and the stream that they are made of, which holds the connection."""
 
-    def __init__(self, pieces: Iterable[bytes], source: httpx.SyncByteStream) -> None:
+    def __init__(self, pieces: Generator[bytes], source: httpx.SyncByteStream) -> None:
         self._pieces = pieces
         self._source = source
 
@@ -167,10 +168,12 @@ class _Stream(httpx.SyncByteStream):
         return iter(self._pieces)
 
     def close(self) -> None:
+        with suppress(ValueError):  # it is being read, on another thread
+            self._pieces.close()  # not by the collector, at any time and on any thread
         self._source.close()
 
 
-def _within_bounds(pieces: Iterable[bytes], *, in_lines: bool) -> Iterator[bytes]:
+def _within_bounds(pieces: Iterable[bytes], *, in_lines: bool) -> Generator[bytes]:
     """Pass on an answer.
 
     Raises:
@@ -201,7 +204,7 @@ def _mb(count: int) -> str:
     return f"{count / 1_000_000:g}"
 
 
-def _beginning(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _beginning(pieces: Iterable[bytes]) -> Generator[bytes]:
     """Pass on the beginning of a refusal, up to a space: half a key would not be masked."""
     left_bytes = MOST_ERROR_BYTES
     for piece in pieces:

@@ -116,8 +116,11 @@ EXITS = """\
 import pathlib, sys, time
 from types import ModuleType
 from openhands_llm_magic.llm.litellm.loading import load_in_background
-pathlib.Path("first.py").write_text("import time; print('begun'); time.sleep(1); print('over')")
-pathlib.Path("second.py").write_text("print('begun, too')")
+folder = pathlib.Path("elsewhere").absolute()
+folder.mkdir()
+sys.path.append(str(folder))
+(folder / "first.py").write_text("import time; print('begun'); time.sleep(1); print('over')")
+(folder / "second.py").write_text("print('begun, too')")
 sys.modules["litellm"] = ModuleType("litellm")
 sys.modules["litellm"].completion = None
 load_in_background(["first", "second"])

@@ -91,6 +91,8 @@ def call_back(litellm: Any, patch: pytest.MonkeyPatch, _: pytest.LogCaptureFixtu
         logging.getLogger("theirs").error("%d", told)  # words that do not fit
         logging.getLogger("theirs").error("it", exc_info=ValueError(str(told)))
 
+    # LiteLLM makes ready for functions with the first callback that it meets, whatever it is.
+    patch.setattr(litellm.utils, "callback_list", [])
     patch.setattr(litellm, "input_callback", [tell])
 
 

@@ -301,7 +301,7 @@ def ask(
                     event.set()
 
     server.script(Answer(chunks=tuple(chunks), between_chunks=wait_until_shown))
-    kernel.run("key = 'sk-of-the-test'")
+    kernel.run("key = 'sk-of-the-tesq'")  # no chunk ends as a form of the key begins
     line = f"%%llm -m openai/test --base-url {server.openai_base} --api-key $key {options}"
     return kernel.run(f"{line}\nHello", on_message=look), late
 
