@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
+
+import trustme
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +23,20 @@ CANARY = "sk-canary-0123456789abcdef"
 
 
 class Attacker:
-    """Listens on loopback, and is found there under the attacker's name.
+    """Listens on loopback, and is found there under the attacker's name, with a certificate for it.
 
     Attributes:
         received: What each connection has sent first.
+        authority_file: The certificate of the authority, which the victim trusts.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        authority = trustme.CA()
+        self.authority_file = folder / "authority.pem"
+        authority.cert_pem.write_to_path(str(self.authority_file))
+        monkeypatch.setenv("SSL_CERT_FILE", str(self.authority_file))
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(NAME).configure_cert(self._context)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.received: list[bytes] = []
@@ -40,7 +51,7 @@ class Attacker:
     @property
     def base_url(self) -> str:
         """Its address, as a config file names it."""
-        return f"http://{NAME}:{self.port}/v1"
+        return f"https://{NAME}:{self.port}/v1"
 
     def __enter__(self) -> Self:
         """Start."""
@@ -57,14 +68,18 @@ class Attacker:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection:
-                connection.settimeout(2)
-                try:
-                    self.received.append(connection.recv(65536))
-                except OSError:
-                    self.received.append(b"")
+            connection.settimeout(2)
+            said = b""
+            with contextlib.suppress(OSError), self._secured(connection) as secured:
+                said = secured.recv(65536)
                 refusal = b"HTTP/1.1 401 no\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-                connection.sendall(refusal)
+                secured.sendall(refusal)
+            self.received.append(said)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        with contextlib.suppress(OSError):
+            return self._context.wrap_socket(connection, server_side=True)
+        return connection
 
 
 def write_repository(folder: Path, text: str) -> Path:

@@ -324,7 +324,7 @@ class _Way:
         path = named.origin.path
         known = {"address_from": named.origin.text, "host": shown_host(named.address)}
         known["key"] = credential.words
-        if path is None or is_own_file(path, self.env):
+        if not named.is_encrypted or path is None or is_own_file(path, self.env):
             return Text(UNENCRYPTED, **known)
         if named.server is None:
             return Text(UNREADABLE, **known)
@@ -340,8 +340,9 @@ class _Way:
         path = named.origin.path
         if path is None or is_own_file(path, self.env):
             return named.is_encrypted
-        digest = self.settings.digest
-        return server is not None and trusted.is_trusted(path, digest, server, self.env)
+        if server is None or not named.is_encrypted:
+            return False
+        return trusted.is_trusted(path, self.settings.digest, server, self.env)
 
     def _is_own(self, server: Server, credential: _Credential) -> bool:
         """Return whether a server is that of the provider that the model and the key are for."""

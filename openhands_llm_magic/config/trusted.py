@@ -148,8 +148,8 @@ def told(entry: Trusted) -> Text:
     hosts = ", ".join(entry.hosts)
     if any(host.startswith("http:") and not _is_here(host) for host in entry.hosts):
         exposed = (
-            "{file} is trusted as it is now, with {hosts}. Over plain http others can read the key"
-            " on the way."
+            "{file} is trusted as it is now, with {hosts}. Over plain http, which others can read,"
+            " no key goes there but the file's own."
         )
         return Text(exposed, file=file, hosts=hosts)
     return Text("{file} is trusted as it is now, with {hosts}.", file=file, hosts=hosts)

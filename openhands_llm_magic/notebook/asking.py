@@ -190,6 +190,7 @@ class Asking:
         self.clicks = Clicks(shell)
         self.just_shown: Reply | None = None
         self.code: list[str] = []
+        self._told: set[str] = set()
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
@@ -244,7 +245,8 @@ class Asking:
             raise stopped from None
         control = Control()
         running = run(prepared, self._clock, control)
-        notes = (*made.notes, *_notes_of_name(options.out, self._shell))
+        left_out = self._untold_problems(settings)
+        notes = (*left_out, *made.notes, *_notes_of_name(options.out, self._shell))
         has_footer = settings.footer == "on"
         builder = ReplyBuilder(
             settings.model, made.messages, notes, options.format, has_footer=has_footer
@@ -261,6 +263,14 @@ class Asking:
             if reply.error is not None:
                 raise reply.error from None
         return self.just_shown  # as `_keeping` has left it
+
+    def _untold_problems(self, settings: Snapshot) -> list[Text]:
+        """Return what the settings went on without, of which no cell has told yet."""
+        from openhands_llm_magic.notebook import settings_table
+
+        found = [each for each in settings_table.problems(settings) if each not in self._told]
+        self._told.update(found)
+        return found
 
     def _snapshot(self, options: PromptOptions) -> Snapshot:
         """Return the settings of a cell; no flag of its own lifts a replay."""

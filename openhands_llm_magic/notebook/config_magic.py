@@ -120,7 +120,7 @@ def _show(session: _Session, names: list[str]) -> None:
     snapshot = session.settings.snapshot()
     say = cell_words()
     table = settings_table.rows(snapshot, say, names)
-    problems = settings_table.problems(snapshot, say)
+    problems = [each.worded(say) for each in settings_table.problems(snapshot)]
     display.show_both(
         session.shell,
         text=settings_table.as_text(table, problems, say),

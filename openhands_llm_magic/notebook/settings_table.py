@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.errors import Say
+    from openhands_llm_magic.errors import Say, Text
 
 SHOWN_LIMIT = 60
 """Characters of a value that are shown."""
@@ -49,13 +50,10 @@ def rows(snapshot: Snapshot, say: Say, names: Iterable[str] = ()) -> list[Row]:
     return found
 
 
-def problems(snapshot: Snapshot, say: Say) -> list[str]:
-    """Write the mistakes that the settings went on without; a key is masked."""
-    keys = _keys(snapshot)
-    return [
-        masked(f"{problem.origin.text.worded(say)}: {problem.text.worded(say)}", keys)
-        for problem in snapshot.problems
-    ]
+def problems(snapshot: Snapshot) -> list[Text]:
+    """Return the mistakes that the settings went on without, a line each; a key is masked."""
+    mask = partial(masked, secrets=_keys(snapshot))
+    return [problem.line.masked(mask) for problem in snapshot.problems]
 
 
 def _keys(snapshot: Snapshot) -> list[str]:

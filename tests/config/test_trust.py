@@ -266,6 +266,16 @@ def test_over_plain_http_a_key_goes_only_where_its_own_source_sends_it() -> None
     assert sent(keyless) == ""
 
 
+def test_over_plain_http_a_trusted_file_gets_no_key_but_its_own(tmp_path: Path) -> None:
+    file = project(tmp_path, HTTP)
+    trusted.trust(file)
+
+    with pytest.raises(UntrustedAddressError, match=r"over plain http.* Write https://"):
+        sent(load_settings(file, env={}), OPENAI)
+    file.write_text(file.read_text() + 'api_key = "of the file"\n')
+    assert "plain http" in sent(load_settings(file, env={}))
+
+
 def test_every_setting_of_ours_says_whether_a_project_may_set_it() -> None:
     """Those that it may not are named here, so that a new one is thought about."""
     refused = {each.name for each in SETTINGS.values() if each.ours and not each.in_projects}
@@ -426,8 +436,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["trust", "config.toml"]) == 0
     said = capsys.readouterr().out
     assert said == (
-        "config.toml is trusted as it is now, with http://attacker.test:80. Over plain http others"
-        " can read the key on the way.\n"
+        "config.toml is trusted as it is now, with http://attacker.test:80. Over plain http, which"
+        " others can read, no key goes there but the file's own.\n"
     )
     assert main(["trusted"]) == 0
     assert capsys.readouterr().out == said

@@ -45,8 +45,10 @@ WITH_KEYS = [each for each in REACHED if each.key_variables]
 
 
 @pytest.fixture
-def attacker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attacker]:
-    with Attacker(monkeypatch) as server:
+def attacker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
+    with Attacker(monkeypatch, tmp_path_factory.mktemp("attacker")) as server:
         yield server
 
 

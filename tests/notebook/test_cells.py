@@ -274,6 +274,18 @@ def test_help_lists_the_options(kernel: Kernel) -> None:
 
 
 @pytest.mark.usefixtures("key")
+def test_a_setting_that_is_left_out_is_told_with_the_first_answer(kernel: Kernel) -> None:
+    """Once: a mistake in a file is no reason to say it with each."""
+    kernel.run("import os; os.environ['LLM_TIMEOUT'] = 'soon'")
+    try:
+        first = kernel.run("%llm -m practice/echo Hi").everything
+        again = kernel.run("%llm -m practice/echo Hi again").everything
+    finally:
+        kernel.run("del os.environ['LLM_TIMEOUT']")
+    assert "LLM_TIMEOUT: timeout takes" in first
+    assert "LLM_TIMEOUT" not in again
+
+
 def test_a_models_answer_never_runs(kernel: Kernel, model_server: ModelServer) -> None:
     """No live or final state of the output has Markdown, a script or an event handler."""
     text = "Hi <script>alert(1)</script> <img src=x onerror=alert(1)>\n\n[a](javascript:alert(1))"

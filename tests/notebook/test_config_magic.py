@@ -191,7 +191,7 @@ def test_the_table_masks_keys_before_it_cuts() -> None:
     assert settings_table.rows(local, ENGLISH, ["model"])[0].value == "ollama/x"
     layer = Layer("x", problems=(Problem(Text("no key {key}", key=key), SESSION),))
     snapshot = resolve([layer]).with_overrides({"api_key": key})
-    assert settings_table.problems(snapshot, ENGLISH) == ["this session: no key **********"]
+    assert settings_table.problems(snapshot) == ["this session: no key **********"]
 
 
 def test_where_nobody_can_type_the_key_is_not_asked_for(kernel: Kernel) -> None:

@@ -28,15 +28,20 @@ socket.getaddrinfo = stand_in
 
 
 @pytest.fixture
-def attacker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attacker]:
-    with Attacker(monkeypatch) as server:
+def attacker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
+    with Attacker(monkeypatch, tmp_path_factory.mktemp("attacker")) as server:
         yield server
 
 
 def kernel_in(folder: Path, **env: str) -> Kernel:
     home = folder.parent / "home"
     home.mkdir(exist_ok=True)
-    started = Kernel({"PATH": os.environ["PATH"], "HOME": str(home), **env}, cwd=str(folder))
+    own = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    if authority := os.environ.get("SSL_CERT_FILE"):
+        own["SSL_CERT_FILE"] = authority
+    started = Kernel({**own, **env}, cwd=str(folder))
     assert started.run(LOOK_UP).error is None
     return started
 
@@ -89,7 +94,7 @@ def test_a_cloned_repository_gets_nothing_until_it_is_trusted(
         assert attacker.received == []
 
         trusted = kernel.run("%llm_config --trust").stdout
-        assert trusted.startswith(f"config.toml is trusted as it is now, with http://{NAME}:")
+        assert trusted.startswith(f"config.toml is trusted as it is now, with https://{NAME}:")
         assert kernel.run("%llm_config --trusted").stdout == trusted
         assert "key refused" in str(kernel.run("%llm Hello").error) or attacker.received
         assert CANARY.encode() in attacker.received[0]

@@ -202,7 +202,7 @@ class Panel:
         file = settings.config_file
         told = say("Read from {path}.", path=shown_path(file)) if file else say("No config.toml.")
         warnings = "".join(
-            f'<div class="llm-warning">{escape(problem)}</div>'
-            for problem in problems(settings, say)
+            f'<div class="llm-warning">{escape(problem.worded(say))}</div>'
+            for problem in problems(settings)
         )
         return f"<div>{escape(told)}</div>{warnings}"
