@@ -199,7 +199,7 @@ def test_no_regular_expression_reads_the_same_again_and_again(module: str) -> No
 
 @pytest.mark.parametrize(
     "slow",
-    [r"\s+$", r"[\w-]*key[\w-]*=", r"(?:a|a)+b", r"<.*?>x", r"(?:\w+,?)+;", r"=\[[^\]]*\]"],
+    [r"\s+$", r"[\w-]*key[\w-]*=", r"(?:a|a)+b", r"<.*?>x", r"(?:\w+,?)+;"],
 )
 def test_one_that_does_is_found(slow: str) -> None:
     assert next(slow_texts(re.compile(slow), {"search"}), None)

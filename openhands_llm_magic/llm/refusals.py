@@ -231,10 +231,13 @@ def _json_in(text: str) -> object:
     if 0 < len(inner) <= LONGEST_LITERAL:
         with contextlib.suppress(ValueError):
             return python_literal(inner)
-    return None
+    return dict(_TOLD_FIRST.findall(text)) if text.lstrip()[:1] == "{" else None
 
 
 _DECODER = json.JSONDecoder()
+
+_TOLD_FIRST = re.compile(r'"(code|message|status|type)": ?"((?:[^"\\]|\\.){1,2000})')
+"""What is told in a body of which the end is missing, as it was too long."""
 
 
 def _innermost(layers: list[Mapping[str, Any]]) -> tuple[str, str]:

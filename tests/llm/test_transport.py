@@ -50,17 +50,20 @@ def answering(
             except OSError:  # closed
                 return
             met.append(1)
-            with contextlib.suppress(OSError), contextlib.closing(connection):
-                connection.settimeout(5)
-                if context is not None:
-                    connection = context.wrap_socket(connection, server_side=True)
-                connection.recv(65536)
-                connection.sendall(answer)
+            connection.settimeout(5)
+            with contextlib.suppress(OSError), connection:
                 if context is None:
-                    connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):  # what is not read would reset the connection
-                    pass
-                connection.close()
+                    tell(connection)
+                else:
+                    with context.wrap_socket(connection, server_side=True) as secured:
+                        tell(secured)
+
+    def tell(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):  # what is not read would reset the connection
+            pass
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=serve, daemon=True).start()

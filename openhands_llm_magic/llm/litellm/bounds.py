@@ -34,9 +34,11 @@ MOST_BLANK_BYTES = 1_000_000
 """Bytes of a stream's lines that say nothing, such as comments, one after another. A sign of life
 each second takes as much in half a day; a million empty lines take seconds to read."""
 
-MOST_ERROR_BYTES = 50_000
+MOST_ERROR_BYTES = 16_000
 """Bytes of a refusal that are read; the rest is left. Where a server quotes all of the request, the
-reason comes first. LiteLLM searches the text with many patterns, which takes 20 µs a character."""
+reason comes first. LiteLLM searches the text several times with many patterns, which takes 20 µs a
+character, and for some texts four times as long where there is twice as much (its pattern of JWTs:
+25 s for 50 kB)."""
 
 MOST_UNPACKED_BYTES = 65_536
 """Bytes that a compressed piece is unpacked into at a time: as many as one that is not has."""

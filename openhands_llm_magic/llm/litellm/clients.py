@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -46,6 +46,9 @@ LOG_VARIABLE = "LITELLM_LOG"
 
 
 STREAMS = ("stdout", "stderr")
+
+CALLBACKS = ("callbacks", "input_callback", "success_callback", "failure_callback")
+"""LiteLLM's lists of what it calls with each request: functions, or the names of services."""
 
 
 class _KeptClients:
@@ -90,6 +93,9 @@ class _Ours:
         self._filtered: list[logging.Logger] = []
         self._show_warning = warnings.showwarning
         self._theirs = self._make_record = logging.getLogRecordFactory()
+        # `print` on another thread goes on with the stream that it began with, and Python does not
+        # hold that for it (cpython issue 130163): one that goes meanwhile would end the process.
+        self._masking: deque[_Masking] = deque(maxlen=100)
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -141,10 +147,11 @@ class _Ours:
         theirs = self._theirs = logging.getLogRecordFactory()
         self._make_record = lambda *told, **more: self._cleaned(theirs(*told, **more))
         logging.setLogRecordFactory(self._make_record)
-        for name in STREAMS:
+        for name in STREAMS if _is_told_all() else ():
             stream = getattr(sys, name)
             if stream is not None and not isinstance(stream, _Masking):
-                setattr(sys, name, _Masking(stream))
+                setattr(sys, name, masking := _Masking(stream))
+                self._masking.append(masking)
 
     def _end(self) -> None:
         for logger in self._filtered:
@@ -214,6 +221,12 @@ def _loggers() -> list[logging.Logger]:
     known = [*logging.root.manager.loggerDict]
     names = [*LITELLM, *(name for name in known if name.partition(".")[0] in CLIENTS)]
     return [logging.getLogger(name) for name in names]
+
+
+def _is_told_all() -> bool:
+    """Return whether somebody has asked LiteLLM to print, or to call functions that may."""
+    litellm = sys.modules.get("litellm")
+    return any(getattr(litellm, name, None) for name in ("set_verbose", *CALLBACKS))
 
 
 def _is_asked_for(name: str) -> bool:

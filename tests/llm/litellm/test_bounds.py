@@ -256,6 +256,7 @@ def test_an_answer_that_cannot_be_unpacked_a_little_at_a_time(coding: str) -> No
     assert line.isprintable()
 
 
+@pytest.mark.slow
 @each_code
 @pytest.mark.parametrize("status", [200, 400])
 def test_a_bomb_is_not_unpacked(way: str, status: int) -> None:
@@ -326,16 +327,17 @@ def test_a_refusal_without_end_is_read_in_part(way: str) -> None:
 
 @each_way
 @pytest.mark.parametrize("piece", [b"{", b'{"error":', b"[", b"eyJ-", b"<script", b"\\"])
-def test_a_refusal_of_one_sign_again_and_again_takes_no_time(way: str, piece: bytes) -> None:
+def test_a_refusal_of_one_sign_again_and_again_is_soon_read(way: str, piece: bytes) -> None:
+    """The bound is ten times what it takes, and a tenth of what 50 kB of it took."""
     body = piece * (200_000 // len(piece))
     answer = response(body, status=400, content_type="application/json")
     with RawServer(lambda _: [answer]) as server:
-        asked("openai", server.address)  # which loads what is needed
-        began_s = time.thread_time()
+        began_s = time.process_time()
         reply = asked(way, server.address)
+        took_s = time.process_time() - began_s
     assert isinstance(reply.error, errors.RequestError)
     assert reply.attempts == 1
-    assert time.thread_time() - began_s < 5
+    assert took_s < 10
 
 
 @pytest.mark.parametrize("way", sorted(set(EACH_CODE) - BINARY - {"responses"}))
@@ -370,7 +372,14 @@ DRIPS = {
 }
 
 
-@pytest.mark.parametrize("way", ["openai", "anthropic", "gemini", "ollama_chat"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "openai",
+        *(pytest.param(way, marks=pytest.mark.slow) for way in ("anthropic", "gemini")),
+        pytest.param("ollama_chat", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("drip", DRIPS)
 def test_the_deadline_holds_while_bytes_come(way: str, drip: str) -> None:
     """Whatever they are; the connection is closed, and the line names the deadline."""

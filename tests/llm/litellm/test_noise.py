@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import pytest
 from model_server import Answer, Raw, Refuse
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.litellm import clients
 
 if TYPE_CHECKING:
@@ -179,3 +181,28 @@ def test_somebody_who_wraps_what_makes_records_is_left_alone(
     assert caplog.records[-1].__dict__["theirs"]
     assert caplog.records[-1].args == (CANARY,)  # no request of ours runs
     logging.setLogRecordFactory(before)
+
+
+@pytest.mark.usefixtures("litellm")
+def test_an_ordinary_request_leaves_the_streams_alone(model_server: ModelServer) -> None:
+    """Where nobody has asked LiteLLM to talk, no stream stands in for another's."""
+    model_server.script(Answer("Hello."))
+    before = sys.stdout, sys.stderr
+    for _ in stream("Hello"):
+        assert (sys.stdout, sys.stderr) == before
+
+
+def test_a_stream_that_stood_in_outlives_the_request(
+    litellm: Any, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python does not hold it for a `print` that goes on with it on another thread, and crashes."""
+    monkeypatch.setattr(litellm, "set_verbose", True)
+    model_server.script(Answer("Hello."))
+    before, seen = sys.stdout, set()
+    for _ in stream("Hello"):
+        if sys.stdout is not before:
+            seen.add(weakref.ref(sys.stdout))
+    gc.collect()
+    assert sys.stdout is before
+    assert seen
+    assert all(each() is not None for each in seen)
