@@ -221,7 +221,7 @@ def look_for(
     found = sorted({name for name, place in looked_at if CANARY.encode() in place})
     sys.stdout.write(f"{way}: canary found in {len(found)} of {len(looked_at)} places\n")
     assert found == []
-    assert len(looked_at) > 10 * len(outcomes)
+    assert len(looked_at) > 5 * len(outcomes)  # as few as there are where the panel is open already
 
 
 def run(  # noqa: PLR0913, PLR0917 - fixtures
