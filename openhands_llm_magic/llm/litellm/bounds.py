@@ -167,11 +167,14 @@ class _Stream(httpx.SyncByteStream):
         self._source = source
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
+        try:
+            yield from self._pieces
+        finally:  # not left to the collector, which can come while httpcore holds its lock
+            self.close()
 
     def close(self) -> None:
-        with suppress(ValueError):  # it is being read, on another thread
-            self._pieces.close()  # not by the collector, at any time and on any thread
+        with suppress(ValueError):  # it is being read
+            self._pieces.close()
         self._source.close()
 
 

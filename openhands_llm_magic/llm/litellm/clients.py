@@ -226,7 +226,11 @@ def _loggers() -> list[logging.Logger]:
 def _is_told_all() -> bool:
     """Return whether somebody has asked LiteLLM to print, or to call functions that may."""
     litellm = sys.modules.get("litellm")
-    return any(getattr(litellm, name, None) for name in ("set_verbose", *CALLBACKS))
+    called = (each for name in CALLBACKS for each in getattr(litellm, name, None) or ())
+    # A name is that of a service, or "cache", which LiteLLM adds by itself.
+    return getattr(litellm, "set_verbose", False) or any(
+        not isinstance(each, str) for each in called
+    )
 
 
 def _is_asked_for(name: str) -> bool:
