@@ -80,7 +80,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "sections: provider.title": {each.title for each in PROVIDERS.values()},
     "models_magic: each.title": {each.title for each in PROVIDERS.values()},
     "secret_field: error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))": (),
-    "trust: why": (trust.REACHES, trust.REFERS, trust.LEADS, trust.NO_NAME),
+    "trust: why": (trust.REACHES, trust.HIDES, trust.REFERS, trust.LEADS, trust.NO_NAME),
     "trust: each.finds": {each.finds for each in PROVIDERS.values() if each.finds},
     "trust: name": (),  # of a variable
     "served: provider.title": {each.title for each in PROVIDERS.values()},

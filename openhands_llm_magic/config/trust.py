@@ -68,6 +68,7 @@ REFERENCES = ("os.environ/", "oidc/")
 """The beginnings of values in whose place LiteLLM puts a variable, a file or a token."""
 
 REACHES = "it can decide where prompts and keys go, and which"
+HIDES = "it can hide which server has answered"
 REFERS = "its value stands for a variable, a file or a token of this machine"
 LEADS = "its value holds an address"
 NO_NAME = "its value is not a plain name, and could lead to another host"
@@ -219,7 +220,7 @@ def _refused(setting: Setting, value: Any) -> tuple[str, str] | None:
         if strange:
             return ", ".join(f"{setting.name}.{key}" for key in strange), REACHES
     elif setting.ours and not setting.in_projects:
-        return setting.name, REACHES
+        return setting.name, HIDES
     texts = list(_texts(value))
     if any(text.strip().lower().startswith(REFERENCES) for text in texts):
         return setting.name, REFERS
@@ -249,20 +250,30 @@ def _texts(value: Any) -> Iterator[str]:
                 yield from _texts(each)
 
 
-def refused(
+def refusals(
     settings: Snapshot, env: Mapping[str, str] = os.environ
-) -> UntrustedSettingError | UntrustedAddressError | None:
-    """Return why a prompt with these settings would not be sent, or None where it would be."""
+) -> Iterator[UntrustedSettingError | UntrustedAddressError]:
+    """Yield each reason for which a prompt with these settings would not be sent."""
     sent = {"base_url": settings.base_url}
     if settings.api_key:
         sent["api_key"] = settings.api_key.get_secret_value().strip()
     try:
         require_harmless(settings, env)
-        if not settings.model.startswith(PROVIDERS["practice"].prefix):
-            require_trusted(settings, settings.model, sent, env)
-    except (UntrustedSettingError, UntrustedAddressError) as error:
-        return error
-    return None
+    except UntrustedSettingError as error:
+        yield error
+    if settings.model.startswith(PROVIDERS["practice"].prefix):
+        return
+    try:
+        require_trusted(settings, settings.model, sent, env)
+    except UntrustedAddressError as error:
+        yield error
+
+
+def refused(
+    settings: Snapshot, env: Mapping[str, str] = os.environ
+) -> UntrustedSettingError | UntrustedAddressError | None:
+    """Return why a prompt with these settings would not be sent, or None where it would be."""
+    return next(refusals(settings, env), None)
 
 
 def require_trusted(  # noqa: PLR0913 - the last two are named

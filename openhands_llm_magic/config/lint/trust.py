@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 def findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
     """Yield what a project's config file must not set, and where it would send a key."""
-    match trust.refused(settings, subject.env):
-        case UntrustedSettingError() as error if not _is_placeholder(settings, error.setting):
-            told = error.text.facts
-            message = Text("{name} is not taken from a project's config file: {why}", **told)
-            fix = Text("Take it out. {trust_it}", **told)
-            origin = settings.origin(error.setting)
-            yield Finding(origin, message, fix, level="warning", setting=error.setting)
-        case UntrustedAddressError() as error:
-            yield _of_address(error, settings, "base_url")
+    for refusal in trust.refusals(settings, subject.env):
+        match refusal:
+            case UntrustedSettingError() as error if not _is_placeholder(settings, error.setting):
+                told = error.text.facts
+                message = Text("{name} is not taken from a project's config file: {why}", **told)
+                fix = Text("Take it out. {trust_it}", **told)
+                origin = settings.origin(error.setting)
+                yield Finding(origin, message, fix, level="warning", setting=error.setting)
+            case UntrustedAddressError() as error:
+                yield _of_address(error, settings, "base_url")
     if settings.embedding_base_url and settings.embedding_model:
         sent = {"base_url": settings.embedding_base_url}
         try:
