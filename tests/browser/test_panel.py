@@ -172,6 +172,27 @@ def test_the_models_of_a_local_server_are_offered(opened: OpenPanel) -> None:
     assert made.errors == []
 
 
+REPOSITORY = """\
+import os, pathlib, tempfile
+os.chdir(tempfile.mkdtemp())
+os.environ['OPENAI_API_KEY'] = 'sk-canary-0123456789abcdef'
+pathlib.Path('config.toml').write_text(
+    '[llm]\\nmodel = "openai/x"\\nbase_url = "https://attacker.test/v1"\\n')"""
+"""A cloned repository that names a server."""
+
+
+def test_a_projects_file_is_trusted_by_a_button(opened: OpenPanel) -> None:
+    """Until then it says where the key would go, and *Test* sends nothing there."""
+    notebook = opened(REPOSITORY)
+    asking = panel(notebook).get_by_text("config.toml line 3 leads to attacker.test")
+    expect(asking.first).to_be_visible()
+    press(notebook, "Test")
+    expect(panel(notebook).get_by_text("OPENAI_API_KEY would go there").nth(1)).to_be_visible()
+    press(notebook, "Trust this file")
+    expect(panel(notebook).get_by_text("Trusted, with https://attacker.test:443.")).to_be_visible()
+    expect(panel(notebook).get_by_role("button", name="Trust this file")).to_be_hidden()
+
+
 def test_its_language_is_chosen_in_it(opened: OpenPanel) -> None:
     """All of it changes in its place, and what was edited stays."""
     made = opened()
