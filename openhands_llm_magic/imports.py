@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import FrameType, ModuleType
+    from types import CodeType, FrameType, ModuleType
 
 _PACKAGE = __name__.partition(".")[0]
 _LITELLM = "litellm"
+
+PASS_ON: set[CodeType] = set()
+"""The functions of ours that pass on an import which somebody else has begun."""
 
 
 def guard() -> None:
@@ -126,7 +129,10 @@ def _is_ours(frame: FrameType | None, folders: frozenset[str]) -> bool:
     seen: set[str] = set()
     while frame is not None:
         name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        passes_on = frame.f_code in PASS_ON
         frame = frame.f_back
+        if passes_on:
+            continue
         if name == _PACKAGE:
             return True
         if name not in seen:

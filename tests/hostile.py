@@ -69,17 +69,25 @@ class Attacker:
             except OSError:
                 return
             connection.settimeout(2)
-            said = b""
             with contextlib.suppress(OSError), self._secured(connection) as secured:
-                said = secured.recv(65536)
+                self.received.append(_first_of(secured))
                 refusal = b"HTTP/1.1 401 no\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
                 secured.sendall(refusal)
-            self.received.append(said)
+                secured.shutdown(socket.SHUT_WR)
+                while secured.recv(65536):  # what is not read would reset the connection
+                    pass
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         with contextlib.suppress(OSError):
             return self._context.wrap_socket(connection, server_side=True)
         return connection
+
+
+def _first_of(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except OSError:  # such as one that has refused the certificate
+        return b""
 
 
 def write_repository(folder: Path, text: str) -> Path:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import python_literal
-from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.errors import Text, UsageError, on_one_line
 from openhands_llm_magic.llm.events import Reply
 from openhands_llm_magic.notebook import values
 from openhands_llm_magic.notebook.last_error import title_of
@@ -106,7 +106,7 @@ def filled(
     notes += [note for each in left[:MOST_LEFT] if (note := known.note(each))]
     return Filled(
         tuple(part for part in parts if part != ""),
-        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(note.masked(on_one_line) for note in notes)),
         tuple(dict.fromkeys(put_in)),
         tuple(dict.fromkeys(each[0] for each in left if _IS_PATH.fullmatch(each["rest"]))),
     )

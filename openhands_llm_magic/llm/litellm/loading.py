@@ -252,6 +252,7 @@ def others_wait(loading: threading.Lock) -> Iterator[None]:
             loading.release()
         return original(name, *args, **options)
 
+    imports.PASS_ON.add(waiting_import.__code__)
     builtins.__import__ = waiting_import
     try:
         yield

@@ -61,7 +61,9 @@ def _is_litellm(name: str) -> bool:
 
 AT_ONCE = """
 import builtins, os, sys, threading
+from openhands_llm_magic import imports
 from openhands_llm_magic.llm.litellm.loading import is_loaded, load, load_in_background
+imports.guard()  # which stays
 os.environ.pop("TIKTOKEN_CACHE_DIR", None)  # of a LiteLLM in the parent process
 before = dict(os.environ), builtins.__import__, list(sys.meta_path)
 assert not is_loaded()
