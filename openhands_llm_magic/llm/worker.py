@@ -22,12 +22,12 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from openhands_llm_magic.llm.events import ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
     from types import CodeType
     from typing import Self
 
@@ -224,11 +224,20 @@ def _socket_awaited(thread_id: int, outermost: CodeType) -> socket.socket | None
     while frame is not None and frame.f_code is not outermost:
         for name in ("sock", "self"):
             held = frame.f_locals.get(name)
-            for found in (held, getattr(held, "__dict__", {}).get("_sock")):
-                if isinstance(found, socket.socket):
-                    return found
+            for found in (held, _attributes(held).get("_sock")):
+                if issubclass(type(found), socket.socket):  # `isinstance` asks the object, too
+                    return cast("socket.socket", found)
         frame = frame.f_back
     return None
+
+
+def _attributes(held: object) -> Mapping[str, object]:
+    """Return an object's own attributes, without asking it: it may be half made."""
+    try:
+        own: Mapping[str, object] = object.__getattribute__(held, "__dict__")
+    except AttributeError:
+        return {}
+    return own
 
 
 class Run:

@@ -646,6 +646,30 @@ def test_a_socket_of_the_one_who_asks_is_let_alone() -> None:
     assert found is None
 
 
+def test_an_object_that_is_half_made_is_not_asked_for_its_socket() -> None:
+    """Whatever the thread is in the middle of; pydantic has such objects for a moment."""
+
+    class HalfMade:
+        def __getattribute__(self, name: str) -> object:
+            raise RecursionError(name)
+
+    control = worker.Control()
+    waits, over = threading.Event(), threading.Event()
+
+    def work(self: HalfMade) -> bool:
+        waits.set()
+        return over.wait(30) and self is not None
+
+    thread = threading.Thread(target=lambda: control.on_socket(lambda: work(HalfMade())))
+    thread.start()
+    try:
+        assert waits.wait(30)
+        assert socket_of(thread) is None
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.fixture
 def full_server() -> Iterator[int]:
     """The port of a server that takes no more connections: one more is neither made nor refused."""

@@ -18,6 +18,7 @@ from model_server import Answer, Raw, Refuse
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.litellm import clients
+from openhands_llm_magic.llm.litellm.clients import CALLBACKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,9 +184,12 @@ def test_somebody_who_wraps_what_makes_records_is_left_alone(
     logging.setLogRecordFactory(before)
 
 
-@pytest.mark.usefixtures("litellm")
-def test_an_ordinary_request_leaves_the_streams_alone(model_server: ModelServer) -> None:
+def test_an_ordinary_request_leaves_the_streams_alone(
+    litellm: Any, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nobody has asked LiteLLM to talk, no stream stands in for another's."""
+    for name in CALLBACKS:
+        monkeypatch.setattr(litellm, name, ["cache"])
     model_server.script(Answer("Hello."))
     before = sys.stdout, sys.stderr
     for _ in stream("Hello"):
