@@ -63,7 +63,7 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-current-env notebooks/*.ipynb
+	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/*.ipynb
 	$(RUN) -m pytest -n 3 # half of the time the tests wait
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
