@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 import os
+import site
 import sys
-import sysconfig
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def _left_out() -> frozenset[str]:
 @functools.lru_cache(maxsize=16)
 def _leading_to(here: str, path: tuple[str, ...], script: str | None) -> frozenset[str]:
     real = os.path.realpath
-    installed = {real(each) for each in sysconfig.get_paths().values()}
+    installed = set(map(real, _installed()))
     full = [_full(each, here) for each in path]
     scripts = full[:1] if script and real(full[0]) == os.path.dirname(real(script)) else []  # noqa: PTH120 - texts
     led = [
@@ -99,6 +99,14 @@ def _leading_to(here: str, path: tuple[str, ...], script: str | None) -> frozens
         if at in scripts or not os.path.isabs(each) or real(at) == real(here)  # noqa: PTH117 - texts
     ]
     return frozenset(each for each in led if real(each) not in installed)
+
+
+def _installed() -> list[str]:
+    """Return the folders of Python's own modules and of installed packages.
+
+    `sysconfig.get_paths` fails in some sessions of Python 3.13.0 (it has no `abi_thread`).
+    """
+    return [*site.getsitepackages(), site.getusersitepackages(), os.path.dirname(os.__file__)]  # noqa: PTH120 - texts
 
 
 def _full(entry: str, here: str) -> str:

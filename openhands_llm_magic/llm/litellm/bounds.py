@@ -1,16 +1,17 @@
 """What is taken from a server: from the address that was asked alone, and no more than is sane.
 
-Whatever LiteLLM sends a request with, it ends in `httpx.HTTPTransport`, and its answer comes out of
-there. `taken` stands in between, on threads of ours alone, so that one rule holds for all
-providers, for prompts, vectors and tests.
+Whatever LiteLLM sends a request with, it ends in httpx's `HTTPTransport`, or in that of a module that
+has its place, and its answer comes out of there. `taken` stands in between, on threads of ours
+alone, so that one rule holds for all providers, for prompts, vectors and tests.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -60,11 +61,12 @@ _TOO_MANY_HEADERS = re.compile("buffer too long", re.IGNORECASE)
 
 
 def taken(
-    handle: Callable[[httpx.Request], httpx.Response], request: httpx.Request
+    http: Any, handle: Callable[[httpx.Request], httpx.Response], request: httpx.Request
 ) -> httpx.Response:
     """Send a request, and return its response, of which no more is read than is sane.
 
     Args:
+        http: The module that sends it: httpx, or one with the same names, such as httpx2.
         handle: Sends an `httpx.Request` once, and returns its `httpx.Response`.
         request: The request. It asks for an answer without compression.
 
@@ -76,15 +78,15 @@ def taken(
     control = Control()
     try:
         response = control.on_socket(lambda: handle(request), _headers_within_s(request))
-    except httpx.TransportError as error:
+    except http.TransportError as error:
         if control.overdue:
-            raise httpx.ReadTimeout("the headers did not come in time", request=request) from None
+            raise http.ReadTimeout("the headers did not come in time", request=request) from None
         if _TOO_MANY_HEADERS.search(str(error)):
             raise errors.OversizedError("the headers of its answer do not end") from None
         raise
     try:
-        _require_same_origin(response, request.url)
-        _bind(response)
+        _require_same_origin(response, httpx.URL(str(request.url)))
+        _bind(http, response)
     except errors.RequestError:
         response.close()
         raise
@@ -142,27 +144,31 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
-def _bind(response: httpx.Response) -> None:
+def _bind(http: Any, response: httpx.Response) -> None:
     """Let a response be read within bounds, and unpacked here where it is compressed after all."""
-    stream = response.stream
-    assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - for the type checker
+    stream: Any = response.stream
     body: Iterable[bytes] = stream
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity"):
-        body = _unpacked(body, coding)
+        body = _unpacked(http, body, coding)
         del response.headers["Content-Encoding"]
     if response.status_code in OK_STATUSES:
         in_lines = bool(_LINES.search(response.headers.get("Content-Type", "")))
         pieces = _within_bounds(body, in_lines=in_lines)
     else:
         pieces = _beginning(body)
-    response.stream = _Stream(pieces, stream)
+    response.stream = _stream_class(http)(pieces, stream)
 
 
-class _Stream(httpx.SyncByteStream):
+@functools.cache
+def _stream_class(http: Any) -> Any:
+    return type("BoundStream", (_Stream, http.SyncByteStream), {})
+
+
+class _Stream:
     """Pieces of a body, and the stream that they are made of, which holds the connection."""
 
-    def __init__(self, pieces: Generator[bytes], source: httpx.SyncByteStream) -> None:
+    def __init__(self, pieces: Generator[bytes], source: Any) -> None:
         self._pieces = pieces
         self._source = source
 
@@ -220,7 +226,7 @@ def _beginning(pieces: Iterable[bytes]) -> Generator[bytes]:
         yield piece
 
 
-def _unpacked(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def _unpacked(http: Any, pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
     """Unpack a body that is compressed although nobody asked for it, as some servers do.
 
     httpx unpacks each piece as a whole, 64 kB into 64 MB.
@@ -241,4 +247,4 @@ def _unpacked(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
                     yield piece
                 rest = unpack.unconsumed_tail
     except zlib.error as error:
-        raise httpx.DecodingError(str(error)) from None
+        raise http.DecodingError(str(error)) from None

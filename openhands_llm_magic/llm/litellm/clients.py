@@ -30,8 +30,8 @@ LITELLM = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 """LiteLLM's loggers; each prints to stderr, which is the cell."""
 
 CLIENTS = (
-    *("anthropic", "asyncio", "boto3", "botocore", "google", "httpcore", "httpx", "openai"),
-    "urllib3",
+    *("anthropic", "asyncio", "boto3", "botocore", "google", "httpcore", "httpcore2", "httpx"),
+    *("httpx2", "openai", "urllib3"),
 )
 """The loggers of what it sends requests with, which print where the log of all is asked for."""
 
@@ -44,6 +44,10 @@ KEPT_CLIENTS = ("in_memory_llm_clients_cache", "module_level_client", "module_le
 LOG_VARIABLE = "LITELLM_LOG"
 """Who sets it wants to see what LiteLLM logs."""
 
+
+HTTPX = ("httpx", "httpx2")
+"""What requests are sent with: LiteLLM's own by the first, those of OpenAI's client from version 3 on
+by the second, which has all that is used here of the first."""
 
 STREAMS = ("stdout", "stderr")
 
@@ -104,9 +108,10 @@ class _Ours:
             if not self._threads:
                 self._begin()
             self._threads[thread] += 1
-        if "httpx" in sys.modules:
-            _reach_loopback_directly()
-            _take_within_bounds()
+        for name in HTTPX:
+            if name in sys.modules:
+                _reach_loopback_directly(name)
+                _take_within_bounds(name)
         _kept_clients.renew()
         try:
             yield
@@ -244,15 +249,15 @@ def _is_asked_for(name: str) -> bool:
 
 
 @functools.cache
-def _reach_loopback_directly() -> None:
-    """Let httpx send what is for this machine past the proxy of HTTP_PROXY, on threads of ours.
+def _reach_loopback_directly(module: str) -> None:
+    """Let httpx, or what has its place, send what is for this machine past the proxy of HTTP_PROXY.
 
+    That holds for threads of ours alone.
     Without NO_PROXY it would send it to a company's proxy, with prompt and key. All of LiteLLM's
     ways to a server end in this private method; where a version has none, the proxy is used.
     """
-    import httpx  # noqa: PLC0415 - somebody has imported it already
-
-    choose: Any = getattr(httpx.Client, "_transport_for_url", None)
+    client_class: Any = sys.modules[module].Client
+    choose: Any = getattr(client_class, "_transport_for_url", None)
     if choose is None:
         return
 
@@ -263,7 +268,6 @@ def _reach_loopback_directly() -> None:
             return direct
         return choose(client, url)
 
-    client_class: Any = httpx.Client
     client_class._transport_for_url = chosen  # noqa: SLF001 - guarded above
 
 
@@ -281,19 +285,20 @@ def client_to(host: str, timeout_s: float) -> Any:
 
 
 @functools.cache
-def _take_within_bounds() -> None:
-    """Let httpx follow no redirect elsewhere and read no more than is sane, on threads of ours."""
-    import httpx  # noqa: PLC0415 - somebody has imported it already
+def _take_within_bounds(module: str) -> None:
+    """Let httpx, or what has its place, follow no redirect elsewhere and read no more than is sane.
 
+    That holds for threads of ours alone.
+    """
     from openhands_llm_magic.llm.litellm.bounds import taken  # noqa: PLC0415 - it imports httpx
 
-    handle = httpx.HTTPTransport.handle_request
+    http = sys.modules[module]
+    handle = http.HTTPTransport.handle_request
 
     @functools.wraps(handle)
-    def handled(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    def handled(transport: Any, request: Any) -> Any:
         if not ours.runs_here():
             return handle(transport, request)
-        return taken(functools.partial(handle, transport), request)
+        return taken(http, functools.partial(handle, transport), request)
 
-    transport_class: Any = httpx.HTTPTransport
-    transport_class.handle_request = handled
+    http.HTTPTransport.handle_request = handled

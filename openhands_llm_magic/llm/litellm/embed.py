@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Usage
+from openhands_llm_magic.llm.litellm.clients import HTTPX
 from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
@@ -89,7 +91,8 @@ _noted = _Noted()
 @contextlib.contextmanager
 def _noting() -> Iterator[_Noted]:
     """Note what the server answers to this thread's requests."""
-    _note_responses()
+    for name in filter(sys.modules.__contains__, HTTPX):
+        _note_responses_of(name)
     _noted.is_wanted, _noted.response = True, None
     try:
         yield _noted
@@ -98,25 +101,23 @@ def _noting() -> Iterator[_Noted]:
 
 
 @functools.cache
-def _note_responses() -> None:
-    """Let httpx note its responses on the threads that ask for vectors.
+def _note_responses_of(module: str) -> None:
+    """Let httpx, or what has its place, note its responses on the threads that ask for vectors.
 
     LiteLLM passes on nothing of an answer that it cannot read, or words of its own for it. Nearly
     all of its ways to a server end in this method; what goes another way is told in those words.
     """
-    import httpx  # noqa: PLC0415 - LiteLLM has imported it by now
-
-    send = httpx.Client.send
+    client_class: Any = sys.modules[module].Client
+    send = client_class.send
 
     @functools.wraps(send)
-    def noted(client: httpx.Client, *args: Any, **options: Any) -> httpx.Response:
+    def noted(client: Any, *args: Any, **options: Any) -> Any:
         _noted.response = None
         response = send(client, *args, **options)
         if _noted.is_wanted:
             _noted.response = response
         return response
 
-    client_class: Any = httpx.Client
     client_class.send = noted
 
 

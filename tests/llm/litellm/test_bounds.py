@@ -194,10 +194,10 @@ def test_what_is_another_origin(asked_at: str, leads_to: str, same: bool) -> Non
     request = httpx.Request("POST", asked_at)
     led = httpx.Response(307, headers=[(b"location", leads_to.encode())])
     if same:
-        assert bounds.taken(lambda _: led, request) is led
+        assert bounds.taken(httpx, lambda _: led, request) is led
         return
     with pytest.raises(errors.RedirectError) as caught:
-        bounds.taken(lambda _: led, request)
+        bounds.taken(httpx, lambda _: led, request)
     assert str(caught.value).isprintable()
 
 
