@@ -1,8 +1,8 @@
 """What is taken from a server: from the address that was asked alone, and no more than is sane.
 
-Whatever LiteLLM sends a request with, it ends in httpx's `HTTPTransport`, or in that of a module that
-has its place, and its answer comes out of there. `taken` stands in between, on threads of ours
-alone, so that one rule holds for all providers, for prompts, vectors and tests.
+Whatever LiteLLM sends a request with, it ends in httpx's `HTTPTransport`, or in that of a module
+that has its place, and its answer comes out of there. `taken` stands in between, on threads of
+ours alone, so that one rule holds for all providers, for prompts, vectors and tests.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ LOG_VARIABLE = "LITELLM_LOG"
 
 
 HTTPX = ("httpx", "httpx2")
-"""What requests are sent with: LiteLLM's own by the first, those of OpenAI's client from version 3 on
-by the second, which has all that is used here of the first."""
+"""What requests are sent with: LiteLLM's own by the first; those of OpenAI's client, from version 3
+on, by the second, which has all that is used here of the first."""
 
 STREAMS = ("stdout", "stderr")
 
