@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import os
 import sys
@@ -256,7 +257,7 @@ def _reach_loopback_directly(module: str) -> None:
     Without NO_PROXY it would send it to a company's proxy, with prompt and key. All of LiteLLM's
     ways to a server end in this private method; where a version has none, the proxy is used.
     """
-    client_class: Any = sys.modules[module].Client
+    client_class: Any = importlib.import_module(module).Client  # waits until it is all there
     choose: Any = getattr(client_class, "_transport_for_url", None)
     if choose is None:
         return
@@ -292,7 +293,7 @@ def _take_within_bounds(module: str) -> None:
     """
     from openhands_llm_magic.llm.litellm.bounds import taken  # noqa: PLC0415 - it imports httpx
 
-    http = sys.modules[module]
+    http = importlib.import_module(module)  # waits until it is all there
     handle = http.HTTPTransport.handle_request
 
     @functools.wraps(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
     """
     litellm = load()
     with quiet(litellm), _noting() as noted, contextlib.ExitStack() as cleanup:
+        cleanup.callback(lambda: _close_unless_kept(litellm, noted.client))
         try:
             response = _asked(litellm, request, cleanup)
             vectors, usage = _vectors(response), _usage(response)
@@ -68,6 +70,7 @@ class _Noted(threading.local):
     """The last response to a request for vectors of this thread, while one is made."""
 
     is_wanted = False
+    client: Any = None
     response: Any = None
 
     @property
@@ -97,7 +100,7 @@ def _noting() -> Iterator[_Noted]:
     try:
         yield _noted
     finally:
-        _noted.is_wanted, _noted.response = False, None
+        _noted.is_wanted, _noted.client, _noted.response = False, None, None
 
 
 @functools.cache
@@ -107,7 +110,7 @@ def _note_responses_of(module: str) -> None:
     LiteLLM passes on nothing of an answer that it cannot read, or words of its own for it. Nearly
     all of its ways to a server end in this method; what goes another way is told in those words.
     """
-    client_class: Any = sys.modules[module].Client
+    client_class: Any = importlib.import_module(module).Client
     send = client_class.send
 
     @functools.wraps(send)
@@ -115,10 +118,22 @@ def _note_responses_of(module: str) -> None:
         _noted.response = None
         response = send(client, *args, **options)
         if _noted.is_wanted:
-            _noted.response = response
+            _noted.client, _noted.response = client, response
         return response
 
     client_class.send = noted
+
+
+def _close_unless_kept(litellm: Any, client: Any) -> None:
+    """Close a client that LiteLLM has made for one request and forgotten.
+
+    For vectors of some providers it makes one for each, which would keep its connection.
+    """
+    cache = getattr(litellm, "in_memory_llm_clients_cache", None)
+    kept = [*getattr(cache, "cache_dict", {}).values(), vars(litellm).get("module_level_client")]
+    clients = [getattr(each, name, None) for each in kept for name in ("client", "_client")]
+    if client is not None and not any(each is client for each in clients):
+        client.close()
 
 
 def _asked(litellm: Any, request: EmbeddingRequest, cleanup: contextlib.ExitStack) -> Any:

@@ -8,7 +8,9 @@ holds a lock then that closing needs, the thread waits for itself for ever
 from __future__ import annotations
 
 import gc
+import socket
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from httpcore._sync.connection_pool import PoolByteStream
@@ -16,9 +18,11 @@ from model_server import LITELLM_MODELS, Answer, Cut, Refuse
 from sending import request_to, send_once
 
 from openhands_llm_magic.errors import RequestError
+from openhands_llm_magic.llm.litellm.embed import embed
+from openhands_llm_magic.llm.prepare import EmbeddingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from model_server import ModelServer
 
@@ -59,3 +63,29 @@ def test_a_stream_that_is_left_off_is_closed(model_server: ModelServer) -> None:
     next(events)
     events.close()
     assert open_streams() == []
+
+
+@pytest.mark.usefixtures("collector_off")
+@pytest.mark.parametrize(
+    "provider", ["cohere", "gemini", "lm_studio", "mistral", "openai", "voyage"]
+)
+def test_every_connection_for_vectors_is_closed(
+    model_server: ModelServer, forget_clients: Callable[[], None], provider: str
+) -> None:
+    """But for those of clients that LiteLLM keeps, which are closed here."""
+    for step in (Answer(), Refuse(500), Refuse(401)):
+        model_server.script(step)
+        options = {"base_url": model_server.base_for(provider), "api_key": "sk-test-key"}
+        embed(EmbeddingRequest(f"{provider}/a-model", ("one", "two"), options), lambda _: None)
+    forget_clients()
+    found = [each for each in gc.get_objects() if isinstance(each, socket.socket)]
+    assert [
+        each for each in found if _leads_to(each, urlsplit(model_server.openai_base).port)
+    ] == []
+
+
+def _leads_to(found: socket.socket, port: int | None) -> bool:
+    try:
+        return found.fileno() >= 0 and found.getpeername()[1] == port
+    except (OSError, IndexError):  # closed by now; of another family
+        return False
