@@ -132,6 +132,7 @@ def _close_unless_kept(litellm: Any, client: Any) -> None:
     cache = getattr(litellm, "in_memory_llm_clients_cache", None)
     kept = [*getattr(cache, "cache_dict", {}).values(), vars(litellm).get("module_level_client")]
     clients = [getattr(each, name, None) for each in kept for name in ("client", "_client")]
+    clients.append(getattr(litellm, "client_session", None))  # the person's own
     if client is not None and not any(each is client for each in clients):
         client.close()
 

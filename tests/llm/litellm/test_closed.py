@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import gc
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from httpcore._sync.connection_pool import PoolByteStream
 from model_server import LITELLM_MODELS, Answer, Cut, Refuse
 from sending import request_to, send_once
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.litellm.embed import embed
+from openhands_llm_magic.llm.litellm.embed import _close_unless_kept, embed
 from openhands_llm_magic.llm.prepare import EmbeddingRequest
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ def test_every_connection_for_vectors_is_closed(
     assert [
         each for each in found if _leads_to(each, urlsplit(model_server.openai_base).port)
     ] == []
+
+
+def test_a_client_of_the_persons_own_is_not_closed(
+    litellm: Any, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM sends with `client_session` where somebody has set it."""
+    with httpx.Client() as own:
+        monkeypatch.setattr(litellm, "client_session", own)
+        _close_unless_kept(litellm, own)
+        assert own.get(model_server.openai_base).status_code
 
 
 def _leads_to(found: socket.socket, port: int | None) -> bool:
