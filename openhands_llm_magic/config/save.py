@@ -197,9 +197,7 @@ class _Changes:
             elif setting.newer and self.tables.get(self._names("llm"), {}).get(name):
                 told = "OpenHands 0.41 does not know {name} and would drop the section it is in"
                 yield Text(told, name=name)
-        for problem in read.problems:
-            origin = problem.origin.text
-            yield Text("{origin}: {problem}", origin=origin, problem=problem.text)
+        yield from (problem.line for problem in read.problems)
 
     def _add(self, setting: Setting, inherited: Value) -> None:
         """Add what has to change for one setting, which without its key would be `inherited`."""
