@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -110,7 +111,13 @@ def talkative(litellm: Any) -> Iterator[None]:
     handler = logging.StreamHandler()
     logging.root.addHandler(handler)
     before = (logging.getLogRecordFactory(), warnings.showwarning, sys.stdout, sys.stderr)
+    threads = set(threading.enumerate())
     yield
+    # LiteLLM tells its callbacks of a failure on a thread of its own, whose words would else come in
+    # the next test.
+    for thread in set(threading.enumerate()) - threads:
+        if "failure_handler" in thread.name:
+            thread.join(timeout=10)
     logging.root.removeHandler(handler)
     after = (logging.getLogRecordFactory(), warnings.showwarning, sys.stdout, sys.stderr)
     assert after == before
