@@ -10,11 +10,13 @@
     │   ├── UntrustedSettingError  a project's config file sets what it must not decide
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
     ├── NotPickledError         what holds a key was to be pickled
+    ├── LedgerError             the ledger of what was spent cannot be read or written
     └── RequestError            a prompt got no complete answer; `reply` holds what came
         ├── Stopped             the person interrupted it
         ├── LibraryError        LiteLLM cannot be imported
         ├── MissingKeyError     no API key for the provider
         ├── UntrustedAddressError  a key would go to a server that only a project's file names
+        ├── OverBudgetError     it could cost more than a limit leaves; nothing was sent
         ├── AuthenticationError the provider refused the key (401, 403)
         ├── ModelNotFoundError  the provider, or LiteLLM, does not know the model (404)
         ├── AddressError        the server has nothing at this path (404, 405)
@@ -219,6 +221,10 @@ class KeychainError(SettingError):
     """The operating system's keyring cannot keep, read or forget a key."""
 
 
+class LedgerError(LLMMagicError):
+    """The ledger of what was spent cannot be read or written."""
+
+
 class NotPickledError(LLMMagicError, TypeError):
     """What holds a key was to be pickled, as other processes and caches on disk have it."""
 
@@ -298,6 +304,12 @@ class UntrustedAddressError(RequestError):
 
     label = "server not trusted"
     is_known: bool = True
+
+
+class OverBudgetError(RequestError):
+    """The request could cost more than a limit leaves; nothing was sent."""
+
+    label = "over budget"
 
 
 class AuthenticationError(RequestError):

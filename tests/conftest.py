@@ -19,6 +19,7 @@ from model_server import ModelServer
 
 from openhands_llm_magic.llm.limits import limiter
 from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.spending import budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if settings_of_ours or name.upper().endswith(("_API_KEY", "_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another than ours: IPython warns of it
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", "off")  # a test of it names one
     monkeypatch.setenv("LC_ALL", "C.UTF-8")  # what is said is in English
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -74,8 +76,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_learned() -> None:
-    """Forget what earlier tests have taught about a server's limit."""
+    """Forget what earlier tests have taught about a server's limit, and what they have spent."""
     limiter.forget()
+    budget.forget()
 
 
 def _close_clients() -> None:

@@ -84,7 +84,15 @@ class SettingAttributes:
     cache: str
     """Whether answers are kept as files and taken from them: off, on, or replay alone."""
     max_budget_per_task: float | None
-    """US dollars after which OpenHands stops a task."""
+    """US dollars that this session spends at most, and OpenHands on a task; 0 is no limit."""
+    budget_per_day: float | None
+    """US dollars that all kernels spend at most from midnight to midnight."""
+    budget_per_month: float | None
+    """US dollars that all kernels spend at most in a calendar month."""
+    ledger: str | None
+    """The file that keeps what each request has cost, or off; none is the usual place."""
+    ledger_days: float
+    """Days after which what a request has cost is forgotten."""
     embedding_model: str | None
     """The model that turns text into vectors."""
     embedding_deployment_name: str | None

@@ -19,7 +19,7 @@ from openhands_llm_magic.errors import SettingError, Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["SETTINGS", "TOPICS", "Setting", "closest", "setting_named"]
+__all__ = ["BUDGETS", "SETTINGS", "TOPICS", "Setting", "closest", "setting_named"]
 
 TOPICS: Mapping[str, str] = MappingProxyType(
     {
@@ -237,8 +237,28 @@ _DECLARATIONS = (
     ),
     Setting(
         name="max_budget_per_task", title="Budget per task ($)", topic="cost", kind="float",
-        kept=True, minimum=0, section="core",
-        help="US dollars after which OpenHands stops a task.",
+        used_for="a limit of what this session spends", minimum=0, section="core",
+        help="US dollars that this session spends at most, and OpenHands on a task; 0 is no limit.",
+    ),
+    Setting(
+        name="budget_per_day", title="Budget per day ($)", topic="cost", kind="float",
+        used_for="a limit of what all kernels spend in a day", minimum=0, section=OURS,
+        help="US dollars that all kernels spend at most from midnight to midnight.",
+    ),
+    Setting(
+        name="budget_per_month", title="Budget per month ($)", topic="cost", kind="float",
+        used_for="a limit of what all kernels spend in a month", minimum=0, section=OURS,
+        help="US dollars that all kernels spend at most in a calendar month.",
+    ),
+    Setting(
+        name="ledger", title="Ledger", topic="cost", kind="str",
+        used_for="keeping what requests have cost", section=OURS,
+        help="The file that keeps what each request has cost, or off; none is the usual place.",
+    ),
+    Setting(
+        name="ledger_days", title="Days in the ledger", topic="cost", kind="float", default=400.0,
+        used_for="forgetting what requests have cost", minimum=1, section=OURS,
+        help="Days after which what a request has cost is forgotten.",
     ),
     Setting(
         name="embedding_model", title="Embedding model", topic="embedding", kind="str",
@@ -318,6 +338,10 @@ _DECLARATIONS = (
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType({each.name: each for each in _DECLARATIONS})
 """Every setting by its name, in the order in which they are shown."""
+
+
+BUDGETS = ("max_budget_per_task", "budget_per_day", "budget_per_month")
+"""The settings that limit what is spent."""
 
 
 def closest(name: str, names: Iterable[str]) -> str:

@@ -187,10 +187,12 @@ class Cost:
         usd: US dollars, or None when the price is unknown.
         told_by: The provider's own figure, LiteLLM's price list, a price that a person set
             (`input_cost_per_token`), or nobody.
+        price_list: Which price list that is, with its version, or "".
     """
 
     usd: float | None = None
     told_by: Literal["provider", "price list", "by hand", "unknown"] = "unknown"
+    price_list: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ class AttemptEnded:
         model_answered: The model that answered, as the provider names it, or None.
         host: The server's host name, or "" where only LiteLLM knows it.
         operation: What was asked for, in OpenTelemetry's words.
+        response_id: The provider's own name of the answer, or None.
+        most_usd: US dollars that it could cost at most, or None where that is not known.
     """
 
     number: int
@@ -230,6 +234,8 @@ class AttemptEnded:
     model_answered: str | None = None
     host: str = ""
     operation: Literal["chat", "embeddings"] = "chat"
+    response_id: str | None = None
+    most_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
@@ -49,6 +50,7 @@ TRY_PRACTICE_VECTORS = "try the embedding_model practice/embed"
 KEPT_IN = "the error's reply"
 STORE_IT = 'Ask once with cache="on"'
 THE_SCHEMA = "argument {name}"
+LIFT = "give {limit}=None, which lets this one pass"
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"
@@ -425,6 +427,13 @@ def proxy_from(address: str | None, setting: str = "base_url") -> Text:
     return Text(
         "the network that this machine is in, such as a company's, and {setting}", setting=setting
     )
+
+
+def usd(amount_usd: float) -> str:
+    """Write an amount of US dollars to the cent, and a small one to the two digits that count."""
+    cents = f"{amount_usd:.2f}"
+    digits = f"{Decimal(f'{amount_usd:.2g}'):f}"
+    return f"${digits if len(digits) > len(cents) and amount_usd < 1 else cents}"
 
 
 def origin_of(settings: Snapshot, name: str) -> Text:

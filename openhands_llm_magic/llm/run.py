@@ -7,6 +7,7 @@ stored answer and the correction of one that does not fit its schema.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from openhands_llm_magic.errors import (
     DailyLimitError,
     FormatError,
     LibraryError,
+    OverBudgetError,
     RequestError,
     Stopped,
     TransientError,
@@ -49,6 +51,7 @@ from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import account_of
 from openhands_llm_magic.llm.refusals import one_line
+from openhands_llm_magic.llm.spending import budget
 from openhands_llm_magic.llm.worker import (
     PIECES,
     SYSTEM_CLOCK,
@@ -60,7 +63,7 @@ from openhands_llm_magic.llm.worker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import Text
@@ -255,7 +258,8 @@ class Requests:
             send: Makes one attempt.
             explain: Words the last failure for the person, after so many retries.
             emit: Called with each event.
-            to: What `AttemptEnded` says of every attempt: the model and the host.
+            to: What `AttemptEnded` says of every attempt: the model, the host and the most that
+                one can cost.
 
         Raises:
             Cancelled: The run was cancelled.
@@ -281,7 +285,8 @@ class Requests:
                 begin = replace(
                     to, number=self._attempts, throttled_s=throttled_s, waited_s=waited_s
                 )
-                response = self._send_once(request, send, emit, permit, begin)
+                with contextlib.closing(budget.book(self._settings, begin)) as booking:
+                    response = self._send_once(request, send, booking.noting(emit), permit, begin)
                 if response.error is None:
                     answered.append(response)
                     return
@@ -364,10 +369,15 @@ class Requests:
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
         status = error.status if error else None
         told = replace(told, status=status or told.status, model_answered=response.model)
-        emit(replace(told, cost=response.cost))
+        told = replace(told, cost=response.cost, response_id=self._id_in(response.raw))
+        emit(told)
         if error is not None:
             self._control.check()
         return response
+
+    def _id_in(self, raw: Mapping[str, Any]) -> str | None:
+        told = raw.get("id")
+        return one_line(self._redactor.redact(told)) if isinstance(told, str) else None
 
     def _masked(self, error: RequestError) -> RequestError:
         masked = error.reworded(error.text.masked(self._redactor.redact))
@@ -448,12 +458,16 @@ class Prompt:
                 return builder.reply, [end]
             if settings.cache == "replay":
                 return builder.reply, [Failed(place.why_not())]
-        to = AttemptEnded(0, "stopped", model=settings.model, host=self._prepared.host)
+        asked = replace(self._prepared, request=request)
+        to = AttemptEnded(
+            0, "stopped", model=settings.model, host=asked.host, most_usd=asked.most_usd
+        )
         response = self._requests.make(request, send, self._explain, tell, to)
         if isinstance(response, Failed):
             return builder.reply, [response]
         is_cut = counts.is_cut(request.messages, response.usage)
         notes = counts.notes_on(request, response.usage)
+        notes = (*notes, *budget.notes(settings))
         if place is not None and place.problem is not None:
             notes = (*notes, place.problem)
         done = Done(response.finish_reason, response.cost.usd, response.raw, is_cut, notes)
@@ -463,7 +477,7 @@ class Prompt:
         return builder.reply, [done, Failed(unkept)] if unkept else [done]
 
     def _explain(self, error: RequestError, retries: int) -> RequestError:
-        if isinstance(error, LibraryError | UntrustedAddressError):
+        if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
             return error
         request = self._prepared.request
         missing = () if "api_key" in request.options else missing_key_variables(request.model)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.config.settings import SETTINGS, TOPICS
+from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook import from_ai
 from openhands_llm_magic.notebook.line import DASHES, plain, split
@@ -74,6 +74,18 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
         metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
         made = group.add_argument(*names, dest=setting.name, metavar=metavar)
     made.help = Text("{about} ({values})", about=about, values=setting.takes)
+
+
+def add_over_budget(made: argparse.ArgumentParser) -> None:
+    """Add the option that lifts the limits of what is spent, to a parser; see `lift_limits`."""
+    about = Text("send this even where a limit of what is spent would not let it pass")
+    made.add_argument("--over-budget", action="store_true").help = about
+
+
+def lift_limits(given: dict[str, Any]) -> None:
+    """Put settings without a limit of what is spent in place of the option that says so."""
+    if given.pop("over_budget"):
+        given.update(dict.fromkeys(BUDGETS, "none"))
 
 
 def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> dict[str, Any]:
@@ -359,6 +371,7 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     add("--chat", metavar="NAME", about=Text("go on with the conversation of this name"))
     told = "show the request and its cost, and send nothing"
     add("--dry-run", action="store_true", about=Text(told))
+    add_over_budget(made)
     told = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
     how = {"choices": OPENHANDS, "metavar": "|".join(OPENHANDS)}
     add("--as", dest="sent_by", type=_version, **how, about=Text(told))
@@ -436,6 +449,7 @@ def parse(
         raise UsageError("--block goes with -f code.")
     if "sent_by" in given and not given["dry_run"]:
         raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
+    lift_limits(given)
     own = variables if own is None else own
     flags = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
     for name in ("out", "chat", "group", "schema"):

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config import trust
 from openhands_llm_magic.errors import ModelNotFoundError, Text
 from openhands_llm_magic.llm.answers.stored import Stored
-from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.explain import explained, usd
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.openhands.sent import VERSIONS, as_sent_by, refusal
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import display, sanitize
-from openhands_llm_magic.notebook.wording import usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm import explain
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
 from openhands_llm_magic.notebook.line import split
-from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, usd
+from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words
 
 if TYPE_CHECKING:
     import argparse
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-g", "--group", metavar="NAME")
     for setting in OWN_SETTINGS:
         arguments.add_flag(made, setting, "-m" if setting.name == "embedding_model" else None)
+    arguments.add_over_budget(made)
     return made
 
 
@@ -90,6 +92,7 @@ def parse(
     given = arguments.read(words, parser())
     if not expression:
         raise UsageError("name the texts, as in `%llm_embed texts -o vectors`; see its help.")
+    arguments.lift_limits(given)
     own = variables if own is None else own
     out = arguments.put_in(given.pop("out", None), own, "--out")
     if out is not None:
@@ -142,6 +145,7 @@ NumPy it is a sequence of the same shape, which numpy.asarray takes as it is.
     -o, --out NAME               store the vectors in this variable, only when all have come
     -m, --embedding-model NAME   the model; practice/embed needs no account
     -g, --group NAME             use the settings of [llm.NAME]
+    --over-budget                send them even where a limit of what is spent would not let them
 
 Other settings for this line alone:
 
@@ -333,5 +337,5 @@ def words(made: Embeddings) -> Text:
         tokens = made.usage.total_tokens
         said.append(Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}"))
     if made.cost_usd is not None:
-        said.append(usd(made.cost_usd))
+        said.append(explain.usd(made.cost_usd))
     return Text.joined(said, ", ")

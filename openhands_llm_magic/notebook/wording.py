@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections import defaultdict
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +60,7 @@ CELLS: Mapping[str, str] = {
     explain.GIVE_EMBEDDING_KEY: "give one with `--api-key $NAME`",
     explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
     explain.KEPT_IN: "`_`",
+    explain.LIFT: "`--over-budget` lets this one pass",
     explain.STORE_IT: "Run the cell once with `--cache`",
     trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
     explain.THE_SCHEMA: "--schema {name}",
@@ -248,13 +248,6 @@ def seconds(duration_s: float, say: Say | None = None) -> str:
     return (say or cell_words())("{seconds} s", seconds=f"{round(duration_s, 1):g}")
 
 
-def usd(amount_usd: float) -> str:
-    """Write an amount of US dollars to the cent, and a small one to the two digits that count."""
-    cents = f"{amount_usd:.2f}"
-    digits = f"{Decimal(f'{amount_usd:.2g}'):f}"
-    return f"${digits if len(digits) > len(cents) and amount_usd < 1 else cents}"
-
-
 def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = None) -> str:
     """Write a wait as it is counted down.
 
@@ -375,7 +368,8 @@ def _cost_words(reply: Reply, say: Say) -> str:
         return say("local")
     if cost_usd is None:
         return say("cost unknown")
-    return say("about {usd}", usd=usd(cost_usd)) if told_by == "price list" else usd(cost_usd)
+    usd = explain.usd(cost_usd)
+    return say("about {usd}", usd=usd) if told_by == "price list" else usd
 
 
 def waits_words(reply: Reply, say: Say) -> str:

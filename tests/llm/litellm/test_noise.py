@@ -113,8 +113,8 @@ def talkative(litellm: Any) -> Iterator[None]:
     before = (logging.getLogRecordFactory(), warnings.showwarning, sys.stdout, sys.stderr)
     threads = set(threading.enumerate())
     yield
-    # LiteLLM tells its callbacks of a failure on a thread of its own, whose words would else come in
-    # the next test.
+    # LiteLLM tells its callbacks of a failure on a thread of its own, whose words would else come
+    # in the next test.
     for thread in set(threading.enumerate()) - threads:
         if "failure_handler" in thread.name:
             thread.join(timeout=10)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
+from openhands_llm_magic.llm import explain
 from openhands_llm_magic.llm.events import Reply, Retrying, Throttled
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 from openhands_llm_magic.notebook import wording
@@ -84,4 +85,4 @@ def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: st
     ],
 )
 def test_amounts(amount_usd: float, written: str) -> None:
-    assert wording.usd(amount_usd) == written
+    assert explain.usd(amount_usd) == written

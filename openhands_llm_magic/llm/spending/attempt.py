@@ -1,0 +1,168 @@
+"""One HTTP request as the ledger keeps it: in OpenTelemetry's words, without prompt, answer or key.
+
+The names are those of its semantic conventions for generative AI, with underscores for the dots,
+where there is one: `gen_ai.usage.input_tokens` is the column `gen_ai_usage_input_tokens`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.providers import is_loopback, provider_of
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import AttemptEnded, Usage
+
+SESSION = secrets.token_hex(8)
+"""Tells this process, which is the notebook's session, from all others."""
+
+LOST = "lost"
+"""The outcome of an attempt whose process ended before it did: what it cost is not known."""
+
+PROVIDER_NAMES = {
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "xai": "x_ai",
+}
+"""OpenTelemetry's names of providers that the catalogue has by another name."""
+
+
+@dataclass(slots=True)
+class _Here:
+    """What only the top floor knows: which notebook runs in this process."""
+
+    notebook: str = ""
+
+
+here = _Here()
+
+
+def _named(otel: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"otel": otel})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One row of the ledger; see `AttemptEnded` for what is not explained here.
+
+    Attributes:
+        ended_at_s: When it was over, in seconds since 1970.
+        day: The date of that where the person is, as "2026-11-29".
+        session: The process that made it.
+        notebook: The path of the notebook that it was made in, or "" where that is not known.
+        llm_group: The NAME of the `[llm.NAME]` that it was made with, or "".
+        source: Who made it: "" for this package, "openhands" for what OpenHands has logged.
+        source_id: What tells it apart at another source, or None.
+        cost_usd: What it cost, or None where that is not known.
+        cost_told_by: As in `Cost`, and "local" for a server on this machine that tells no price.
+        price_list: Which price list the cost is from, or "".
+        counted_usd: What budgets count for it: its cost, and where that is not known the most that
+            it can have cost.
+        outcome: As in `AttemptEnded`, and "lost".
+        error_type: The class of its error, or "".
+    """
+
+    ended_at_s: float
+    day: str
+    session: str = SESSION
+    notebook: str = ""
+    llm_group: str = ""
+    source: str = ""
+    source_id: str | None = None
+    operation: str = _named("gen_ai.operation.name", "chat")
+    provider: str = _named("gen_ai.provider.name", "")
+    model: str = _named("gen_ai.request.model", "")
+    model_answered: str | None = _named("gen_ai.response.model")
+    response_id: str | None = _named("gen_ai.response.id")
+    input_tokens: int | None = _named("gen_ai.usage.input_tokens")
+    output_tokens: int | None = _named("gen_ai.usage.output_tokens")
+    cached_tokens: int | None = _named("gen_ai.usage.cache_read.input_tokens")
+    cache_write_tokens: int | None = _named("gen_ai.usage.cache_creation.input_tokens")
+    reasoning_tokens: int | None = _named("gen_ai.usage.reasoning.output_tokens")
+    first_token_s: float | None = _named("gen_ai.response.time_to_first_chunk")
+    host: str = _named("server.address", "")
+    status: int | None = _named("http.response.status_code")
+    error_type: str = _named("error.type", "")
+    number: int = 1
+    outcome: str = "answered"
+    cost_usd: float | None = None
+    cost_told_by: str = "unknown"
+    price_list: str = ""
+    counted_usd: float = 0.0
+    took_s: float = 0.0
+    waited_s: float = 0.0
+    throttled_s: float = 0.0
+
+
+OTEL_NAMES = {each.name: each.metadata["otel"] for each in fields(Attempt) if each.metadata}
+"""OpenTelemetry's name of each field that has one."""
+
+COLUMNS = {
+    each.name: OTEL_NAMES.get(each.name, each.name).replace(".", "_") for each in fields(Attempt)
+}
+"""The column of the ledger for each field, in the order of the table."""
+
+
+def day_of(at_s: float) -> str:
+    """Return the date of a moment, in seconds since 1970, where the person is."""
+    return time.strftime("%Y-%m-%d", time.localtime(at_s))
+
+
+def attempt_of(
+    ended: AttemptEnded, settings: Snapshot, *, counted_usd: float, ended_at_s: float
+) -> Attempt:
+    """Return the row of an attempt.
+
+    Args:
+        ended: How it ended.
+        settings: What it was made with.
+        counted_usd: What budgets count for it.
+        ended_at_s: When it was over, in seconds since 1970.
+    """
+    usage = ended.usage
+    counted: dict[str, Any] = {} if usage is None else _tokens(usage)
+    provider = provider_of(ended.model, settings.base_url, settings.custom_llm_provider)
+    name = provider.name if provider else ""
+    is_local = is_loopback(ended.host) and ended.cost.told_by in {"price list", "unknown"}
+    return Attempt(
+        ended_at_s=ended_at_s,
+        day=day_of(ended_at_s),
+        notebook=here.notebook,
+        llm_group=settings.group or "",
+        operation=ended.operation,
+        provider=PROVIDER_NAMES.get(name, name),
+        model=ended.model,
+        model_answered=ended.model_answered,
+        response_id=ended.response_id,
+        first_token_s=ended.first_token_s,
+        host=ended.host,
+        status=ended.status,
+        error_type=type(ended.error).__name__ if ended.error else "",
+        number=ended.number,
+        outcome=ended.outcome,
+        cost_usd=None if is_local else ended.cost.usd,
+        cost_told_by="local" if is_local else ended.cost.told_by,
+        price_list=ended.cost.price_list if not is_local else "",
+        counted_usd=counted_usd,
+        took_s=ended.took_s,
+        waited_s=ended.waited_s,
+        throttled_s=ended.throttled_s,
+        **counted,
+    )
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }

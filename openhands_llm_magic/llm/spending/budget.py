@@ -1,0 +1,296 @@
+"""Limits of what is spent: for this session, and for a day and a month over all kernels.
+
+Before an attempt is sent, what was spent and what other attempts may cost meanwhile is compared
+with each limit, together with what this one can cost at most; that much is reserved until it is
+over. So neither eight prompts at once nor four kernels pass a limit together. What cannot be known,
+such as the cost of an attempt that was stopped, counts as the most that it can have been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.providers import is_loopback
+from openhands_llm_magic.config.settings import BUDGETS
+from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
+from openhands_llm_magic.llm.events import AttemptEnded
+from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
+from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here
+from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.worker import Emit
+
+NOTED_FROM = 0.8
+"""The share of a limit from which on the person is told of it."""
+
+SESSION_LIMIT, DAY_LIMIT, MONTH_LIMIT = BUDGETS
+SPENT = {
+    SESSION_LIMIT: "{spent} of {limit} was spent in this session",
+    DAY_LIMIT: "{spent} of {limit} was spent today",
+    MONTH_LIMIT: "{spent} of {limit} was spent this month",
+}
+"""What was spent of each limit, in words; those but the first are over all kernels."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """What this session has spent and reserved, and what it has been told.
+
+    Attributes:
+        lock: Held by who reads and changes the rest.
+        spent_usd: US dollars that were spent, by model.
+        reserved_usd: What the attempts that run can cost at most.
+        problem: Why the last row could not be written to the ledger, or None.
+        told: The problems and the limits that the person has been told of.
+    """
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    spent_usd: Counter[str] = field(default_factory=Counter)
+    reserved_usd: float = 0.0
+    problem: Text | None = None
+    told: set[object] = field(default_factory=set)
+
+    @property
+    def counted_usd(self) -> float:
+        return sum(self.spent_usd.values()) + self.reserved_usd
+
+
+_session = _Session()
+
+
+@dataclass(slots=True)
+class Booking:
+    """An attempt that may be sent, and what is reserved for it until it is over.
+
+    Attributes:
+        settings: What it is made with.
+        most_usd: US dollars that are reserved for it in this session.
+        ledger: Where it is written down, or None.
+        reservation: What is reserved for it there, or None.
+        is_over: Whether nothing is reserved any more.
+    """
+
+    settings: Snapshot
+    most_usd: float
+    ledger: Ledger | None
+    reservation: int | None = None
+    is_over: bool = False
+
+    def noting(self, emit: Emit) -> Emit:
+        """Return a function that passes events on, and first books the end of the attempt."""
+
+        def note(event: Event) -> None:
+            if isinstance(event, AttemptEnded):
+                self.ended(event)
+            emit(event)
+
+        return note
+
+    def ended(self, attempt: AttemptEnded) -> None:
+        """Book what the attempt has come to; a ledger that cannot be written costs no answer."""
+        counted_usd = self._counted_usd(attempt)
+        with _session.lock:
+            _session.spent_usd[attempt.model] += counted_usd  # type: ignore[assignment]  # typeshed has whole numbers alone
+            self._release_of_session()
+        if self.ledger is not None:
+            row = attempt_of(
+                attempt, self.settings, counted_usd=counted_usd, ended_at_s=time.time()
+            )
+            with _noting_problem():
+                self.ledger.add(row, self.reservation)
+
+    def close(self) -> None:
+        """Take back what is still reserved: the attempt has not ended as one does."""
+        if self.is_over:
+            return
+        with _session.lock:
+            self._release_of_session()
+        if self.ledger is not None and self.reservation is not None:
+            with _noting_problem():
+                self.ledger.release(self.reservation)
+
+    def _release_of_session(self) -> None:
+        self.is_over = True
+        _session.reserved_usd -= self.most_usd
+
+    def _counted_usd(self, attempt: AttemptEnded) -> float:
+        """Return its cost, or what it can have cost at most where that is not known."""
+        if attempt.cost.usd is not None and attempt.cost.told_by != "price list":
+            return attempt.cost.usd
+        if is_loopback(attempt.host) and attempt.cost.told_by != "by hand":
+            return 0.0
+        if attempt.cost.usd is not None:
+            return attempt.cost.usd
+        was_refused = attempt.status is not None and attempt.status != 200  # noqa: PLR2004 - taken
+        return 0.0 if was_refused else self.most_usd
+
+
+def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
+    """Reserve what an attempt can cost, within all limits that are set.
+
+    Args:
+        settings: What it is made with.
+        begin: What is known of it before it is sent: the model, the host, the most it can cost.
+
+    Raises:
+        OverBudgetError: It could pass a limit; nothing is reserved.
+    """
+    most_usd = begin.most_usd
+    if is_loopback(begin.host) and not _has_price(settings):
+        most_usd = 0.0
+    ledger = ledger_of(settings)
+    limits = _limits(settings)
+    booking = Booking(settings, most_usd or 0.0, ledger)
+    if not limits:
+        with _session.lock:
+            _session.reserved_usd += booking.most_usd
+        return booking
+    if most_usd is None:
+        raise OverBudgetError(_no_price(settings, begin.model, next(iter(limits))))
+    periods = {name: limit for name, limit in limits.items() if name != SESSION_LIMIT}
+    with _session.lock, _exclusively(ledger, settings, next(iter(periods), None)):
+        for name, limit_usd in limits.items():
+            spent_usd = _spent_usd(name, ledger)
+            if spent_usd + most_usd > limit_usd:
+                raise OverBudgetError(_over(settings, name, limit_usd, spent_usd, most_usd))
+        if periods and ledger is not None:
+            booking.reservation = ledger.reserve(most_usd, begin.model, here.notebook)
+        _session.reserved_usd += most_usd
+    return booking
+
+
+@contextlib.contextmanager
+def _exclusively(ledger: Ledger | None, settings: Snapshot, name: str | None) -> Iterator[None]:
+    """Let no other kernel reserve meanwhile, where a limit over all kernels is set.
+
+    Raises:
+        OverBudgetError: The ledger cannot be used, so that the limit cannot hold.
+    """
+    if name is None:
+        yield
+        return
+    if ledger is None:
+        off = Text("the ledger is off ({place}).", place=origin_of(settings, "ledger"))
+        raise OverBudgetError(_cannot_hold(settings, name, off))
+    try:
+        with ledger.exclusively():
+            yield
+    except LedgerError as error:
+        raise OverBudgetError(_cannot_hold(settings, name, error.text)) from None
+
+
+def notes(settings: Snapshot) -> tuple[Text, ...]:
+    """Return what is to be told with an answer, once: a limit that is near, a ledger that fails."""
+    found: dict[object, Text] = {}
+    with _session.lock:
+        if _session.problem is not None:
+            found[_session.problem] = _session.problem
+        for name, limit_usd in _limits(settings).items():
+            with contextlib.suppress(LedgerError):
+                spent_usd = _spent_usd(name, ledger_of(settings))
+                if spent_usd >= NOTED_FROM * limit_usd:
+                    found[name, limit_usd] = _near(settings, name, limit_usd, spent_usd)
+        new = [text for told, text in found.items() if told not in _session.told]
+        _session.told.update(found)
+    return tuple(new)
+
+
+def forget() -> None:
+    """Forget what this session has spent."""
+    with _session.lock:
+        _session.spent_usd.clear()
+        _session.told.clear()
+        _session.problem, _session.reserved_usd = None, 0.0
+
+
+@contextlib.contextmanager
+def _noting_problem() -> Iterator[None]:
+    try:
+        yield
+    except LedgerError as error:
+        with _session.lock:
+            _session.problem = error.text
+
+
+def _limits(settings: Snapshot) -> dict[str, float]:
+    """Return the limits that are set; 0 stands for no limit, as in OpenHands' own template."""
+    return {name: limit for name in SPENT if (limit := getattr(settings, name))}
+
+
+def _spent_usd(name: str, ledger: Ledger | None) -> float:
+    """Return what counts for a limit, with what is reserved.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    if name == SESSION_LIMIT or ledger is None:
+        return _session.counted_usd
+    today = day_of(time.time())
+    return ledger.counted_usd(today if name == DAY_LIMIT else f"{today[:-2]}01")
+
+
+def _has_price(settings: Snapshot) -> bool:
+    return None not in (settings.input_cost_per_token, settings.output_cost_per_token)
+
+
+def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:
+    told = "nothing was sent: {limit} ({place}) cannot hold, as {why} Mend that, or {lift}."
+    place, lift = origin_of(settings, name), Text(LIFT, limit=name)
+    return Text(told, limit=name, place=place, why=why, lift=lift)
+
+
+def _no_price(settings: Snapshot, model: str, limit: str) -> Text:
+    told = (
+        "nothing was sent: {limit} ({place}) cannot hold, as it is not known what {model} can cost"
+        " at most. Set input_cost_per_token, output_cost_per_token and max_output_tokens; or else"
+        " {lift}."
+    )
+    lift = Text(LIFT, limit=limit)
+    return Text(told, limit=limit, place=origin_of(settings, limit), model=model, lift=lift)
+
+
+def _over(
+    settings: Snapshot, name: str, limit_usd: float, spent_usd: float, most_usd: float
+) -> Text:
+    told = (
+        "nothing was sent: {spent}{on}, and this prompt can cost up to {most}. Raise {limit}"
+        " ({place}), or {lift}."
+    )
+    return Text(
+        told,
+        spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
+        on=_on(name),
+        most=usd(most_usd),
+        limit=name,
+        place=origin_of(settings, name),
+        lift=Text(LIFT, limit=name),
+    )
+
+
+def _on(name: str) -> Text | str:
+    """Say on which models this session has spent most."""
+    spent = [each for each in _session.spent_usd.most_common(3) if each[1]]
+    if name != SESSION_LIMIT or not spent:
+        return ""
+    models = ", ".join(f"{model} {usd(cost_usd)}" for model, cost_usd in spent)
+    return Text(" ({models})", models=models)
+
+
+def _near(settings: Snapshot, name: str, limit_usd: float, spent_usd: float) -> Text:
+    told = "{spent} ({limit}, {place})"
+    return Text(
+        told,
+        spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
+        limit=name,
+        place=settings.origin(name).text,
+    )
