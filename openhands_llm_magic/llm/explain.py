@@ -50,7 +50,7 @@ TRY_PRACTICE_VECTORS = "try the embedding_model practice/embed"
 KEPT_IN = "the error's reply"
 STORE_IT = 'Ask once with cache="on"'
 THE_SCHEMA = "argument {name}"
-LIFT = "give {limit}=None, which lets this one pass"
+LIFT = "give None for the limit, which lets this one pass"
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"

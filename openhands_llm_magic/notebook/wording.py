@@ -86,6 +86,7 @@ PANELS: Mapping[str, str] = {
     explain.GIVE_KEY: "write it into the field API key",
     explain.OR_GIVE_KEY: "or in the field API key",
     explain.TRY_PRACTICE: "choose the provider Practice",
+    explain.LIFT: "empty the field of the limit",
     save.FORCE: "write it with `%llm_config --save --with-key --force`",
     trust.TRUST_IT: "If you trust {path}, press the button Trust this file",
 }

@@ -29,7 +29,8 @@ def written(text: str, path: str = "config.toml") -> Path:
     return file
 
 
-def test_a_new_session_has_the_defaults() -> None:
+def test_a_new_session_has_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLM_MAGIC_LEDGER")
     assert {name: getattr(LLMSettings(), name) for name in SETTINGS} == {
         name: setting.default for name, setting in SETTINGS.items()
     }

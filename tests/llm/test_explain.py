@@ -94,7 +94,7 @@ def test_every_failure_of_a_request_has_a_text() -> None:
         for kind in parent.__subclasses__()
     ]
     own_words = {errors.LibraryError, errors.Stopped, errors.StoreError, errors.NotStoredError}
-    own_words.add(errors.UntrustedAddressError)
+    own_words |= {errors.OverBudgetError, errors.UntrustedAddressError}
     assert set(TEXTS) == {*kinds} - {errors.TransientError, *own_words}
 
 

@@ -47,6 +47,7 @@ PERMANENT = [
     errors.ThrottledError,
     errors.LibraryError,
     errors.NotStoredError,
+    errors.OverBudgetError,
     errors.UntrustedAddressError,
     errors.StoreError,
     errors.OutputLimitError,

@@ -245,7 +245,7 @@ def _has_price(settings: Snapshot) -> bool:
 
 def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:
     told = "nothing was sent: {limit} ({place}) cannot hold, as {why} Mend that, or {lift}."
-    place, lift = origin_of(settings, name), Text(LIFT, limit=name)
+    place, lift = origin_of(settings, name), Text(LIFT)
     return Text(told, limit=name, place=place, why=why, lift=lift)
 
 
@@ -255,7 +255,7 @@ def _no_price(settings: Snapshot, model: str, limit: str) -> Text:
         " at most. Set input_cost_per_token, output_cost_per_token and max_output_tokens; or else"
         " {lift}."
     )
-    lift = Text(LIFT, limit=limit)
+    lift = Text(LIFT)
     return Text(told, limit=limit, place=origin_of(settings, limit), model=model, lift=lift)
 
 
@@ -273,7 +273,7 @@ def _over(
         most=usd(most_usd),
         limit=name,
         place=origin_of(settings, name),
-        lift=Text(LIFT, limit=name),
+        lift=Text(LIFT),
     )
 
 
