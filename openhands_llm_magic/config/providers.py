@@ -431,6 +431,17 @@ def provider_at(base_url: str | None) -> Provider | None:
     return next(having, None)
 
 
+ASKED_UNDER_OTHER_NAMES = tuple(PROVIDERS[name].prefix for name in ("practice", "openhands"))
+"""The prefixes that LiteLLM never sees (`llm/prepare.py`): they alone decide who is asked."""
+
+
+def full_name(model: str, custom_llm_provider: str | None = None) -> str:
+    """Return a model's name with the provider that is set apart in front, where that counts."""
+    if not custom_llm_provider or model.startswith(ASKED_UNDER_OTHER_NAMES):
+        return model
+    return f"{custom_llm_provider}/{model}"
+
+
 @functools.lru_cache  # each prompt asks several times, and it parses every entry's address
 def provider_of(
     model: str, base_url: str | None = None, custom_llm_provider: str | None = None
@@ -442,8 +453,7 @@ def provider_of(
         base_url: The server's address, which tells apart the providers that share "openai/".
         custom_llm_provider: LiteLLM's name of the provider, which counts more than the model's.
     """
-    if custom_llm_provider:
-        model = f"{custom_llm_provider}/{model}"
+    model = full_name(model, custom_llm_provider)
     candidates = [each for each in _ENTRIES if each.leads(model)]
     if not candidates:
         owner = next((each for each in _ENTRIES if each.owns(model)), None)

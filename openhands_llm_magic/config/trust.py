@@ -28,6 +28,7 @@ from openhands_llm_magic.config.providers import (
     address_variables,
     address_within,
     addresses_in,
+    full_name,
     is_loopback,
     plain_server,
     server_of,
@@ -71,7 +72,11 @@ REACHES = "it can decide where prompts and keys go, and which"
 HIDES = "it can hide which server has answered"
 REFERS = "its value stands for a variable, a file or a token of this machine"
 LEADS = "its value holds an address"
+NO_REGION = "the region in its value is not a plain name, and could lead to another host"
 NO_NAME = "its value is not a plain name, and could lead to another host"
+
+MODELS = frozenset({"model", "embedding_model", "aliases"})
+"""The settings that name models."""
 
 HEADERS_VARIABLE = "OPENAI_CUSTOM_HEADERS"
 """Headers that OpenAI's client, through which LiteLLM asks most providers, sends to any server."""
@@ -84,6 +89,7 @@ FINDS_KEYS = (
 credentials of this machine beside a key."""
 
 _NAME = re.compile(r"[\w.:-]*", re.ASCII)  # of a region; of a project, as in example.com:mine
+_REGION = re.compile(r"[\w-]*", re.ASCII)
 
 
 def shown_host(address: str) -> str:
@@ -226,9 +232,16 @@ def _refused(setting: Setting, value: Any) -> tuple[str, str] | None:
         return setting.name, REFERS
     if setting.kind == "dict" and any("://" in text for text in texts):
         return setting.name, LEADS
+    if setting.name in MODELS and not all(map(_REGION.fullmatch, map(_region_in, texts))):
+        return setting.name, NO_REGION
     if setting.is_in_address and not all(map(_NAME.fullmatch, texts)):
         return setting.name, NO_NAME
     return None
+
+
+def _region_in(model: str) -> str:
+    """Return the region in a model's name that is an ARN, of which LiteLLM makes a host, or ""."""
+    return "".join(model.split(":")[3:4])
 
 
 def _plain_name(key: str) -> str:
@@ -404,7 +417,7 @@ class _Way:
     @property
     def _name(self) -> str:
         named = None if self.for_vectors else self.settings.custom_llm_provider
-        return f"{named}/{self.model}" if named else self.model
+        return full_name(self.model, named)
 
     @property
     def _entries(self) -> list[Provider]:

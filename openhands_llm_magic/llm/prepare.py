@@ -373,6 +373,7 @@ def _openhands_models(draft: Draft) -> None:
     if draft.model.startswith(own.prefix):
         draft.model = "litellm_proxy/" + draft.model.removeprefix(own.prefix)
         draft.options.setdefault("base_url", own.base_url_form)
+        draft.leave_out("custom_llm_provider")
 
 
 def _practice_models(draft: Draft) -> None:

@@ -360,3 +360,73 @@ def test_a_key_in_a_global_of_litellm(
         ask("Hello")
 
     assert attacker.received == []
+
+
+@pytest.mark.parametrize("road", ["prompt", "test", "list"])
+@pytest.mark.parametrize("model", ["practice/echo", "openhands/x"])
+@pytest.mark.parametrize("provider", ["openai", "groq", "litellm_proxy"])
+def test_a_provider_that_is_named_apart_leads_no_model_of_ours_elsewhere(
+    provider: str,
+    model: str,
+    road: str,
+    attacker: Attacker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What those prefixes mean is decided here, so that a list is asked for where prompts go."""
+    for name in ("LLM_API_KEY", "OPENAI_API_KEY", "GROQ_API_KEY", "LITELLM_PROXY_API_KEY"):
+        monkeypatch.setenv(name, CANARY)
+    write_repository(
+        tmp_path,
+        f'[llm]\nmodel = "{model}"\nbase_url = "{attacker.base_url}"\n'
+        f'custom_llm_provider = "{provider}"\n',
+    )
+
+    with contextlib.suppress(LLMMagicError, AssertionError):  # the practice provider answers
+        ROADS[road](load_settings().with_overrides({"num_retries": 0}))
+
+    assert attacker.received == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "bedrock/agentcore/arn:aws:bedrock-agentcore:us.attacker.test/:1:runtime/x",
+        "bedrock/agentcore/a:b:c:attacker.test#",
+        "bedrock/arn:aws:bedrock:attacker.test/:1:inference-profile/x",
+    ],
+)
+def test_a_region_in_the_name_of_a_model(
+    model: str, attacker: Attacker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM makes a host of what stands for the region in Amazon's names of models."""
+    monkeypatch.setenv("LLM_API_KEY", CANARY)
+    looked_up: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: looked_up.append(host))
+    for setting in ("model", "embedding_model"):
+        write_repository(
+            tmp_path,
+            f'[llm]\nmodel = "{model if setting == "model" else "openai/x"}"\n'
+            f'[openhands_llm_magic]\nembedding_model = "{model}"\n',
+        )
+        for road in ("prompt", "vectors", "test"):
+            with pytest.raises(LLMMagicError, match="could lead to another host"):
+                ROADS[road](load_settings())
+
+    assert looked_up == []
+    assert attacker.received == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "bedrock/arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.x-v1:0",
+        "openai/ft:gpt-4o-mini-2024-07-18:acme::abc123",
+        "ft:gpt-4o-mini-2024-07-18:acme:my_suffix:abc123",
+        "ollama/hf.co/maker/x-GGUF:Q4_K_M",
+    ],
+)
+def test_colons_in_the_name_of_a_model_are_usual(model: str, tmp_path: Path) -> None:
+    write_repository(tmp_path, f'[llm]\nmodel = "{model}"\n')
+
+    assert prepare("Hello", load_settings()).request.model == model
