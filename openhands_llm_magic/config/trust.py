@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from openhands_llm_magic.config import trusted
+from openhands_llm_magic.config import litellm_files, trusted
 from openhands_llm_magic.config.document import Origin, read_file, shown_path
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
@@ -454,12 +454,21 @@ class _Way:
             explicit = [name for name in each.asks_for if SETTINGS[name].kind == "secret"]
             if each.finds and not (explicit and set(explicit) <= set(secret)):
                 yield _Credential(Text(each.finds), "", frozenset({each.name}))
-        if not entries and (not key or self._prefix.lower().startswith(FINDS_KEYS)):
+        if not entries and (not key or self._may_find_keys):
             told = Text("any key that LiteLLM finds for {prefix}/", prefix=self._prefix)
             yield _Credential(told, "")
         kwargs = {} if self.for_vectors else settings.completion_kwargs or {}
         if any(secrets_in(kwargs)) or any("header" in name for name in kwargs):
             yield self._of_setting("completion_kwargs")
+
+    @property
+    def _may_find_keys(self) -> bool:
+        """Whether credentials of this machine may be sent beside a key, as the name tells.
+
+        Of a name without one of LiteLLM's providers in front, only LiteLLM knows whose it is.
+        """
+        prefix = self._prefix
+        return prefix.lower().startswith(FINDS_KEYS) or prefix not in litellm_files.providers()
 
     def _given(self, key: str) -> Iterator[_Credential]:
         """Yield the credential of a key that is sent by name, unless it is a word for none."""

@@ -215,6 +215,9 @@ def test_a_file_may_send_its_own_key_where_it_names(tmp_path: Path) -> None:
         ("azure_ai/x", {}),
         ("vertex_ai_beta/x", {}),
         ("Vertex_ai/x", {}),
+        ("text-embedding-004", {}),  # one of Vertex AI's, as LiteLLM's own lists say
+        ("meta.llama3-8b-instruct-v1:0", {}),  # Amazon's
+        ("nobody-knows/x", {}),
     ],
 )
 def test_what_litellm_sends_beside_a_key_of_the_file_does_not_go_there(
@@ -224,6 +227,12 @@ def test_what_litellm_sends_beside_a_key_of_the_file_does_not_go_there(
 
     with pytest.raises(UntrustedAddressError):
         sent(load_settings(env={}), env)
+
+
+def test_a_file_may_send_its_own_key_to_a_provider_outside_the_catalogue(tmp_path: Path) -> None:
+    project(tmp_path, ELSEWHERE, "xai/grok", 'api_key = "of the file"')
+
+    assert sent(load_settings(env={})) == ""
 
 
 def test_a_provider_outside_the_catalogue_counts_as_one_with_a_key(tmp_path: Path) -> None:
