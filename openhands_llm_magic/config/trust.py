@@ -72,7 +72,6 @@ REACHES = "it can decide where prompts and keys go, and which"
 HIDES = "it can hide which server has answered"
 REFERS = "its value stands for a variable, a file or a token of this machine"
 LEADS = "its value holds an address"
-NO_REGION = "the region in its value is not a plain name, and could lead to another host"
 NO_NAME = "its value is not a plain name, and could lead to another host"
 
 MODELS = frozenset({"model", "embedding_model", "aliases"})
@@ -89,7 +88,6 @@ FINDS_KEYS = (
 credentials of this machine beside a key."""
 
 _NAME = re.compile(r"[\w.:-]*", re.ASCII)  # of a region; of a project, as in example.com:mine
-_REGION = re.compile(r"[\w-]*", re.ASCII)
 
 
 def shown_host(address: str) -> str:
@@ -232,15 +230,19 @@ def _refused(setting: Setting, value: Any) -> tuple[str, str] | None:
         return setting.name, REFERS
     if setting.kind == "dict" and any("://" in text for text in texts):
         return setting.name, LEADS
-    if setting.name in MODELS and not all(map(_REGION.fullmatch, map(_region_in, texts))):
-        return setting.name, NO_REGION
-    if setting.is_in_address and not all(map(_NAME.fullmatch, texts)):
+    in_address = texts if setting.is_in_address else []
+    if setting.name in MODELS:
+        in_address = [_region_in(text) for text in texts]
+    if not all(map(_NAME.fullmatch, in_address)):
         return setting.name, NO_NAME
     return None
 
 
 def _region_in(model: str) -> str:
-    """Return the region in a model's name that is an ARN, of which LiteLLM makes a host, or ""."""
+    """Return the region in a model's name, of which LiteLLM makes a host, or "".
+
+    Amazon's names of resources are "arn:aws:SERVICE:REGION:ACCOUNT:…".
+    """
     return "".join(model.split(":")[3:4])
 
 

@@ -6,6 +6,7 @@ The attacker's server is on loopback under another name, so that a key that is s
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hostile import CANARY, NAME, Attacker, write_repository
 
-from openhands_llm_magic.config import trusted
+from openhands_llm_magic.config import litellm_files, trusted
 from openhands_llm_magic.config.providers import PROVIDERS, Provider
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import (
@@ -363,11 +364,13 @@ def test_a_key_in_a_global_of_litellm(
 
 
 @pytest.mark.parametrize("road", ["prompt", "test", "list"])
-@pytest.mark.parametrize("model", ["practice/echo", "openhands/x"])
-@pytest.mark.parametrize("provider", ["openai", "groq", "litellm_proxy"])
-def test_a_provider_that_is_named_apart_leads_no_model_of_ours_elsewhere(
-    provider: str,
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [*itertools.product(["practice/echo", "openhands/x"], ["openai", "groq"])],
+)
+def test_a_provider_that_is_named_apart_leads_no_model_of_ours_elsewhere(  # noqa: PLR0913, PLR0917 - fixtures
     model: str,
+    provider: str,
     road: str,
     attacker: Attacker,
     tmp_path: Path,
@@ -430,3 +433,43 @@ def test_colons_in_the_name_of_a_model_are_usual(model: str, tmp_path: Path) -> 
     write_repository(tmp_path, f'[llm]\nmodel = "{model}"\n')
 
     assert prepare("Hello", load_settings()).request.model == model
+
+
+HOSTS = (
+    "https://attacker.test/x",
+    "https:/\\attacker.test",
+    "@attacker.test/x",
+    "attacker.test/x",
+    "agentcore/arn:aws:bedrock-agentcore:attacker.test/:1:runtime/x",
+    "converse/attacker.test/x",
+)
+"""What stands after a provider in a model's name, and could become a host."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("road", ["prompt", "vectors"])
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_name_of_a_model_leads_elsewhere_whatever_its_provider(
+    host: str, road: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM makes a host of parts of some names; a version of it may do so of others, too."""
+    looked_up: list[str] = []
+
+    def look_up(name: str | bytes, *_: object, **__: object) -> None:
+        looked_up.append(name.decode() if isinstance(name, bytes) else name)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setenv("LLM_API_KEY", CANARY)
+    monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
+    for provider in sorted(litellm_files.providers()):
+        model = json.dumps(f"{provider}/{host}")
+        write_repository(
+            tmp_path,
+            f"[llm]\nmodel = {model if road == 'prompt' else json.dumps('openai/x')}\n"
+            f"num_retries = 0\n[openhands_llm_magic]\nembedding_model = {model}\n",
+        )
+        with contextlib.suppress(LLMMagicError):
+            ROADS[road](load_settings())
+
+    assert not [name for name in looked_up if "attacker" in name]

@@ -137,6 +137,8 @@ class Stored:
             content = self._written(reply).encode()
             if len(content) > MOST_BYTES:
                 raise OSError(0, f"it would have more than {MOST_BYTES // 1_000_000} MB")  # noqa: TRY301 - said as any other reason
+            if self.path.parent.is_symlink():  # it may have come with somebody's repository
+                raise OSError(0, Text("it is a link; put a folder in its place"))  # noqa: TRY301 - as above
             files.write(self.path, content)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer has been paid for
             why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

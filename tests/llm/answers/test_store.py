@@ -186,6 +186,19 @@ def test_an_answer_that_could_not_be_read_again_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_answer_is_stored_through_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    """As a repository may have one, to a folder that others read."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "answers").symlink_to(elsewhere)
+
+    error = stored(tmp_path / "answers").keep(REPLY)
+
+    told = "the answer is not stored in llm_answers: it is a link; put a folder in its place."
+    assert str(error) == told
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     """As a repository may have one, to a file of the person's."""
     other = tmp_path / "other.json"
