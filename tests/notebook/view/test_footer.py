@@ -70,6 +70,23 @@ def test_a_server_on_this_machine_has_no_lists_price(cost: Cost, words: str) -> 
     assert footer_words(reply).split(" · ")[2] == words
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("api.openai.com", ""),
+        ("127.0.0.1", ""),
+        ("attacker.test", "from attacker.test"),
+        ("api.openai.com.attacker.test", "from api.openai.com.attacker.test"),
+        ("\u0430pi.openai.com", "from xn--pi-6kc.openai.com"),  # the first letter is Cyrillic
+        ("", ""),
+    ],
+)
+def test_a_host_that_is_not_the_providers_own_is_named(host: str, told: str) -> None:
+    parts = footer_words(replace(answered(), host=host)).split(" · ")
+
+    assert [part for part in parts if part.startswith("from ")] == [told] * bool(told)
+
+
 def test_what_nbval_compares_has_no_seconds() -> None:
     shown = bundle(answered())
     assert shown["text/plain"] == "Hi\n\nopenai/gpt-4o · 1,234 tokens in, 56 out · about $0.012"
