@@ -19,7 +19,7 @@ from model_server import ModelServer
 
 from openhands_llm_magic.llm.limits import limiter
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.spending import budget
+from openhands_llm_magic.llm.spending import budget, ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,10 +75,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_learned() -> None:
+def nothing_learned() -> Iterator[None]:
     """Forget what earlier tests have taught about a server's limit, and what they have spent."""
     limiter.forget()
     budget.forget()
+    yield
+    ledger.close_all()  # each test has one of its own, in its home folder
 
 
 def _close_clients() -> None:
