@@ -43,6 +43,17 @@ def providers() -> frozenset[str]:
 
 
 @cache
+def version() -> str:
+    """Name LiteLLM's package with its version, as in "litellm 1.106.2": which list of prices."""
+    import importlib.metadata  # noqa: PLC0415 - it takes 11 ms
+
+    try:
+        return f"litellm {importlib.metadata.version('litellm')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "litellm"
+
+
+@cache
 def makers() -> frozenset[str]:
     """Return the names that stand for the maker of a model, as in "openrouter/qwen/qwen3"."""
     parts = (name.split("/") for name in prices())

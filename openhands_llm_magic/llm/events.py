@@ -186,12 +186,13 @@ class Cost:
     Attributes:
         usd: US dollars, or None when the price is unknown.
         told_by: The provider's own figure, LiteLLM's price list, a price that a person set
-            (`input_cost_per_token`), or nobody.
-        price_list: Which price list that is, with its version, or "".
+            (`input_cost_per_token`), or nobody; "local" where nobody tells a price, and the server
+            is on this machine.
+        price_list: Which list it was, as in "litellm 1.106.2"; "" for a cost that no list tells.
     """
 
     usd: float | None = None
-    told_by: Literal["provider", "price list", "by hand", "unknown"] = "unknown"
+    told_by: Literal["provider", "price list", "by hand", "local", "unknown"] = "unknown"
     price_list: str = ""
 
 

@@ -29,6 +29,7 @@ from openhands_llm_magic.llm import conversations
 from openhands_llm_magic.llm.conversations import tokens_of, whole
 from openhands_llm_magic.llm.events import Cost
 from openhands_llm_magic.llm.explain import EMPTY_PROMPT
+from openhands_llm_magic.llm.litellm.cost import usd_at_most
 from openhands_llm_magic.llm.litellm.models import abilities_of
 
 if TYPE_CHECKING:
@@ -184,18 +185,8 @@ class Prepared(NeverPickled):
 
     @property
     def most_usd(self) -> float | None:
-        """What one attempt costs at most in US dollars, by the price list and a rough count.
-
-        It is None where the price is unknown, or where nothing limits the answer.
-        """
-        known = abilities_of(self.settings.model)
-        listed = (known.prompt_usd, known.answer_usd)
-        prompt_usd, answer_usd = self.request.price_usd_per_token or listed
-        limit_tokens = self.settings.max_output_tokens or known.most_answer_tokens
-        if prompt_usd is None or answer_usd is None or limit_tokens is None:
-            return None
-        prompt_tokens = sum(tokens_of(each["content"]) for each in self.request.messages)
-        return prompt_usd * prompt_tokens + answer_usd * limit_tokens
+        """What one attempt costs at most in US dollars, as `usd_at_most` says; None if unknown."""
+        return usd_at_most(self.request, self.settings.model)
 
     def with_messages(self, messages: Sequence[Message]) -> Request:
         """Return the request that asks other messages with all else as it is."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from openhands_llm_magic.config import schedule, trust
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
     BrokenAnswerError,
@@ -33,6 +34,7 @@ from openhands_llm_magic.llm.events import (
     AttemptEnded,
     CacheHit,
     Correcting,
+    Cost,
     Done,
     Failed,
     Loading,
@@ -369,7 +371,9 @@ class Requests:
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
         status = error.status if error else None
         told = replace(told, status=status or told.status, model_answered=response.model)
-        told = replace(told, cost=response.cost, response_id=self._id_in(response.raw))
+        is_free = response.cost.told_by == "unknown" and is_loopback(told.host)
+        cost = Cost(None, "local") if is_free else response.cost
+        told = replace(told, cost=cost, response_id=self._id_in(response.raw))
         emit(told)
         if error is not None:
             self._control.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import json
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Usage
 from openhands_llm_magic.llm.litellm.clients import HTTPX
+from openhands_llm_magic.llm.litellm.cost import Told, cost_of, told_beside, told_in
 from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
-from openhands_llm_magic.llm.litellm.stream import cost_of, limits_in
+from openhands_llm_magic.llm.litellm.stream import limits_in, plain
 from openhands_llm_magic.llm.prepare import Response
 
 if TYPE_CHECKING:
@@ -49,8 +51,11 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
             response = _asked(litellm, request, cleanup)
             vectors, usage = _vectors(response), _usage(response)
             hidden = getattr(response, "_hidden_params", None) or {}  # where LiteLLM keeps them
-            headers = limits_in(hidden.get("additional_headers") or {})
-            cost = cost_of(litellm, request.model, response.usage if usage else None)
+            headers = plain(hidden.get("additional_headers") or {})
+            usd = noted.told_usd or told_in(headers)
+            model = getattr(response, "model", None)
+            told = Told(response.usage if usage else None, usd, model)
+            cost = cost_of(litellm, request.model, told, options=request.options)
         except errors.RequestError as error:
             return Response(noted.told() or error)
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
@@ -58,8 +63,7 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
                 return Response(fault_from(exc, "sending"))
             unread = errors.BrokenAnswerError("the vectors could not be read")
             return Response(noted.told() or unread)
-        emit(Accepted(headers))
-        model = getattr(response, "model", None)
+        emit(Accepted(limits_in(headers)))
         if len(vectors) != len(request.texts) or 0 in vectors.shape:
             missing = errors.BrokenAnswerError("there is not a vector for each text")
             return Response(noted.told() or missing, usage=usage, cost=cost, model=model)
@@ -77,6 +81,15 @@ class _Noted(threading.local):
     def is_answer(self) -> bool:
         """Whether the server has accepted the request, by its status."""
         return self.response is not None and self.response.is_success
+
+    @property
+    def told_usd(self) -> float | None:
+        """What the server tells that the vectors cost, which LiteLLM drops, or None."""
+        with contextlib.suppress(Exception):  # no JSON, or not of this form
+            content: bytes = self.response.content
+            # Of a long body with many vectors only one that tells a cost is read again.
+            return told_beside(json.loads(content)["usage"]) if b'"cost"' in content else None
+        return None
 
     def told(self) -> errors.RequestError | None:
         """Return the error that came in place of vectors, or None where the body tells none."""

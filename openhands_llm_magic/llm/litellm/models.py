@@ -115,7 +115,7 @@ UNMARKED = ("openai/", "azure/")
 
 def abilities_of(model: str) -> Abilities:
     """Look a model up by its name with the provider's prefix."""
-    facts = _facts(model)
+    facts = listed(model)
     marks = MARKED in model.lower() and not model.startswith(UNMARKED)
     if facts is None:
         return Abilities(caches_by_marks=marks)
@@ -136,7 +136,7 @@ def abilities_of(model: str) -> Abilities:
 
 def mode_of(model: str) -> str | None:
     """Return what LiteLLM's list says a model is for, such as "chat" or "embedding", or None."""
-    facts = _facts(model)
+    facts = listed(model)
     return str(facts["mode"]) if facts and facts.get("mode") else None
 
 
@@ -145,12 +145,12 @@ def _flag(listed: bool | None, *, likely: bool) -> bool | None:
     return (None if likely else False) if listed is None else listed
 
 
-def _facts(model: str) -> Mapping[str, Any] | None:
+def listed(model: str) -> Mapping[str, Any] | None:
     """Find a model in the list, which has some with their prefix and some without."""
-    listed = prices()
+    table = prices()
     own = PROVIDERS["openhands"].prefix
     proxied = model.removeprefix("litellm_proxy/").removeprefix(own)
     for name in (model, proxied, proxied.partition("/")[2]):
-        if name and name in listed:
-            return listed[name]
+        if name and name in table:
+            return table[name]
     return None

@@ -1,4 +1,4 @@
-"""A request as it would be sent, and what it would cost at most; nothing is sent."""
+"""A request as it would be sent, and what it would cost; nothing is sent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import MASK, Redactor, throughout
 from openhands_llm_magic.llm.conversations import tokens_of
 from openhands_llm_magic.llm.litellm.clients import ours
+from openhands_llm_magic.llm.litellm.cost import ANSWER, PROMPT, listed_usd
 from openhands_llm_magic.llm.litellm.loading import load, quiet
-from openhands_llm_magic.llm.litellm.models import abilities_of
+from openhands_llm_magic.llm.litellm.models import listed
 from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variables, resolved
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Preview:
             catalogue, what LiteLLM makes it from.
         prompt_tokens: Tokens of the prompt, as LiteLLM counts them before; the provider's count may
             differ.
-        prompt_usd: What they cost, or None when the price is unknown.
+        prompt_usd: What they cost if none are in a cache, or None when the price is unknown.
         answer_tokens: The most that the answer may have, or None without such a limit.
         answer_usd: What so many cost, or without a limit 1,000; None when the price is unknown.
         missing_keys: The variables of which one would have to hold a key, where there is none.
@@ -97,10 +98,10 @@ def preview(prepared: Prepared, how: How = "streamed") -> Preview:
         shown = {"raw_request_body": body}
     body, headers = _as_sent(shown)
     redact_prompt = Redactor(prepared.answer_secrets).redact
-    known = abilities_of(settings.model)
-    prices = request.price_usd_per_token or (known.prompt_usd, known.answer_usd)
-    prompt_price, answer_price = prices
     tokens = _tokens(litellm, request)
+    facts = listed(settings.model) or {}
+    by_list = (listed_usd(facts, PROMPT, tokens), listed_usd(facts, ANSWER, tokens))
+    prompt_price, answer_price = request.price_usd_per_token or by_list
     limit = settings.max_output_tokens
     return Preview(
         _QUERY.sub(rf"\1{MASK}", redact(_address(shown, request))),

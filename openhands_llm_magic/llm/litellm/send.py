@@ -11,12 +11,12 @@ from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.counts import is_limit_ignored, is_short_of_limit
 from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
+from openhands_llm_magic.llm.litellm.cost import Told, cost_of
 from openhands_llm_magic.llm.litellm.faults import LONGEST_BODY, Stage, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
     FinishTap,
-    cost_of,
     drop_logging,
     limits_in,
     plain,
@@ -96,12 +96,13 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
         if error is None and (tap.error or not tap.understood):
             error = refused(stage, tap.error or tap.body)
         usage = tap.usage(ending.usage)
+        counted = tap.counted and (ending.counted or tap.counted)
         cost = cost_of(
             litellm,
             request.model,
-            tap.counted and (ending.counted or tap.counted),
-            told_usd=tap.told_usd,
+            Told(counted, tap.told_usd, tap.model, tap.service_tier),
             price=request.price_usd_per_token,
+            options=request.options,
         )
     short = is_short_of_limit(request, usage) or is_limit_ignored(request, usage)
     error = error or ending.fault(tap, usage, cost.usd, own_limit=short)

@@ -1,4 +1,4 @@
-"""How an answer really ended, and what it took and cost.
+"""How an answer really ended, and what its provider says that it took.
 
 LiteLLM reports an answer that was cut short as finished, with "stop" and a usage of its own
 making. So its provider's chunks are watched on their way in: what they say is what counts.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
-import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,20 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic import errors
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import refusals
-from openhands_llm_magic.llm.events import Cost, Usage
+from openhands_llm_magic.llm.litellm.cost import (
+    detail,
+    tier_in,
+    told_beside,
+    told_in,
+    usage_from,
+    with_cached,
+)
 from openhands_llm_magic.llm.refusals import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from openhands_llm_magic.llm.events import Usage
 
 
 _TOLD = ("id", "model", "created", "system_fingerprint", "service_tier")
@@ -61,6 +69,7 @@ class FinishTap:
         finish_reason: The finish reason that the provider sent, or None when it sent none.
         counted: The provider's own latest count of the tokens, or None when it sent none.
         told_usd: The provider's own figure of what the request cost, or None when it told none.
+        service_tier: The tier that it names, by which prices differ, or None when it names none.
         reasoning_tokens: Those that it counted for reasoning, where LiteLLM would estimate them.
         model: The model's exact name, where the provider's chunks have it.
         understood: Whether any chunk was of a kind that could tell.
@@ -75,6 +84,7 @@ class FinishTap:
         self.finish_reason: str | None = None
         self.counted: Any = None
         self.told_usd: float | None = None
+        self.service_tier: str | None = None
         self.reasoning_tokens = 0
         self.model: str | None = None
         self.understood = False
@@ -144,6 +154,7 @@ class FinishTap:
     def _note_gemini(self, data: Mapping[str, Any]) -> None:
         # LiteLLM makes a finish out of the end of the lines.
         self.understood = self._reads_lines = True
+        self.service_tier = tier_in(data.get("usageMetadata")) or self.service_tier
         if (data.get("promptFeedback") or {}).get("blockReason"):
             self.blocked = True
             self.finish_reason = "content_filter"
@@ -159,7 +170,10 @@ class FinishTap:
 
     def _note_choices(self, chunk: Any) -> None:
         self.understood = True
-        self._note_usage(getattr(chunk, "usage", None))
+        self.service_tier = tier_in(chunk) or self.service_tier
+        if getattr(chunk, "usage", None):
+            chunk.usage = with_cached(chunk.usage)
+            self._note_usage(chunk.usage)
         self.model = getattr(chunk, "model", None) or self.model
         for choice in () if self._reads_lines else chunk.choices or ():
             self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
@@ -172,16 +186,15 @@ class FinishTap:
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Take in the headers of the response, by lower-case name."""
         self.content_type = headers.get("content-type", "")
-        with contextlib.suppress(ValueError):
-            # 0 is what a LiteLLM Proxy sends where it does not know the price.
-            self.told_usd = _usd(float(headers.get(COST_HEADER, ""))) or None
+        self.told_usd = told_in(headers)
 
     def _note_usage(self, counted: Any) -> None:
         if counted:
             self.counted = counted
-            told = _detail(counted, "completion_tokens", "reasoning_tokens")
+            self.service_tier = tier_in(counted) or self.service_tier
+            told = detail(counted, "completion_tokens", "reasoning_tokens")
             self.reasoning_tokens = max(self.reasoning_tokens, told)
-            usd = _told_usd(counted)
+            usd = told_beside(counted)
             self.told_usd = self.told_usd if usd is None else usd
             if isinstance(getattr(counted, "cost", None), dict):
                 counted.cost = usd  # LiteLLM warns, into the cell, of what is no number
@@ -208,63 +221,6 @@ def _reason_in(data: Mapping[str, Any]) -> str | None:
         choice.get("finish_reason") if isinstance(choice, dict) else None,
     )
     return next((each for each in found if isinstance(each, str) and each), None)
-
-
-COST_HEADER = "x-litellm-response-cost"
-"""Where a LiteLLM Proxy tells the cost, of an answer whose cost it knows before it sends it."""
-
-
-def usage_from(counted: Any) -> Usage:
-    """Read a count of the tokens: LiteLLM's, or one in OpenAI's form.
-
-    LiteLLM brings the names of Anthropic, DeepSeek, Gemini and OpenRouter into one form, in which
-    the tokens of a prompt are all of them: those read from a cache and those written to one, too.
-    """
-    return Usage(
-        _count(counted, "prompt_tokens"),
-        _count(counted, "completion_tokens"),
-        cached_tokens=_detail(counted, "prompt_tokens", "cached_tokens"),
-        reasoning_tokens=_detail(counted, "completion_tokens", "reasoning_tokens"),
-        cache_write_tokens=_detail(counted, "prompt_tokens", "cache_creation_tokens")
-        or _detail(counted, "prompt_tokens", "cache_write_tokens")
-        or _count(counted, "cache_creation_input_tokens"),
-    )
-
-
-def _told_usd(counted: Any) -> float | None:
-    """Return the cost that a provider tells beside its count of the tokens, or None.
-
-    LiteLLM writes a figure of its own there in the count that it passes on, so this is for the
-    provider's chunk alone. Perplexity tells a sum and its parts. OpenRouter tells what it takes;
-    where it asks the model with the person's own key (`is_byok`), the model's provider takes more.
-    """
-    cost = _part(counted, "cost")
-    usd = _usd(_part(cost, "total_cost") if isinstance(cost, dict) else cost)
-    if usd is None or _part(counted, "is_byok") is not True:
-        return usd
-    return usd + (_usd(_part(_part(counted, "cost_details"), "upstream_inference_cost")) or 0)
-
-
-def _usd(value: object) -> float | None:
-    """Return a value that can be a number of dollars, or None."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and 0 <= value < math.inf else None  # type: ignore[arg-type, operator]
-
-
-def _detail(counted: Any, of: str, name: str) -> int:
-    """Read one of the details of a count of tokens, such as the cached ones; 0 if it has none."""
-    return _count(_part(counted, f"{of}_details"), name)
-
-
-def _count(value: Any, name: str) -> int:
-    """Read a number of tokens; what cannot be one, such as a text, counts as 0."""
-    count = _part(value, name)
-    return int(count) if isinstance(count, int | float) and 0 <= count < math.inf else 0
-
-
-def _part(value: Any, name: str) -> Any:
-    """Read a part of a count; some are dictionaries, others objects."""
-    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
 @dataclass(slots=True)
@@ -329,6 +285,7 @@ class Ending:
         if not isinstance(text, str) or not isinstance(reason, str):
             return ""
         tap.take(reason, answer.get("model"), answer.get("usage"))
+        tap.service_tier = tier_in(answer) or tap.service_tier
         self.spoke = bool(text.strip())
         return text
 
@@ -529,47 +486,6 @@ def _plain_text(chunk: Any) -> str | None:
 def _generic(text: str) -> dict[str, Any]:
     rest = {"is_finished": False, "finish_reason": "", "usage": None, "index": 0, "tool_use": None}
     return {"text": text, **rest}
-
-
-def cost_of(
-    litellm: Any,
-    model: str,
-    counted: Any,
-    *,
-    told_usd: float | None = None,
-    price: tuple[float, float] | None = None,
-) -> Cost:
-    """Return what a request cost, and who says so.
-
-    A price that was set by hand counts before what the provider tells, because a gateway with a
-    wrong list of prices is a reason to set one.
-
-    Args:
-        litellm: The module.
-        model: The model with its provider prefix.
-        counted: The tokens that it took, as LiteLLM has them: those read from a cache, and those
-            written to one, have prices of their own. None where nobody counted them.
-        told_usd: The provider's own figure, or None where it tells none.
-        price: US dollars for a token of the prompt and one of the answer, or None when no price was
-            set by hand.
-    """
-    if price and counted is not None:
-        usage = usage_from(counted)
-        return Cost(
-            float(price[0] * usage.prompt_tokens + price[1] * usage.completion_tokens), "by hand"
-        )
-    if told_usd is not None:
-        return Cost(told_usd, "provider")
-    try:
-        if not isinstance(counted, litellm.Usage):  # OpenAI's client has a class of its own
-            told = counted if isinstance(counted, dict) else counted.model_dump(exclude_none=True)
-            counted = litellm.Usage(**told)
-        prompt_usd, completion_usd = litellm.cost_per_token(model, usage_object=counted)
-    except Exception:  # noqa: BLE001 - no count, or an unknown price, whatever is raised for it
-        return Cost()
-    # LiteLLM gives 0 for models whose price it does not have, such as retired ones.
-    usd = float(prompt_usd + completion_usd)
-    return Cost(usd, "price list") if usd else Cost()
 
 
 _LIMITS = re.compile("ratelimit|^date$")

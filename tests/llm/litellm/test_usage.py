@@ -12,8 +12,9 @@ from sending import request_to, send
 from openhands_llm_magic.errors import BrokenAnswerError
 from openhands_llm_magic.llm.events import Cost, Done, Usage
 from openhands_llm_magic.llm.litellm import send as sending
+from openhands_llm_magic.llm.litellm.cost import cost_of
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.llm.litellm.stream import FinishTap, cost_of
+from openhands_llm_magic.llm.litellm.stream import FinishTap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
