@@ -111,10 +111,10 @@ def test_a_cancel_while_an_answer_is_passed_on_is_told_as_one(model_server: Mode
 def test_who_told_the_price(
     model_server: ModelServer, clock: FakeClock, price: dict[str, Any]
 ) -> None:
-    """A price that a person has set, or nobody."""
+    """A price that a person has set; nobody, where the server is one on this machine."""
     model_server.script(Answer(usage=(10, 5)))
     [attempt] = ended(list(stream("Hello", clock=clock, model="openai/my-own", **price)))
-    assert attempt.cost.told_by == ("by hand" if price else "unknown")
+    assert attempt.cost.told_by == ("by hand" if price else "local")
     assert attempt.cost.usd == (pytest.approx(20e-6) if price else None)
 
 
@@ -128,7 +128,9 @@ def test_preparing_sends_nothing(model_server: ModelServer) -> None:
     prepared = prepare("Hello " * 400, load_settings().with_overrides({"max_output_tokens": 1000}))
     assert model_server.count == 0
     assert prepared.host == "127.0.0.1"
-    assert prepared.most_usd == pytest.approx(600 * 2.5e-6 + 1000 * 10e-6)
+    text_bytes = len("Hello " * 400)
+    assert prepared.most_usd is not None
+    assert 0 < prepared.most_usd - (text_bytes * 2.5e-6 + 1000 * 10e-6) < 0.004
     assert "canary" not in repr(prepared)
     with pytest.raises(AttributeError):
         prepared.schema = None  # type: ignore[misc]

@@ -31,15 +31,15 @@ class Bedrock(Dialect):
 
     def stream(self, answer: Answer, model: str) -> Stream:  # noqa: ARG002 - it does not name it
         chunks = tuple(
-            _message("contentBlockDelta", contentBlockIndex=0, delta={"text": piece})
+            message("contentBlockDelta", contentBlockIndex=0, delta={"text": piece})
             for piece in answer.pieces
         )
-        finish = _message("contentBlockStop", contentBlockIndex=0)
+        finish = message("contentBlockStop", contentBlockIndex=0)
         if answer.finish_reason:
-            finish += _message("messageStop", stopReason=self.reason(answer))
+            finish += message("messageStop", stopReason=self.reason(answer))
         if answer.usage:
-            finish += _message("metadata", usage=self._usage(answer), metrics={"latencyMs": 1})
-        return Stream(_message("messageStart", role="assistant"), chunks, finish, b"")
+            finish += message("metadata", usage=self._usage(answer), metrics={"latencyMs": 1})
+        return Stream(message("messageStart", role="assistant"), chunks, finish, b"")
 
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:  # noqa: ARG002 - see above
         return {
@@ -52,7 +52,7 @@ class Bedrock(Dialect):
         return {"message": refuse.message}
 
     def error_event(self, refuse: Refuse) -> bytes:
-        return refuse.body or _message("throttlingException", "exception", message=refuse.message)
+        return refuse.body or message("throttlingException", "exception", message=refuse.message)
 
     def _usage(self, answer: Answer) -> dict[str, int]:
         prompt, completion = answer.usage or (0, 0)
@@ -69,7 +69,7 @@ class OllamaGenerate(Ollama):
         return chat | {"response": content} | more
 
 
-def _message(event: str, kind: str = "event", **data: object) -> bytes:
+def message(event: str, kind: str = "event", **data: object) -> bytes:
     """Write one message: lengths, headers and payload, each part with its checksum."""
     named = {":message-type": kind, f":{kind}-type": event, ":content-type": "application/json"}
     headers = b"".join(_header(name, value) for name, value in named.items())

@@ -183,20 +183,28 @@ def _by_list(litellm: Any, model: str, told: Told, options: Mapping[str, Any]) -
     """Return what tokens cost by LiteLLM's list, or None where that does not know the model."""
     try:
         counted = _without_cost(litellm, told.counted)
-        parts_usd = litellm.cost_per_token(
-            model,
-            usage_object=counted,
-            service_tier=told.service_tier or options.get("service_tier"),
-            data_residency=_openai_region(options),
-            vertex_location=options.get("vertex_location"),
-        )
+        named = {
+            "service_tier": told.service_tier or options.get("service_tier"),
+            "data_residency": _openai_region(options),
+            "vertex_location": options.get("vertex_location"),
+        }
+        named = {name: value for name, value in named.items() if value}
+        parts_usd = litellm.cost_per_token(model, usage_object=counted, **named)
     except Exception:  # noqa: BLE001 - an unknown model, or no such count, whatever is raised for it
         return None
     # LiteLLM gives 0 for a part whose price it does not have, as for a retired model.
     tokens = (_count(counted, "prompt_tokens"), _count(counted, "completion_tokens"))
     if any(took and not usd for took, usd in zip(tokens, parts_usd, strict=True)):
         return None
-    return float(sum(parts_usd)) or None
+    usd = float(sum(parts_usd))
+    return usd + _searches_usd(counted, model) if usd else None
+
+
+def _searches_usd(counted: Any, model: str) -> float:
+    """Return what the searches of the web cost that Anthropic counts; others do not count them."""
+    searches = _count(_part(counted, "server_tool_use"), "web_search_requests")
+    fees = (listed(model) or {}).get("search_context_cost_per_query") or {}
+    return float(searches * fees.get("search_context_size_medium", 0))
 
 
 def _without_cost(litellm: Any, counted: Any) -> Any:
@@ -305,7 +313,7 @@ def usd_at_most(request: Request, model: str) -> float | None:
     answer_tokens = request.most_answer_tokens or known.most_answer_tokens
     pictures, files, text = _parts_of(request)
     file_tokens = known.window_tokens if files else 0
-    if answer_tokens is None or file_tokens is None or _has_charged_tools(options):
+    if answer_tokens is None or file_tokens is None or _has_charged_tools(model, options):
         return None
     picture_tokens = next(most for part, most in MOST_IMAGE_TOKENS if part in model)
     prompt_tokens = len(text.encode(errors="replace")) + pictures * picture_tokens + file_tokens
@@ -348,9 +356,14 @@ def _parts_of(request: Request) -> tuple[int, int, str]:
     return pictures, files, text
 
 
-def _has_charged_tools(options: Mapping[str, Any]) -> bool:
-    """Tell whether a request lets the provider use tools of its own, such as a search."""
+SEARCHING = ("search", "sonar")
+"""Parts of the names of models that search the web unasked, for a fee."""
+
+
+def _has_charged_tools(model: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether a provider may use tools of its own for an answer, such as a search."""
     tools = options.get("tools") or ()
-    return "web_search_options" in options or any(
-        not isinstance(tool, dict) or tool.get("type") != "function" for tool in tools
+    charged = (not isinstance(each, dict) or each.get("type") != "function" for each in tools)
+    return (
+        "web_search_options" in options or any(charged) or any(part in model for part in SEARCHING)
     )

@@ -95,8 +95,10 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
                 error = errors.Stopped("stopped.")
         if error is None and (tap.error or not tap.understood):
             error = refused(stage, tap.error or tap.body)
-        usage = tap.usage(ending.usage)
-        counted = tap.counted and (ending.counted or tap.counted)
+        # LiteLLM's own count, in its own terms, but of an answer that broke off it makes one up.
+        whole = Ending() if tap.cut_short else ending
+        usage = tap.usage(whole.usage)
+        counted = tap.counted and (whole.counted or tap.counted)
         cost = cost_of(
             litellm,
             request.model,

@@ -15,7 +15,8 @@ from sending import failure, request_to, send
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.events import TextDelta, Usage
 from openhands_llm_magic.llm.litellm import send as litellm_send
-from openhands_llm_magic.llm.litellm.stream import NO_DATA, usage_from, whole_lines
+from openhands_llm_magic.llm.litellm.cost import usage_from
+from openhands_llm_magic.llm.litellm.stream import NO_DATA, whole_lines
 
 SEPARATORS = "\u2028\u2029\x85"
 """Ends of lines to `str.splitlines`, and so to httpx, that JSON allows in a text."""

@@ -9,10 +9,11 @@ import pytest
 from model_server import Raw
 from sending import request_to, send
 
+from openhands_llm_magic.config.litellm_files import version
 from openhands_llm_magic.errors import BrokenAnswerError
 from openhands_llm_magic.llm.events import Cost, Done, Usage
 from openhands_llm_magic.llm.litellm import send as sending
-from openhands_llm_magic.llm.litellm.cost import cost_of
+from openhands_llm_magic.llm.litellm.cost import Told, cost_of
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.litellm.stream import FinishTap
 
@@ -157,14 +158,15 @@ def test_the_cost_that_a_litellm_proxy_tells(
 def test_who_told_the_cost(litellm: Any) -> None:
     counted = litellm.Usage(**COUNTS)
 
-    def cost(model: str = "openai/gpt-4o", **told: Any) -> Cost:
-        return cost_of(litellm, model, counted, **told)
+    def cost(model: str = "openai/gpt-4o", usd: float | None = None, **given: Any) -> Cost:
+        return cost_of(litellm, model, Told(counted, usd), **given)
 
-    assert cost(told_usd=0.5, price=(0.25, 0.5)) == Cost(300, "by hand")
-    assert cost(told_usd=0.5) == Cost(0.5, "provider")
+    assert cost(usd=0.5, price=(0.25, 0.5)) == Cost(300, "by hand")
+    assert cost(usd=0.5) == Cost(0.5, "provider")
     assert cost().told_by == "price list"
+    assert cost().price_list == version()
     assert cost("openai/nobody-knows-it") == Cost(None, "unknown")
-    assert cost_of(litellm, "openai/gpt-4o", None, price=(1, 1)) == Cost(None, "unknown")
+    assert cost_of(litellm, "openai/gpt-4o", Told(), price=(1, 1)) == Cost(None, "unknown")
 
 
 def test_a_count_of_an_answer_that_broke_off(model_server: ModelServer) -> None:
@@ -182,4 +184,4 @@ def test_what_was_counted_until_an_answer_broke_off(litellm: Any) -> None:
     chunk = litellm.ModelResponseStream(choices=[], usage=litellm.Usage(**COUNTS, **DETAILS))
     list(tap.chunks([chunk]))
     assert tap.usage(None) == Usage(1000, 100, 600, 40)
-    assert cost_of(load(), "openai/gpt-4o", tap.counted).told_by == "price list"
+    assert cost_of(load(), "openai/gpt-4o", Told(tap.counted)).told_by == "price list"
