@@ -303,7 +303,7 @@ def usd_at_most(request: Request, model: str) -> float | None:
 
     A token of text has a byte at least. The rest is what is dearest of what may come: each token of
     the prompt written to a cache, the answer as long as it may be. None where the price is unknown,
-    or nothing limits the answer, the tokens of a file, or what a tool of the provider's costs.
+    or nothing limits the answer, the tokens of a file, or what else is charged.
 
     Args:
         request: What is sent.
@@ -313,7 +313,7 @@ def usd_at_most(request: Request, model: str) -> float | None:
     answer_tokens = request.most_answer_tokens or known.most_answer_tokens
     pictures, files, text = _parts_of(request)
     file_tokens = known.window_tokens if files else 0
-    if answer_tokens is None or file_tokens is None or _has_charged_tools(model, options):
+    if answer_tokens is None or file_tokens is None or _is_charged_else(model, options):
         return None
     picture_tokens = next(most for part, most in MOST_IMAGE_TOKENS if part in model)
     prompt_tokens = len(text.encode(errors="replace")) + pictures * picture_tokens + file_tokens
@@ -359,11 +359,13 @@ def _parts_of(request: Request) -> tuple[int, int, str]:
 SEARCHING = ("search", "sonar")
 """Parts of the names of models that search the web unasked, for a fee."""
 
+CHARGED = frozenset({"web_search_options", "plugins", "speed", "inference_geo"})
+"""Keywords that ask for more than tokens, at a price of its own: searches, speed, a country."""
 
-def _has_charged_tools(model: str, options: Mapping[str, Any]) -> bool:
-    """Tell whether a provider may use tools of its own for an answer, such as a search."""
+
+def _is_charged_else(model: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether a request may cost more than its tokens, as for a tool of the provider's own."""
     tools = options.get("tools") or ()
     charged = (not isinstance(each, dict) or each.get("type") != "function" for each in tools)
-    return (
-        "web_search_options" in options or any(charged) or any(part in model for part in SEARCHING)
-    )
+    named = CHARGED.intersection(options) or CHARGED.intersection(options.get("extra_body") or ())
+    return bool(named) or any(charged) or any(part in model for part in SEARCHING)

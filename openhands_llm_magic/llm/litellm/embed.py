@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.embedding.vectors import Vectors
-from openhands_llm_magic.llm.events import Accepted, Usage
+from openhands_llm_magic.llm.events import Accepted, Cost, Usage
 from openhands_llm_magic.llm.litellm.clients import HTTPX
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of, told_beside, told_in
 from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, refused
@@ -45,24 +45,28 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
         The vectors; whatever goes wrong is its `error`, of the class that says what it was.
     """
     litellm = load()
+    usage, cost = None, Cost()
     with quiet(litellm), _noting() as noted, contextlib.ExitStack() as cleanup:
         cleanup.callback(lambda: _close_unless_kept(litellm, noted.client))
         try:
             response = _asked(litellm, request, cleanup)
-            vectors, usage = _vectors(response), _usage(response)
+            usage = _usage(response)
             hidden = getattr(response, "_hidden_params", None) or {}  # where LiteLLM keeps them
             headers = plain(hidden.get("additional_headers") or {})
             usd = noted.told_usd or told_in(headers)
             model = getattr(response, "model", None)
             told = Told(response.usage if usage else None, usd, model)
             cost = cost_of(litellm, request.model, told, options=request.options)
+            vectors = _vectors(response)
         except errors.RequestError as error:
-            return Response(noted.told() or error)
+            return Response(noted.told() or error, usage=usage, cost=cost)
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
             if not noted.is_answer:
                 return Response(fault_from(exc, "sending"))
             unread = errors.BrokenAnswerError("the vectors could not be read")
-            return Response(noted.told() or unread)
+            told = Told(noted.counted, noted.told_usd)
+            cost = cost_of(litellm, request.model, told, options=request.options)
+            return Response(noted.told() or unread, cost=cost)
         emit(Accepted(limits_in(headers)))
         if len(vectors) != len(request.texts) or 0 in vectors.shape:
             missing = errors.BrokenAnswerError("there is not a vector for each text")
@@ -83,13 +87,20 @@ class _Noted(threading.local):
         return self.response is not None and self.response.is_success
 
     @property
-    def told_usd(self) -> float | None:
-        """What the server tells that the vectors cost, which LiteLLM drops, or None."""
+    def counted(self) -> Any:
+        """What the server itself counts, or None where it does not, or it cannot be read."""
         with contextlib.suppress(Exception):  # no JSON, or not of this form
-            content: bytes = self.response.content
-            # Of a long body with many vectors only one that tells a cost is read again.
-            return told_beside(json.loads(content)["usage"]) if b'"cost"' in content else None
+            return json.loads(self.response.content)["usage"] if self.is_answer else None
         return None
+
+    @property
+    def told_usd(self) -> float | None:
+        """What the server tells that the vectors cost, which LiteLLM drops, or None.
+
+        Of a long body with many vectors only one that tells a cost is read once more.
+        """
+        content = getattr(self.response, "content", b"")
+        return told_beside(self.counted) if b'"cost"' in content else None
 
     def told(self) -> errors.RequestError | None:
         """Return the error that came in place of vectors, or None where the body tells none."""

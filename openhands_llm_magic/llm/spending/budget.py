@@ -263,8 +263,8 @@ def _over(
     settings: Snapshot, name: str, limit_usd: float, spent_usd: float, most_usd: float
 ) -> Text:
     told = (
-        "nothing was sent: {spent}{on}, and this prompt can cost up to {most}. Raise {limit}"
-        " ({place}), or {lift}."
+        "nothing was sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
+        " max_output_tokens, or a higher {limit} ({place}), or {lift}."
     )
     return Text(
         told,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_server import Raw
 from model_server.rare_dialects import message
-from sending import embed_once, request_to
+from sending import request_to
 
 from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.resolve import load_settings
@@ -21,6 +21,7 @@ from openhands_llm_magic.errors import BrokenAnswerError
 from openhands_llm_magic.llm.events import Cost, TextDelta
 from openhands_llm_magic.llm.litellm import send as sending
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of, usd_at_most
+from openhands_llm_magic.llm.litellm.embed import embed
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Request, prepare
 from openhands_llm_magic.llm.worker import Cancelled
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer
 
     from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.prepare import Response
 
 pytestmark = pytest.mark.usefixtures("litellm")
 
@@ -151,15 +153,27 @@ def test_an_answer(model_server: ModelServer, case: dict[str, Any]) -> None:
     expect(response.cost, case)
 
 
+def embedded(server: ModelServer, model: str, usage: Any, numbers: Any = (0.5, 0.25)) -> Response:
+    """Ask for the vector of a text."""
+    vector = {"object": "embedding", "index": 0, "embedding": numbers}
+    body = {"object": "list", "model": "m", "data": [vector], "usage": usage}
+    server.script(Raw(json.dumps(body).encode(), "application/json"))
+    options = {"base_url": server.base_for(model.partition("/")[0]), "api_key": "k"}
+    return embed(EmbeddingRequest(model, ("x",), options), lambda _: None)
+
+
 @pytest.mark.parametrize("case", cases("vectors"))
 def test_vectors(model_server: ModelServer, case: dict[str, Any]) -> None:
-    vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
-    body = {"object": "list", "model": "m", "data": [vector]}
-    body |= {"usage": json.loads(case["usage"])}
-    model_server.script(Raw(json.dumps(body).encode(), "application/json"))
-    provider = case["model"].partition("/")[0]
-    options = {"base_url": model_server.base_for(provider), "api_key": "k"}
-    expect(embed_once(EmbeddingRequest(case["model"], ("x",), options)).cost, case)
+    response = embedded(model_server, case["model"], json.loads(case["usage"]))
+    assert response.error is None
+    expect(response.cost, case)
+
+
+def test_vectors_that_cannot_be_read_are_paid_for(model_server: ModelServer) -> None:
+    usage = {"prompt_tokens": 1000, "total_tokens": 1000}
+    response = embedded(model_server, "openai/text-embedding-3-small", usage, ["no number"])
+    assert response.error is not None
+    assert response.cost.usd == pytest.approx(0.00002)
 
 
 @pytest.mark.parametrize("case", cases("none"))
@@ -286,6 +300,7 @@ def test_a_file_whose_tokens_nobody_knows_may_fill_the_context() -> None:
         ("openai/gpt-5", "Hello", {"web_search_options": {}}),
         ("openai/gpt-5", "Hello", {"tools": [{"type": "web_search"}]}),
         ("openai/gpt-4o-search-preview", "Hello", {}),
+        ("anthropic/claude-opus-5", "Hello", {"extra_body": {"speed": "fast"}}),
         ("perplexity/sonar", "Hello", {}),
     ],
 )

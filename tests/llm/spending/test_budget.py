@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("set_up", "with_a_price")
 
-PROMPT = "Hello. Would you tell me how many tokens this is?"
+HELLO = Answer("Hello.", usage=(1000, 200))
 
 COST_USD = 0.012
 """What an answer of the server costs."""
@@ -28,16 +28,16 @@ COST_USD = 0.012
 @pytest.fixture
 def with_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a price by hand: a server on this machine has none of its own."""
-    monkeypatch.setenv("LLM_INPUT_COST_PER_TOKEN", "0.001")
-    monkeypatch.setenv("LLM_OUTPUT_COST_PER_TOKEN", "0.001")
-    monkeypatch.setenv("LLM_MAX_OUTPUT_TOKENS", "5")
+    monkeypatch.setenv("LLM_INPUT_COST_PER_TOKEN", "0.00001")
+    monkeypatch.setenv("LLM_OUTPUT_COST_PER_TOKEN", "0.00001")
+    monkeypatch.setenv("LLM_MAX_OUTPUT_TOKENS", "200")
 
 
 def asked_until_over(**settings: Any) -> OverBudgetError:
     """Ask until a limit is reached, and return what is said then."""
     for _ in range(99):
         try:
-            ask(PROMPT, **settings)
+            ask("Hello", **settings)
         except OverBudgetError as over:
             return over
     raise AssertionError("no limit was reached")
@@ -45,7 +45,7 @@ def asked_until_over(**settings: Any) -> OverBudgetError:
 
 def test_over_the_limit_nothing_is_sent(model_server: ModelServer) -> None:
     """One line says what was spent, on what, and which setting the limit is from."""
-    model_server.script(*[Answer("Hello.")] * 99)
+    model_server.script(*[HELLO] * 99)
     over = asked_until_over(max_budget_per_task=0.1)
     sent = model_server.count
     assert 0 < sent < 99
@@ -53,7 +53,7 @@ def test_over_the_limit_nothing_is_sent(model_server: ModelServer) -> None:
     assert "nothing was sent" in said
     assert "of $0.10 was spent in this session (openai/gpt-4o $0.0" in said
     assert "max_budget_per_task (now 0.1, from" in said
-    assert ask(PROMPT, max_budget_per_task=None) == "Hello."
+    assert ask("Hello", max_budget_per_task=None) == "Hello."
     assert model_server.count == sent + 1
 
 
@@ -64,24 +64,24 @@ def test_without_a_price_a_limit_does_not_pretend_to_hold(
     monkeypatch.setenv("LLM_BASE_URL", "https://nowhere.invalid/v1")
     monkeypatch.delenv("LLM_INPUT_COST_PER_TOKEN")
     with pytest.raises(OverBudgetError, match="Set input_cost_per_token") as caught:
-        ask(PROMPT, model="openai/of-my-own", max_budget_per_task=1)
+        ask("Hello", model="openai/of-my-own", max_budget_per_task=1)
     assert "not known what openai/of-my-own can cost" in str(caught.value)
     assert not model_server.count
 
 
 def test_what_a_refused_attempt_could_have_cost_is_free_again(model_server: ModelServer) -> None:
     """A server that has refused a prompt has not charged for it."""
-    model_server.script(*[Refuse(400)] * 10, Answer("Hello."))
+    model_server.script(*[Refuse(400)] * 10, HELLO)
     for _ in range(10):
         with pytest.raises(RequestError, match="refused"):
-            ask(PROMPT, max_budget_per_task=0.06)
-    assert ask(PROMPT, max_budget_per_task=0.06) == "Hello."
+            ask("Hello", max_budget_per_task=0.02)
+    assert ask("Hello", max_budget_per_task=0.02) == "Hello."
 
 
 def test_near_the_limit_a_note_says_so_once(model_server: ModelServer) -> None:
     """It comes with the answer that has passed 80 %."""
-    model_server.script(*[Answer("Hello.")] * 8)
-    notes = [ask(PROMPT, max_budget_per_task=9.9 * COST_USD).notes for _ in range(8)]
+    model_server.script(*[HELLO] * 8)
+    notes = [ask("Hello", max_budget_per_task=9.9 * COST_USD).notes for _ in range(8)]
     assert [len(each) for each in notes] == [0] * 7 + [1]
     assert notes[7][0].startswith("$0.096 of $0.12 was spent in this session (max_budget_per_task,")
 
@@ -92,12 +92,12 @@ def test_kernels_share_the_limit_of_a_day(
     """What another session has spent counts, and what is spent here counts there."""
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
     monkeypatch.setenv("LLM_MAGIC_BUDGET_PER_DAY", "0.1")
-    model_server.script(*[Answer("Hello.")] * 99)
+    model_server.script(*[HELLO] * 99)
     assert "of $0.10 was spent today" in str(asked_until_over())
     sent = model_server.count
     budget.forget()  # as another kernel begins
     with pytest.raises(OverBudgetError, match=r"of \$0\.10 was spent today"):
-        ask(PROMPT)
+        ask("Hello")
     assert model_server.count == sent
 
 
@@ -106,13 +106,13 @@ def test_prompts_at_once_do_not_pass_together(
 ) -> None:
     """Each reserves what it can cost before the next is compared."""
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
-    model_server.script(*[Answer("Hello.")] * 200)
+    model_server.script(*[HELLO] * 200)
     spent_usd: list[float] = []
 
     def ask_on() -> None:
         for _ in range(20):
             try:
-                spent_usd.append(ask(PROMPT, max_budget_per_task=0.2).cost_usd or 0)
+                spent_usd.append(ask("Hello", max_budget_per_task=0.2).cost_usd or 0)
             except OverBudgetError:
                 return
 
