@@ -20,6 +20,7 @@ from openhands_llm_magic.config.settings import BUDGETS
 from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
+from openhands_llm_magic.llm.spending import spans
 from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here
 from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
 
@@ -102,10 +103,9 @@ class Booking:
         with _session.lock:
             _session.spent_usd[attempt.model] += counted_usd  # type: ignore[assignment]  # typeshed has whole numbers alone
             self._release_of_session()
+        row = attempt_of(attempt, self.settings, counted_usd=counted_usd, ended_at_s=time.time())
+        spans.trace(row)
         if self.ledger is not None:
-            row = attempt_of(
-                attempt, self.settings, counted_usd=counted_usd, ended_at_s=time.time()
-            )
             with _noting_problem():
                 self.ledger.add(row, self.reservation)
 
