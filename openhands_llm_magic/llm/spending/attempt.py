@@ -61,7 +61,8 @@ class Attempt:
         source: Who made it: "" for this package, "openhands" for what OpenHands has logged.
         source_id: What tells it apart at another source, or None.
         cost_usd: What it cost, or None where that is not known.
-        cost_told_by: As in `Cost`, and "local" for a server on this machine that tells no price.
+        cost_told_by: As in `Cost`, "local" for a server on this machine that tells no price, and
+            "openhands" for a cost that OpenHands has made out.
         price_list: Which price list the cost is from, or "".
         counted_usd: What budgets count for it: its cost, and where that is not known the most that
             it can have cost.
