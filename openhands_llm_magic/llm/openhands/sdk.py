@@ -142,14 +142,22 @@ def _retention(made: Draft) -> None:
 
 def _messages(made: Draft) -> None:
     """Every message is a list of parts, but for a few models such as GLM and MiniMax."""
-    said = made.facts.get("supports_prompt_caching")
-    cached = made["caching_prompt"] and said is not False
-    cached = cached and (made.has(*CACHE) or (bool(said) and made.has("claude")))
+    cached = _marks_cache(made)
     sees = bool(made.facts.get("supports_vision")) and not made["disable_vision"]
-    if made.has(*TEXTS) or not (cached or sees or made["native_tool_calling"] is not False):
+    if made.has(*TEXTS) or not (cached or sees or _gives_tools(made)):
         made.messages = as_texts(made.messages)
     else:
         made.messages = cached_parts(made.messages) if cached else in_parts(made.messages)
+
+
+def _marks_cache(made: Draft) -> bool:
+    said = made.facts.get("supports_prompt_caching")
+    is_asked = bool(made["caching_prompt"]) and said is not False
+    return is_asked and (made.has(*CACHE) or (bool(said) and made.has("claude")))
+
+
+def _gives_tools(made: Draft) -> bool:
+    return made["native_tool_calling"] is not False
 
 
 def _responses(made: Draft) -> None:
@@ -254,5 +262,8 @@ SDK = Version(
         _responses,
     ),
     tools_tokens=(7100, 9000),
+    gives_tools=_gives_tools,
+    marks_cache=_marks_cache,
+    condenses_at_events=80,
     refuses=_refuses,
 )

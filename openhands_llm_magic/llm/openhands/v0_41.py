@@ -85,14 +85,21 @@ def _limit(made: Draft) -> None:
 
 def _messages(made: Draft) -> None:
     """A message is a list of parts where the model is known to see, or for tools; else a text."""
-    cached = made["caching_prompt"] and made.model.rpartition("/")[2] in CACHE
+    cached = _marks_cache(made)
     sees = bool(made.facts.get("supports_vision")) and not made["disable_vision"]
-    tools = made["native_tool_calling"]
-    tools = any(part in made.model for part in TOOLS) if tools is None else tools
-    if "deepseek" in made.model or not (cached or sees or tools):
+    if "deepseek" in made.model or not (cached or sees or _gives_tools(made)):
         made.messages = as_texts(made.messages)
     else:
         made.messages = cached_parts(made.messages) if cached else in_parts(made.messages)
+
+
+def _marks_cache(made: Draft) -> bool:
+    return bool(made["caching_prompt"]) and made.model.rpartition("/")[2] in CACHE
+
+
+def _gives_tools(made: Draft) -> bool:
+    said = made["native_tool_calling"]
+    return any(part in made.model for part in TOOLS) if said is None else bool(said)
 
 
 def _site(made: Draft) -> None:
@@ -141,6 +148,9 @@ V0_41 = Version(
         _site,
     ),
     tools_tokens=(3300, 4900),
+    gives_tools=_gives_tools,
+    marks_cache=_marks_cache,
+    condenses_at_events=100,
     refuses=_refuses,
     remark=_remark,
 )

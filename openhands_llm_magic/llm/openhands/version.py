@@ -79,6 +79,12 @@ class Version:
         remark: Says what else is to be known of a request, in a sentence, or nothing.
         tools_tokens: About the tokens that its own instructions and tools take, when the model is
             given them as tools and when they are written into the prompt.
+        gives_tools: Tells whether a model is given the tools as tools.
+        marks_cache: Tells whether it marks what the provider is to keep in its cache, which only
+            Claude's models ask for.
+        condenses_at_events: The events of the history (a call of a tool is one, what came of it
+            another) from which on it has the model sum up the older ones, unless somebody has set
+            another number.
     """
 
     name: str
@@ -87,6 +93,9 @@ class Version:
     passes: frozenset[str]
     rules: tuple[Callable[[Draft], None], ...]
     tools_tokens: tuple[int, int]
+    gives_tools: Callable[[Draft], bool]
+    marks_cache: Callable[[Draft], bool]
+    condenses_at_events: int
     refuses: Callable[[Snapshot], Text]
     remark: Callable[[Draft], Text] = lambda _made: NOTHING
 
