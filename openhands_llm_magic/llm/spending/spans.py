@@ -3,6 +3,10 @@
 Whoever wants spans sets a tracer provider, with an exporter of their choice, before they ask; until
 then nothing of OpenTelemetry is imported here. A span has what the ledger has under OpenTelemetry's
 names, so neither a prompt nor an answer nor a key, and belongs to the span that the caller is in.
+
+A span is made when its attempt is over, with the times of the attempt. With OpenTelemetry's
+`BatchSpanProcessor` an exporter that is slow or down is not waited for; with `SimpleSpanProcessor`,
+which is for tests, each attempt waits for it.
 """
 
 from __future__ import annotations

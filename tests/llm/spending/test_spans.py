@@ -150,6 +150,14 @@ def test_a_span_lasts_as_long_as_its_attempt(exporter: Exporter) -> None:
     assert span.end_time == 1_800_000_000_250_000_000
 
 
+def test_an_attempt_that_was_stopped_has_not_succeeded(exporter: Exporter) -> None:
+    """As a call that its client cancels has not; the class tells the two apart."""
+    spans.trace(attempt(outcome="stopped", error_type="Stopped"))
+    (span,) = exporter.get_finished_spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert known_of(span)["error.type"] == "Stopped"
+
+
 @pytest.mark.parametrize(
     ("model", "named"),
     [
