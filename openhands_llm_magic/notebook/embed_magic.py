@@ -262,6 +262,7 @@ class _Embedding:
         from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Control
 
         self._shell = shell
+        self._settings = settings
         self._clicks = clicks
         self._clock = clock or SYSTEM_CLOCK
         self._control = Control()
@@ -304,6 +305,7 @@ class _Embedding:
         from dataclasses import replace
 
         from openhands_llm_magic.llm.embedding.embed import Embeddings
+        from openhands_llm_magic.llm.spending import budget
 
         made = Embeddings.joined(self._parts)
         reply = self._builder.reply
@@ -312,7 +314,8 @@ class _Embedding:
             error.reply = made
             reply = replace(reply, error=error)
         if self._parts:
-            reply = replace(reply, notes=(words(made), *reply.notes))
+            notes = (words(made), *reply.notes, *budget.notes(self._settings))
+            reply = replace(reply, notes=notes)
         view.render(reply)
         view.finish()
         return made.vectors, reply

@@ -40,6 +40,16 @@ def test_vectors_go_into_a_variable(kernel: Kernel, front: Front) -> None:
     assert printed(kernel, "vectors.shape, len(vectors), len(vectors[1])") == "(2, 64) 2 64"
 
 
+def test_a_ledger_that_cannot_be_written_is_told_once(kernel: Kernel) -> None:
+    """The vectors come all the same."""
+    kernel.run("import os; os.environ['LLM_MAGIC_LEDGER'] = os.devnull + '/ledger'")
+    line = f"%llm_embed 'one' -o vector {PRACTICE}"
+    first, second = (kernel.run(line).outputs[0]["text/plain"] for _ in range(2))
+    assert "64 numbers" in first
+    assert "the ledger /dev/null/ledger cannot be used" in first
+    assert "ledger" not in second
+
+
 def test_without_a_variable_they_are_the_value(kernel: Kernel) -> None:
     """In few words, also where NumPy is not installed; a single text has one vector."""
     value = kernel.run(f"%llm_embed 'one' {PRACTICE}").contents("execute_result")[0]["data"]
