@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 PROGRAM = "openhands-llm-magic"
 HIGHEST_PORT = 65535
+MOST_DAYS = 36_500
+BY = ("model", "day", "notebook", "group", "outcome")
+"""What `usage` sums up by."""
+
 KEY_VARIABLE = "PRACTICE_API_KEY"
 """Holds the key that the practice provider is to ask for."""
 
@@ -30,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The arguments are wrong (status 2), or help was asked for (status 0).
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # it may not have all letters of a name
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Helpers for the language model of OpenHands."
     )
@@ -52,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = "Trust a config file no longer."
     command(untrust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     command(trusted, "List the config files that are trusted.")
+    about = "Show what requests have cost: today and this month, or a period by model or day."
+    of_usage = command(usage, about)
+    _add_usage_options(of_usage)
     about = (
         "Run the practice provider, a server for trying things out that is not a language model."
     )
@@ -140,6 +150,52 @@ def _on_file(args: argparse.Namespace, change: Callable[[str], Text]) -> int:
     return 0
 
 
+def usage(args: argparse.Namespace) -> int:
+    """Print what requests have cost; return 1 if that cannot be read, or the file not be written.
+
+    A ledger that is off cannot be read, either.
+    """
+    from openhands_llm_magic.config.resolve import load_settings  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import LLMMagicError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.llm.spending import export, summary  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook import usage_table  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+
+    say, now_s = script_words(), time.time()
+    try:
+        settings = load_settings()
+        ledger = summary.ledger_in_use(settings)
+        if not (args.by or args.days or args.all or args.csv):
+            shown = usage_table.overview(settings, ledger, now_s, say, session=False)
+            print("\n\n".join(each.text for each in shown))
+            return 0
+        period = summary.this_month(now_s)
+        if args.days:
+            period = summary.last_days(args.days, now_s)
+        elif args.all:
+            period = summary.everything()
+        by = args.by or usage_table.DEFAULT_BY
+        found = summary.rows(ledger, period, by)
+        print(usage_table.summed(found, period, by, say).text)
+        if args.csv is not None:
+            print(export.write_csv(args.csv, found, by, over=args.force).worded(say))
+    except LLMMagicError as error:
+        print(f"{PROGRAM} usage: {error.text.worded(say)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add_usage_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--by", choices=BY, help="what to sum up by (default: model)")
+    period = made.add_mutually_exclusive_group()
+    days = "the last N days, today included (default: this month)"
+    period.add_argument("--days", type=_days, metavar="N", help=days)
+    period.add_argument("--all", action="store_true", help="all that is kept")
+    file = "write it to this file, too, which must not exist yet"
+    made.add_argument("--csv", metavar="FILE", help=file)
+    made.add_argument("--force", action="store_true", help="write over the file of --csv")
+
+
 def practice(args: argparse.Namespace) -> int:
     """Run the practice provider until the person presses Ctrl-C."""
     from openhands_llm_magic.llm.practice.server import PracticeServer  # noqa: PLC0415 - imports asyncio
@@ -197,6 +253,14 @@ def _port(text: str) -> int:
     """Return the port number in a text; argparse shows the error."""
     if not text.isdecimal() or int(text) > HIGHEST_PORT:
         message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _days(text: str) -> int:
+    """Return the number of days in a text; argparse shows the error."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_DAYS:
+        message = f"a number of days is a whole number from 1 to {MOST_DAYS}, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 

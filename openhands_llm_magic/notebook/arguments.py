@@ -383,15 +383,15 @@ def _add_own(made: argparse.ArgumentParser) -> None:
 def _format(text: str) -> str:
     """Read the name of a format, of which one has two."""
     name = {"md": "markdown"}.get(text.lower(), text.lower())
-    return _one_of(FORMATS, "--format", name)
+    return one_of(FORMATS, "--format", name)
 
 
 def _version(text: str) -> str:
     """Read the name of a version of OpenHands."""
-    return _one_of(OPENHANDS, "--as", text)
+    return one_of(OPENHANDS, "--as", text)
 
 
-def _one_of(choices: Sequence[str], option: str, text: str) -> str:
+def one_of(choices: Sequence[str], option: str, text: str) -> str:
     """Return a text that is one of the choices.
 
     Raises:

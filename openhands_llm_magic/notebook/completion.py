@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import export
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.notebook import arguments, config_magic, embed_magic
+from openhands_llm_magic.llm.spending import summary
+from openhands_llm_magic.notebook import arguments, config_magic, embed_magic, usage_magic
 
 if TYPE_CHECKING:
     import argparse
@@ -108,6 +109,7 @@ LINES: Mapping[str, Callable[[], Line]] = {
     "llm_chat": lambda: Line({"--forget": "chat", "--export": "chat"}, "chat"),
     "llm_config": lambda: Line(_CONFIG_FLAGS, "assignment"),
     "llm_models": lambda: Line({"--server": ""}, "model"),
+    "llm_usage": lambda: _of_parser(usage_magic.parser()),
 }
 """By the name of the magic."""
 
@@ -198,7 +200,9 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "alias": lambda known, _typed: known.aliases(),
     "assignment": lambda _known, _typed: (f"{name}=" for name in SETTINGS),
     "attach": lambda known, typed: chain(known.own_variables, _files(typed)),
+    "by": lambda _known, _typed: summary.BY,
     "chat": lambda known, _typed: known.chats,
+    "csv": lambda _known, typed: _files(typed),
     "expression": lambda known, typed: known.own_variables if re.fullmatch(r"\w*", typed) else None,
     "file": lambda _known, typed: _files(typed),
     "form": lambda _known, _typed: export.FORMS,

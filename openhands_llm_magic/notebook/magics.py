@@ -237,6 +237,18 @@ class LLMMagics(Magics):
     @line_magic
     @needs_local_scope
     @_told
+    def llm_usage(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        """Show what requests have cost, by model, day, notebook, group or outcome."""
+        from openhands_llm_magic.notebook import usage_magic
+
+        usage_magic.run(line, self.shell, self._settings, self._own(local_ns))
+
+    llm_usage.getdoc = _help("usage_magic")
+
+    @no_var_expand
+    @line_magic
+    @needs_local_scope
+    @_told
     def llm_chat(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
         """List, show, forget and export the conversations of this session."""
         from openhands_llm_magic.notebook import chat_magic

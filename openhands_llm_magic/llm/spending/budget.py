@@ -205,6 +205,22 @@ def notes(settings: Snapshot) -> tuple[Text, ...]:
     return tuple(new)
 
 
+def spent_of_limits(settings: Snapshot) -> dict[str, tuple[float, float]]:
+    """Return for each limit that is set, by its name, what counts for it, and the limit itself.
+
+    Both are US dollars.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with _session.lock:
+        ledger = ledger_of(settings)
+        return {
+            name: (_spent_usd(name, ledger), limit_usd)
+            for name, limit_usd in _limits(settings).items()
+        }
+
+
 def forget() -> None:
     """Forget what this session has spent."""
     with _session.lock:

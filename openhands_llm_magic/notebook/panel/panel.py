@@ -19,6 +19,7 @@ from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.panel.trust import TrustSection
+from openhands_llm_magic.notebook.panel.usage import UsageSection
 from openhands_llm_magic.notebook.settings_table import problems
 from openhands_llm_magic.notebook.wording import Language
 
@@ -92,6 +93,7 @@ class Panel:
         self.retries = Retries(bench, self.field)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
         self.handover = HandOver(bench)
+        self.usage = UsageSection(bench)
         self.groups = Groups(bench, self.handover.save_as)
         self._sections: list[Section] = [
             self.groups,
@@ -101,6 +103,7 @@ class Panel:
             self.retries,
             self.advanced,
             self.handover,
+            self.usage,
         ]
         self._languages.description = say("Language")
         self._languages.value = say.name
@@ -127,6 +130,7 @@ class Panel:
         """Speak the language that was chosen, here and in the cells of the session."""
         wording.prefer(change["new"])
         self.speak(change["new"])
+        self.usage.read()
 
     def field(self, name: str) -> Field:
         """Return a setting's field, the same each time."""
@@ -192,6 +196,7 @@ class Panel:
         """Return what shows it in a notebook, or a text alone where nobody can press a button."""
         if not watched:
             return [{"text/plain": self._bench.say(PLAIN)}]
+        self.usage.read()
         hint = SAVED.replace("{hint}", escape(self._bench.say(RUN_AGAIN)))
         plain = self._bench.say(PLAIN)
         view = {**self.box._repr_mimebundle_(), "text/plain": plain}

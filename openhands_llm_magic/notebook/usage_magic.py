@@ -1,0 +1,163 @@
+"""`%llm_usage`: what requests have cost, by model, day, notebook, group or outcome."""
+
+from __future__ import annotations
+
+import functools
+import time
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.spending import export, summary
+from openhands_llm_magic.notebook import arguments, scope, usage_plot, usage_table
+from openhands_llm_magic.notebook.line import words as split_words
+from openhands_llm_magic.notebook.wording import cell_words, print_texts
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.llm.spending.summary import Period, Row
+    from openhands_llm_magic.notebook.usage_table import Shown
+
+HELP = Text("""Show what requests have cost, and how many tokens they have taken.
+
+    %llm_usage                     this session, today and this month, with the limits that are set
+    %llm_usage --by day            this month by day; also model, notebook, group, outcome
+    %llm_usage --days 7 --by day   the last seven days; also --session, --today, --month, --all
+    %llm_usage --by day --plot     a picture of it, too; needs matplotlib
+    %llm_usage --by day -o NAME    store it as a DataFrame in this variable; needs pandas
+    %llm_usage --csv FILE          write it to a new file; --force writes over one
+
+Each row is about HTTP requests, of which a prompt that is retried makes several. Each ends as
+answered, failed or stopped. Tokens are as the providers count them, the cached ones among those of
+the prompts and the reasoning among those of the answers. A day is one where you are.
+
+A cost is the provider's own figure, or by a price that you set; "about" is by LiteLLM's price list.
+Where neither is known the number of such requests is told: that is not the same as nothing. A
+server on this machine is "local". Limits count the most that an unknown cost can be. Bills of
+providers may differ.
+""")
+
+
+@functools.cache
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the line's options."""
+    made = arguments.Parser(prog="%llm_usage", add_help=False, allow_abbrev=False)
+    for name in ("session", "today", "month", "all"):
+        made.add_argument(f"--{name}", dest="periods", action="append_const", const=name)
+    made.add_argument("--days", type=_days, metavar="N")
+    by = partial(arguments.one_of, tuple(summary.BY), "--by")
+    made.add_argument("--by", type=by, metavar="|".join(summary.BY))
+    made.add_argument("--plot", action="store_true", default=None)
+    made.add_argument("--csv", metavar="FILE")
+    made.add_argument("--force", action="store_true", default=None)
+    made.add_argument("-o", "--out", metavar="NAME")
+    return made
+
+
+def _days(text: str) -> int:
+    """Read a number of days.
+
+    Raises:
+        UsageError: It is none, or too large.
+    """
+    is_number = text.isdecimal() and len(text) <= len(str(summary.MOST_DAYS))
+    if not (is_number and 0 < int(text) <= summary.MOST_DAYS):
+        told = "--days takes a number from 1 to {most}, not {given}."
+        raise UsageError(Text(told, most=f"{summary.MOST_DAYS:,}", given=repr(text)))
+    return int(text)
+
+
+def run(
+    line: str,
+    shell: Any,
+    settings: LLMSettings,
+    local: Mapping[str, object] = MappingProxyType({}),
+    now_s: float | None = None,
+) -> None:
+    """Run one `%llm_usage` line.
+
+    Args:
+        line: The line.
+        shell: IPython.
+        settings: They name the ledger and the limits.
+        local: The variables of the function that the line stands in.
+        now_s: The moment, in seconds since 1970; by default it is now.
+
+    Raises:
+        UsageError: The line cannot be read, or what it asks for cannot be made.
+        SettingError: The ledger is off.
+        LedgerError: It cannot be read.
+    """
+    made = parser()
+    given = arguments.read(split_words(line, arguments.flags_of(made)), made)
+    own = scope.variables_of(shell, local).own
+    for name in ("out", "csv"):
+        given[name] = arguments.put_in(given.get(name), own, f"--{name}")
+    if given["out"] is not None:
+        arguments.require_name(given["out"])
+    if "force" in given and given["csv"] is None:
+        raise UsageError("--force goes with --csv: it writes over a file.")
+    now_s = time.time() if now_s is None else now_s
+    snapshot, say = settings.snapshot(), cell_words()
+    ledger = summary.ledger_in_use(snapshot)
+    if not any(value is not None for value in given.values()):
+        _show(shell, *usage_table.overview(snapshot, ledger, now_s, say))
+        return
+    by, period = given.get("by", usage_table.DEFAULT_BY), _period(given, now_s)
+    found = summary.rows(ledger, period, by)
+    frame = _frame(found, by) if given["out"] is not None else None
+    picture = usage_plot.drawn(found, period, by, say) if "plot" in given and found else None
+    _show(shell, usage_table.summed(found, period, by, say))
+    if picture is not None:
+        usage_plot.publish(*picture)
+    if given["csv"] is not None:
+        print_texts(export.write_csv(given["csv"], found, by, over="force" in given))
+    if given["out"] is not None:
+        shell.user_ns[given["out"]] = frame
+
+
+def _period(given: Mapping[str, Any], now_s: float) -> Period:
+    """Return the period that is named, which is this month by default.
+
+    Raises:
+        UsageError: Several are named.
+    """
+    named = [*given.get("periods", ()), *(["days"] if "days" in given else [])]
+    if len(set(named)) > 1:
+        raise UsageError("name one period: --session, --today, --month, --days N or --all.")
+    match named[:1]:
+        case ["session"]:
+            return summary.this_session()
+        case ["today"]:
+            return summary.today(now_s)
+        case ["days"]:
+            return summary.last_days(given["days"], now_s)
+        case ["all"]:
+            return summary.everything()
+        case _:
+            return summary.this_month(now_s)
+
+
+def _show(shell: Any, *shown: Shown) -> None:
+    from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - rendering is rare here
+
+    text = "\n\n".join(each.text for each in shown)
+    display.show_both(shell, text=text, html="".join(each.html for each in shown))
+
+
+def _frame(found: Sequence[Row], by: str) -> Any:
+    """Return rows as a DataFrame; a cost of which nothing is known is NaN.
+
+    Raises:
+        UsageError: There is no pandas.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415 - it need not be there, and takes a second
+    except ImportError:
+        raise UsageError("-o needs pandas: run `%pip install pandas`.") from None
+    frame = pd.DataFrame(export.records(found, by), columns=[by, *export.COLUMNS])
+    return frame.astype({"cost_usd": float})
