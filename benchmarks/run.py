@@ -36,6 +36,7 @@ from benchmarks import (  # noqa: E402 - found there
     session,
     streams,
     trust,
+    usage,
 )
 from benchmarks.table import Line, markdown  # noqa: E402 - found there
 
@@ -58,6 +59,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
   then takes to draw it is not in it.
 - Whether a key may go: the median of {decisions} decisions on a file that was trusted, its entry
   read each time, among 100 variables.
+- `%llm_usage`: the median of {usages} times, from what is in the file to a table as HTML. In the
+  ledger are {sessions} sessions a day, of as many notebooks, and {models} models.
 - Calls: the median of {calls} rounds in a real kernel. All stream the same short answer from the
   same server, which is another process.
 - Chunks: {characters:.1f} characters each, sent as fast as the server can. CPU time is that of the
@@ -108,7 +111,7 @@ def _speed() -> str:
         lines.append(line)
         print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
 
-    for first in (loading, first_answer, opening, trust):
+    for first in (loading, first_answer, opening, trust, usage):
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
@@ -121,6 +124,9 @@ def _speed() -> str:
         firsts=first_answer.ROUNDS,
         openings=opening.TIMES,
         decisions=trust.TIMES,
+        usages=usage.TIMES,
+        sessions=usage.SESSIONS_A_DAY,
+        models=usage.MODELS,
         calls=calls.ROUNDS,
         characters=len(streams.ANSWER) / model.CHUNKS,
         interrupts=interrupts.TIMES,

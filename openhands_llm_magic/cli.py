@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "openhands-llm-magic"
 HIGHEST_PORT = 65535
 MOST_DAYS = 36_500
-BY = ("model", "day", "notebook", "group", "outcome")
+BY = ("model", "day", "notebook", "group", "outcome", "source")
 """What `usage` sums up by."""
 
 KEY_VARIABLE = "PRACTICE_API_KEY"

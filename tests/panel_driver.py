@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.notebook.panel import served
+from openhands_llm_magic.notebook.panel import served, usage
 from openhands_llm_magic.notebook.panel.connection import THREAD
 from openhands_llm_magic.notebook.panel.panel import Panel
 from openhands_llm_magic.notebook.panel.parts import HIDDEN
@@ -100,9 +100,9 @@ class Driver:
 
     @staticmethod
     def wait() -> None:
-        """Wait until no test runs, and no server is asked for its models."""
+        """Wait until no test runs, no server is asked for its models, and no ledger is read."""
         for thread in threading.enumerate():
-            if thread.name in (THREAD, served.THREAD):
+            if thread.name in (THREAD, served.THREAD, usage.THREAD):
                 thread.join(PATIENCE_S)
                 assert not thread.is_alive()
 

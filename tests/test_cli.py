@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +18,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from openhands_llm_magic import cli
 from openhands_llm_magic.cli import main
 from openhands_llm_magic.llm.practice.models import MODELS
+from openhands_llm_magic.llm.spending import summary
+from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
+from openhands_llm_magic.llm.spending.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +169,96 @@ def test_check_of_a_missing_file_is_one_line_on_stderr(capsys: pytest.CaptureFix
     assert re.fullmatch(r"openhands-llm-magic check: config file: missing\.toml: .+\n", err)
 
 
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """The ledger in use, with a request of 40 days ago."""
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    made = Ledger(tmp_path / "ledger.sqlite3")
+    at_s = time.time() - 40 * 86_400
+    known = {"cost_usd": 0.5, "cost_told_by": "provider"}
+    made.add(Attempt(ended_at_s=at_s, day=day_of(at_s), model="日本/\x1b[31mx", **known))  # type: ignore[arg-type]  # of two types
+    yield made
+    made.close()
+
+
+@pytest.mark.usefixtures("kept")
+def test_usage_prints_what_requests_have_cost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of today and this month, with their limits; or of a period; no name steers the terminal."""
+    monkeypatch.setenv("LLM_MAGIC_BUDGET_PER_DAY", "2")
+    assert main(["usage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:4]] == [
+        "What requests have cost",
+        "period",
+        "today",
+        "this month",
+    ]
+    assert lines[2].endswith("$0.00 of $2.00 (0 %)")
+    assert "budget_per_day: now 2, from LLM_MAGIC_BUDGET_PER_DAY" in lines
+    assert main(["usage", "--days", "60", "--csv", "usage.csv"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^日本/ \[31mx +1 +0 +0 +\$0\.50$", out, re.MULTILINE)
+    assert out.endswith("usage.csv is written; its rows: 1.\n")
+    assert Path("usage.csv").read_text("utf-8").startswith("model,attempts,")
+
+
+@pytest.mark.usefixtures("kept")
+def test_usage_sums_up_by_what_the_magic_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [*summary.BY] == [*cli.BY]
+    assert summary.MOST_DAYS == cli.MOST_DAYS
+    for by in cli.BY:
+        assert main(["usage", "--all", "--by", by]) == 0
+        assert capsys.readouterr().out.startswith("all that is in the ledger, by ")
+
+
+@pytest.mark.usefixtures("kept")
+def test_usage_that_cannot_be_shown_or_written_is_one_line_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the status says so."""
+    Path("usage.csv").write_text("mine", "utf-8")
+    assert main(["usage", "--csv", "usage.csv"]) == 1
+    assert Path("usage.csv").read_text("utf-8") == "mine"
+    assert re.fullmatch(r"openhands-llm-magic usage: usage\.csv: .+\n", capsys.readouterr().err)
+    for ledger in ("off", "usage.csv"):
+        monkeypatch.setenv("LLM_MAGIC_LEDGER", ledger)
+        assert main(["usage"]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(r"openhands-llm-magic usage: .+\n", err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--days", "0"],
+        ["--days", "x"],
+        ["--days", "9" * 5000],
+        ["--by", "x"],
+        ["--all", "--days=1"],
+    ],
+)
+def test_a_bad_option_of_usage_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["usage", *arguments])
+    assert caught.value.code == 2
+    assert "openhands-llm-magic usage: error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_terminal_without_the_letters_shows_question_marks() -> None:
+    """It is no reason to fail."""
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND, "usage", "--days", "60"], env=env, capture_output=True, check=True
+    )
+    assert b"\n??/ [31mx" in ran.stdout
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"openhands-llm-magic {version('openhands-llm-magic')}\n"
@@ -175,4 +270,4 @@ def test_no_arguments_show_the_help_with_every_command(
     assert main([]) == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: openhands-llm-magic")
-    assert all(f"\n    {name} " in out for name in ("check", "practice"))
+    assert all(f"\n    {name} " in out for name in ("check", "practice", "usage"))

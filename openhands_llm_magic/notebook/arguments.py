@@ -85,7 +85,7 @@ def add_over_budget(made: argparse.ArgumentParser) -> None:
 def lift_limits(given: dict[str, Any]) -> None:
     """Put settings without a limit of what is spent in place of the option that says so."""
     if given.pop("over_budget"):
-        given.update(dict.fromkeys(BUDGETS, "none"))
+        given.update(dict.fromkeys(BUDGETS, "0"))  # "none" is a flag that was not given
 
 
 def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> dict[str, Any]:

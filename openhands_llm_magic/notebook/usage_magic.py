@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HELP = Text("""Show what requests have cost, and how many tokens they have taken.
 
     %llm_usage                     this session, today and this month, with the limits that are set
-    %llm_usage --by day            this month by day; also model, notebook, group, outcome
+    %llm_usage --by day            this month by day; also model, notebook, group, outcome, source
     %llm_usage --days 7 --by day   the last seven days; also --session, --today, --month, --all
     %llm_usage --by day --plot     a picture of it, too; needs matplotlib
     %llm_usage --by day -o NAME    store it as a DataFrame in this variable; needs pandas

@@ -37,6 +37,7 @@ BY = {
     "notebook": Text("by notebook"),
     "group": Text("by group of settings"),
     "outcome": Text("by outcome"),
+    "source": Text("by source"),
 }
 """What is said of each way to sum up."""
 
@@ -46,11 +47,16 @@ HEADINGS = {
     "notebook": Text("notebook"),
     "group": Text("group"),
     "outcome": Text("outcome"),
+    "source": Text("source"),
     "period": Text("period"),
 }
 """What stands above the keys of the rows."""
 
-NO_KEY = {"group": Text("no group"), "notebook": Text("not known")}
+NO_KEY = {
+    "group": Text("no group"),
+    "notebook": Text("not known"),
+    "source": Text("this package"),
+}
 """What is said of an empty key; of others it is a dash."""
 
 OUTCOMES = {

@@ -101,6 +101,8 @@ def test_models() -> None:
         ("%llm_embed an", ("an", ["answer"])),
         ("%llm_embed texts -o an", ("an", ["answer"])),
         ("%llm_embed texts --embedding-model l", ("l", ["local"])),
+        ("%llm_usage --by d", ("d", ["day"])),
+        ("%llm_usage --plot -o an", ("an", ["answer"])),
         ("%llm_chat ta", ("ta", ["taxes"])),
         ("%llm_chat --forget tr", ("tr", ["trip"])),
         ("%llm_config num_r", ("num_r", ["num_retries="])),

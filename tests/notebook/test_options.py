@@ -265,6 +265,7 @@ def test_the_help_explains_what_people_use_first() -> None:
         ("%llm -m practice/echo —help retries", "--retry-max-wait"),
         ("%llm_config --help", "%llm_config --alias"),
         ("%llm_models --help", "%llm_models claude sonnet"),
+        ("%llm_usage --help", "%llm_usage --by day"),
         ("%llm_chat -h", "%llm_chat --forget"),
         ("%llm_embed --help", "%llm_embed texts -o vectors"),
         ("%llm_error --help", "why the last cell that failed"),
@@ -287,3 +288,12 @@ def test_a_name_of_pythons_own_is_not_hidden_in_silence(
     kernel.run("del print")
     assert told not in kernel.run("%llm -o printed Hi").outputs[0]["text/plain"]
     assert server.count == 2
+
+
+def test_over_budget_lifts_a_limit_of_the_session_for_one_cell(kernel: Kernel) -> None:
+    """Wherever the limit is set; the next prompt has it again."""
+    kernel.run("%llm_config input_cost_per_token=1 output_cost_per_token=1 max_output_tokens=9")
+    kernel.run("%llm_config max_budget_per_task=0.5")
+    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: nothing was sent")
+    assert kernel.run("%llm --over-budget Hello").error is None
+    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: nothing was sent")

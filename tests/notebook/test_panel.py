@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import ipywidgets
@@ -16,6 +18,10 @@ from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.served import Place
+from openhands_llm_magic.llm.spending import ledger
+from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
+from openhands_llm_magic.llm.spending.ledger import Ledger
+from openhands_llm_magic.notebook.panel import usage
 from openhands_llm_magic.notebook.wording import cell_words
 
 if TYPE_CHECKING:
@@ -738,3 +744,56 @@ def test_a_projects_file_is_trusted_with_a_button(
     assert "leads to" not in driver.text
     assert "Trust this file" not in [each.description for each in driver.buttons]
     assert KEY not in driver.text
+
+
+def test_what_was_spent_is_read_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a thread, also where the ledger cannot be read, or is off; in the panel's language."""
+    path = tmp_path / "ledger.sqlite3"
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(path))
+    driver = Driver()
+    assert "What requests have cost" not in driver.text
+
+    driver.press("Show what was spent")
+    driver.wait()
+    assert "The ledger has no request for this period: this month." in driver.text
+
+    kept = Ledger(path)
+    kept.add(attempt_made_now(model="<b>openai/gpt-4o</b>"))
+    kept.close()
+    driver.press("Show what was spent")
+    driver.wait()
+    assert "1 of unknown cost" in driver.text
+    assert "<b>openai/gpt-4o</b>" in driver.text
+
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", "off")
+    driver.press("Show what was spent")
+    driver.wait()
+    assert "nothing is kept of what requests cost" in driver.text
+    assert "1 of unknown cost" not in driver.text
+
+
+def attempt_made_now(**columns: str) -> Attempt:
+    return Attempt(ended_at_s=time.time(), day=day_of(time.time()), **columns)  # type: ignore[arg-type]  # texts alone
+
+
+def test_a_ledger_that_is_locked_does_not_hold_up_the_panel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything else works meanwhile, and what was asked for comes when it can be read."""
+    path = tmp_path / "ledger.sqlite3"
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(path))
+    monkeypatch.setattr(ledger, "BUSY_S", PATIENCE_S)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    driver = Driver()
+    driver.press("Show what was spent")
+    driver.type("Number of retries", "9")
+    assert driver.control("Number of retries").value == "9"
+    assert any(each.name == usage.THREAD for each in threading.enumerate())
+    assert "The ledger has no request" not in driver.text
+    holder.close()
+    driver.wait()
+    assert "The ledger has no request for this period: this month." in driver.text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kernel import Kernel
 from model_server import Answer, Refuse
 
 from openhands_llm_magic.config.resolve import load_settings
@@ -24,13 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kernel import Kernel
     from model_server import ModelServer
 
 ENGLISH = Language("en")
 
 AT_S = time.time() - 40 * 86_400
-"""When all that is in the ledger of these tests was over: last month or before, and not forgotten."""
+"""When all that is in the ledger of these tests was over: before this month, and not forgotten."""
 
 NAMES = ("<img src=x onerror=alert(1)>|a\n`b`\x1b[31m", "$\\frac$", "x" * 1_000_000, "日本")
 """Names of models that would break a table, a page, a terminal or a picture."""
@@ -75,22 +76,17 @@ def test_a_table_by_model(at_ledger: Kernel) -> None:
     ran = at_ledger.run("%llm_usage --all")
     assert ran.error is None
     [shown] = ran.outputs
-    assert shown["text/plain"].split("\n") == [
-        "all that is in the ledger, by model",
-        "model          requests  failed  stopped  tokens in  cached  tokens out "
-        "                              cost",
-        "openai/gpt-4o         3       1        1      1,200   1,000          34 "
-        " about $1.23 and 1 of unknown cost",
-        "ollama/qwen3          1       0        0          5       0           6 "
-        "                             local",
-        "in all                4       1        1      1,205   1,000          40 "
-        " about $1.23 and 1 of unknown cost",
-        usage_table.BY_LIST,
-        usage_table.OF_UNKNOWN_COST,
+    title, heading, gpt, qwen, in_all, *notes = shown["text/plain"].split("\n")
+    assert title == "all that is in the ledger, by model"
+    assert ["|".join(re.split("  +", line)) for line in (heading, gpt, qwen, in_all)] == [
+        "model|requests|failed|stopped|tokens in|cached|tokens out|cost",
+        "openai/gpt-4o|3|1|1|1,200|1,000|34|about $1.23 and 1 of unknown cost",
+        "ollama/qwen3|1|0|0|5|0|6|local",
+        "in all|4|1|1|1,205|1,000|40|about $1.23 and 1 of unknown cost",
     ]
-    assert '<td style="text-align:right">about $1.23 and 1 of unknown cost</td>' in (
-        shown["text/html"]
-    )
+    assert notes == [usage_table.BY_LIST, usage_table.OF_UNKNOWN_COST]
+    cell = '<td style="text-align:right">about $1.23 and 1 of unknown cost</td>'
+    assert cell in shown["text/html"]
     in_console = at_ledger.run("%llm_usage --all", "console").stdout
     assert in_console == shown["text/plain"] + "\n"
 
@@ -102,6 +98,7 @@ def test_a_table_by_model(at_ledger: Kernel) -> None:
         ("notebook", ["not known"]),
         ("group", ["no group"]),
         ("outcome", ["answered", "failed", "stopped"]),
+        ("source", ["this package"]),
     ],
 )
 def test_a_table_by_something_else(at_ledger: Kernel, by: str, keys: list[str]) -> None:
@@ -154,7 +151,9 @@ def test_what_this_session_has_asked(
     overview, by_model = usage_table.overview(settings, kept, time.time(), ENGLISH)
     kept.close()
     _, line, *_ = overview.text.split("\n")[1:]
-    assert re.fullmatch(r"this session +2 +1 +\d+ +\d+ +\$0\.\d+ +\$0\.\d+ of \$1\.00 \(1 %\)", line)
+    assert re.fullmatch(
+        r"this session +2 +1 +\d+ +\d+ +\$0\.\d+ +\$0\.\d+ of \$1\.00 \(1 %\)", line
+    )
     assert "max_budget_per_task: now 1, from MAX_BUDGET_PER_TASK" in overview.notes
     assert by_model.title == "this session, by model"
     assert by_model.columns["model"] == ("openai/gpt-4o",)
@@ -173,7 +172,10 @@ def test_a_long_table_is_cut_and_adds_up() -> None:
         (Row(), "$0.00"),
         (Row(attempts=1, failed=1), "cost unknown"),
         (Row(attempts=1, unknown=1), "1 of unknown cost"),
-        (Row(attempts=9, exact=1, unknown=4_000, exact_usd=1.23), "$1.23 and 4,000 of unknown cost"),
+        (
+            Row(attempts=9, exact=1, unknown=4_000, exact_usd=1.23),
+            "$1.23 and 4,000 of unknown cost",
+        ),
         (Row(attempts=2, exact=1, listed=1, exact_usd=1, listed_usd=0.5), "about $1.50"),
         (Row(attempts=1, exact=1), "$0.00"),
         (Row(attempts=2, local=1, failed=1), "local"),
@@ -225,7 +227,7 @@ def test_what_is_not_installed_is_told_in_one_line(
     )
     ran = at_ledger.run(f"%llm_usage --all {option} --csv x.csv")
     at_ledger.run(f"del sys.modules['{package}']\nsys.modules.update(before)")
-    flag = option.split()[0]
+    flag = option.split(maxsplit=1)[0]
     assert ran.error == f"UsageError: {flag} needs {package}: run `%pip install {package}`."
     assert ran.outputs == []
 
@@ -243,7 +245,10 @@ def test_a_csv_file(at_ledger: Kernel, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--month --by modle", "--by takes model, day, notebook, group, outcome, not 'modle'."),
+        (
+            "--month --by modle",
+            "--by takes model, day, notebook, group, outcome, source, not 'modle'.",
+        ),
         ("--by", "--by takes a value"),
         ("--mont", "there is no option --mont; did you mean --month?"),
         ("by model", "there is no option by"),
@@ -262,9 +267,7 @@ def test_a_csv_file(at_ledger: Kernel, tmp_path: Path) -> None:
         ("--by 'model", "check the quotes"),
     ],
 )
-def test_a_line_that_is_not_understood_is_one_line(
-    at_ledger: Kernel, line: str, told: str
-) -> None:
+def test_a_line_that_is_not_understood_is_one_line(at_ledger: Kernel, line: str, told: str) -> None:
     ran = at_ledger.run(f"%llm_usage {line}")
     assert told in str(ran.error)
     assert len(str(ran.error).splitlines()) == 1
@@ -302,3 +305,17 @@ def test_tab_offers_its_options(kernel: Kernel) -> None:
     assert kernel.complete("%llm_usage --by ") == [*summary.BY]
 
 
+def test_a_kernel_knows_its_notebook_and_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    """Jupyter Server names it in the environment; `%load_ext` imports nothing that sums up."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "JPY_SESSION_NAME": "/a/日本.ipynb"}
+    with Kernel({**env, "LLM_MAGIC_LEDGER": "ledger.sqlite3"}, str(tmp_path)) as kernel:
+        kernel.run("%load_ext openhands_llm_magic")
+        loaded = kernel.run(
+            "import sys\n[it for it in sys.modules if 'usage' in it or 'pandas' in it]"
+        )
+        kernel.run("%llm -m practice/echo Hello")
+        [shown] = kernel.run("%llm_usage --session --by notebook").outputs
+    assert loaded.outputs[0]["text/plain"] == "[]"
+    assert re.search(r"^/a/日本\.ipynb +1 +1 +\d+ +local$", shown["text/plain"], re.MULTILINE)

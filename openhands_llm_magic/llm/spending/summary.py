@@ -28,6 +28,7 @@ BY = {
     "notebook": "notebook",
     "group": "llm_group",
     "outcome": "outcome",
+    "source": "source",
 }
 """What requests can be summed up by, and the column of the ledger for each."""
 
@@ -67,12 +68,14 @@ class Period:
 
     Attributes:
         title: What it is called.
-        since_day: Its first day, as "2026-11-29", or "" for all.
+        first_day: Its first day, as "2026-11-29".
+        last_day: Its last day. A clock that was wrong may have made rows of later ones.
         session: The process whose requests they are, or "" for all.
     """
 
     title: Text
-    since_day: str = ""
+    first_day: str = "0000"
+    last_day: str = "9999"
     session: str = ""
 
 
@@ -132,19 +135,21 @@ def this_session() -> Period:
 
 def today(now_s: float) -> Period:
     """Return the day of a moment, where the person is."""
-    return Period(Text("today"), day_of(now_s))
+    return last_days(1, now_s)
 
 
 def this_month(now_s: float) -> Period:
     """Return the calendar month of a moment."""
-    return Period(Text("this month"), f"{day_of(now_s)[:-2]}01")
+    month = day_of(now_s)[:-2]
+    return Period(Text("this month"), f"{month}01", f"{month}31")
 
 
 def last_days(days: int, now_s: float) -> Period:
     """Return that many days, the one of the moment included; at most `MOST_DAYS`."""
-    first = date.fromisoformat(day_of(now_s)) - timedelta(days=days - 1)
+    last = date.fromisoformat(day_of(now_s))
+    first = last - timedelta(days=days - 1)
     title = Text("today") if days == 1 else Text("the last {days} days", days=f"{days:,}")
-    return Period(title, first.isoformat())
+    return Period(title, first.isoformat(), last.isoformat())
 
 
 def everything() -> Period:
@@ -198,9 +203,9 @@ def _read(ledger: Ledger, period: Period, key: str, order: str) -> list[Row]:
         return []
     query = (
         f"SELECT {key}, {', '.join(_SUMS.values())} FROM sums"  # noqa: S608 - names of ours
-        f" WHERE day >= ?1 AND (?2 = '' OR session = ?2) GROUP BY 1 ORDER BY {order}"
+        f" WHERE day BETWEEN ?1 AND ?2 AND (?3 = '' OR session = ?3) GROUP BY 1 ORDER BY {order}"
     )
-    found = ledger.rows(query, (period.since_day, period.session))
+    found = ledger.rows(query, (period.first_day, period.last_day, period.session))
     return [_row(dict(zip(("key", *_SUMS), values, strict=True))) for values in found]
 
 
