@@ -175,7 +175,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
     made = Ledger(tmp_path / "ledger.sqlite3")
     at_s = time.time() - 40 * 86_400
-    known = {"cost_usd": 0.5, "cost_told_by": "provider"}
+    known = {"cost_usd": 0.5, "cost_told_by": "provider", "input_tokens": 7, "output_tokens": 8}
     made.add(Attempt(ended_at_s=at_s, day=day_of(at_s), model="日本/\x1b[31mx", **known))  # type: ignore[arg-type]  # of two types
     yield made
     made.close()
@@ -199,7 +199,7 @@ def test_usage_prints_what_requests_have_cost(
     assert "budget_per_day: now 2, from LLM_MAGIC_BUDGET_PER_DAY" in lines
     assert main(["usage", "--days", "60", "--csv", "usage.csv"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^日本/ \[31mx +1 +0 +0 +\$0\.50$", out, re.MULTILINE)
+    assert re.search(r"^日本/ \[31mx +1 +7 +8 +\$0\.50$", out, re.MULTILINE)
     assert out.endswith("usage.csv is written; its rows: 1.\n")
     assert Path("usage.csv").read_text("utf-8").startswith("model,attempts,")
 
@@ -257,6 +257,19 @@ def test_a_terminal_without_the_letters_shows_question_marks() -> None:
         [*COMMAND, "usage", "--days", "60"], env=env, capture_output=True, check=True
     )
     assert b"\n??/ [31mx" in ran.stdout
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_reader_that_has_read_enough_is_no_traceback() -> None:
+    """Such as `head`."""
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "usage"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

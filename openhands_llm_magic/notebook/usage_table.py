@@ -43,7 +43,7 @@ BY = {
 
 HEADINGS = {
     "model": Text("model"),
-    "day": Text("day"),
+    "day": Text("date"),
     "notebook": Text("notebook"),
     "group": Text("group"),
     "outcome": Text("outcome"),
@@ -176,15 +176,21 @@ def _columns(rows: Iterable[Row], say: Say) -> dict[str, Sequence[str]]:
         say("requests"): [f"{row.attempts:,}" for row in rows],
         **_column(say("failed"), [row.failed for row in rows]),
         **_column(say("stopped"), [row.stopped + row.lost for row in rows]),
-        say("tokens in"): [f"{row.input_tokens:,}" for row in rows],
+        say("tokens in"): [_tokens_words(row, row.input_tokens, say) for row in rows],
         **_column(say("cached"), [row.cached_tokens for row in rows]),
-        say("tokens out"): [f"{row.output_tokens:,}" for row in rows],
+        say("tokens out"): [_tokens_words(row, row.output_tokens, say) for row in rows],
         **_column(say("reasoning"), [row.reasoning_tokens for row in rows]),
     }
     if any(row.waited_s >= NOTED_FROM_S for row in rows):
         columns[say("waited")] = [seconds(row.waited_s, say) for row in rows]
     columns[say("cost")] = [cost_words(row, say) for row in rows]
     return columns
+
+
+def _tokens_words(row: Row, count: int, say: Say) -> str:
+    """Write a number of tokens; an answer takes some, so that none at all were not counted."""
+    is_counted = row.input_tokens or row.output_tokens or not row.answered
+    return f"{count:,}" if is_counted else say("not counted")
 
 
 def _column(heading: str, counts: Sequence[int]) -> dict[str, list[str]]:

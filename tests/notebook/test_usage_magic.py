@@ -105,7 +105,7 @@ def test_a_table_by_something_else(at_ledger: Kernel, by: str, keys: list[str]) 
     [shown] = at_ledger.run(f"%llm_usage --days 36500 --by {by}").outputs
     title, heading, *lines = shown["text/plain"].split("\n")
     assert title == f"the last 36,500 days, {usage_table.BY[by]}"
-    assert heading.startswith(by)
+    assert heading.startswith({"day": "date"}.get(by, by))
     assert [line.split("  ")[0] for line in lines[: len(keys)]] == keys
 
 
@@ -186,6 +186,15 @@ def test_a_long_table_is_cut_and_adds_up() -> None:
 def test_the_words_for_a_cost(row: Row, words: str) -> None:
     """Nothing is told as $0 that is not known to be, and nothing small either."""
     assert usage_table.cost_words(row, ENGLISH) == words
+
+
+def test_tokens_that_nobody_has_counted_are_not_none() -> None:
+    """A refused request has taken none."""
+    rows = [Row(key="a", attempts=1, answered=1), Row(key="b", attempts=1, failed=1)]
+    rows += [Row(key="c", attempts=1, answered=1, output_tokens=5)]
+    shown = usage_table.summed(rows, summary.everything(), "model", ENGLISH)
+    assert shown.columns["tokens in"] == ["not counted", "0", "0", "0"]
+    assert shown.columns["tokens out"] == ["not counted", "0", "5", "5"]
 
 
 def test_a_data_frame(at_ledger: Kernel) -> None:
@@ -313,7 +322,7 @@ def test_a_kernel_knows_its_notebook_and_loads_no_more_than_it_needs(tmp_path: P
     with Kernel({**env, "LLM_MAGIC_LEDGER": "ledger.sqlite3"}, str(tmp_path)) as kernel:
         kernel.run("%load_ext openhands_llm_magic")
         loaded = kernel.run(
-            "import sys\n[it for it in sys.modules if 'usage' in it or 'pandas' in it]"
+            "import sys\n[it for it in sys.modules if it.startswith('openhands') and 'usage' in it]"
         )
         kernel.run("%llm -m practice/echo Hello")
         [shown] = kernel.run("%llm_usage --session --by notebook").outputs

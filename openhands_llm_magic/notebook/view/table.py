@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +19,24 @@ def as_text(headings: Sequence[str], rows: Sequence[Sequence[str]], aligned: str
         aligned: A letter for each column, "l" or "r"; by default all stand left.
     """
     all_rows = [headings, *rows]
-    widths = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*all_rows, strict=True)]
     sides = aligned or "l" * len(widths)
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(row, widths, sides, strict=True)
+            _padded(cell, width, side) for cell, width, side in zip(row, widths, sides, strict=True)
         ).rstrip()
         for row in all_rows
     )
+
+
+def _padded(cell: str, width: int, side: str) -> str:
+    blanks = " " * (width - _width(cell))
+    return blanks + cell if side == "r" else cell + blanks
+
+
+def _width(text: str) -> int:
+    """Return the columns of a terminal that a text takes: a Japanese letter takes two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def as_html(headings: Sequence[str], rows: Sequence[Sequence[str]], aligned: str = "") -> str:
