@@ -205,6 +205,7 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "csv": lambda _known, typed: _files(typed),
     "expression": lambda known, typed: known.own_variables if re.fullmatch(r"\w*", typed) else None,
     "file": lambda _known, typed: _files(typed),
+    "folder": lambda _known, typed: _files(typed),
     "form": lambda _known, _typed: export.FORMS,
     "format": lambda _known, _typed: arguments.FORMATS,
     "group": lambda known, _typed: known.groups(),

@@ -1,4 +1,5 @@
 """`%llm_usage`: what requests have cost, by model, day, notebook, group or outcome."""
+# ruff: noqa: PLC0415 - Tab reads this for its options, so what else it needs is imported on use
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
-from openhands_llm_magic.llm.spending import export, summary
-from openhands_llm_magic.notebook import arguments, scope, usage_plot, usage_table
+from openhands_llm_magic.llm.spending import summary
+from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.line import words as split_words
 from openhands_llm_magic.notebook.wording import cell_words, print_texts
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.spending.summary import Period, Row
     from openhands_llm_magic.notebook.usage_table import Shown
 
@@ -30,6 +33,8 @@ HELP = Text("""Show what requests have cost, and how many tokens they have taken
     %llm_usage --by day --plot     a picture of it, too; needs matplotlib
     %llm_usage --by day -o NAME    store it as a DataFrame in this variable; needs pandas
     %llm_usage --csv FILE          write it to a new file; --force writes over one
+    %llm_usage --import [FOLDER]   read in what OpenHands has logged; see --by source
+    %llm_usage --estimate [STEPS]  what a task would cost OpenHands with the model in force
 
 Each row is about HTTP requests, of which a prompt that is retried makes several. Each ends as
 answered, failed or stopped. Tokens are as the providers count them, the cached ones among those of
@@ -45,29 +50,35 @@ providers may differ.
 @functools.cache
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the line's options."""
+    from openhands_llm_magic.llm.openhands.estimate import DEFAULT_STEPS, MOST_STEPS
+
     made = arguments.Parser(prog="%llm_usage", add_help=False, allow_abbrev=False)
     for name in ("session", "today", "month", "all"):
         made.add_argument(f"--{name}", dest="periods", action="append_const", const=name)
-    made.add_argument("--days", type=_days, metavar="N")
+    made.add_argument("--days", type=partial(_number, "--days", summary.MOST_DAYS), metavar="N")
     by = partial(arguments.one_of, tuple(summary.BY), "--by")
     made.add_argument("--by", type=by, metavar="|".join(summary.BY))
     made.add_argument("--plot", action="store_true", default=None)
     made.add_argument("--csv", metavar="FILE")
     made.add_argument("--force", action="store_true", default=None)
     made.add_argument("-o", "--out", metavar="NAME")
+    made.add_argument("--import", dest="folder", nargs="?", const="", metavar="FOLDER")
+    steps = partial(_number, "--estimate", MOST_STEPS)
+    made.add_argument("--estimate", nargs="?", type=steps, const=DEFAULT_STEPS, metavar="STEPS")
     return made
 
 
-def _days(text: str) -> int:
-    """Read a number of days.
+def _number(option: str, most: int, text: str) -> int:
+    """Read a number from 1 on.
 
     Raises:
         UsageError: It is none, or too large.
     """
-    is_number = text.isdecimal() and len(text) <= len(str(summary.MOST_DAYS))
-    if not (is_number and 0 < int(text) <= summary.MOST_DAYS):
-        told = "--days takes a number from 1 to {most}, not {given}."
-        raise UsageError(Text(told, most=f"{summary.MOST_DAYS:,}", given=repr(text)))
+    is_number = text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and 0 < int(text) <= most):
+        told = "{option} takes a number from 1 to {most}, not {given}."
+        given = shorten(repr(text))
+        raise UsageError(Text(told, option=option, most=f"{most:,}", given=given))
     return int(text)
 
 
@@ -95,28 +106,52 @@ def run(
     made = parser()
     given = arguments.read(split_words(line, arguments.flags_of(made)), made)
     own = scope.variables_of(shell, local).own
-    for name in ("out", "csv"):
-        given[name] = arguments.put_in(given.get(name), own, f"--{name}")
-    if given["out"] is not None:
+    for name in {"out", "csv", "folder"} & given.keys():
+        given[name] = arguments.put_in(given[name], own, f"--{name}")
+    snapshot = settings.snapshot()
+    match given:
+        case {"folder": folder}:
+            from openhands_llm_magic.llm.spending import openhands_log
+
+            _require_alone("--import", given)
+            print_texts(openhands_log.import_from(snapshot, folder))
+        case {"estimate": steps}:
+            from openhands_llm_magic.notebook import estimate
+
+            _require_alone("--estimate", given)
+            estimate.show_estimate(shell, snapshot, steps)
+        case _:
+            _sum_up(given, shell, snapshot, time.time() if now_s is None else now_s)
+
+
+def _require_alone(option: str, given: Mapping[str, Any]) -> None:
+    if len(given) > 1:
+        raise UsageError(Text("{option} takes no other option beside it.", option=option))
+
+
+def _sum_up(given: Mapping[str, Any], shell: Any, settings: Snapshot, now_s: float) -> None:
+    """Show, store, draw and write what the ledger has, as a line says."""
+    from openhands_llm_magic.llm.spending import export
+    from openhands_llm_magic.notebook import usage_plot, usage_table
+
+    if "out" in given:
         arguments.require_name(given["out"])
-    if "force" in given and given["csv"] is None:
+    if "force" in given and "csv" not in given:
         raise UsageError("--force goes with --csv: it writes over a file.")
-    now_s = time.time() if now_s is None else now_s
-    snapshot, say = settings.snapshot(), cell_words()
-    ledger = summary.ledger_in_use(snapshot)
-    if not any(value is not None for value in given.values()):
-        _show(shell, *usage_table.overview(snapshot, ledger, now_s, say))
+    say, ledger = cell_words(), summary.ledger_in_use(settings)
+    if not given:
+        _show(shell, *usage_table.overview(settings, ledger, now_s, say))
         return
     by, period = given.get("by", usage_table.DEFAULT_BY), _period(given, now_s)
     found = summary.rows(ledger, period, by)
-    frame = _frame(found, by) if given["out"] is not None else None
+    frame = _frame(found, by) if "out" in given else None
     picture = usage_plot.drawn(found, period, by, say) if "plot" in given and found else None
     _show(shell, usage_table.summed(found, period, by, say))
     if picture is not None:
         usage_plot.publish(*picture)
-    if given["csv"] is not None:
+    if "csv" in given:
         print_texts(export.write_csv(given["csv"], found, by, over="force" in given))
-    if given["out"] is not None:
+    if "out" in given:
         shell.user_ns[given["out"]] = frame
 
 
@@ -143,7 +178,7 @@ def _period(given: Mapping[str, Any], now_s: float) -> Period:
 
 
 def _show(shell: Any, *shown: Shown) -> None:
-    from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - rendering is rare here
+    from openhands_llm_magic.notebook.view import display
 
     text = "\n\n".join(each.text for each in shown)
     display.show_both(shell, text=text, html="".join(each.html for each in shown))
@@ -155,8 +190,10 @@ def _frame(found: Sequence[Row], by: str) -> Any:
     Raises:
         UsageError: There is no pandas.
     """
+    from openhands_llm_magic.llm.spending import export
+
     try:
-        import pandas as pd  # noqa: PLC0415 - it need not be there, and takes a second
+        import pandas as pd
     except ImportError:
         raise UsageError("-o needs pandas: run `%pip install pandas`.") from None
     frame = pd.DataFrame(export.records(found, by), columns=[by, *export.COLUMNS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import time
@@ -139,7 +140,7 @@ def test_what_this_session_has_asked(
 ) -> None:
     """Its own requests, with what has counted for its limit, and its models."""
     env = {"LLM_INPUT_COST_PER_TOKEN": "0.001", "LLM_OUTPUT_COST_PER_TOKEN": "0.001"}
-    env |= {"LLM_MAX_OUTPUT_TOKENS": "5", "MAX_BUDGET_PER_TASK": "1"}
+    env |= {"LLM_MAX_OUTPUT_TOKENS": "5", "MAX_BUDGET_PER_TASK": "5"}
     for name, value in {**env, "LLM_MAGIC_LEDGER": str(tmp_path / "ledger.sqlite3")}.items():
         monkeypatch.setenv(name, value)
     model_server.script(Answer("Hello."), Refuse(400))
@@ -152,9 +153,9 @@ def test_what_this_session_has_asked(
     kept.close()
     _, line, *_ = overview.text.split("\n")[1:]
     assert re.fullmatch(
-        r"this session +2 +1 +\d+ +\d+ +\$0\.\d+ +\$0\.\d+ of \$1\.00 \(1 %\)", line
+        r"this session +2 +1 +\d+ +\d+ +\$0\.\d+ +\$0\.\d+ of \$5\.00 \(0 %\)", line
     )
-    assert "max_budget_per_task: now 1, from MAX_BUDGET_PER_TASK" in overview.notes
+    assert "max_budget_per_task: now 5, from MAX_BUDGET_PER_TASK" in overview.notes
     assert by_model.title == "this session, by model"
     assert by_model.columns["model"] == ("openai/gpt-4o",)
 
@@ -274,12 +275,42 @@ def test_a_csv_file(at_ledger: Kernel, tmp_path: Path) -> None:
         ("--force", "--force goes with --csv"),
         ("--csv no/folder/x.csv", "Name a new file, in a folder that exists."),
         ("--by 'model", "check the quotes"),
+        ("--estimate 0", "--estimate takes a number from 1 to 10,000, not '0'."),
+        ("--estimate --all", "--estimate takes no other option beside it."),
+        ("--import . --by source", "--import takes no other option beside it."),
+        ("--import no/folder", "--import: no/folder is no folder."),
     ],
 )
 def test_a_line_that_is_not_understood_is_one_line(at_ledger: Kernel, line: str, told: str) -> None:
     ran = at_ledger.run(f"%llm_usage {line}")
     assert told in str(ran.error)
     assert len(str(ran.error).splitlines()) == 1
+
+
+def test_what_openhands_has_logged_is_summed_up_by_its_source(
+    at_ledger: Kernel, tmp_path: Path
+) -> None:
+    """Beside what this package has asked."""
+    usage = {"prompt_tokens": 900, "completion_tokens": 80}
+    response = {"id": "x", "model": "gpt-4o", "object": "chat.completion", "usage": usage}
+    log = {"response": response | {"choices": []}, "timestamp": AT_S, "cost": 0.75}
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / f"openai__gpt-4o-{AT_S}.json").write_text(json.dumps(log), "utf-8")
+    ran = at_ledger.run("%llm_usage --import log")
+    assert ran.stdout == "From log: read in 1, there already 0.\n"
+    [shown] = at_ledger.run("%llm_usage --all --by source").outputs
+    assert re.search(
+        r"^openhands +1 .+ 900 .+ 80 +about \$0\.75$", shown["text/plain"], re.MULTILINE
+    )
+
+
+def test_an_estimate(kernel: Kernel) -> None:
+    """It needs no ledger."""
+    kernel.run("%llm_config ledger=off")
+    [shown] = kernel.run("%llm_usage --estimate").outputs
+    assert "50 steps" in shown["text/plain"]
+    [shown] = kernel.run("%llm_usage --estimate 7").outputs
+    assert "7 steps" in shown["text/plain"]
 
 
 def test_dashes_of_a_phone(at_ledger: Kernel) -> None:

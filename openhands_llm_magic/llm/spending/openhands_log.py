@@ -23,12 +23,12 @@ from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.secret import masked
-from openhands_llm_magic.errors import SettingError, Text, UsageError, reason_of
+from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm.explain import origin_of
 from openhands_llm_magic.llm.prepare import secrets_of
 from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.spending.attempt import PROVIDER_NAMES, Attempt, day_of
-from openhands_llm_magic.llm.spending.ledger import ledger_of
+from openhands_llm_magic.llm.spending.summary import ledger_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,14 +66,7 @@ def import_from(settings: Snapshot, folder: str | None) -> Text:
         LedgerError: It cannot be used.
     """
     top = _folder(settings, folder)
-    ledger = ledger_of(settings)
-    if ledger is None:
-        told = (
-            "nothing is kept of what requests cost: ledger ({place}). Set it to none for the usual"
-            " place, or to a file."
-        )
-        text = Text(told, place=origin_of(settings, "ledger"))
-        raise SettingError(text, setting="ledger", origin=settings.origin("ledger").text)
+    ledger = ledger_in_use(settings)
     query = "SELECT source_id FROM attempts WHERE source = ?"
     known = {name for (name,) in ledger.rows(query, (SOURCE,))}
     secrets = tuple(secrets_of(settings, {}))
