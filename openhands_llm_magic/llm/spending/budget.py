@@ -63,7 +63,8 @@ class _Session:
 
     @property
     def counted_usd(self) -> float:
-        return sum(self.spent_usd.values()) + self.reserved_usd
+        with self.lock:
+            return sum(self.spent_usd.values()) + self.reserved_usd
 
 
 _session = _Session()
@@ -213,12 +214,9 @@ def spent_of_limits(settings: Snapshot) -> dict[str, tuple[float, float]]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    with _session.lock:
-        ledger = ledger_of(settings)
-        return {
-            name: (_spent_usd(name, ledger), limit_usd)
-            for name, limit_usd in _limits(settings).items()
-        }
+    ledger = ledger_of(settings)
+    limits = _limits(settings)
+    return {name: (_spent_usd(name, ledger), limit_usd) for name, limit_usd in limits.items()}
 
 
 def forget() -> None:
