@@ -24,6 +24,11 @@ LOAD = "%load_ext openhands_llm_magic"
 WAIT = '%%llm -m practice/rate-limited\nWhat does {"temperature": 0} change?'
 ANSWER = "%%llm -m practice/markdown\nShow me some Markdown."
 
+PRICED = "%llm_config input_cost_per_token=0.000003 output_cost_per_token=0.000015"
+PAID = "%%llm -m practice/echo\nWhat does this cost?"
+CHEAP = "%llm -m practice/markdown --output-cost-per-token 0.000005 Show me some Markdown."
+SPENT = "%llm_usage --session --plot"
+
 FILM_HEIGHT = 285
 """Height of every frame, in CSS pixels: room for the cells and the answer."""
 
@@ -82,4 +87,20 @@ def test_an_answer_is_rendered(notebook: OpenNotebook, images: Path) -> None:
     assert "$" not in opened.outputs[1]
     assert opened.output(1).locator("table").is_visible()
     assert opened.output(1).locator(".highlight").is_visible()
+    assert opened.errors == []
+
+
+def test_what_was_spent_is_drawn(notebook: OpenNotebook, images: Path) -> None:
+    """An answer with its line, and the table and the picture of the session."""
+    opened = notebook(LOAD, PRICED, CHEAP, PAID, SPENT, height=1500)
+    opened.run_all()
+    opened.wait_for_idle()
+    picture = opened.output(4).locator("img")
+    picture.wait_for()
+    (images / "money.png").write_bytes(opened.picture(first=3))
+
+    assert "tokens in" in opened.outputs[3]
+    assert "$0.0" in opened.outputs[3]
+    assert "practice/markdown" in opened.outputs[4]
+    assert picture.evaluate("image => image.naturalWidth") > 0
     assert opened.errors == []
