@@ -195,6 +195,14 @@ UNREADABLE_BODIES = (
         text="one ",
     ),
     Fault(
+        name="a number of thousands of digits",
+        steps=in_each(Answer("one two three"), b'"two "', b'"two ", "n": ' + b"9" * 5000),
+        error=errors.BrokenAnswerError,
+        shown=UNREADABLE,
+        text="one ",
+        decisive=True,
+    ),
+    Fault(
         name="a body that is no stream: a web page",
         steps=Raw(b"<h1>Welcome</h1>", "text/html"),
         error=errors.AddressError,

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.llm.refusals import Refusal
 
-UNREADABLE = (
-    *("JSONDecodeError", "UnicodeDecodeError", "ValidationError"),
-    *("AttributeError", "KeyError", "TypeError"),
-)
-"""What LiteLLM raises when a part of an answer is not what it should be."""
+UNREADABLE = ("ValueError", "AttributeError", "KeyError", "TypeError")
+"""What LiteLLM raises when a part of an answer is not what it should be. JSON and characters that
+cannot be read, and numbers of thousands of digits, are a `ValueError`, as are pydantic's own."""
 
 _NO_ADDRESS = "base_url is no http:// or https:// address"
 NO_HTTPS = "base_url says https, and the server speaks plain http"

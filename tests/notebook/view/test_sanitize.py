@@ -261,8 +261,9 @@ def test_a_text_too_deep_for_the_stack_is_shown_as_it_is() -> None:
         ("\x1b]0;title\x07\x1b[2J\x9b2Kx\x08\x7f", "]0;title[2J2Kx"),
         ("a\u202eb\u2066c\u200f", "abc\u200f"),
         ("\ud83d\ude00 \ud83d", "😀 �"),
+        ("\ufeff\ufeffa", "a"),
     ],
-    ids=["ordinary", "line ends", "escape sequences", "bidi", "surrogates"],
+    ids=["ordinary", "line ends", "escape sequences", "bidi", "surrogates", "byte order marks"],
 )
 def test_plain_text_is_what_a_terminal_does_not_obey(text: str, plain: str) -> None:
     assert to_plain(text) == plain
