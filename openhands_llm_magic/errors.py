@@ -241,7 +241,10 @@ class RequestError(LLMMagicError):
         given_by: Who refused, where a gateway in between says so, or "".
         url: The address that was asked, where the server has nothing there, or "".
         reply: The `Reply` with what came before the failure, once the request is over.
+        was_sent: Whether the server may have got it, and take money for it.
     """
+
+    was_sent: bool = True
 
     label: ClassVar[str] = "the request failed"
     """The fault in a few words, for countdowns and notes."""
@@ -287,12 +290,14 @@ class LibraryError(RequestError):
     """LiteLLM cannot be imported, or another module has its name."""
 
     label = "LiteLLM cannot be loaded"
+    was_sent = False
 
 
 class MissingKeyError(RequestError):
     """There is no API key for the provider."""
 
     label = "no key"
+    was_sent = False
 
 
 class UntrustedAddressError(RequestError):
@@ -346,6 +351,7 @@ class CertificateError(RequestError):
     """The server's certificate is not trusted, so nothing was sent to it."""
 
     label = "certificate not trusted"
+    was_sent = False
 
 
 class QuotaError(RequestError):
@@ -376,6 +382,7 @@ class UnsendableError(RequestError):
     """No HTTP request can be made with this key or address."""
 
     label = "cannot be sent"
+    was_sent = False
 
 
 class ContentFilterError(RequestError):

@@ -51,7 +51,7 @@ from openhands_llm_magic.llm.limits.limiter import Throttle
 from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
-from openhands_llm_magic.llm.prepare import account_of
+from openhands_llm_magic.llm.prepare import Response, account_of
 from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.spending import budget
 from openhands_llm_magic.llm.worker import (
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Event, Outcome
     from openhands_llm_magic.llm.limits.limiter import Permit
-    from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared, Request, Response
+    from openhands_llm_magic.llm.prepare import EmbeddingRequest, Prepared, Request
     from openhands_llm_magic.llm.worker import Emit
 
     R = TypeVar("R", Request, EmbeddingRequest)
@@ -349,7 +349,9 @@ class Requests:
         left_s = self.ends_at_s - self._clock.now()
         timed = request.within(left_s)
         with ours.hiding(self._redactor.redact):
-            response = self._control.on_socket(lambda: send(timed, note), left_s + GRACE_S)
+            response = self._control.on_socket(
+                lambda: _to_its_end(send, timed, note), left_s + GRACE_S
+            )
         if response.error is not None and self._control.overdue:
             overdue = BrokenAnswerError("it had not ended by the deadline")
             response = replace(response, error=overdue)
@@ -387,6 +389,14 @@ class Requests:
         masked = error.reworded(error.text.masked(self._redactor.redact))
         masked.url = self._redactor.redact(error.url)
         return masked
+
+
+def _to_its_end(send: Callable[[R, Emit], Response], request: R, emit: Emit) -> Response:
+    """Make an attempt; one that is cancelled while an event is passed on has been made, too."""
+    try:
+        return send(request, emit)
+    except Cancelled:
+        return Response(Stopped("stopped."))
 
 
 _said_once: set[str] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import AttemptEnded, Failed, Usage
 from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VECTORS, any_of
 from openhands_llm_magic.llm.litellm.embed import embed as embed_once
+from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Response, host_of, secrets_of
@@ -273,7 +274,8 @@ def _embed_all(
         explain = partial(explained, settings=settings, place=place, texts=which)
         requests = Requests(settings, secrets, clock, control)
         try:
-            response = requests.make(request, _sent, explain, emit, to)
+            most = replace(to, most_usd=_most_usd(request))
+            response = requests.make(request, _sent, explain, emit, most)
         except Cancelled:
             response = Failed(errors.Stopped("stopped."))
         if isinstance(response, Failed):
@@ -282,6 +284,17 @@ def _embed_all(
         assert response.vectors is not None  # noqa: S101 - there are where there is no error
         emit(Embeddings(response.vectors, response.usage, response.cost.usd))
         done += len(batch)
+
+
+def _most_usd(request: EmbeddingRequest) -> float | None:
+    """Return what vectors cost at most, or None where the price is unknown.
+
+    No tokenizer makes more tokens of a text than it has bytes.
+    """
+    price_usd = abilities_of(request.model).prompt_usd
+    if price_usd is None:
+        return None
+    return price_usd * sum(len(each.encode("utf-8", "replace")) for each in request.texts)
 
 
 def _sent(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:

@@ -191,7 +191,9 @@ def _unsent(chain: list[BaseException], words: str) -> errors.RequestError:
     """Return the error of a request that LiteLLM did not send."""
     missing = next((each for each in chain if _class_named(each, "ImportError")), None)
     if missing is None:
-        return errors.BadRequestError(errors.quoted(words))
+        refused_here = errors.BadRequestError(errors.quoted(words))
+        refused_here.was_sent = False
+        return refused_here
     return errors.LibraryError(
         errors.Text(
             "LiteLLM needs something for this that is not installed ({words}).",
@@ -235,12 +237,20 @@ def _unsendable(words: str) -> errors.RequestError:
 
 def _passing(chain: list[BaseException], words: str) -> errors.RequestError | None:
     """Return the error of a timeout or a lost connection, or None for another."""
+    found: errors.RequestError | None = None
     for exc in chain:
         if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
-            return errors.NoAnswerInTimeError(errors.quoted(words))
-        if _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
-            return errors.ConnectionFailedError(errors.quoted(_first_cause(chain) or words))
-    return None
+            found = errors.NoAnswerInTimeError(errors.quoted(words))
+        elif _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
+            found = errors.ConnectionFailedError(errors.quoted(_first_cause(chain) or words))
+        if found is not None:
+            found.was_sent = not any(_class_named(each, *UNCONNECTED) for each in chain)
+            break
+    return found
+
+
+UNCONNECTED = ("ConnectError", "ConnectTimeout", "gaierror", "ConnectionRefusedError")
+"""What there was where a connection was never made, in httpx's words and Python's."""
 
 
 def _first_cause(chain: list[BaseException]) -> str:

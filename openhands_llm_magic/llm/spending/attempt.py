@@ -6,12 +6,14 @@ where there is one: `gen_ai.usage.input_tokens` is the column `gen_ai_usage_inpu
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import is_loopback, provider_of
+from openhands_llm_magic.errors import on_one_line
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
@@ -109,6 +111,36 @@ COLUMNS = {
     each.name: OTEL_NAMES.get(each.name, each.name).replace(".", "_") for each in fields(Attempt)
 }
 """The column of the ledger for each field, in the order of the table."""
+
+
+_IS_OPTIONAL = {each.name: "None" in str(each.type) for each in fields(Attempt)}
+
+LONGEST_TEXT = 500
+"""Characters of a text that are kept; a server may call its model whatever it likes."""
+
+LARGEST_INTEGER = 2**63 - 1
+"""SQLite has no larger one, and a server may tell any."""
+
+
+def values_of(attempt: Attempt) -> tuple[str | float | None, ...]:
+    """Return the values of an attempt's columns as SQLite takes them, whatever a server told."""
+    return tuple(
+        storable(getattr(attempt, name), is_optional=is_optional)
+        for name, is_optional in _IS_OPTIONAL.items()
+    )
+
+
+def storable(value: Any, *, is_optional: bool = False) -> Any:
+    """Return a value as it can be kept: not too long, not too large, and a number if it is one."""
+    match value:
+        case str():  # a name from a file system can have lone surrogates
+            encodable = value.encode("utf-8", "backslashreplace").decode("utf-8")
+            return on_one_line(encodable)[:LONGEST_TEXT]
+        case int():
+            return min(max(value, -LARGEST_INTEGER), LARGEST_INTEGER)
+        case float() if not math.isfinite(value):
+            return None if is_optional else 0.0
+    return value
 
 
 def day_of(at_s: float) -> str:

@@ -9,6 +9,7 @@ such as the cost of an attempt that was stopped, counts as the most that it can 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import Counter
@@ -68,6 +69,15 @@ class _Session:
 
 
 _session = _Session()
+
+
+def _after_fork() -> None:
+    """Let go of what threads of the parent process hold, which the child has not got."""
+    _session.lock, _session.reserved_usd = threading.RLock(), 0.0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(slots=True)
@@ -133,7 +143,8 @@ class Booking:
         if attempt.cost.usd is not None:
             return attempt.cost.usd
         was_refused = attempt.status is not None and attempt.status != 200  # noqa: PLR2004 - taken
-        return 0.0 if was_refused else self.most_usd
+        was_sent = attempt.error is None or attempt.error.was_sent
+        return 0.0 if was_refused or not was_sent else self.most_usd
 
 
 def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
@@ -152,7 +163,7 @@ def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
     ledger = ledger_of(settings)
     limits = _limits(settings)
     booking = Booking(settings, most_usd or 0.0, ledger)
-    if not limits:
+    if not limits or most_usd == 0:  # what costs nothing passes no limit
         with _session.lock:
             _session.reserved_usd += booking.most_usd
         return booking
@@ -195,7 +206,11 @@ def notes(settings: Snapshot) -> tuple[Text, ...]:
     found: dict[object, Text] = {}
     with _session.lock:
         if _session.problem is not None:
-            found[_session.problem] = _session.problem
+            told = (
+                "{problem} What requests cost is not kept until it can. LLM_MAGIC_LEDGER names"
+                " another file, or off."
+            )
+            found[_session.problem] = Text(told, problem=_session.problem)
         for name, limit_usd in _limits(settings).items():
             with contextlib.suppress(LedgerError):
                 spent_usd = _spent_usd(name, ledger_of(settings))
@@ -250,7 +265,10 @@ def _spent_usd(name: str, ledger: Ledger | None) -> float:
     if name == SESSION_LIMIT or ledger is None:
         return _session.counted_usd
     today = day_of(time.time())
-    return ledger.counted_usd(today if name == DAY_LIMIT else f"{today[:-2]}01")
+    if name == DAY_LIMIT:
+        return ledger.counted_usd(today, today)
+    month = today[:-2]
+    return ledger.counted_usd(f"{month}01", f"{month}31")
 
 
 def _has_price(settings: Snapshot) -> bool:

@@ -3,28 +3,38 @@
 Several kernels write to it at once (a write-ahead log lets them), and a row that was written is
 there, whatever becomes of the process. Sums by day are kept beside the rows by a trigger, so that
 neither a budget nor `%llm_usage` reads a million rows. A ledger that cannot be written costs no
-answer: the person is told once.
+answer: the person is told once, and the rows come into it when it can be written again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
-import sqlite3
 import threading
 import time
-from dataclasses import astuple, fields
+from collections import deque
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.trusted import data_folder
 from openhands_llm_magic.errors import LedgerError, Text, reason_of
-from openhands_llm_magic.llm.spending.attempt import COLUMNS, LOST, SESSION, Attempt, day_of
+from openhands_llm_magic.llm.spending.attempt import (
+    COLUMNS,
+    LOST,
+    SESSION,
+    Attempt,
+    day_of,
+    storable,
+    values_of,
+)
+from openhands_llm_magic.llm.spending.sqlite_file import FAILURES, is_busy, opened
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -33,11 +43,18 @@ if TYPE_CHECKING:
 FILE_NAME = "ledger.sqlite3"
 OFF = "off"
 
-VERSION = 1
-"""What `PRAGMA user_version` says of a ledger as it is written now; see `_MIGRATIONS`."""
-
 BUSY_S = 5.0
 """Seconds to wait for another kernel's write, which takes thousandths of one."""
+
+STUCK_S = 0.05
+"""Seconds to wait after that was in vain: a process that was stopped in the middle of a write holds
+up no further prompt."""
+
+DAY_S = 86400
+"""Seconds of a day, and the longest that an attempt takes."""
+
+MOST_LATE = 10_000
+"""Rows that wait at most for a ledger that cannot be written."""
 
 SUMMED = (
     "gen_ai_usage_input_tokens", "gen_ai_usage_output_tokens",
@@ -85,8 +102,9 @@ def _schema() -> str:
     """  # noqa: S608 - names of ours
 
 
-_MIGRATIONS: tuple[str, ...] = (_schema(),)
-"""What makes a ledger of each version into one of the next, from an empty file on."""
+MIGRATIONS: tuple[str, ...] = (_schema(),)
+"""What makes a ledger of each version into one of the next, from an empty file on. How many of them
+were done is what `PRAGMA user_version` says."""
 
 
 class Ledger:
@@ -94,25 +112,44 @@ class Ledger:
 
     Attributes:
         path: The file.
+        keep_days: The days after which a row is deleted, or None for never.
     """
 
     def __init__(self, path: Path, keep_days: float | None = None) -> None:
         self.path = path
-        self._keep_days = keep_days
+        self.keep_days = keep_days
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._pid = 0
+        self._file: tuple[int, int] | None = None
+        self._is_broken = False
+        self._busy_s = BUSY_S
+        self._forgot: object = None
+        self._late: deque[tuple[int | None, Attempt | None]] = deque(maxlen=MOST_LATE)
 
     def add(self, attempt: Attempt, reservation: int | None = None) -> None:
         """Write the row of an attempt, in place of what was reserved for it.
 
         Raises:
-            LedgerError: It cannot be written.
+            LedgerError: It cannot be written; it is with the next that can be.
         """
-        with self._writing() as connection:
-            if reservation is not None:
-                connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
-            _insert(connection, [attempt])
+        self._settle(reservation, attempt)
+
+    def release(self, reservation: int) -> None:
+        """Take back what was reserved for an attempt that was not made.
+
+        Raises:
+            LedgerError: It cannot be written; it is with the next that can be.
+        """
+        self._settle(reservation, None)
+
+    def _settle(self, reservation: int | None, attempt: Attempt | None) -> None:
+        with self._lock:
+            self._late.append((reservation, attempt))
+            with self._writing() as connection:
+                ended = [(each,) for each, _ in self._late if each is not None]
+                connection.executemany("DELETE FROM reservations WHERE id = ?", ended)
+                _insert(connection, [each for _, each in self._late if each is not None])
+            self._late.clear()
 
     def add_all(self, attempts: Sequence[Attempt]) -> int:
         """Write rows, without those that have come from their source before; return how many.
@@ -129,37 +166,31 @@ class Ledger:
         Raises:
             LedgerError: It cannot be written.
         """
+        number = secrets.randbits(62)  # a number of another's is never taken again
+        by = (SESSION, socket.gethostname(), os.getpid(), time.time())
+        values = (number, *by, storable(notebook), storable(model), most_usd)
         with self._writing() as connection:
-            of_this = (SESSION, socket.gethostname(), os.getpid(), time.time(), notebook, model)
-            names = "session, machine, pid, began_at_s, notebook, model, most_usd"
-            added = connection.execute(
-                f"INSERT INTO reservations ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names of ours
-                (*of_this, most_usd),
+            connection.execute(
+                "INSERT INTO reservations (id, session, machine, pid, began_at_s, notebook, model,"
+                " most_usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
             )
-            return int(added.lastrowid or 0)
+        return number
 
-    def release(self, reservation: int) -> None:
-        """Take back what was reserved for an attempt that was not made.
-
-        Raises:
-            LedgerError: It cannot be written.
-        """
-        with self._writing() as connection:
-            connection.execute("DELETE FROM reservations WHERE id = ?", (reservation,))
-
-    def counted_usd(self, since_day: str) -> float:
-        """Return what budgets count since a day, with what is reserved by all kernels.
+    def counted_usd(self, first_day: str, last_day: str) -> float:
+        """Return what budgets count for some days, with what is reserved by all kernels.
 
         Args:
-            since_day: The first day, as "2026-11-29".
+            first_day: The first of them, as "2026-11-29".
+            last_day: The last of them. A clock that was wrong may have made rows of later ones.
 
         Raises:
             LedgerError: It cannot be read.
         """
-        spent = "SELECT ifnull(sum(counted_usd), 0) FROM sums WHERE day >= ?"
+        spent = "SELECT ifnull(sum(counted_usd), 0) FROM sums WHERE day BETWEEN ? AND ?"
         with self._writing() as connection:
             _settle_lost(connection)
-            (spent_usd,) = connection.execute(spent, (since_day,)).fetchone()
+            (spent_usd,) = connection.execute(spent, (first_day, last_day)).fetchone()
             reserved = "SELECT ifnull(sum(most_usd), 0) FROM reservations"
             (reserved_usd,) = connection.execute(reserved).fetchone()
         return float(spent_usd + reserved_usd)
@@ -180,115 +211,103 @@ class Ledger:
         Raises:
             LedgerError: It cannot be read.
         """
-        with self._failing_in_words(), self._lock:
+        with self._lock, self._failing_in_words():
             return self._connected().execute(query, values).fetchall()
 
     def close(self) -> None:
         """Close the connection; it opens again at the next use."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
-            self._connection = None
+            self._connection, self._is_broken = None, False
+
+    def after_fork(self) -> None:
+        """Leave to the parent process what is its: SQLite forbids to use or close a connection."""
+        if self._connection is not None:
+            _inherited.append(self._connection)
+        self._lock, self._connection = threading.RLock(), None
+        self._late.clear()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._failing_in_words(), self._lock:
+        with self._lock, self._failing_in_words():
             connection = self._connected()
             if connection.in_transaction:  # within `exclusively`
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
+                self._forget_old(connection)
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    with contextlib.suppress(*FAILURES):
+                        connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            self._wait_at_most(BUSY_S)
 
     @contextlib.contextmanager
     def _failing_in_words(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            why = reason_of(error) if isinstance(error, OSError) else str(error)
+        except FAILURES as error:
+            self._is_broken = not is_busy(error)
+            if not self._is_broken:
+                self._wait_at_most(STUCK_S)
+            why = reason_of(error)
             told = "the ledger {path} cannot be used: {why}."
             raise LedgerError(Text(told, path=shown_path(self.path), why=why)) from None
 
+    def _wait_at_most(self, busy_s: float) -> None:
+        """Say how long the next writes wait for another's."""
+        if busy_s != self._busy_s and self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {busy_s * 1000:.0f}")
+        self._busy_s = busy_s
+
     def _connected(self) -> sqlite3.Connection:
-        if self._connection is None or self._pid != os.getpid():  # the latter after a fork
-            if self._connection is not None:
-                _inherited.append(self._connection)
-            self._connection = _opened(self.path, self._keep_days)
-            self._pid = os.getpid()
-        return self._connection
+        """Return the connection, a new one where the file is no longer the one that it was."""
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            return connection
+        if connection is None or self._is_broken or self._file != _file_at(self.path):
+            self.close()
+            connection = self._connection = opened(self.path, MIGRATIONS, self._busy_s)
+            self._file = _file_at(self.path)
+        return connection
+
+    def _forget_old(self, connection: sqlite3.Connection) -> None:
+        """Delete the rows and sums of days that are too long ago, once a day."""
+        now_s = time.time()
+        if self.keep_days is None or self._forgot == (day_of(now_s), self.keep_days):
+            return
+        since_s = now_s - self.keep_days * DAY_S
+        first_day = day_of(since_s)
+        # The index finds them by the time; two days are more than time zones are apart.
+        delete = "DELETE FROM attempts WHERE ended_at_s < ? AND day < ?"
+        if connection.execute("SELECT 1 FROM sums WHERE day < ? LIMIT 1", (first_day,)).fetchone():
+            connection.execute(delete, (since_s + 2 * DAY_S, first_day))
+            connection.execute("DELETE FROM sums WHERE day < ?", (first_day,))
+        self._forgot = (day_of(now_s), self.keep_days)
 
 
-def _opened(path: Path, keep_days: float | None) -> sqlite3.Connection:
-    """Open a ledger, make it if need be, and bring it to the version of now."""
-    path.parent.mkdir(mode=files.OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    os.close(os.open(path, flags, files.OWNER_ONLY))  # what SQLite puts beside it has its bits
-    if owner := files.owner_of_other(path):
-        raise OSError(0, Text("it belongs to {owner}", owner=owner))
-    connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from others, or None where there is none."""
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _migrate(connection)
-        if keep_days is not None:
-            _forget_before(connection, time.time() - keep_days * 86400)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise OSError(0, Text("a newer version of this package has written it"))
-    if version == VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()  # another was faster
-        for script in _MIGRATIONS[version:VERSION]:
-            for statement in _statements(script):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script; `executescript` would end the transaction."""
-    statement = ""
-    for part in script.split(";"):
-        statement += part + ";"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _forget_before(connection: sqlite3.Connection, at_s: float) -> None:
-    """Delete the rows of what was over before a moment, and the sums of whole days before it."""
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM attempts WHERE ended_at_s < ?", (at_s,))
-    connection.execute("DELETE FROM sums WHERE day < ?", (day_of(at_s),))
-    connection.execute("COMMIT")
+_INSERT = f"""
+    INSERT INTO attempts ({", ".join(COLUMNS.values())}) VALUES ({", ".join("?" * len(COLUMNS))})
+    ON CONFLICT (source, source_id) WHERE source_id IS NOT NULL DO NOTHING
+"""  # noqa: S608 - names of ours
 
 
 def _insert(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> int:
-    marks = ", ".join("?" * len(COLUMNS))
-    names = ", ".join(COLUMNS.values())
-    insert = f"INSERT OR IGNORE INTO attempts ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
-    before = connection.total_changes
-    connection.executemany(insert, map(astuple, attempts))
-    return (connection.total_changes - before) // 2  # each row with its sum
+    return max(0, connection.executemany(_INSERT, map(values_of, attempts)).rowcount)
 
 
 def _settle_lost(connection: sqlite3.Connection) -> None:
@@ -297,7 +316,7 @@ def _settle_lost(connection: sqlite3.Connection) -> None:
         "SELECT id, session, machine, pid, began_at_s, notebook, model, most_usd FROM reservations"
     ).fetchall()
     for number, session, machine, pid, began_at_s, notebook, model, most_usd in found:
-        if session == SESSION or machine != socket.gethostname() or _runs(pid):
+        if not _is_lost(session, machine, pid, began_at_s):
             continue
         lost = Attempt(
             ended_at_s=began_at_s,
@@ -310,6 +329,19 @@ def _settle_lost(connection: sqlite3.Connection) -> None:
         )
         connection.execute("DELETE FROM reservations WHERE id = ?", (number,))
         _insert(connection, [lost])
+
+
+def _is_lost(session: str, machine: str, pid: int, began_at_s: float) -> bool:
+    """Return whether what was reserved is nobody's any more.
+
+    Of a process of another machine only the time tells; and containers give numbers of processes
+    again and again.
+    """
+    if abs(time.time() - began_at_s) > DAY_S:
+        return True
+    if machine != socket.gethostname():
+        return False
+    return session != SESSION if pid == os.getpid() else not _runs(pid)
 
 
 def _runs(pid: int) -> bool:
@@ -325,10 +357,10 @@ def _runs(pid: int) -> bool:
     return True
 
 
-_inherited: list[sqlite3.Connection] = []
-"""Connections from before a fork, which this process must not close: SQLite forbids it."""
+_inherited: list[Any] = []
+"""Connections from before a fork."""
 
-_ledgers: dict[tuple[Path, float | None], Ledger] = {}
+_ledgers: dict[Path, Ledger] = {}
 _ledgers_lock = threading.Lock()
 
 
@@ -339,7 +371,9 @@ def ledger_of(settings: Snapshot) -> Ledger | None:
         return None
     path = absolute(named) if named else data_folder() / FILE_NAME
     with _ledgers_lock:
-        return _ledgers.setdefault((path, settings.ledger_days), Ledger(path, settings.ledger_days))
+        ledger = _ledgers.setdefault(path, Ledger(path))
+    ledger.keep_days = settings.ledger_days
+    return ledger
 
 
 def close_all() -> None:
@@ -348,3 +382,14 @@ def close_all() -> None:
         for ledger in _ledgers.values():
             ledger.close()
         _ledgers.clear()
+
+
+def _after_fork() -> None:
+    global _ledgers_lock  # noqa: PLW0603 - a thread of the parent may have it
+    _ledgers_lock = threading.Lock()
+    for ledger in _ledgers.values():
+        ledger.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
