@@ -71,13 +71,18 @@ class _Session:
 _session = _Session()
 
 
-def _after_fork() -> None:
-    """Let go of what threads of the parent process hold, which the child has not got."""
-    _session.lock, _session.reserved_usd = threading.RLock(), 0.0
+def _after_fork_in_child() -> None:
+    """Leave to the parent process what its threads have reserved."""
+    _session.reserved_usd = 0.0
+    _session.lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_session.lock.acquire,
+        after_in_parent=_session.lock.release,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 @dataclass(slots=True)

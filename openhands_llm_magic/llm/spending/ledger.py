@@ -221,11 +221,15 @@ class Ledger:
                 self._connection.close()
             self._connection, self._is_broken = None, False
 
-    def after_fork(self) -> None:
-        """Leave to the parent process what is its: SQLite forbids to use or close a connection."""
-        if self._connection is not None:
-            _inherited.append(self._connection)
-        self._lock, self._connection = threading.RLock(), None
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Let no thread open a connection meanwhile."""
+        with self._lock:
+            self.close()
+            yield
+
+    def forget_late(self) -> None:
+        """Leave what could not be written yet to the parent process."""
         self._late.clear()
 
     @contextlib.contextmanager
@@ -357,9 +361,6 @@ def _runs(pid: int) -> bool:
     return True
 
 
-_inherited: list[Any] = []
-"""Connections from before a fork."""
-
 _ledgers: dict[Path, Ledger] = {}
 _ledgers_lock = threading.Lock()
 
@@ -384,12 +385,23 @@ def close_all() -> None:
         _ledgers.clear()
 
 
-def _after_fork() -> None:
-    global _ledgers_lock  # noqa: PLW0603 - a thread of the parent may have it
-    _ledgers_lock = threading.Lock()
+_fork = contextlib.ExitStack()
+"""What is held while the process forks: SQLite takes a parent's locks for those of its child."""
+
+
+def _before_fork() -> None:
+    _fork.enter_context(_ledgers_lock)
     for ledger in _ledgers.values():
-        ledger.after_fork()
+        _fork.enter_context(ledger.closed())
+
+
+def _after_fork_in_child() -> None:
+    for ledger in _ledgers.values():
+        ledger.forget_late()
+    _fork.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_fork.close, after_in_child=_after_fork_in_child
+    )

@@ -68,7 +68,7 @@ def opened(path: Path, migrations: Sequence[str], busy_s: float) -> sqlite3.Conn
     )
     try:
         _require_ours(connection, len(migrations))
-        if _use_journal(connection, _journal_mode(path), busy_s) == "wal":
+        if _use_journal(connection, journal_mode(path), busy_s) == "wal":
             connection.execute("PRAGMA synchronous = NORMAL")
         _migrate(connection, migrations)
     except BaseException:
@@ -107,9 +107,10 @@ def _require_ours(connection: sqlite3.Connection, newest: int) -> int:
     Raises:
         OSError: It is another program's, or of a version that is not known yet.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    # Tables first: whoever makes them meanwhile makes all of this at once.
     is_new = not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID and not is_new:
         raise OSError(0, Text("it is a file of another program"))
     if version > newest:
@@ -117,7 +118,7 @@ def _require_ours(connection: sqlite3.Connection, newest: int) -> int:
     return int(version)
 
 
-def _journal_mode(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+def journal_mode(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     """Return "delete" for a file that several machines may write, and else "wal".
 
     A write-ahead log is for the processes of one machine: it would be corrupted.
