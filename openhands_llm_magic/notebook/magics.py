@@ -107,6 +107,8 @@ def _told(magic: Callable[P, R]) -> Callable[P, R | None]:
             return None
         try:
             with _replacing():
+                if isinstance(args[0], LLMMagics):
+                    args[0].note_notebook()
                 return magic(*args, **kwargs)
         except LLMMagicError as error:
             if isinstance(args[0], LLMMagics):
@@ -341,6 +343,12 @@ class LLMMagics(Magics):
             drop_empty_captures(self.shell)
             self.asking.just_shown = None
             self.asking.code = []
+
+    def note_notebook(self) -> None:
+        """Let the ledger know which notebook the cell is in."""
+        from openhands_llm_magic.notebook import which_notebook
+
+        which_notebook.note(self.shell)
 
     def _note_cell(self, info: Any) -> None:
         self._raw_cell = info.raw_cell or ""

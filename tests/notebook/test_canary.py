@@ -59,8 +59,9 @@ WAYS: dict[str, tuple[str, str]] = {
 }
 """How a key is set, and how it is taken away again: cells in which it does not stand."""
 
+BODY = "Hi, what is the colour of the canary's cage?"
 ECHO = f"Your key is {CANARY}."
-PROMPT = "%%llm --num-retries 0\nHi"
+PROMPT = f"%%llm --num-retries 0\n{BODY}"
 
 OUTCOMES: dict[str, tuple[str, Step | None]] = {
     "answer": (PROMPT, Answer(ECHO, reasoning=CANARY, headers={"x-echo": CANARY})),
@@ -73,29 +74,29 @@ OUTCOMES: dict[str, tuple[str, Step | None]] = {
     "limit": (PROMPT, Refuse(429, {"retry-after": "0"}, message=f"{CANARY} is too fast")),
     "server error": (PROMPT, Refuse(500, body=f"at {CANARY}".encode())),
     "retried": (
-        "%%llm --retry-min-wait 0 --retry-max-wait 0 --num-retries 1\nHi",
+        f"%%llm --retry-min-wait 0 --retry-max-wait 0 --num-retries 1\n{BODY}",
         Refuse(503, message=CANARY),
     ),
     "explained": ("%llm_error", Answer(ECHO)),
-    "conversation": ("%%llm --chat trip\nHi", Answer(ECHO)),
-    "stored": ("%%llm --cache on\nHi", Answer(ECHO)),
-    "as data": ("%%llm -f json\nHi", Answer(f'{{"key": "{CANARY}"}}')),
+    "conversation": (f"%%llm --chat trip\n{BODY}", Answer(ECHO)),
+    "stored": (f"%%llm --cache on\n{BODY}", Answer(ECHO)),
+    "as data": (f"%%llm -f json\n{BODY}", Answer(f'{{"key": "{CANARY}"}}')),
     "test": ("%llm_config --test", Answer(ECHO)),
     "test refused": ("%llm_config --test", Refuse(401, message=CANARY)),
     "vectors": ("%llm_embed hello", Refuse(401, message=CANARY)),
     "many vectors": ("%llm_embed texts", Refuse(400, message=CANARY)),
-    "dry run": ("%%llm --dry-run\nHi", None),
+    "dry run": (f"%%llm --dry-run\n{BODY}", None),
     "settings": ("%llm_config --show\n%llm_config\n%config LLMSettings", None),
     "check": ("%llm_config --check", None),
     "saved": ("%llm_config --save saved.toml", None),
     "handed over": ("%llm_config --export profile\n%llm_config --export shell", None),
-    "verbose": ("litellm.set_verbose = True\n%llm --num-retries 0 Hi", Answer(ECHO)),
-    "verbose, refused": ("%llm --num-retries 0 Hi", Refuse(401, message=CANARY)),
+    "verbose": (f"litellm.set_verbose = True\n%llm --num-retries 0 {BODY}", Answer(ECHO)),
+    "verbose, refused": (f"%llm --num-retries 0 {BODY}", Refuse(401, message=CANARY)),
     "logged": (
         (
             "litellm.set_verbose = False\n"
             "[logging.getLogger(each).setLevel(10) for each in ('httpx', 'httpcore', 'openai')]\n"
-            "%llm --num-retries 0 Hi"
+            f"%llm --num-retries 0 {BODY}"
         ),
         Answer(ECHO, headers={"x-echo": CANARY}),
     ),
@@ -179,7 +180,8 @@ def asked(
     """A kernel whose cells can read the key, and where it does not stand in a cell."""
     given = tmp_path_factory.mktemp("given") / "key.txt"
     given.write_text(CANARY)
-    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    ledger = home / "ledger" / "ledger.sqlite3"
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "LLM_MAGIC_LEDGER": str(ledger)}
     with Kernel(env, str(home)) as kernel:
         ran = kernel.run(SETUP.format(tests=str(TESTS), given=str(given), base=server.openai_base))
         assert ran.error is None, ran.error
@@ -240,6 +242,9 @@ def run(  # noqa: PLR0913, PLR0917 - fixtures
     finally:
         kernel.run(take_it_away)
     assert any(CANARY in str(each.headers) for each in server.received)  # it was in use
+    in_ledger = b"".join(files_in(home / "ledger"))  # the write-ahead log, too
+    assert b"openai/test" in in_ledger
+    assert [each for each in (CANARY, BODY, "Your key is") if each.encode() in in_ledger] == []
 
 
 @pytest.mark.parametrize("way", WAYS)

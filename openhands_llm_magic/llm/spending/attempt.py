@@ -148,6 +148,18 @@ def day_of(at_s: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(at_s))
 
 
+def is_free(attempt: AttemptEnded, settings: Snapshot) -> bool:
+    """Return whether a server on this machine takes no money, as far as is known.
+
+    Its model's name may have a price elsewhere. One that a person has set counts, also where the
+    tokens were not counted, and so does what a gateway tells.
+    """
+    if not is_loopback(attempt.host) or attempt.cost.told_by in {"provider", "by hand"}:
+        return False
+    by_hand = (settings.input_cost_per_token, settings.output_cost_per_token)
+    return attempt.cost.told_by == "price list" or None in by_hand
+
+
 def attempt_of(
     ended: AttemptEnded, settings: Snapshot, *, counted_usd: float, ended_at_s: float
 ) -> Attempt:
@@ -163,7 +175,7 @@ def attempt_of(
     counted: dict[str, Any] = {} if usage is None else _tokens(usage)
     provider = provider_of(ended.model, settings.base_url, settings.custom_llm_provider)
     name = provider.name if provider else ""
-    is_local = is_loopback(ended.host) and ended.cost.told_by in {"price list", "unknown"}
+    is_local = is_free(ended, settings)
     return Attempt(
         ended_at_s=ended_at_s,
         day=day_of(ended_at_s),

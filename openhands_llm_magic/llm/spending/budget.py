@@ -16,13 +16,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.settings import BUDGETS
 from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
 from openhands_llm_magic.llm.spending import spans
-from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here
+from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here, is_free
 from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
 
 if TYPE_CHECKING:
@@ -141,9 +140,7 @@ class Booking:
 
     def _counted_usd(self, attempt: AttemptEnded) -> float:
         """Return its cost, or what it can have cost at most where that is not known."""
-        if attempt.cost.usd is not None and attempt.cost.told_by != "price list":
-            return attempt.cost.usd
-        if is_loopback(attempt.host) and attempt.cost.told_by != "by hand":
+        if is_free(attempt, self.settings):
             return 0.0
         if attempt.cost.usd is not None:
             return attempt.cost.usd
@@ -162,9 +159,7 @@ def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
     Raises:
         OverBudgetError: It could pass a limit; nothing is reserved.
     """
-    most_usd = begin.most_usd
-    if is_loopback(begin.host) and not _has_price(settings):
-        most_usd = 0.0
+    most_usd = 0.0 if is_free(begin, settings) else begin.most_usd
     ledger = ledger_of(settings)
     limits = _limits(settings)
     booking = Booking(settings, most_usd or 0.0, ledger)
@@ -274,10 +269,6 @@ def _spent_usd(name: str, ledger: Ledger | None) -> float:
         return ledger.counted_usd(today, today)
     month = today[:-2]
     return ledger.counted_usd(f"{month}01", f"{month}31")
-
-
-def _has_price(settings: Snapshot) -> bool:
-    return None not in (settings.input_cost_per_token, settings.output_cost_per_token)
 
 
 def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import random
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from model_server import Answer, Refuse
+from llm.spending.ledgers import require_sums_of_rows
+from model_server import Answer, Cut, Hang, Refuse
 
+from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import OverBudgetError, RequestError
-from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.spending import budget
+from openhands_llm_magic.llm.spending.attempt import day_of
+from openhands_llm_magic.llm.spending.ledger import ledger_of
+from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_server import ModelServer
+    from model_server import ModelServer, Step
 
 pytestmark = pytest.mark.usefixtures("set_up", "with_a_price")
 
@@ -123,3 +132,68 @@ def test_prompts_at_once_do_not_pass_together(
         thread.join()
     assert 0 < sum(spent_usd) <= 0.2
     assert len(spent_usd) < 160
+
+
+SEED = random.randrange(1_000_000)  # noqa: S311 - chances of a test
+
+LIMIT_USD = 1.0
+
+
+@pytest.mark.parametrize("limit", ["max_budget_per_task", "budget_per_day"])
+def test_whatever_is_interrupted_a_limit_is_not_passed(
+    model_server: ModelServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+) -> None:
+    """Eight threads ask, and are stopped at any moment; answers hang, are cut and refused.
+
+    What the server may take is the price of each request that it has accepted.
+    """
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    sys.stdout.write(f"seed {SEED}\n")
+    chance = random.Random(SEED)  # noqa: S311 - see above
+    steps: list[Step] = [Answer("Hello."), Answer("Hello."), Hang(2), Hang(0), Cut(2), Refuse(400)]
+    model_server.script(*chance.choices(steps, k=999))
+    ended: list[AttemptEnded] = []
+    settings = load_settings().with_overrides(
+        {limit: LIMIT_USD, "num_retries": 0, "retry_min_wait": 0, "retry_max_wait": 0}
+    )
+    is_over = threading.Event()
+
+    def ask_on(delays: random.Random) -> None:
+        while not is_over.is_set():
+            control = Control()
+            stop = threading.Timer(delays.choice([0.0, 0.02, 0.1, 0.5]), control.cancel)
+            stop.start()
+            try:
+                for event in stream(PROMPT, settings, control=control):
+                    if isinstance(event, AttemptEnded):
+                        ended.append(event)
+                    if isinstance(getattr(event, "error", None), OverBudgetError):
+                        is_over.set()
+            finally:
+                stop.cancel()
+
+    threads = [
+        threading.Thread(target=ask_on, args=(random.Random(SEED + each),), daemon=True)  # noqa: S311 - see above
+        for each in range(8)
+    ]
+    ends_s = time.monotonic() + 40
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(ends_s - time.monotonic())
+    assert not any(thread.is_alive() for thread in threads)
+    # A server that has begun to answer may take the price of all of it.
+    charged_usd = sum(COST_USD for each in ended if each.status == 200)
+    assert 0.2 < charged_usd <= LIMIT_USD
+    ledger = ledger_of(settings)
+    assert ledger is not None
+    require_sums_of_rows(ledger)
+    today = day_of(time.time())
+    counted_usd = ledger.counted_usd(today, today)
+    assert charged_usd <= counted_usd <= LIMIT_USD
+    assert ledger.rows("SELECT count(*) FROM attempts") == [(len(ended),)]
+    assert ledger.rows("SELECT * FROM reservations") == []
+    assert budget._session.reserved_usd == pytest.approx(0, abs=1e-9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from llm.spending.ledgers import attempt, count_of, require_sums_of_rows
+
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import LedgerError
 from openhands_llm_magic.llm.ask import ask
@@ -29,8 +30,6 @@ from openhands_llm_magic.llm.spending.ledger import DAY_S, Ledger, ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from model_server import ModelServer
 
 TODAY = day_of(time.time())
 
@@ -45,7 +44,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def run(script: str, *arguments: object) -> str:
     """Run a script in a process of its own, and return what it prints."""
     line = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=40, check=False)  # noqa: S603 - ours
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.strip()
 
@@ -172,7 +171,7 @@ def test_what_is_interrupted_in_its_middle_is_not_written(
     ledger: Ledger, failure: type[BaseException]
 ) -> None:
     """And nothing stays locked."""
-    with pytest.raises(failure), ledger.exclusively():
+    with pytest.raises(failure), ledger.exclusively():  # noqa: PT012 - it is about the block
         ledger.reserve(1, "openai/a", "")
         raise failure
     assert ledger.rows("SELECT * FROM reservations") == []
@@ -249,13 +248,12 @@ def bytes_in(folder: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
 
 
-@pytest.mark.usefixtures("set_up")
+@pytest.mark.usefixtures("set_up", "model_server")
 @pytest.mark.parametrize("make", UNUSABLE, ids=lambda make: make.__name__)
 def test_what_is_no_ledger_is_left_as_it_is_and_the_prompt_works(
     make: Callable[[Path], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    model_server: ModelServer,
 ) -> None:
     """One note tells what is wrong with which file."""
     path = tmp_path / "kept" / "there"
@@ -342,9 +340,10 @@ def test_a_file_system_without_shared_memory_has_a_journal(
     connect = sqlite3.connect
 
     def connect_without(path: Path, **options: Any) -> sqlite3.Connection:
-        return connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        made: sqlite3.Connection = connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        return made
 
-    monkeypatch.setattr(sqlite_file.sqlite3, "connect", connect_without)
+    monkeypatch.setattr(sqlite3, "connect", connect_without)
     ledger.add(attempt())
     assert ledger.rows("PRAGMA journal_mode") == [("delete",)]
     assert ledger.rows("PRAGMA synchronous") == [(2,)]
@@ -585,7 +584,7 @@ def test_days_to_keep_can_be_changed_in_a_session(
         ("another", "there", os.getpid(), -2 * DAY_S, True),  # a clock was wrong
     ],
 )
-def test_what_a_process_that_is_gone_has_reserved_counts_on_its_day(
+def test_what_a_process_that_is_gone_has_reserved_counts_on_its_day(  # noqa: PLR0913, PLR0917
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
     session: str,
@@ -596,13 +595,13 @@ def test_what_a_process_that_is_gone_has_reserved_counts_on_its_day(
     is_lost: bool,
 ) -> None:
     """It may have been spent; a row says so, and it is reserved no longer."""
-    monkeypatch.setattr(ledger_module.socket, "gethostname", lambda: machine)
+    monkeypatch.setattr(socket, "gethostname", lambda: machine)
     monkeypatch.setattr(ledger_module, "SESSION", session)
     with monkeypatch.context() as other:
-        other.setattr(ledger_module.os, "getpid", lambda: pid)
-        other.setattr(ledger_module.time, "time", partial(float, time.time() - age_s))
+        other.setattr(os, "getpid", lambda: pid)
+        other.setattr(time, "time", partial(float, time.time() - age_s))
         ledger.reserve(0.5, "openai/a", "n.ipynb")
-    monkeypatch.setattr(ledger_module.socket, "gethostname", lambda: "here")
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
     monkeypatch.setattr(ledger_module, "SESSION", SESSION)
     counted_usd = ledger.counted_usd(TODAY, TODAY)
     assert counted_usd == (0 if is_lost and age_s else 0.5)
