@@ -34,6 +34,7 @@ from benchmarks import (  # noqa: E402 - found there
     opening,
     rendering,
     session,
+    spending,
     streams,
     trust,
     usage,
@@ -59,6 +60,8 @@ their work as well, so CPU time judges what is work, and the clock what is waite
   then takes to draw it is not in it.
 - Whether a key may go: the median of {decisions} decisions on a file that was trusted, its entry
   read each time, among 100 variables.
+- The ledger: the median of {bookings} prompts that are not sent: what is reserved, the row, and
+  whether a limit is near.
 - `%llm_usage`: the median of {usages} times, from what is in the file to a table as HTML. In the
   ledger are {sessions} sessions a day, of as many notebooks, and {models} models.
 - Calls: the median of {calls} rounds in a real kernel. All stream the same short answer from the
@@ -111,7 +114,7 @@ def _speed() -> str:
         lines.append(line)
         print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
 
-    for first in (loading, first_answer, opening, trust, usage):
+    for first in (loading, first_answer, opening, trust, spending, usage):
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
@@ -124,6 +127,7 @@ def _speed() -> str:
         firsts=first_answer.ROUNDS,
         openings=opening.TIMES,
         decisions=trust.TIMES,
+        bookings=spending.TIMES,
         usages=usage.TIMES,
         sessions=usage.SESSIONS_A_DAY,
         models=usage.MODELS,

@@ -1,23 +1,30 @@
 """Write what follows from the code: `make docs` runs this.
 
 The page and the types of the settings come from their declarations, the pages of faults and of
-providers from the tables that the tests play and read.
+providers from the tables that the tests play and read, the page of the ledger from its columns.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from openhands_llm_magic import config
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES
-from openhands_llm_magic.config.settings import SETTINGS, TOPICS
+from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import DailyLimitError, TransientError
 from openhands_llm_magic.llm import refusals
+from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.openhands.sent import VERSIONS
 from openhands_llm_magic.llm.prepare import SAMPLING
+from openhands_llm_magic.llm.spending import budget, ledger
+from openhands_llm_magic.llm.spending.attempt import COLUMNS as LEDGER_COLUMNS
+from openhands_llm_magic.llm.spending.attempt import LONGEST_TEXT, OTEL_NAMES, Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 FAULTS_PAGE = Path(__file__).parent / "faults.md"
 PROVIDERS_PAGE = Path(__file__).parent / "providers.md"
+MONEY_PAGE = Path(__file__).parent / "money.md"
 SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.pyi")
 TESTS = Path(__file__).parents[1] / "tests"
 
@@ -107,6 +115,97 @@ that server. *In the answer* is an error in place of an answer, or of its rest, 
 """
 
 PROVIDER_COLUMNS = ("Fault", "Status", "How it is worded", "What comes of it", "Source")
+
+MONEY_INTRODUCTION = """\
+# What requests cost
+
+Written by `make docs`; its tables come from `openhands_llm_magic/llm/spending/` and the settings.
+
+## The ledger
+
+Each HTTP request is one row: of a prompt, a correction, vectors or a connection test, also one that
+failed, was cut or was stopped. A stored answer is none. No prompt, no answer and no key is in it;
+of what a server tells, a text is cut after {longest} characters, and a key in it is masked.
+
+It is the file `{file}` in the folder `openhands-llm-magic` of the user's data, which only
+its owner can read: in `~/.local/share` on Linux (or `XDG_DATA_HOME`), in
+`~/Library/Application Support` on macOS, in `%LOCALAPPDATA%` on Windows. It is SQLite, so that any
+tool that reads SQLite reads it. `LLM_MAGIC_LEDGER` names another file, or `off`; it is best on a
+disk of this machine.
+
+Several kernels write to it at once. A row that was written is there, also after `kill -9`. Where
+the file cannot be written, a prompt works all the same: one note says why, and the rows are written
+when it can be, if the session lasts that long. What is not a ledger is left as it is. Days that are
+longer ago than `ledger_days` are deleted.
+
+## Limits
+
+{limits}
+
+0 is no limit. What an attempt can cost at most is reserved before it is sent, beside what others
+that run can cost, in all kernels; where that passes a limit, nothing is sent, and the line names
+the setting. So prompts at once do not pass a limit together. `--over-budget` lets one cell pass. A
+day and a month are those of the calendar where you are. From {near:.0%} of a limit on, a note says
+so.
+
+What counts:
+
+| An attempt | counts as |
+| --- | --- |
+| whose cost the provider tells | that |
+| whose tokens the provider counts, of a model whose price is set or listed | their price |
+| that the server refused, or that never reached it | 0 |
+| at a server on this machine, without a price that you have set | 0 |
+| that was stopped, cut or lost, or whose tokens nobody counted | the most that it can have cost |
+| whose process was killed, with a limit of a day or a month (`lost`) | the same, on its day |
+
+Without a price, or anything that limits the answer's tokens, it is not known what a prompt can cost
+at most. With a limit such a prompt is not sent. Without one it counts as 0 where its cost is
+unknown. A limit of a day or a month cannot hold without the ledger, so with `LLM_MAGIC_LEDGER=off`
+or a file that cannot be used nothing is sent under it. What costs nothing is always sent.
+
+## The columns of `attempts`
+
+Where OpenTelemetry's conventions for generative AI have a name, the column has it, with underscores
+for the dots. `sums` has the number of `attempts`, and the sums of {summed},
+by {keys}. `PRAGMA user_version` is the version of the tables, now {version}; an
+older file is brought to it.
+
+"""
+
+LEDGER_HEAD = ("Column", "OpenTelemetry", "What it is")
+
+
+def money_page() -> str:
+    """Return the text of docs/money.md."""
+    limits = [SETTINGS[name] for name in BUDGETS]
+    told = MONEY_INTRODUCTION.format(
+        longest=LONGEST_TEXT,
+        file=ledger.FILE_NAME,
+        near=budget.NOTED_FROM,
+        limits="\n".join(f"- `{each.name}`, or `{each.variable}`: {each.help}" for each in limits),
+        summed=", ".join(f"`{name}`" for name in ledger.SUMMED),
+        keys=", ".join(f"`{name}`" for name in ledger.KEYS),
+        version=len(ledger.MIGRATIONS),
+    )
+    meanings = _attributes(AttemptEnded) | _attributes(Attempt)
+    rows = [
+        _line([f"`{LEDGER_COLUMNS[name]}`", _otel(name), meanings[name]])
+        for name in (each.name for each in fields(Attempt))
+    ]
+    return told + "\n".join([_line(LEDGER_HEAD), _line(["---"] * 3), *rows, ""])
+
+
+def _otel(field: str) -> str:
+    return f"`{OTEL_NAMES[field]}`" if field in OTEL_NAMES else ""
+
+
+def _attributes(described: type) -> dict[str, str]:
+    """Return what a class's docstring says of each attribute."""
+    _, _, part = (inspect.getdoc(described) or "").partition("Attributes:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", part, re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
 
 LONGEST_WORDS = 160
 """Characters of a wording that the page shows."""
@@ -306,3 +405,4 @@ if __name__ == "__main__":
     SETTINGS_TYPES.write_text(settings_types(), "utf-8")
     FAULTS_PAGE.write_text(faults_page(), "utf-8")
     PROVIDERS_PAGE.write_text(providers_page(), "utf-8")
+    MONEY_PAGE.write_text(money_page(), "utf-8")

@@ -9,6 +9,7 @@ from faults import FAULTS, Fault
 from faults.wordings import WORDINGS, Wording
 
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.llm.spending.attempt import COLUMNS
 
 GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
 PROVIDERS: str = GENERATE["providers_page"]()
@@ -27,6 +28,13 @@ def test_the_page_of_faults_is_fresh() -> None:
 def test_the_page_of_providers_is_fresh() -> None:
     page: str = GENERATE["providers_page"]()
     assert GENERATE["PROVIDERS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+
+
+def test_the_page_of_the_ledger_is_fresh() -> None:
+    """It has a line for each column."""
+    page: str = GENERATE["money_page"]()
+    assert GENERATE["MONEY_PAGE"].read_text("utf-8") == page, "run `make docs`"
+    assert [each for each in COLUMNS.values() if f"\n| `{each}` | " not in page] == []
 
 
 @pytest.mark.parametrize("wording", WORDINGS, ids=lambda each: f"{each.provider}: {each.about}")

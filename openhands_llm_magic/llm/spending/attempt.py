@@ -62,13 +62,20 @@ class Attempt:
         llm_group: The NAME of the `[llm.NAME]` that it was made with, or "".
         source: Who made it: "" for this package, "openhands" for what OpenHands has logged.
         source_id: What tells it apart at another source, or None.
+        provider: The provider, as OpenTelemetry calls it where it does, or "".
+        input_tokens: Tokens of the prompt, as the provider counted them.
+        output_tokens: Those of the answer, its reasoning included.
+        cached_tokens: Those of the prompt that the provider had cached.
+        cache_write_tokens: Those of the prompt that it wrote to its cache.
+        reasoning_tokens: Those of the answer that went into reasoning.
         cost_usd: What it cost, or None where that is not known.
-        cost_told_by: As in `Cost`, "local" for a server on this machine that tells no price, and
-            "openhands" for a cost that OpenHands has made out.
+        cost_told_by: Who told that: "provider", "price list", "by hand" or "unknown"; "local" for a
+            server on this machine that tells no price, and "openhands" for a cost that OpenHands
+            has made out.
         price_list: Which price list the cost is from, or "".
         counted_usd: What budgets count for it: its cost, and where that is not known the most that
             it can have cost.
-        outcome: As in `AttemptEnded`, and "lost".
+        outcome: "answered", "failed" or "stopped"; "lost" where its process ended before it did.
         error_type: The class of its error, or "".
     """
 

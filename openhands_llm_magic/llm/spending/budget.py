@@ -207,8 +207,8 @@ def notes(settings: Snapshot) -> tuple[Text, ...]:
     with _session.lock:
         if _session.problem is not None:
             told = (
-                "{problem} What requests cost is not kept until it can. LLM_MAGIC_LEDGER names"
-                " another file, or off."
+                "{problem} Until that is mended, what requests cost is not kept; LLM_MAGIC_LEDGER"
+                " names another file, or off."
             )
             found[_session.problem] = Text(told, problem=_session.problem)
         for name, limit_usd in _limits(settings).items():
