@@ -43,6 +43,13 @@ SPENT = {
 """What was spent of each limit, in words; those but the first are over all kernels."""
 
 
+NOT_KEPT = (
+    "{problem} Until that is mended, what requests cost is not kept; LLM_MAGIC_LEDGER names another"
+    " file, or off."
+)
+"""What is said of a ledger that cannot be written."""
+
+
 @dataclass(slots=True)
 class _Session:
     """What this session has spent and reserved, and what it has been told.
@@ -206,11 +213,7 @@ def notes(settings: Snapshot) -> tuple[Text, ...]:
     found: dict[object, Text] = {}
     with _session.lock:
         if _session.problem is not None:
-            told = (
-                "{problem} Until that is mended, what requests cost is not kept; LLM_MAGIC_LEDGER"
-                " names another file, or off."
-            )
-            found[_session.problem] = Text(told, problem=_session.problem)
+            found[_session.problem] = Text(NOT_KEPT, problem=_session.problem)
         for name, limit_usd in _limits(settings).items():
             with contextlib.suppress(LedgerError):
                 spent_usd = _spent_usd(name, ledger_of(settings))
