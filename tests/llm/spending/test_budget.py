@@ -153,7 +153,7 @@ def test_whatever_is_interrupted_a_limit_is_not_passed(
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
     sys.stdout.write(f"seed {SEED}\n")
     chance = random.Random(SEED)  # noqa: S311 - see above
-    steps: list[Step] = [Answer("Hello."), Answer("Hello."), Hang(2), Hang(0), Cut(2), Refuse(400)]
+    steps: list[Step] = [HELLO, HELLO, Hang(2), Hang(0), Cut(2), Refuse(400)]
     model_server.script(*chance.choices(steps, k=999))
     ended: list[AttemptEnded] = []
     settings = load_settings().with_overrides(
@@ -167,7 +167,7 @@ def test_whatever_is_interrupted_a_limit_is_not_passed(
             stop = threading.Timer(delays.choice([0.0, 0.02, 0.1, 0.5]), control.cancel)
             stop.start()
             try:
-                for event in stream(PROMPT, settings, control=control):
+                for event in stream("Hello", settings, control=control):
                     if isinstance(event, AttemptEnded):
                         ended.append(event)
                     if isinstance(getattr(event, "error", None), OverBudgetError):

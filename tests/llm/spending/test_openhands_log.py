@@ -159,7 +159,7 @@ def test_budgets_do_not_count_it(tmp_path: Path, settings: Snapshot) -> None:
     import_from(settings, "log")
     ledger = ledger_of(settings)
     assert ledger is not None
-    assert ledger.counted_usd("0000-01-01") == 0
+    assert ledger.counted_usd("0000-01-01", "9999-12-31") == 0
     assert not budget.notes(settings)
 
 
