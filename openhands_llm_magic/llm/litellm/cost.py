@@ -228,7 +228,8 @@ CACHED, WRITTEN = "cache_read_input_token_cost", "cache_creation_input_token_cos
 WRITTEN_1H = f"{WRITTEN}_above_1hr"
 IMAGE, REASONING = "input_cost_per_image_token", "output_cost_per_reasoning_token"
 
-_ABOVE = re.compile(r"(.+?)_above_(\d+)(k?)_tokens(\w*)")
+ABOVE = "_above_"
+_LONG = re.compile(r"(\d+)(k?)_tokens(\w*)")
 """How the list names a price for long prompts, as in `input_cost_per_token_above_200k_tokens`."""
 
 PLAIN_TIERS = (None, "default", "standard", "flex", "batch", "on_demand")
@@ -256,9 +257,10 @@ def listed_usd(
     """
     found = [facts.get(kind + tier) for tier in tiers]
     for name, usd in facts.items():
-        above = _ABOVE.fullmatch(name)
-        if above and above[1] == kind and above[4] in tiers:
-            from_tokens = int(above[2]) * (1000 if above[3] else 1)
+        plain, _, above = name.partition(ABOVE)
+        long = _LONG.fullmatch(above)
+        if long and plain == kind and long[3] in tiers:
+            from_tokens = int(long[1]) * (1000 if long[2] else 1)
             found.append(usd if prompt_tokens >= from_tokens else None)
     steps = facts.get("tiered_pricing") or ()
     found += [each.get(kind) for each in steps if prompt_tokens >= each.get("range", (0,))[0]]

@@ -323,9 +323,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 def to_plain(text: str) -> str:
     """Return a model's text without what a terminal would obey, for text/plain and terminals.
 
-    Removes the C0 and C1 controls (ESC, BEL, backspace…) and the characters that reorder text
-    (those of CVE-2021-42574), and byte order marks, which parsers drop. Newline and tab stay; a carriage return becomes a newline, half a
-    surrogate pair, which no terminal can encode, the replacement character.
+    Removes the C0 and C1 controls (ESC, BEL, backspace…), the characters that reorder text (those
+    of CVE-2021-42574), and byte order marks, which some parsers drop. Newline and tab stay; a
+    carriage return becomes a newline, half a surrogate pair, which no terminal can encode, the
+    replacement character.
     """
     return _CONTROLS.sub("", whole(text).replace("\r\n", "\n").replace("\r", "\n"))
 
