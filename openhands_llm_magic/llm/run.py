@@ -373,7 +373,9 @@ class Requests:
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
         status = error.status if error else None
         told = replace(told, status=status or told.status, model_answered=response.model)
-        is_local = response.cost.told_by == "unknown" and is_loopback(told.host)
+        has_price = self._settings.input_cost_per_token is not None
+        is_unpriced = response.cost.told_by == "unknown" and not has_price
+        is_local = is_unpriced and is_loopback(told.host)
         cost = Cost(None, "local") if is_local else response.cost
         told = replace(told, cost=cost, response_id=self._id_in(response.raw))
         emit(told)

@@ -583,6 +583,7 @@ def test_days_to_keep_can_be_changed_in_a_session(
         ("another", "there", os.getpid(), 2 * DAY_S, True),
         ("another", "there", os.getpid(), -2 * DAY_S, True),  # a clock was wrong
     ],
+    ids=["its own", "begun again", "runs", "gone", "elsewhere", "long ago", "in the future"],
 )
 def test_what_a_process_that_is_gone_has_reserved_counts_on_its_day(  # noqa: PLR0913, PLR0917
     ledger: Ledger,
