@@ -42,9 +42,11 @@ def test_vectors_go_into_a_variable(kernel: Kernel, front: Front) -> None:
 
 def test_a_ledger_that_cannot_be_written_is_told_once(kernel: Kernel) -> None:
     """The vectors come all the same."""
-    kernel.run("import os; os.environ['LLM_MAGIC_LEDGER'] = os.devnull + '/ledger'")
+    kernel.run("import os; before = os.environ.get('LLM_MAGIC_LEDGER', '')")
+    kernel.run("os.environ['LLM_MAGIC_LEDGER'] = os.devnull + '/ledger'")
     line = f"%llm_embed 'one' -o vector {PRACTICE}"
     first, second = (kernel.run(line).outputs[0]["text/plain"] for _ in range(2))
+    kernel.run("os.environ['LLM_MAGIC_LEDGER'] = before")  # other tests use the same kernel
     assert "64 numbers" in first
     assert "the ledger /dev/null/ledger cannot be used" in first
     assert "ledger" not in second

@@ -44,7 +44,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def run(script: str, *arguments: object) -> str:
     """Run a script in a process of its own, and return what it prints."""
     line = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=40, check=False)  # noqa: S603 - ours
+    found = os.pathsep.join(sys.path)  # pytest puts the folder of the tests there
+    env = {**os.environ, "PYTHONPATH": found}
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=40, check=False, env=env)  # noqa: S603 - ours
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.strip()
 

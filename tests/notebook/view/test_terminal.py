@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,10 @@ class Terminal:
         self._child.sendintr()
 
     def close(self) -> None:
-        """End it."""
-        self._child.close(force=True)
+        """End it; pexpect alone gives it a tenth of a second to go."""
+        self._child.kill(signal.SIGKILL)
+        self._child.wait()
+        self._child.close()
 
 
 @pytest.fixture(scope="module")
