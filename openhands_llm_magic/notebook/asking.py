@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import gc
-import os
 import signal
 import threading
 import time
@@ -24,7 +23,6 @@ from IPython import get_ipython
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.conversations import Conversations
 from openhands_llm_magic.llm.events import Event, Failed
-from openhands_llm_magic.llm.spending import attempt
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
 from openhands_llm_magic.notebook import arguments, option_help
 from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
@@ -168,15 +166,6 @@ def _in_cell(frame: FrameType | None) -> bool:
     return False
 
 
-def _notebook(shell: Any) -> str:
-    """Return the path of the notebook that a kernel is for, as far as its front end tells, or "".
-
-    VS Code sets a variable of the session, Jupyter Server one of the environment.
-    """
-    told = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
-    return str(told).encode(errors="replace").decode()  # a path may hold what is no letter
-
-
 class Asking:
     """Runs the `%llm` and `%%llm` cells of one session.
 
@@ -202,7 +191,6 @@ class Asking:
         self.just_shown: Reply | None = None
         self.code: list[str] = []
         self._told: set[str] = set()
-        attempt.here.notebook = _notebook(shell)
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
