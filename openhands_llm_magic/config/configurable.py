@@ -108,6 +108,19 @@ class LLMSettings(SettingAttributes, Configurable):
         """
         self._edit(resolve.layer_of("session", values, lambda _: resolve.SESSION, typed=str))
 
+    def take(self, layer: resolve.Layer) -> None:
+        """Set for this session what a layer has: all of it, or on an error nothing.
+
+        Raises:
+            SettingError: A value is bad; nothing is changed.
+        """
+        self._edit(layer)
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The names of the settings that this session has set."""
+        return frozenset(self._session.values)
+
     def reset(self, names: Iterable[str] = ()) -> None:
         """Forget the values that this session set: those of the named settings, or all.
 

@@ -41,8 +41,9 @@ class Origin:
     """
 
     kind: Literal[
-        "default", "file", "environment", "ipython_config", "session", "edit", "argument", "flag"
-    ]
+        "default", "file", "environment", "ipython_config", "session", "openhands", "edit",
+        "argument", "flag",
+    ]  # fmt: skip
     name: str = ""
     path: Path | None = None
     line: int | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import DOCKER_HOST
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
-from openhands_llm_magic.config.secret import logins_in
+from openhands_llm_magic.config.secret import Secret, logins_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import SettingError, Text, UsageError
@@ -30,12 +30,14 @@ _THIS_MACHINE = re.compile(
 # No environment variable holds a NUL, and no text that can be shown a surrogate.
 _NOT_IN_VARIABLES = re.compile(r"[\x00\ud800-\udfff]")
 
-# What `LLM` of openhands-sdk 1.58.2 has no field for.
-_NOT_IN_PROFILES = frozenset({
+NOT_IN_PROFILES = frozenset({
     "completion_kwargs", "correct_num", "custom_llm_provider", "for_routing", "modify_params",
     "safety_settings",
 })  # fmt: skip
+"""The settings of `[llm]` that `LLM` of openhands-sdk 1.58.2 has no field for."""
 
+NULL_IN_PROFILES = frozenset({"reasoning_effort", "timeout"})
+"""What somebody may have unset, and the SDK has another default for than none."""
 
 ALWAYS = frozenset({
     "model", "num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier",
@@ -61,6 +63,16 @@ def export(snapshot: Snapshot, form: str) -> str:
         if near:
             told = "there is no form {form}; did you mean {near}? There are {forms}"
         raise UsageError(Text(told, form=repr(form), near=near, forms=", ".join(FORMS)))
+    require_no_login(snapshot)
+    return FORMS[form](snapshot)
+
+
+def require_no_login(snapshot: Snapshot) -> None:
+    """Refuse settings of which one would show a user and password.
+
+    Raises:
+        SettingError: An address has them in it.
+    """
     for setting, value in _decided(snapshot):
         # Leaving it out could send prompts to another server.
         if setting.kind != "secret" and logins_in(str(value)):
@@ -70,7 +82,6 @@ def export(snapshot: Snapshot, form: str) -> str:
             )
             origin = snapshot.origin(setting.name).text
             raise SettingError(Text(told, name=setting.name, origin=origin))
-    return FORMS[form](snapshot)
 
 
 def _docker(snapshot: Snapshot) -> str:
@@ -107,13 +118,29 @@ def _shell(snapshot: Snapshot) -> str:
 
 def _profile(snapshot: Snapshot) -> str:
     """Return the JSON of a profile, as the OpenHands SDK keeps it in ~/.openhands/profiles."""
+    return json.dumps(profile_fields(snapshot), indent=2, ensure_ascii=False)
+
+
+def profile_fields(snapshot: Snapshot, *, with_key: bool = False) -> dict[str, Any]:
+    """Return what a profile of the OpenHands SDK has of the settings, by the names of its fields.
+
+    Args:
+        snapshot: The settings.
+        with_key: Whether keys are among it, in plain text.
+    """
     fields = {
-        setting.name: value
+        setting.name: value.get_secret_value() if isinstance(value, Secret) else _plain(value)
         for setting, value in _decided(snapshot)
-        if setting.section == "llm" and setting.name not in _NOT_IN_PROFILES
-        if not holds_key(snapshot, setting.name)
+        if setting.section == "llm" and setting.name not in NOT_IN_PROFILES
+        if with_key or not holds_key(snapshot, setting.name)
     }
-    return json.dumps(fields, indent=2, ensure_ascii=False)
+    unset = {
+        name: None
+        for name in SETTINGS
+        if name in NULL_IN_PROFILES and is_unset(getattr(snapshot, name))
+        if snapshot.origin(name).kind != "default"
+    }
+    return fields | unset
 
 
 def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from openhands_llm_magic.config.resolve import SESSION
 from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked, secrets_in
 from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
@@ -96,10 +95,10 @@ class PendingEdits:
         self.settings.set(**self._edits)
         self._edits.clear()
 
-    def can_be_put_back(self, name: str, settings: Snapshot) -> bool:
-        """Return whether `put_back` would change anything in these settings."""
+    def can_be_put_back(self, name: str) -> bool:
+        """Return whether `put_back` would change anything."""
         touched = name in self._edits or name in self._refused
-        return touched or settings.origin(name) == SESSION
+        return touched or name in self.settings.changed
 
     def put_back(self, name: str) -> None:
         """Forget the edit of a setting; without an edit, forget the value that the session set.
@@ -123,7 +122,7 @@ class PendingEdits:
             value, *below = snapshot.found[name]
             if self._edits.get(name, MASK) == value.value:
                 self._edits.pop(name)
-            if value.origin == SESSION and below[0].value == value.value:
+            if name in self.settings.changed and below[0].value == value.value:
                 self.settings.reset([name])
 
     def _require_openness(self, setting: Setting, text: str) -> None:

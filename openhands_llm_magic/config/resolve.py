@@ -185,7 +185,7 @@ OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
 """The environment variables that are read although they set no setting."""
 
 # What OpenHands sets for a model of a config file that begins with "azure".
-_AZURE_API_VERSION = Found(
+AZURE_API_VERSION = Found(
     "2024-12-01-preview", Origin("default", "OpenHands' default for Azure models")
 )
 
@@ -340,7 +340,7 @@ def _add_azure_version(builder: LayerBuilder, below: Mapping[str, Found]) -> Non
     values = {**below, **builder.values}
     model = values.get("model")
     if model and str(model.value).startswith("azure") and "api_version" not in values:
-        builder.values["api_version"] = _AZURE_API_VERSION
+        builder.values["api_version"] = AZURE_API_VERSION
 
 
 def env_layer(env: Mapping[str, str], *, group: bool = False) -> Layer:

@@ -42,6 +42,10 @@ MOST_ATTEMPTS = 5
 
 FORCE = "pass force=True to write it there all the same"
 
+# What `llm.openhands.profile` says in other words elsewhere, as the above.
+FORCE_PROFILE = "pass force=True to do it all the same"
+KEY_INTO_PROFILE = "pass with_key=True to write the key in use"
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -312,7 +316,7 @@ def _keys_in(table: Mapping[str, Any]) -> Iterator[str]:
     for name, value in table.items():
         if isinstance(value, dict):
             yield from _keys_in(value)
-        elif not _is_shown(name):
+        elif not is_shown(name):
             yield from secrets_in(value, name)
         elif isinstance(value, str):
             yield from logins_in(value)
@@ -323,7 +327,7 @@ def _masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, cre
     masks: dict[str, str] = {}
 
     def mask(match: re.Match[str]) -> str:
-        if _is_shown(match["name"]):
+        if is_shown(match["name"]):
             return match[0]
         # TOML text has no NUL; a number for each value lets the diff see that a key changes.
         number = masks.setdefault(match["value"], f"\0{len(masks)}\0")
@@ -335,7 +339,7 @@ def _masked_diff(before: str, after: str, name: str, keys: Iterable[str], *, cre
     return masked(re.sub("\0[0-9]+\0", f'"{MASK}"', diff), keys)
 
 
-def _is_shown(name: str) -> bool:
+def is_shown(name: str) -> bool:
     """Return whether a name is that of a setting whose values are never masked."""
     return name in SETTINGS and SETTINGS[name].kind != "secret"
 
@@ -386,7 +390,7 @@ def _plan(
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]
     notes = [note.masked(lambda text: masked(text, keys)) for note in changes.notes(after)]
     if changes.writes_key and not force:
-        notes += _notes_of_git(file, target)
+        notes += notes_of_git(file, target)
     saved = Saved(
         path=file,
         diff=_masked_diff(before.text, after.text, shown_path(file), keys, created=status is None),
@@ -425,7 +429,7 @@ def _target(file: Path) -> Path:
         raise ConfigFileError(Text(told, file=shown_path(file), why=reason_of(error))) from None
 
 
-def _notes_of_git(file: Path, target: Path) -> list[Text]:
+def notes_of_git(file: Path, target: Path) -> list[Text]:
     """Return what to tell of a key that goes into a file that git knows of.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.llm.openhands import folder
 
 HELP = Text("""Show, change, test, check, save or hand over the settings that prompts are sent with.
 
@@ -46,6 +48,14 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --save [PATH] [--group NAME] [--with-key [--force]]
                                       write the settings to config.toml, the key only if you say so,
                                       and into a file that git tracks only with --force
+    %llm_config --from-openhands [NAME]
+                                      take what the current OpenHands has: the profile of this
+                                      name, or agent_settings.json for its CLI's; without a name
+                                      the only one, or a list
+    %llm_config --to-openhands NAME [--with-key] [--force]
+                                      write them as a profile of the current OpenHands, the key
+                                      only if you say so; --force also where the profile's own key
+                                      would go to another server
     %llm_config --export FORM         hand them to OpenHands: profile or shell for the current one
                                       (CLI 1.16.0, SDK 1.58.2), docker or toml for 0.41
 
@@ -206,6 +216,55 @@ def _save(session: _Session, words: list[str]) -> None:
     print_texts(done if saved.diff else Text("nothing to change"))
 
 
+def _from_openhands(session: _Session, words: list[str]) -> None:
+    """Take the settings of a profile of OpenHands, or of its CLI, and show them."""
+    from openhands_llm_magic.llm.openhands import folder  # noqa: PLC0415 - rarely needed
+
+    if words:
+        chosen = folder.named(_only(words, "--from-openhands [NAME]"))
+    else:
+        chosen = _only_kept(folder.kept())
+    taken = folder.take(chosen)
+    session.settings.take(taken.layer)
+    _show(
+        session,
+        [name for name, each in taken.layer.values.items() if each.origin.kind == "openhands"],
+    )
+    print_texts(*taken.notes)
+
+
+def _only_kept(kept: list[folder.Kept]) -> folder.Kept:
+    """Return the one file that there is; of several, print a list."""
+    from openhands_llm_magic.llm.openhands import folder  # noqa: PLC0415 - rarely needed
+
+    if not kept:
+        place = shown_path(folder.profiles_folder(os.environ))
+        told = "OpenHands has no profile in {folder}, and its CLI no {file}."
+        raise UsageError(Text(told, folder=place, file=folder.CLI_FILE))
+    if len(kept) > 1:
+        print_texts(*map(folder.described, kept))
+        raise UsageError(Text("which of them? Write `%llm_config --from-openhands NAME`."))
+    return kept[0]
+
+
+def _to_openhands(session: _Session, words: list[str]) -> None:
+    """Write the settings as a profile of OpenHands, and print what changed in it."""
+    from openhands_llm_magic.llm.openhands import profile  # noqa: PLC0415 - rarely needed
+
+    parser = arguments.Parser(prog="%llm_config --to-openhands", add_help=False)
+    parser.add_argument("name")
+    parser.add_argument("--with-key", action="store_true")
+    parser.add_argument("--force", action="store_true")
+    given = parser.parse_args(words)
+    snapshot = session.settings.snapshot()
+    if given.with_key and snapshot.secrets():
+        print_texts(Text("the key goes into the file as plain text, which you alone can read."))
+    saved = profile.save(snapshot, given.name, with_key=given.with_key, force=given.force)
+    print_texts(*saved.diff.splitlines(), *saved.notes)
+    done = Text("saved {file}", file=shown_path(saved.path))
+    print_texts(done if saved.diff else Text("nothing to change"))
+
+
 def _export(session: _Session, words: list[str]) -> None:
     """Print the settings in a form that OpenHands takes."""
     from openhands_llm_magic.config import export  # noqa: PLC0415 - rarely needed
@@ -335,5 +394,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--untrust": _untrust,
     "--trusted": _trusted,
     "--save": _save,
+    "--from-openhands": _from_openhands,
+    "--to-openhands": _to_openhands,
     "--export": _export,
 }

@@ -78,6 +78,8 @@ CELLS: Mapping[str, str] = {
         " `%llm_config NAME=none`."
     ),
     save.FORCE: "add `--force`",
+    save.FORCE_PROFILE: "add `--force`",
+    save.KEY_INTO_PROFILE: "add `--with-key` to write the key in use",
 }
 """What is said in a cell in place of the words for a script."""
 
@@ -88,6 +90,8 @@ PANELS: Mapping[str, str] = {
     explain.TRY_PRACTICE: "choose the provider Practice",
     explain.LIFT: "empty the field of the limit",
     save.FORCE: "write it with `%llm_config --save --with-key --force`",
+    save.FORCE_PROFILE: "use `%llm_config --to-openhands NAME --force`",
+    save.KEY_INTO_PROFILE: "write the key, too",
     trust.TRUST_IT: "If you trust {path}, press the button Trust this file",
 }
 """What is said in the settings panel in place of the words for a script."""

@@ -142,7 +142,7 @@ class Field:
             self._note.value = error_html(self.setting, problem, say)
         else:
             self._note.value = note_html(self.setting, settings, say)
-        show_if(self._back, draft.can_be_put_back(name, settings))
+        show_if(self._back, draft.can_be_put_back(name))
         show_if(self._clear, getattr(settings, name))
 
     def offer(self, values: Sequence[str]) -> None:

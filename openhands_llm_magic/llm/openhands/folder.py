@@ -1,0 +1,396 @@
+"""What the current OpenHands keeps in its folder, read into settings of a session.
+
+The CLI has one file with one model, `agent_settings.json`. The SDK and the servers built on it have
+a file for each profile, and one with provider connections: a key and an address that profiles
+share. A file is taken whole or not at all: of two places mixed, one's key would go to the other's
+server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config import files
+from openhands_llm_magic.config.document import BOM, LARGEST_FILE, Origin, shown_path
+from openhands_llm_magic.config.export import NOT_IN_PROFILES
+from openhands_llm_magic.config.resolve import (
+    AZURE_API_VERSION,
+    Found,
+    Layer,
+    LayerBuilder,
+    absolute,
+)
+from openhands_llm_magic.config.secret import MASK, masked, secrets_in
+from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.errors import ConfigFileError, SettingError, Text, UsageError, reason_of
+from openhands_llm_magic.llm.openhands.sdk import SDK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from openhands_llm_magic.config.setting import Setting
+
+CLI_FILE = "agent_settings.json"
+"""The CLI's settings; no profile can be called so, since a profile's name loses its ".json"."""
+
+CLI_VARIABLE = "OPENHANDS_PERSISTENCE_DIR"
+"""What names the folder of the CLI (1.16.0)."""
+
+SDK_VARIABLE = "OH_PERSISTENCE_DIR"
+"""What names the folder of the SDK's profiles and connections (1.58.2)."""
+
+PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""The names that the SDK takes."""
+
+NAME_RULE = Text("1 to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
+
+NEWEST_SCHEMA = 1
+"""The `schema_version` of a profile that SDK 1.58.2 writes; it refuses a newer one."""
+
+ENCRYPTED = "gAAAAA"
+"""The beginning of what the servers encrypt with OH_SECRET_KEY."""
+
+SETTINGS_IN_PROFILES = tuple(
+    setting
+    for setting in SETTINGS.values()
+    if setting.section == "llm" and setting.name not in NOT_IN_PROFILES
+)
+"""The settings that `LLM` of openhands-sdk has a field for, of the same name."""
+
+# fmt: off
+WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
+    "api_mode": "auto", "auth_type": "api_key", "aws_bedrock_runtime_endpoint": None,
+    "aws_profile_name": None, "aws_role_name": None, "aws_session_name": None,
+    "aws_session_token": None, "capability_overrides": {}, "enable_encrypted_reasoning": True,
+    "extended_thinking_budget": 200_000, "extra_headers": None, "force_string_serializer": None,
+    "inline_image_urls": None, "is_subscription": False, "litellm_extra_body": {},
+    "model_canonical_name": None, "prompt_cache_retention": "24h", "provider_connection_id": None,
+    "reasoning_summary": None, "stream": False, "stream_idle_timeout": 300,
+    "subscription_vendor": None,
+})
+# fmt: on
+"""The other fields of that class with their defaults, which are not worth a word."""
+
+NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
+"""What a file has that changes no request, or that is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of OpenHands that names a model.
+
+    Attributes:
+        name: What a person calls it: a profile's name, or `CLI_FILE`.
+        path: The file.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was read of such a file.
+
+    Attributes:
+        path: The file.
+        layer: The value of every setting of OpenHands' `[llm]`: the file's, or else OpenHands' own
+            default, so that nothing set elsewhere is mixed with it.
+        notes: What is to be known of the rest, a line each.
+    """
+
+    path: Path
+    layer: Layer
+    notes: tuple[Text, ...]
+
+
+def folder(variable: str, env: Mapping[str, str]) -> Path:
+    """Return OpenHands' folder: the one that a variable names, or ~/.openhands.
+
+    Raises:
+        SettingError: The variable holds no whole path, and would lead into whatever project the
+            person works in.
+    """
+    named = env.get(variable, "")
+    path = absolute(named or "~/.openhands")
+    if named and not os.path.isabs(os.path.expanduser(named)):  # noqa: PTH111, PTH117 - see `absolute`
+        told = "{variable} is not a whole path, and could lead into a project: write it whole"
+        raise SettingError(Text(told, variable=variable))
+    return path
+
+
+def profiles_folder(env: Mapping[str, str]) -> Path:
+    """Return the folder of the SDK's profiles.
+
+    Raises:
+        SettingError: The variable that names it holds no whole path.
+    """
+    return folder(SDK_VARIABLE, env) / "profiles"
+
+
+def kept(env: Mapping[str, str] = os.environ) -> list[Kept]:
+    """Return the files that there are: the CLI's, then the profiles by name.
+
+    Raises:
+        SettingError: A variable that names a folder holds no whole path.
+    """
+    cli = folder(CLI_VARIABLE, env) / CLI_FILE
+    found = [Kept(CLI_FILE, cli)] if os.path.lexists(cli) else []
+    try:
+        names = sorted(each.name for each in profiles_folder(env).iterdir())
+    except OSError:  # there is none, or it may not be read
+        names = []
+    for each in names:
+        name = each.removesuffix(".json")
+        if name != each and PROFILE_NAME.fullmatch(name):
+            found.append(Kept(name, profiles_folder(env) / each))
+    return found
+
+
+def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
+    """Return one line about a file: its name, and the model in it or why there is none."""
+    try:
+        model = shorten(masked(str(_fields(each, env).get("model") or "")))
+    except SettingError as error:
+        return Text("{name}  ({why})", name=each.name, why=error.text)
+    return Text("{name}  {model}", name=each.name, model=model)
+
+
+def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
+    """Return the file of a name; a profile's may end with ".json", as for the SDK.
+
+    Raises:
+        UsageError: There is no such file.
+        SettingError: A variable that names a folder holds no whole path.
+    """
+    found = {each.name: each for each in kept(env)}
+    for asked in (name, name.removesuffix(".json")):
+        if asked in found:
+            return found[asked]
+    told = "OpenHands has no profile {name}; there are: {known}"
+    near = closest(name, found)
+    if near:
+        told = "OpenHands has no profile {name}; did you mean {near}? There are: {known}"
+    if not found:
+        told = "OpenHands has no profile {name}: there is none in {folder}"
+    shown = shown_path(profiles_folder(env))
+    known = ", ".join(found)
+    told_of = {"name": shorten(repr(name)), "near": near, "known": known, "folder": shown}
+    raise UsageError(Text(told, **told_of))
+
+
+def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
+    """Read a file of OpenHands as settings.
+
+    Raises:
+        SettingError: The file, or the provider connection that it names, cannot be read, or
+            OpenHands itself would not take it.
+    """
+    fields = _fields(each, env)
+    if is_subscription(fields):
+        told = "{file}: it signs in with a subscription, which OpenHands alone can do"
+        raise ConfigFileError(Text(told, file=shown_path(each.path)))
+    if not fields.get("model"):
+        told = "{file}: it names no model, so that OpenHands would not load it"
+        raise ConfigFileError(Text(told, file=shown_path(each.path)))
+    places = {name: _origin(each.path, name) for name in fields}
+    _connect(fields, places, each, env)
+    builder = LayerBuilder(each.name)
+    notes = [*_drop_unreadable_keys(fields)]
+    for setting in SETTINGS_IN_PROFILES:
+        _take(builder, setting, fields, places)
+    problem = builder.layer().problems[:1]
+    if problem:
+        told = "{origin}: {problem}; OpenHands would not load it, and nothing was changed"
+        facts = {"origin": problem[0].origin.text, "problem": problem[0].message}
+        raise ConfigFileError(Text(told, **facts).masked(masked))
+    notes += _notes(builder.values, fields)
+    _add_defaults(builder, each.path)
+    return Taken(each.path, builder.layer(), tuple(notes))
+
+
+def is_subscription(fields: Mapping[str, Any]) -> bool:
+    """Return whether a model is paid for by a subscription, which has no key."""
+    return fields.get("auth_type") == "subscription" or bool(fields.get("is_subscription"))
+
+
+def _origin(path: Path, name: str) -> Origin:
+    return Origin("openhands", Text("{name} in {file}", name=name, file=shown_path(path)))
+
+
+def content_of(path: Path, env: Mapping[str, str]) -> bytes:
+    """Return the content of a file of OpenHands.
+
+    Raises:
+        ConfigFileError: It cannot be read, is another person's, or is far too large.
+    """
+    try:
+        return files.read(path, LARGEST_FILE, env)
+    except OSError as error:
+        raise ConfigFileError(
+            Text("{file}: {why}", file=shown_path(path), why=reason_of(error))
+        ) from None
+
+
+def parsed(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file of OpenHands holds.
+
+    Raises:
+        ConfigFileError: It holds none.
+    """
+    text = ""
+    try:
+        text = content.decode()
+        data = json.loads(text)
+    except UnicodeDecodeError:
+        why = Text("it is not UTF-8 text")
+    except json.JSONDecodeError as error:
+        why = Text("it is no JSON from line {line} on", line=error.lineno)
+        if text.startswith(BOM):
+            why = Text("it begins with a byte order mark (BOM)")
+        elif not text.strip():
+            why = Text("it is empty")
+    except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
+        why = Text("its JSON is not one that OpenHands writes")
+    else:
+        if isinstance(data, dict):
+            return data
+        why = Text("it holds no JSON object")
+    raise ConfigFileError(Text("{file}: {why}", file=shown_path(path), why=why))
+
+
+def require_known_schema(data: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file that a newer OpenHands has written.
+
+    Raises:
+        ConfigFileError: It is one.
+    """
+    version = data.get("schema_version") or 0
+    if not isinstance(version, int) or version > NEWEST_SCHEMA:
+        told = "{file}: a newer OpenHands wrote it (schema_version {version}; {known} is known)"
+        shown = shorten(repr(version))
+        raise ConfigFileError(Text(told, file=shown_path(path), version=shown, known=NEWEST_SCHEMA))
+
+
+def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of the model that a file names."""
+    data = parsed(content_of(each.path, env), each.path)
+    if each.name == CLI_FILE:
+        data = data.get("llm")  # type: ignore[assignment] - looked at below
+        if not isinstance(data, dict):
+            told = '{file}: it has no "llm" with a model\'s settings'
+            raise ConfigFileError(Text(told, file=shown_path(each.path)))
+    require_known_schema(data, each.path)
+    return data
+
+
+def connection(name: object, env: Mapping[str, str]) -> tuple[Path, dict[str, Any] | None]:
+    """Return the file with provider connections, and the one of this name or None.
+
+    Raises:
+        SettingError: The file is there and cannot be read.
+    """
+    path = folder(SDK_VARIABLE, env) / "provider-connections" / "provider_connections.json"
+    if not os.path.lexists(path):
+        return path, None
+    data = parsed(content_of(path, env), path)
+    require_known_schema(data, path)
+    listed = data.get("connections")
+    found = (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else ()
+    return path, next((each for each in found if each.get("id") == name), None)
+
+
+def _connect(
+    fields: dict[str, Any], places: dict[str, Origin], each: Kept, env: Mapping[str, str]
+) -> None:
+    """Put the key and the address of a provider connection in the place of the file's own."""
+    name = fields.get("provider_connection_id")
+    if not name:
+        return
+    path, found = connection(name, env)
+    shown = shorten(repr(name))
+    if found is None:
+        if fields.get("api_key"):  # so does OpenHands
+            return
+        told = "{file}: it names the provider connection {name}, which {path} has not"
+        facts = {"file": shown_path(each.path), "name": shown, "path": shown_path(path)}
+        raise ConfigFileError(Text(told, **facts))
+    fields["base_url"] = found.get("base_url")
+    if found.get("api_key"):
+        fields["api_key"] = found["api_key"]
+    for field in ("base_url", "api_key"):
+        told = "{field} of the connection {name} in {file}"
+        told_of = Text(told, field=field, name=shown, file=shown_path(path))
+        places[field] = Origin("openhands", told_of)
+
+
+def _drop_unreadable_keys(fields: dict[str, Any]) -> Iterator[Text]:
+    """Take away what stands in the place of a key and is none, and yield a line for each."""
+    for setting in SETTINGS_IN_PROFILES:
+        value = fields.get(setting.name)
+        if setting.kind != "secret" or not isinstance(value, str):
+            continue
+        if value.startswith(ENCRYPTED):
+            told = "{name} is encrypted there with OH_SECRET_KEY, which is not read here"
+            yield Text(told, name=setting.name)
+        if value.startswith(ENCRYPTED) or value.strip() in ("", MASK):
+            del fields[setting.name]
+    if not fields.get("api_key"):
+        told = (
+            "there is no key in it: enter one with `%llm_config api_key`, or the provider's own"
+            " variable counts"
+        )
+        yield Text(told)
+
+
+def _take(
+    builder: LayerBuilder, setting: Setting, fields: Mapping[str, Any], places: Mapping[str, Origin]
+) -> None:
+    raw = fields.get(setting.name)
+    if raw is not None:
+        builder.take(setting, setting.from_toml, raw, places[setting.name])
+    elif setting.name in fields and (setting.optional or setting.may_be_empty):
+        unset = None if setting.optional else ""
+        builder.values[setting.name] = Found(unset, places[setting.name])
+
+
+def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[Text]:
+    differing = [
+        f"{name} = {default!r}"
+        for name, default in SDK.defaults.items()
+        if name not in values and default not in (None, SETTINGS[name].default)
+    ]
+    if differing:
+        told = "it leaves OpenHands' defaults, which count here now: {values}"
+        yield Text(told, values=", ".join(differing))
+    rest = [
+        shorten(name)
+        for name, value in fields.items()
+        if name not in NEVER_TOLD and name not in {each.name for each in SETTINGS_IN_PROFILES}
+        if name not in WITHOUT_COUNTERPART or WITHOUT_COUNTERPART[name] != value
+        if value is not None
+    ]
+    if rest:
+        told = "these have no counterpart here, and do not count: {names}"
+        yield Text(told, names=masked(", ".join(rest), [*secrets_in({**fields})]))
+
+
+def _add_defaults(builder: LayerBuilder, path: Path) -> None:
+    """Add the default of OpenHands for what the file leaves open, or ours where it has none."""
+    told = Text("OpenHands' default, as {file} has none", file=shown_path(path))
+    origin = Origin("default", told)
+    model = str(builder.values["model"].value)
+    if model.startswith("azure") and "api_version" not in builder.values:
+        builder.values["api_version"] = AZURE_API_VERSION
+    for setting in SETTINGS.values():
+        if setting.section == "llm" and setting.name not in builder.values:
+            default = SDK.defaults.get(setting.name)
+            value = setting.default if default is None else setting.validate(default)
+            builder.values[setting.name] = Found(value, origin)
