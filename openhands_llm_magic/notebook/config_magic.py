@@ -226,10 +226,7 @@ def _from_openhands(session: _Session, words: list[str]) -> None:
         chosen = _only_kept(folder.kept())
     taken = folder.take(chosen)
     session.settings.take(taken.layer)
-    _show(
-        session,
-        [name for name, each in taken.layer.values.items() if each.origin.kind == "openhands"],
-    )
+    _show(session, taken.shown)
     print_texts(*taken.notes)
 
 

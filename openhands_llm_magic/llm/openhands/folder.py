@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import BOM, LARGEST_FILE, Origin, shown_path
-from openhands_llm_magic.config.export import NOT_IN_PROFILES
+from openhands_llm_magic.config.export import ALWAYS, NOT_IN_PROFILES, NULL_IN_PROFILES
 from openhands_llm_magic.config.resolve import (
     AZURE_API_VERSION,
     Found,
@@ -109,6 +109,16 @@ class Taken:
     path: Path
     layer: Layer
     notes: tuple[Text, ...]
+
+    @property
+    def shown(self) -> list[str]:
+        """The settings that the file decides, but for those that say what is so anyway."""
+        return [
+            name
+            for name, found in self.layer.values.items()
+            if found.origin.kind == "openhands"
+            if name in ALWAYS or found.value != SETTINGS[name].default
+        ]
 
 
 def folder(variable: str, env: Mapping[str, str]) -> Path:
@@ -283,10 +293,11 @@ def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of the model that a file names."""
     data = parsed(content_of(each.path, env), each.path)
     if each.name == CLI_FILE:
-        data = data.get("llm")  # type: ignore[assignment] - looked at below
-        if not isinstance(data, dict):
+        model = data.get("llm")
+        if not isinstance(model, dict):
             told = '{file}: it has no "llm" with a model\'s settings'
             raise ConfigFileError(Text(told, file=shown_path(each.path)))
+        data = model
     require_known_schema(data, each.path)
     return data
 
@@ -356,7 +367,7 @@ def _take(
     raw = fields.get(setting.name)
     if raw is not None:
         builder.take(setting, setting.from_toml, raw, places[setting.name])
-    elif setting.name in fields and (setting.optional or setting.may_be_empty):
+    elif setting.name in fields and setting.name in NULL_IN_PROFILES:
         unset = None if setting.optional else ""
         builder.values[setting.name] = Found(unset, places[setting.name])
 

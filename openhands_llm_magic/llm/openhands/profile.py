@@ -232,9 +232,8 @@ def _of_one_place(  # noqa: PLR0913 - the last two are named
     keeps_key = old.get("api_key") not in (None, "", MASK) and not writes_key
     if keeps_key and _place(old) != _place(after) and not force:
         theirs, ours = (shorten(masked(_shown_place(each))) for each in (old, after))
-        raise ConfigFileError(
-            Text(OTHER_PLACE, theirs=theirs, ours=ours, with_key=Text(KEY_INTO_PROFILE), **facts)
-        )
+        facts |= {"theirs": theirs, "ours": ours, "with_key": Text(KEY_INTO_PROFILE)}
+        raise ConfigFileError(Text(OTHER_PLACE, **facts))
     return after
 
 
