@@ -28,7 +28,14 @@ from openhands_llm_magic.config.resolve import (
 from openhands_llm_magic.config.secret import MASK, masked, secrets_in
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, closest
-from openhands_llm_magic.errors import ConfigFileError, SettingError, Text, UsageError, reason_of
+from openhands_llm_magic.errors import (
+    ConfigFileError,
+    SettingError,
+    Text,
+    UsageError,
+    on_one_line,
+    reason_of,
+)
 from openhands_llm_magic.llm.openhands.sdk import SDK
 
 if TYPE_CHECKING:
@@ -77,6 +84,9 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
 })
 # fmt: on
 """The other fields of that class with their defaults, which are not worth a word."""
+
+LONGEST_LIST = 500
+"""Characters of a list of names; a file that OpenHands wrote has no more."""
 
 NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
 """What a file has that changes no request, or that is followed."""
@@ -170,7 +180,7 @@ def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
         model = shorten(masked(str(_fields(each, env).get("model") or "")))
     except SettingError as error:
         return Text("{name}  ({why})", name=each.name, why=error.text)
-    return Text("{name}  {model}", name=each.name, model=model)
+    return Text("{name}  {model}", name=each.name, model=on_one_line(model))
 
 
 def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
@@ -223,7 +233,7 @@ def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
         raise ConfigFileError(Text(told, **facts).masked(masked))
     notes += _notes(builder.values, fields)
     _add_defaults(builder, each.path)
-    return Taken(each.path, builder.layer(), tuple(notes))
+    return Taken(each.path, builder.layer(), tuple(note.masked(on_one_line) for note in notes))
 
 
 def is_subscription(fields: Mapping[str, Any]) -> bool:
@@ -389,8 +399,9 @@ def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[T
         if value is not None
     ]
     if rest:
+        keys = [*secrets_in({**fields})]
         told = "these have no counterpart here, and do not count: {names}"
-        yield Text(told, names=masked(", ".join(rest), [*secrets_in({**fields})]))
+        yield Text(told, names=shorten(masked(", ".join(rest), keys), LONGEST_LIST))
 
 
 def _add_defaults(builder: LayerBuilder, path: Path) -> None:
