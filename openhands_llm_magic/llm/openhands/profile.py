@@ -12,6 +12,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import export, files
+from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.save import (
@@ -268,6 +269,8 @@ def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
         yield Text("the key is not written; the SDK then looks for the provider's own variable")
     if reason := refusal(SDK, snapshot):
         yield reason
+    else:
+        yield from (each.text for each in check_settings(snapshot) if each.is_problem)
 
 
 def _is_of_requests(setting: Setting) -> bool:
