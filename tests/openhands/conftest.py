@@ -33,3 +33,13 @@ def openhands(
     python = request.config.getoption(f"--{name}").absolute() / "bin" / "python"
     with OpenHands(python, tmp_path_factory.mktemp(name)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def sdk(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenHands]:
+    """The SDK of the current OpenHands."""
+    python = request.config.getoption("--openhands-sdk").absolute() / "bin" / "python"
+    with OpenHands(python, tmp_path_factory.mktemp("sdk")) as running:
+        yield running

@@ -138,11 +138,44 @@ class OpenHands:
                 save(settings, path, with_key=True)
             case "profile":
                 path.write_text(export(settings, "profile"), "utf-8")
+        error = self._do(order)["error"]
+        return Outcome(self.server.received[before:], error)
+
+    def load(self, path: Path, messages: Sequence[Mapping[str, Any]], *steps: Step) -> Outcome:
+        """Ask with a profile as it is in its file, its key as well.
+
+        Args:
+            path: The profile.
+            messages: What to ask.
+            *steps: What the server does, if the profile leads to it.
+        """
+        if steps:
+            self.server.script(*steps)
+        before = self.server.count
+        asked = [(each["role"], each["content"]) for each in messages]
+        order = {"form": "profile", "env": {}, "key": "", "path": str(path), "messages": asked}
+        error = self._do(order)["error"]
+        return Outcome(self.server.received[before:], error)
+
+    def keep(
+        self, path: Path, fields: Mapping[str, Any], connection: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have the SDK write a profile, and a provider connection beside it."""
+        order = {"form": "keep", "env": {}, "path": str(path), "fields": dict(fields)}
+        answer = self._do({**order, "connection": dict(connection) if connection else None})
+        assert answer["error"] is None, answer["error"]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the SDK says of its profiles."""
+        told: dict[str, Any] = self._do({"form": "describe", "env": {}})["told"]
+        return told
+
+    def _do(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the process carry out an order, and return its answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        error = self._answer()["error"]
-        return Outcome(self.server.received[before:], error)
+        return self._answer()
 
     @property
     def _log(self) -> Path:

@@ -3,13 +3,17 @@
 It is started by `real.py` with the Python of an environment of its own and knows nothing of this
 package: what it reads, the package has written. Each line of its input is a JSON object:
 
-    form: How the settings are handed over: "toml", "profile" or "env".
+    form: How the settings are handed over: "toml", "profile" or "env"; or "keep", by which the SDK
+        writes the profile of `path` itself, and "describe", by which it tells what a profile is.
     path: The config.toml or the profile.
+    fields: What the SDK keeps.
+    connection: The provider connection that it keeps beside, or null.
     env: The environment variables of this one prompt.
     key: The key of a profile, which holds none.
     messages: Pairs of a role and a text.
 
-and each line of its output says how that prompt ended: `error` is null or the exception in words.
+and each line of its output says how that prompt ended: `error` is null or the exception in words,
+and `told` what the SDK said of its profiles.
 """
 
 from __future__ import annotations
@@ -38,6 +42,36 @@ def ask_sdk(order: dict[str, Any]) -> None:
         llm = LLM.load_from_env()
     said = order["messages"]
     llm.generate([Message(role=role, content=[TextContent(text=text)]) for role, text in said])
+
+
+def keep(order: dict[str, Any]) -> None:
+    """Have the SDK write a profile, its key as well, and a provider connection."""
+    from openhands.sdk.llm import LLM, LLMProfileStore
+    from openhands.sdk.llm.provider_connection_store import (
+        ProviderConnection,
+        ProviderConnectionStore,
+    )
+
+    path = Path(order["path"])
+    if order["connection"]:
+        store = ProviderConnectionStore(path.parent.parent / "provider-connections")
+        store.create(ProviderConnection(**order["connection"], created_at=1, updated_at=1))
+    llm = LLM(**order["fields"])
+    LLMProfileStore(path.parent).save(path.stem, llm, include_secrets=True)
+
+
+def describe(_order: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a profile with their defaults, and the SDK's rules for its file."""
+    from openhands.sdk.llm import LLM
+    from openhands.sdk.llm.llm import LLM_PROFILE_SCHEMA_VERSION
+    from openhands.sdk.llm.llm_profile_store import PROFILE_NAME_PATTERN
+
+    defaults = LLM(model="openai/gpt-4o").model_dump(mode="json")
+    return {
+        "defaults": defaults,
+        "name": PROFILE_NAME_PATTERN,
+        "schema": LLM_PROFILE_SCHEMA_VERSION,
+    }
 
 
 LEFT_OUT = ("browsergym.utils.obs", "openhands_aci.utils.diff", "openhands_aci.linter")
@@ -92,12 +126,12 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         os.environ.update(order["env"])
-        error = None
+        error = told = None
         try:
-            ask(order)
+            told = {"keep": keep, "describe": describe}.get(order["form"], ask)(order)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the test wants to know
             error = f"{type(failure).__name__}: {failure}"
-        print(json.dumps({"error": error}), file=out, flush=True)
+        print(json.dumps({"error": error, "told": told}), file=out, flush=True)
         os.environ.clear()  # 0.41 writes into it
         os.environ.update(environment)
 
