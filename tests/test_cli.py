@@ -136,10 +136,12 @@ def test_check_of_what_is_right(arguments: list[str], capsys: pytest.CaptureFixt
     """A note, such as that on retries or on what OpenHands sends, is no problem."""
     Path("config.toml").write_text('[llm]\nmodel = "openai/gpt-4o"\n', "utf-8")
     assert main(arguments) == 0
-    of_retries, of_openhands, last = capsys.readouterr().out.splitlines()
+    of_retries, of_openhands, *others, last = capsys.readouterr().out.splitlines()
     assert of_retries.startswith("config.toml line 1  note ")
     sent = "OpenHands 0.41 sends temperature = 0.0, top_p = 1.0, max_completion_tokens = "
     assert re.match(rf"config\.toml line 2 +note +{sent}\d+, which nobody set; ", of_openhands)
+    assert len(others) == 2, "on the file that the current OpenHands does not read, on its retries"
+    assert all(" note " in each for each in others)
     assert last == "no problems in config.toml"
 
 

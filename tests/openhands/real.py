@@ -165,9 +165,11 @@ class OpenHands:
         answer = self._do({**order, "connection": dict(connection) if connection else None})
         assert answer["error"] is None, answer["error"]
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the SDK says of its profiles."""
-        told: dict[str, Any] = self._do({"form": "describe", "env": {}})["told"]
+    def describe(self, models: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what the SDK says of its profiles, and of models."""
+        answer = self._do({"form": "describe", "env": {}, "models": [*models]})
+        assert answer["error"] is None, answer["error"]
+        told: dict[str, Any] = answer["told"]
         return told
 
     def _do(self, order: Mapping[str, Any]) -> dict[str, Any]:

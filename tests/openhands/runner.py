@@ -7,6 +7,7 @@ package: what it reads, the package has written. Each line of its input is a JSO
         writes the profile of `path` itself, and "describe", by which it tells what a profile is.
     path: The config.toml or the profile.
     fields: What the SDK keeps.
+    models: The models that it describes.
     connection: The provider connection that it keeps beside, or null.
     env: The environment variables of this one prompt.
     key: The key of a profile, which holds none.
@@ -60,17 +61,25 @@ def keep(order: dict[str, Any]) -> None:
     LLMProfileStore(path.parent).save(path.stem, llm, include_secrets=True)
 
 
-def describe(_order: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a profile with their defaults, and the SDK's rules for its file."""
+def describe(order: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a profile with their defaults, the SDK's rules for its file, and what it
+    sends to the models of the order at a server of one's own.
+    """
     from openhands.sdk.llm import LLM
     from openhands.sdk.llm.llm import LLM_PROFILE_SCHEMA_VERSION
     from openhands.sdk.llm.llm_profile_store import PROFILE_NAME_PATTERN
 
     defaults = LLM(model="openai/gpt-4o").model_dump(mode="json")
+    sent = {}
+    for model in order["models"]:
+        features = LLM(model=model, base_url="http://127.0.0.1:9/v1")._model_features()
+        effort, key = features.supports_reasoning_effort, features.supports_prompt_cache_key
+        sent[model] = {"reasoning_effort": effort, "prompt_cache_key": key}
     return {
         "defaults": defaults,
         "name": PROFILE_NAME_PATTERN,
         "schema": LLM_PROFILE_SCHEMA_VERSION,
+        "sent": sent,
     }
 
 

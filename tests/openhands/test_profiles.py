@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import Answer, Refuse
-from openhands.cases import CHOSEN, KEY, MESSAGES, POLICY
+from openhands.cases import CHOSEN, KEY, MESSAGES, NOT_ON_THE_WIRE, POLICY
 
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings, resolve
 from openhands_llm_magic.config.schedule import openhands_waits_s
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.openhands import folder, profile
+from openhands_llm_magic.llm.openhands.differences import REFUSE, SENDS_CACHE_KEY, SENDS_EFFORT
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.practice.server import PracticeServer
 
@@ -123,3 +125,14 @@ def test_what_we_say_of_its_fields_and_names_is_so(sdk: OpenHands) -> None:
     }
     assert told["schema"] == folder.NEWEST_SCHEMA
     assert told["name"] == f"^{folder.PROFILE_NAME.pattern}$"
+
+
+def test_what_we_say_that_it_sends_to_a_server_of_one_s_own_is_so(sdk: OpenHands) -> None:
+    """To each provider of the catalogue, and to those that the rules name."""
+    prefixes = {each.prefix.rstrip("/") for each in PROVIDERS.values()} - NOT_ON_THE_WIRE - {""}
+    prefixes |= SENDS_CACHE_KEY | {each.instead.rstrip("/") for each in REFUSE.values()}
+    told = sdk.describe([f"{prefix}/mine" for prefix in sorted(prefixes)])["sent"]
+    sent = {name.partition("/")[0]: each for name, each in told.items()}
+    assert {name for name, each in sent.items() if each["prompt_cache_key"]} == SENDS_CACHE_KEY
+    efforts = {name for name in SENDS_CACHE_KEY if sent[name]["reasoning_effort"]}
+    assert efforts == SENDS_EFFORT

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,13 +16,13 @@ from openhands_llm_magic.config.lint.finding import Finding
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm.openhands.differences import differences
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 from openhands_llm_magic.llm.openhands.version import is_set
 from openhands_llm_magic.llm.prepare import SAMPLING, Prepared, Request, secrets_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
@@ -97,16 +98,22 @@ def checked(path: str | os.PathLike[str] | None = None) -> list[Finding]:
     return [*found, *findings(load_settings(path))]
 
 
-def findings(settings: Snapshot) -> Iterator[Finding]:
-    """Yield what OpenHands makes of settings: that 0.41 refuses a model, and what it sends unasked.
+def findings(settings: Snapshot, env: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Yield what OpenHands makes of settings: that 0.41 refuses a model, what it sends unasked, and
+    what the current one does otherwise.
 
     What a rule of `config.lint.model` finds is left to that: a context that is too small for the
     SDK, and the prefix of OpenHands' own provider. LiteLLM is not imported for this, so of the SDK
     it tells what goes for every model.
     """
+    is_chosen = settings.origin("model").kind != "default"
+    if is_chosen and not settings.model.startswith(PROVIDERS["practice"].prefix):
+        yield from _of_0_41(settings)
+        yield from differences(settings, env)
+
+
+def _of_0_41(settings: Snapshot) -> Iterator[Finding]:
     origin = settings.origin("model")
-    if origin.kind == "default" or settings.model.startswith(PROVIDERS["practice"].prefix):
-        return
     if reason := refusal(V0_41, settings):
         if not settings.model.startswith(PROVIDERS["openhands"].prefix):
             fix = Text("Choose another model for it")

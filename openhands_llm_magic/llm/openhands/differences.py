@@ -1,0 +1,185 @@
+"""How 0.41 and the current OpenHands differ over the same settings: what each ignores, which of
+their defaults counts, and what of a request the server refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.document import Origin
+from openhands_llm_magic.config.export import NOT_IN_PROFILES
+from openhands_llm_magic.config.lint.finding import FAILS, Finding
+from openhands_llm_magic.config.openhands_file import NOTHING
+from openhands_llm_magic.config.providers import PROVIDERS, server_of
+from openhands_llm_magic.config.setting import OUR_PREFIX
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.openhands.v0_41 import V0_41
+from openhands_llm_magic.llm.openhands.version import is_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Setting
+
+CLI = "OpenHands CLI 1.16"
+
+TAKEN_BY_CLI = ("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")
+"""The variables that the CLI takes, and then only with --override-with-envs."""
+
+POLICY = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier", "timeout")
+"""The settings whose defaults are others in each version, and change no request but how often and
+how long it is waited for."""
+
+SENDS_CACHE_KEY = frozenset({
+    "azure", "custom_openai", "deepseek", "fireworks_ai", "groq", "hosted_vllm", "huggingface",
+    "llamafile", "lm_studio", "moonshot", "openai", "openrouter", "together_ai",
+})  # fmt: skip
+"""The prefixes of models to which the SDK sends prompt_cache_key within a conversation: those that
+LiteLLM says take it, whatever server base_url names."""
+
+SENDS_EFFORT = frozenset({"deepseek", "hosted_vllm", "openai", "openrouter"})
+"""Those of them whose models LiteLLM all says to take a reasoning_effort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strict:
+    """A server that refuses a parameter of the SDK's requests.
+
+    Attributes:
+        parameter: What it refuses.
+        instead: The prefix of models with which the SDK does not send it.
+    """
+
+    parameter: str
+    instead: str
+
+
+REFUSE: Mapping[str, Strict] = MappingProxyType(
+    {"integrate.api.nvidia.com": Strict("prompt_cache_key", "nvidia_nim/")}
+)
+"""The hosts that are known to refuse one, as `tests/faults/wordings.toml` has it."""
+
+WRITE_PROFILE = Text("`%llm_config --to-openhands NAME` writes a profile for it")
+
+
+def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a note for each thing in which the versions differ over these settings."""
+    yield from _of_file(settings)
+    yield from _of_variables(env)
+    yield from _of_defaults(settings)
+    yield from _of_parameters(settings)
+
+
+def _of_file(settings: Snapshot) -> Iterator[Finding]:
+    """Find settings that come from a config.toml, which the current OpenHands does not read."""
+    file = settings.config_file
+    names = [
+        name for name, found in settings.found.items() if found[0].origin.path and _is_llm(name)
+    ]
+    if file is None or not names:
+        return
+    message = Text("the current OpenHands reads no config.toml, and ignores all of it")
+    if unknown := [name for name in names if name in NOT_IN_PROFILES]:
+        told = "the current OpenHands reads no config.toml, and a profile of it has no {names}"
+        message = Text(told, names=", ".join(unknown))
+    yield Finding(Origin("file", path=file), message, WRITE_PROFILE, level="note")
+
+
+def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Find variables that are set, and that one of the versions does not take."""
+    given = {
+        setting.variable: setting
+        for setting in SETTINGS.values()
+        if _is_llm(setting.name) and env.get(setting.variable)
+    }
+    ignored_by_cli = [name for name in given if name not in TAKEN_BY_CLI]
+    ignored_by_sdk = [name for name, each in given.items() if _sdk_ignores(each, env[name])]
+    ignored_by_0_41 = [name for name, each in given.items() if each.newer]
+    with_flag = [name for name in given if name in TAKEN_BY_CLI]
+    flag = Text("Start it with --override-with-envs, or write a profile")
+    found = (
+        (CLI, with_flag, "{version} ignores {names} without --override-with-envs", flag),
+        (CLI, ignored_by_cli, "{version} ignores {names} in any case", WRITE_PROFILE),
+        (SDK.title, ignored_by_sdk, "{version} ignores {names} without a word", WRITE_PROFILE),
+        (V0_41.title, ignored_by_0_41, "{version} ignores {names} without a word", _UNSET),
+    )
+    for version, names, told, fix in found:
+        if names:
+            message = Text(told, version=version, names=", ".join(names))
+            yield Finding(Origin("environment", names[0]), message, fix, level="note")
+
+
+_UNSET = Text("Unset what is not needed")
+
+
+def _is_llm(name: str) -> bool:
+    setting = SETTINGS[name]
+    return setting.section == "llm" and not setting.variable.startswith(OUR_PREFIX)
+
+
+def _sdk_ignores(setting: Setting, text: str) -> bool:
+    """Return whether `LLM.load_from_env` leaves a variable out: no field, or no number."""
+    if setting.name in NOT_IN_PROFILES:
+        return True
+    try:
+        setting.from_env(text)
+    except SettingError:
+        return setting.kind in ("int", "float")
+    return False
+
+
+def _of_defaults(settings: Snapshot) -> Iterator[Finding]:
+    """Find settings that nobody has set and that are others in each version."""
+    unset = [name for name in POLICY if not is_set(settings, name)]
+    if not unset:
+        return
+    told = "nobody has set {names}: {earlier} takes {before}, and {later} {now}"
+    versions = {"earlier": V0_41, "later": SDK}
+    before, now = (
+        ", ".join(
+            "none" if (value := each.defaults[name]) is None else f"{value:g}" for name in unset
+        )
+        for each in versions.values()
+    )
+    titles = {name: each.title for name, each in versions.items()}
+    message = Text(told, names=", ".join(unset), before=before, now=now, **titles)
+    fix = Text("Set those that are to be the same everywhere")
+    yield Finding(settings.origin("model"), message, fix, level="note", setting=unset[0])
+
+
+def _of_parameters(settings: Snapshot) -> Iterator[Finding]:
+    """Find what the current OpenHands sends to a server that may refuse it."""
+    prefix, slash, _ = settings.model.partition("/")
+    server = server_of(settings.base_url)
+    if not slash or prefix not in SENDS_CACHE_KEY or server is None:
+        return
+    origin = settings.origin("base_url")
+    if strict := REFUSE.get(server.host):
+        told = "{host} refuses {parameter}, which {version} sends with a model {prefix}..."
+        facts = {"host": server.host, "parameter": strict.parameter, "version": SDK.title}
+        fix = Text("Write {instead} before the model's name", instead=strict.instead)
+        message = Text(told, prefix=f"{prefix}/", **facts)
+        yield Finding(origin, message, fix, FAILS, "warning", "model")
+        return
+    if prefix == "azure" or any(
+        each.prefix == f"{prefix}/" and each.has_address and each.is_at(settings.base_url or "")
+        for each in PROVIDERS.values()
+    ):
+        return  # its own server, which takes what is usually sent to it
+    effort = settings.reasoning_effort
+    sends_effort = prefix in SENDS_EFFORT and effort != ""
+    told = "{version} sends prompt_cache_key to this server, which may refuse it with 400"
+    fix = Text("Write litellm_proxy/ before the model's name if it does")
+    if sends_effort:
+        told = (
+            "{version} sends prompt_cache_key and reasoning_effort = {effort} to this server, which"
+            " may refuse them with 400"
+        )
+        fix = Text("Write litellm_proxy/ before the model's name if it does, or unset the effort")
+    message = Text(told, version=SDK.title, effort=repr(effort))
+    yield Finding(origin, message, fix, NOTHING, "note", "base_url")

@@ -1,0 +1,122 @@
+"""What the check and the panel say of 0.41 and the current OpenHands over the same settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openhands.cases import POLICY
+
+from openhands_llm_magic.config.resolve import Snapshot, load_settings
+from openhands_llm_magic.llm.openhands.differences import REFUSE, differences
+from openhands_llm_magic.llm.openhands.sent import checked, findings
+
+ADDRESS = "http://127.0.0.1:9/v1"
+
+
+def settings(**given: Any) -> Snapshot:
+    whole = {"model": "openai/gpt-4o", **POLICY, "timeout": 60, **given}
+    return load_settings(env={}).with_overrides(whole)
+
+
+def said(snapshot: Snapshot, **env: str) -> list[str]:
+    return [each.message for each in differences(snapshot, env)]
+
+
+def test_nothing_is_said_where_nothing_differs() -> None:
+    assert said(settings()) == []
+    assert said(settings(model="litellm_proxy/mine", base_url=ADDRESS)) == []
+    assert said(settings(base_url="https://api.openai.com/v1")) == []
+    assert said(settings(model="hosted_vllm/mine", base_url="http://127.0.0.1:8000/v1")) == []
+
+
+def test_defaults_that_nobody_has_set_are_told_of_both_versions() -> None:
+    alone = load_settings(env={}).with_overrides({"model": "openai/gpt-4o"})
+    assert said(alone) == [
+        (
+            "nobody has set num_retries, retry_min_wait, retry_max_wait, retry_multiplier, timeout:"
+            " OpenHands 0.41 takes 4, 5, 30, 2, none, and OpenHands SDK 1.58 5, 8, 64, 8, 300"
+        )
+    ]
+    assert said(alone.with_overrides(dict(POLICY))) == [
+        "nobody has set timeout: OpenHands 0.41 takes none, and OpenHands SDK 1.58 300"
+    ]
+
+
+def test_variables_that_a_version_does_not_take_are_named() -> None:
+    env = {
+        "LLM_MODEL": "openai/gpt-4o",
+        "LLM_API_KEY": "sk-canary-0123456789",
+        "LLM_NUM_RETRIES": "many",
+        "LLM_TIMEOUT": "60",
+        "LLM_CUSTOM_LLM_PROVIDER": "openai",
+        "LLM_SAFETY_SETTINGS": "[]",
+        "LLM_TEMPERATURE": "",
+        "LLM_MAGIC_DEADLINE": "3",
+        "MAX_BUDGET_PER_TASK": "1",
+    }
+    told = said(settings(), **env)
+    assert told == [
+        "OpenHands CLI 1.16 ignores LLM_MODEL, LLM_API_KEY without --override-with-envs",
+        (
+            "OpenHands CLI 1.16 ignores LLM_NUM_RETRIES, LLM_TIMEOUT, LLM_CUSTOM_LLM_PROVIDER,"
+            " LLM_SAFETY_SETTINGS in any case"
+        ),
+        (
+            "OpenHands SDK 1.58 ignores LLM_NUM_RETRIES, LLM_CUSTOM_LLM_PROVIDER,"
+            " LLM_SAFETY_SETTINGS without a word"
+        ),
+        "OpenHands 0.41 ignores LLM_SAFETY_SETTINGS without a word",
+    ]
+
+
+def test_a_config_file_is_one_that_the_current_openhands_does_not_read() -> None:
+    """Keys of which no profile has a field are named."""
+    Path("config.toml").write_text('[llm]\nmodel = "openai/gpt-4o"\ntimeout = 60\n')
+    told = "the current OpenHands reads no config.toml, and ignores all of it"
+    assert told in said(load_settings(env={}))
+    Path("config.toml").write_text('[llm]\nmodel = "x"\ncustom_llm_provider = "openai"\n')
+    [first, *_] = said(load_settings(env={}))
+    assert first.endswith("a profile of it has no custom_llm_provider")
+    Path("config.toml").write_text("[openhands_llm_magic]\ndeadline = 60\n")
+    assert not any("config.toml" in each for each in said(settings()))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("openai/mine", "prompt_cache_key and reasoning_effort = 'high' to this server"),
+        ("hosted_vllm/mine", "prompt_cache_key and reasoning_effort = 'high' to this server"),
+        ("lm_studio/mine", "prompt_cache_key to this server"),
+    ],
+)
+def test_what_is_sent_to_a_server_that_may_refuse_it_is_told(model: str, told: str) -> None:
+    [line] = said(settings(model=model, base_url=ADDRESS))
+    assert told in line
+    [line] = said(settings(model=model, base_url=ADDRESS, reasoning_effort=""))
+    assert "reasoning_effort" not in line, "it is not sent when that is unset on purpose"
+
+
+def test_a_server_that_is_known_to_refuse_a_parameter_is_a_warning() -> None:
+    """And the same model by another prefix is not."""
+    [host] = REFUSE
+    address = f"https://{host}/v1"
+    [found] = differences(settings(model="openai/z-ai/glm4.7", base_url=address), {})
+    assert (found.level, found.is_problem) == ("warning", True)
+    assert f"{host} refuses prompt_cache_key" in found.message
+    assert "nvidia_nim/" in found.fix
+    assert not said(settings(model="nvidia_nim/z-ai/glm4.7", base_url=address))
+
+
+def test_check_and_panel_say_it_of_a_model_that_somebody_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLM_MODEL", "openai/mine")
+    monkeypatch.setenv("LLM_BASE_URL", ADDRESS)
+    for found in (checked(), [*findings(load_settings())]):
+        told = "\n".join(each.message for each in found)
+        assert "nobody has set num_retries" in told
+        assert "ignores LLM_MODEL, LLM_BASE_URL without --override-with-envs" in told
+        assert "sends prompt_cache_key" in told
+    assert not [*findings(load_settings(env={}).with_overrides({"model": "practice/echo"}))]
