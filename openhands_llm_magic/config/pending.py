@@ -108,8 +108,13 @@ class PendingEdits:
         """
         if setting_named(name).name not in self._edits.keys() | self._refused.keys():
             self.settings.reset([name])
-        self._edits.pop(name, None)
-        self._refused.pop(name, None)
+        self.forget([name])
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget the edits of these settings, and what was refused of them."""
+        for name in names:
+            self._edits.pop(name, None)
+            self._refused.pop(name, None)
 
     def settle(self, names: Iterable[str] = tuple(SETTINGS)) -> None:
         """Forget each edit, and each value of the session, that changes nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.llm.openhands import folder, profile
 from openhands_llm_magic.llm.openhands.sent import findings
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
 from openhands_llm_magic.notebook.wording import worded
@@ -91,6 +93,15 @@ class HandOver(Section):
         self._pending = bench.html("llm-pending")
         self._as_sent = bench.html("llm-guide")
         self._saving = Saving(bench, self._message, self._close)
+        self._kept = bench.make(ipywidgets.Dropdown, description=say("What OpenHands has"))
+        self._profile = bench.make(
+            ipywidgets.Text, description=say("Profile"), placeholder=say("its name")
+        )
+        take = bench.button(
+            "Take it into this session", self._take, tell, tip=say("It is in use at once")
+        )
+        self._taking = bench.box([self._kept, take], "llm-row")
+        save_profile = bench.button("Save as a profile …", self._save_profile, tell)
         self._place = bench.html()
         self._text = bench.make(ipywidgets.Textarea, description=say("To copy"), rows=6)
         current = [
@@ -107,6 +118,8 @@ class HandOver(Section):
                 self._pending,
                 bench.box([apply], "llm-row"),
                 self._caption("For the current OpenHands (CLI 1.16.0, SDK 1.58.2):"),
+                self._taking,
+                bench.box([self._profile, save_profile], "llm-row"),
                 bench.box(current, "llm-row"),
                 self._caption("For OpenHands 0.41 and this notebook, which read config.toml:"),
                 bench.box([save, *earlier], "llm-row"),
@@ -132,11 +145,41 @@ class HandOver(Section):
         if self._shown_for not in (None, values):
             self._close()
         self._shown_for = values
+        self._show_kept()
         say = self._bench.say
         edited = say(", ").join(say(SETTINGS[name].title) for name in self._bench.draft.edits)
         notes = (each.message.worded(say) for each in findings(settings))
         self._as_sent.value = "<br>".join(escape(say("{note}.", note=note)) for note in notes)
         self._pending.value = escape(say("Not applied yet: {fields}", fields=edited)) * bool(edited)
+
+    def _show_kept(self) -> None:
+        """Offer the files that OpenHands has now, if there are any."""
+        names: tuple[str, ...] = ()
+        with suppress(SettingError):  # a variable that names no folder; taking says so
+            names = tuple(each.name for each in folder.kept())
+        if self._kept.options != names:
+            chosen = self._kept.value
+            self._kept.options = names
+            self._kept.value = chosen if chosen in names else next(iter(names), None)
+        show_if(self._taking, names)
+
+    def _take(self) -> None:
+        """Take what OpenHands has, whole: no edit is mixed with it."""
+        self._close()
+        taken = folder.take(folder.named(self._kept.value or ""))
+        draft, say = self._bench.draft, self._bench.say
+        draft.settings.take(taken.layer)
+        draft.forget(taken.layer.values)
+        told = say("{file} is in use in this session.", file=shown_path(taken.path))
+        notes = [say("{note}.", note=each) for each in worded(taken.notes, say)]
+        self._message.note(" ".join([told, *notes]))
+
+    def _save_profile(self) -> None:
+        self._close()
+        name = self._profile.value.strip()
+        if not name:
+            raise SettingError(self._bench.say("write the name of the profile first"))
+        self._saving.open(self._bench.settings(), profile_name=name)
 
     def save_as(self, settings: Snapshot, group: str) -> None:
         """Offer to save settings as a new group."""
@@ -191,6 +234,7 @@ class Saving:
         self._begin = begin
         self._settings: Snapshot | None = None
         self._group: str | None = None
+        self._profile: str | None = None
         self._shown: save.Saved | None = None
         say, tell = bench.say, message.tell
         self._diff = bench.html("llm-diff")
@@ -207,13 +251,20 @@ class Saving:
         self.box = bench.box([self._diff, self._with_key, bench.box(buttons, "llm-row")])
         self.close()
 
-    def open(self, settings: Snapshot, group: str | None = None) -> None:
+    def open(
+        self, settings: Snapshot, group: str | None = None, profile_name: str | None = None
+    ) -> None:
         """Show what saving these settings would change.
+
+        Args:
+            settings: The settings.
+            group: The group of config.toml that they are saved as, if they are.
+            profile_name: The profile of the current OpenHands that they are saved as, if they are.
 
         Raises:
             SettingError: They cannot be saved.
         """
-        self._settings, self._group = settings, group
+        self._settings, self._group, self._profile = settings, group, profile_name
         self._with_key.value = False
         show_if(self._with_key, settings.secrets())
         self._show()
@@ -238,6 +289,8 @@ class Saving:
 
     def _plan(self, settings: Snapshot, path: Path | None = None) -> save.Saved:
         with_key = self._with_key.value
+        if self._profile is not None:
+            return profile.preview(settings, self._profile, with_key=with_key)
         return save.preview(settings, path, group=self._group, with_key=with_key)
 
     def _ticked(self, change: Mapping[str, Any]) -> None:  # noqa: ARG002 - traitlets' signature
@@ -251,14 +304,19 @@ class Saving:
         if self._plan(settings, path) != self._shown:
             self._show()
             raise SettingError(say("The file has changed meanwhile. Look at the change again."))
-        save.save(settings, path, group=self._group, with_key=self._with_key.value)
+        with_key = self._with_key.value
+        if self._profile is not None:
+            profile.save(settings, self._profile, with_key=with_key)
+        else:
+            save.save(settings, path, group=self._group, with_key=with_key)
         told = [say("Saved {path}.", path=shown_path(path))]
         draft = self._bench.draft
         if self._group is not None:
             draft.settings.use_group(self._group)
             if settings.api_key and not draft.snapshot().api_key:
                 told.append(say("The group has no key: it takes none from the environment."))
-        draft.settle()
+        if self._profile is None:
+            draft.settle()
         self._begin()
         self._message.note(" ".join(told))
 
