@@ -42,8 +42,9 @@ MOST_ATTEMPTS = 5
 
 FORCE = "pass force=True to write it there all the same"
 
-# What `llm.openhands.profile` says in other words elsewhere, as the above.
+# What is said of profiles in other words elsewhere, as the above.
 FORCE_PROFILE = "pass force=True to do it all the same"
+WRITE_PROFILE = "Write a profile for it"
 KEY_INTO_PROFILE = "pass with_key=True to write the key in use"
 
 

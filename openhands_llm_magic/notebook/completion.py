@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import export
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm.spending import summary
 from openhands_llm_magic.notebook import arguments, config_magic, embed_magic, usage_magic
 
@@ -99,6 +100,8 @@ _CONFIG_FLAGS = {
     "--with-key": "",
     "--force": "",
     "--export": "form",
+    "--from-openhands": "kept",
+    "--to-openhands": "profile",
     **dict.fromkeys(("--file", "--check", "--save"), "file"),
 }
 
@@ -180,6 +183,16 @@ def _models(typed: str) -> Iterator[str]:
             yield provider.prefix
 
 
+def _kept() -> list[str]:
+    """Name the files of OpenHands that settings can be taken from."""
+    from openhands_llm_magic.llm.openhands import folder  # noqa: PLC0415 - read on use
+
+    try:
+        return [each.name for each in folder.kept()]
+    except SettingError:  # a variable that names no folder
+        return []
+
+
 def _files(typed: str) -> list[str]:
     """Name the files of the folder that is typed; a name with a space in it would need quotes."""
     folder = typed[: typed.rfind("/") + 1]
@@ -209,8 +222,10 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "form": lambda _known, _typed: export.FORMS,
     "format": lambda _known, _typed: arguments.FORMATS,
     "group": lambda known, _typed: known.groups(),
+    "kept": lambda _known, _typed: _kept(),
     "model": lambda known, typed: chain(known.aliases(), _models(typed)),
     "out": lambda known, _typed: known.own_variables,
+    "profile": lambda _known, _typed: [name for name in _kept() if not name.endswith(".json")],
     "schema": lambda known, _typed: known.schemas,
     "sent_by": lambda _known, _typed: arguments.OPENHANDS,
     "setting": lambda _known, _typed: SETTINGS,

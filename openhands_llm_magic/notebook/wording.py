@@ -80,6 +80,7 @@ CELLS: Mapping[str, str] = {
     save.FORCE: "add `--force`",
     save.FORCE_PROFILE: "add `--force`",
     save.KEY_INTO_PROFILE: "add `--with-key` to write the key in use",
+    save.WRITE_PROFILE: "Write a profile for it with `%llm_config --to-openhands NAME`",
 }
 """What is said in a cell in place of the words for a script."""
 

@@ -118,6 +118,17 @@ def test_values(line: str, expected: tuple[str, list[str]]) -> None:
     assert offered(line) == expected
 
 
+def test_what_openhands_has_is_offered() -> None:
+    """Its CLI's file can only be taken from."""
+    assert offered("%llm_config --from-openhands ") == ("", [])
+    kept = Path.home() / ".openhands"
+    (kept / "profiles").mkdir(parents=True)
+    for name in ("agent_settings.json", "profiles/work.json", "profiles/.profiles.lock"):
+        (kept / name).touch()
+    assert offered("%llm_config --from-openhands ") == ("", ["agent_settings.json", "work"])
+    assert offered("%llm_config --to-openhands w") == ("w", ["work"])
+
+
 def test_files_and_variables_can_be_attached() -> None:
     for name in ("answer.png", "notes.txt", ".hidden", "with space.txt", "plots/a.png"):
         Path(name).parent.mkdir(exist_ok=True)

@@ -13,6 +13,7 @@ from openhands_llm_magic.config.export import NOT_IN_PROFILES
 from openhands_llm_magic.config.lint.finding import FAILS, Finding
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, server_of
+from openhands_llm_magic.config.save import WRITE_PROFILE
 from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, Text
@@ -64,8 +65,6 @@ REFUSE: Mapping[str, Strict] = MappingProxyType(
 )
 """The hosts that are known to refuse one, as `tests/faults/wordings.toml` has it."""
 
-WRITE_PROFILE = Text("`%llm_config --to-openhands NAME` writes a profile for it")
-
 
 def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]:
     """Yield a note for each thing in which the versions differ over these settings."""
@@ -87,7 +86,7 @@ def _of_file(settings: Snapshot) -> Iterator[Finding]:
     if unknown := [name for name in names if name in NOT_IN_PROFILES]:
         told = "the current OpenHands reads no config.toml, and a profile of it has no {names}"
         message = Text(told, names=", ".join(unknown))
-    yield Finding(Origin("file", path=file), message, WRITE_PROFILE, level="note")
+    yield Finding(Origin("file", path=file), message, Text(WRITE_PROFILE), level="note")
 
 
 def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -101,20 +100,23 @@ def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
     ignored_by_sdk = [name for name, each in given.items() if _sdk_ignores(each, env[name])]
     ignored_by_0_41 = [name for name, each in given.items() if each.newer]
     with_flag = [name for name in given if name in TAKEN_BY_CLI]
-    flag = Text("Start it with --override-with-envs, or write a profile")
-    found = (
-        (CLI, with_flag, "{version} ignores {names} without --override-with-envs", flag),
-        (CLI, ignored_by_cli, "{version} ignores {names} in any case", WRITE_PROFILE),
-        (SDK.title, ignored_by_sdk, "{version} ignores {names} without a word", WRITE_PROFILE),
-        (V0_41.title, ignored_by_0_41, "{version} ignores {names} without a word", _UNSET),
+    cli, sdk, earlier = {"version": CLI}, {"version": SDK.title}, {"version": V0_41.title}
+    without_flag = Text(
+        "{version} ignores {names} without --override-with-envs", names=", ".join(with_flag), **cli
     )
-    for version, names, told, fix in found:
+    always = Text("{version} ignores {names} in any case", names=", ".join(ignored_by_cli), **cli)
+    silently = "{version} ignores {names} without a word"
+    by_sdk = Text(silently, names=", ".join(ignored_by_sdk), **sdk)
+    by_0_41 = Text(silently, names=", ".join(ignored_by_0_41), **earlier)
+    found = (
+        (with_flag, without_flag, Text("Start it with --override-with-envs, or write a profile")),
+        (ignored_by_cli, always, Text(WRITE_PROFILE)),
+        (ignored_by_sdk, by_sdk, Text(WRITE_PROFILE)),
+        (ignored_by_0_41, by_0_41, Text("Unset what is not needed")),
+    )
+    for names, message, fix in found:
         if names:
-            message = Text(told, version=version, names=", ".join(names))
             yield Finding(Origin("environment", names[0]), message, fix, level="note")
-
-
-_UNSET = Text("Unset what is not needed")
 
 
 def _is_llm(name: str) -> bool:

@@ -36,6 +36,7 @@ from openhands_llm_magic.errors import (
     on_one_line,
     reason_of,
 )
+from openhands_llm_magic.llm.explain import GIVE_KEY
 from openhands_llm_magic.llm.openhands.sdk import SDK
 
 if TYPE_CHECKING:
@@ -365,10 +366,10 @@ def _drop_unreadable_keys(fields: dict[str, Any]) -> Iterator[Text]:
             del fields[setting.name]
     if not fields.get("api_key"):
         told = (
-            "there is no key in it: enter one with `%llm_config api_key`, or the provider's own"
-            " variable counts"
+            "there is no key in it, so that one in a variable of the provider counts;"
+            " else {give_key}"
         )
-        yield Text(told)
+        yield Text(told, give_key=Text(GIVE_KEY))
 
 
 def _take(
@@ -407,7 +408,7 @@ def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[T
 def _add_defaults(builder: LayerBuilder, path: Path) -> None:
     """Add the default of OpenHands for what the file leaves open, or ours where it has none."""
     told = Text("OpenHands' default, as {file} has none", file=shown_path(path))
-    origin = Origin("default", told)
+    origin = Origin("default", name=told)
     model = str(builder.values["model"].value)
     if model.startswith("azure") and "api_version" not in builder.values:
         builder.values["api_version"] = AZURE_API_VERSION
