@@ -52,7 +52,7 @@ def test_the_sdk_asks_the_practice_server_with_a_profile_and_waits_as_the_panel_
     assert outcome.error is None
     planned_s = sum(openhands_waits_s(written))
     assert planned_s == 3
-    assert planned_s <= took_s <= planned_s + 2 * LATE_S
+    assert planned_s <= took_s < 8 + 8, "which the SDK would wait by its own defaults"
 
 
 def test_the_sdk_retries_as_often_and_as_late_as_the_panel_says(sdk: OpenHands) -> None:
