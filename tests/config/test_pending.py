@@ -175,3 +175,12 @@ def test_what_a_variable_overrides_stays_edited(
     pending.settle()
     assert dict(pending.edits) == {"num_retries": 6}
     assert pending.settings.snapshot().num_retries == 9
+
+
+def test_a_short_name_of_a_model_can_be_put_back(pending: PendingEdits) -> None:
+    """Its origin is the session, told in more words."""
+    pending.settings.set(aliases={"fast": "openai/gpt-4o-mini"}, model="fast")
+    assert pending.snapshot().model == "openai/gpt-4o-mini"
+    assert pending.can_be_put_back("model")
+    pending.put_back("model")
+    assert not pending.can_be_put_back("model")
