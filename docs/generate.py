@@ -64,8 +64,8 @@ OPENHANDS_INTRODUCTION = """\
 ## What OpenHands sends
 
 OpenHands 0.41 reads `config.toml` and `LLM_*`. The current OpenHands, on its SDK, reads neither by
-itself: `%llm_config --to-openhands NAME` writes a profile for it, and `LLM.load_from_env` of the SDK
-takes the variables of `--export shell`. What each sends where nobody set anything:
+itself: `%llm_config --to-openhands NAME` writes a profile for it, and its `LLM.load_from_env` takes
+the variables of `--export shell`. What each sends where nobody set anything:
 """
 
 OPENHANDS_RULES = """\

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config import files
+from openhands_llm_magic.config import files, trusted
 from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
-from openhands_llm_magic.errors import ConfigFileError, SettingError
+from openhands_llm_magic.errors import ConfigFileError, SettingError, UntrustedSettingError
 from openhands_llm_magic.llm.openhands import folder, profile
 
 if TYPE_CHECKING:
@@ -269,6 +269,31 @@ def test_no_key_goes_into_a_file_that_git_tracks_unless_forced(profiles: Path) -
         profile.save(settings(), "work", with_key=True)
     assert "api_key" not in read(profile.save(settings(), "work"))
     assert "api_key" in read(profile.save(settings(), "work", with_key=True, force=True))
+
+
+PROJECT = '[llm]\nmodel = "openai/gpt-4o"\nbase_url = "{}"\n'
+
+
+def test_an_address_that_a_project_names_does_not_become_the_person_s(profiles: Path) -> None:
+    """Whoever takes the profile later would send a key there; a trusted file may name it."""
+    file = Path("config.toml")
+    file.write_text(PROJECT.format("https://attacker.example/v1"))
+    would_count = r"config\.toml line 3.*would count as yours"
+    for env in ({}, {"LLM_API_KEY": KEY}):
+        with pytest.raises(UntrustedSettingError, match=would_count):
+            profile.save(load_settings(env=env), "work", with_key=True, force=True)
+    assert not profiles.exists()
+    trusted.trust(file.absolute())
+    assert read(profile.save(load_settings(), "work"))["base_url"] == "https://attacker.example/v1"
+    file.write_text(PROJECT.format("http://127.0.0.1:8000/v1"))
+    assert read(profile.save(load_settings(), "local"))["base_url"] == "http://127.0.0.1:8000/v1"
+
+
+@pytest.mark.usefixtures("profiles")
+def test_what_a_project_must_not_decide_is_not_written() -> None:
+    Path("config.toml").write_text('[llm]\nmodel = "openai/x"\napi_version = "os.environ/HOME"\n')
+    with pytest.raises(UntrustedSettingError, match="api_version"):
+        profile.save(load_settings(), "work")
 
 
 def test_what_another_program_writes_meanwhile_is_seen(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import export, files
+from openhands_llm_magic.config import export, files, trust, trusted
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.document import shown_path
-from openhands_llm_magic.config.providers import provider_of
+from openhands_llm_magic.config.providers import PROVIDERS, is_loopback, plain_server, provider_of
 from openhands_llm_magic.config.save import (
     FORCE_PROFILE,
     KEY_INTO_PROFILE,
@@ -33,7 +33,13 @@ from openhands_llm_magic.config.secret import (
 )
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS
-from openhands_llm_magic.errors import ConfigFileError, SettingError, Text, reason_of
+from openhands_llm_magic.errors import (
+    ConfigFileError,
+    SettingError,
+    Text,
+    UntrustedSettingError,
+    reason_of,
+)
 from openhands_llm_magic.llm.openhands import folder
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.sent import refusal
@@ -62,6 +68,12 @@ OTHER_PLACE = (
 LINKED = (
     "{file} takes its key and address from {link}, whatever is written: nothing was changed;"
     " choose another NAME, or {force}, which takes that out"
+)
+
+
+OF_PROJECT = (
+    "{name} is from a project's config file ({origin}), and would count as yours in {file}: nothing"
+    " was changed. {trust_it}."
 )
 
 
@@ -157,6 +169,7 @@ def _plan(
     path = path_of(name, env)
     if not with_key:
         export.require_no_login(snapshot)
+    _require_addresses_of_the_person(snapshot, path, env)
     content = _content(path, env)
     old = {} if content is None else folder.parsed(content, path)
     folder.require_known_schema(old, path)
@@ -182,6 +195,31 @@ def _plan(
     is_open = content is not None and bool(path.stat().st_mode & 0o077)
     is_needed = content is None or old != after or is_open
     return _Plan(saved, content, _json(after).encode(), is_needed)
+
+
+def _require_addresses_of_the_person(
+    snapshot: Snapshot, path: Path, env: Mapping[str, str]
+) -> None:
+    """Refuse an address that only a project's file names, and that would be the person's then.
+
+    Raises:
+        UntrustedSettingError: There is such an address, or another setting that such a file must
+            not decide.
+    """
+    trust.require_harmless(snapshot, env)
+    for name in ("base_url", "ollama_base_url"):
+        address, file = getattr(snapshot, name), snapshot.origin(name).path
+        if not address or file is None or trust.is_own_file(file, env):
+            continue
+        server = plain_server(address)
+        is_usual = any(each.has_address and each.is_at(address) for each in PROVIDERS.values())
+        if server and (is_usual or is_loopback(server.host)):
+            continue
+        if not trusted.is_trusted(file, snapshot.digest, env=env):
+            origin = snapshot.origin(name).text
+            facts = {"name": name, "origin": origin, "file": shown_path(path)}
+            told = Text(OF_PROJECT, **facts, trust_it=trust.trust_it(file))
+            raise UntrustedSettingError(told, setting=name, origin=str(origin))
 
 
 def _content(path: Path, env: Mapping[str, str]) -> bytes | None:
