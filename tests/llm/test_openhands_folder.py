@@ -1,7 +1,7 @@
 """What the current OpenHands keeps in ~/.openhands, taken as settings of the session.
 
-The files of `openhands_files` are as openhands-sdk 1.58.2 wrote them; `make test-openhands` has the
-real one write others.
+The files of `openhands_files` are as openhands-sdk 1.58.2 wrote them, and agent_settings.json as
+1.21.0 did, which the CLI 1.16.0 has; `make test-openhands` has the real SDK write others.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ def test_the_settings_of_the_cli_are_taken_from_its_one_file(home: Path) -> None
     (home / folder.CLI_FILE).write_bytes((FILES / folder.CLI_FILE).read_bytes())
     put(home, "agent_settings", {"model": "openai/other"})
     assert [each.name for each in folder.kept()] == [folder.CLI_FILE, "agent_settings"]
-    assert values(take(folder.CLI_FILE))["num_retries"] == 3
+    taken = take(folder.CLI_FILE)
+    assert values(taken)["max_input_tokens"] == 128_000
+    assert values(taken)["api_key"].get_secret_value() == "sk-cli-canary-0123456789"
+    assert taken.notes == (), "nothing in it is strange to us"
+    assert "condenser" not in values(taken)
     assert values(take("agent_settings"))["model"] == "openai/other"
 
 

@@ -89,6 +89,9 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
 LONGEST_LIST = 500
 """Characters of a list of names; a file that OpenHands wrote has no more."""
 
+OF_CLI_ALONE = "modify_params"
+"""The setting that the CLI's SDK (1.21) has a field for, and later ones always switch on."""
+
 NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
 """What a file has that changes no request, or that is followed."""
 
@@ -227,6 +230,8 @@ def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
     notes = [*_drop_unreadable_keys(fields)]
     for setting in SETTINGS_IN_PROFILES:
         _take(builder, setting, fields, places)
+    if each.name == CLI_FILE:
+        _take(builder, SETTINGS[OF_CLI_ALONE], fields, places)
     problem = builder.layer().problems[:1]
     if problem:
         told = "{origin}: {problem}; OpenHands would not load it, and nothing was changed"
@@ -392,12 +397,13 @@ def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[T
     if differing:
         told = "it leaves OpenHands' defaults, which count here now: {values}"
         yield Text(told, values=", ".join(differing))
+    told_or_plain = {*values, *NEVER_TOLD, *(each.name for each in SETTINGS_IN_PROFILES)}
+    defaults = {**WITHOUT_COUNTERPART, OF_CLI_ALONE: True}
     rest = [
         shorten(name)
         for name, value in fields.items()
-        if name not in NEVER_TOLD and name not in {each.name for each in SETTINGS_IN_PROFILES}
-        if name not in WITHOUT_COUNTERPART or WITHOUT_COUNTERPART[name] != value
-        if value is not None
+        if name not in told_or_plain and value is not None
+        if name not in defaults or defaults[name] != value
     ]
     if rest:
         keys = [*secrets_in({**fields})]
