@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.providers import PROVIDERS, addresses_in, provider_of, server_of
-from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.secret import (
     NeverPickled,
     Secrecy,
@@ -386,7 +385,7 @@ def _sampling(draft: Draft) -> None:
     reasoning models. Many a newer model refuses one of them, or both together.
     """
     for name in SAMPLING:
-        if draft.settings.origin(name) == DEFAULT:
+        if draft.settings.origin(name).kind == "default":
             draft.leave_out(name)
 
 

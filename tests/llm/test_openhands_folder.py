@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,11 @@ from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError, UsageError
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.openhands import folder
+
+if TYPE_CHECKING:
+    from model_server import ModelServer
 
 FILES = Path(__file__).with_name("openhands_files")
 PROFILE: dict[str, Any] = json.loads((FILES / "profile.json").read_text("utf-8"))
@@ -347,3 +351,18 @@ def test_a_profile_without_anything_set_leaves_the_defaults_alone(home: Path) ->
     """Nothing is read before somebody asks for it."""
     put(home, "work", PROFILE)
     assert load_settings().origin("model").kind == "default"
+
+
+def test_a_prompt_goes_with_key_and_address_of_the_profile(
+    home: Path, model_server: ModelServer
+) -> None:
+    """Neither of those of the project's file and the environment."""
+    Path("config.toml").write_text('[llm]\nbase_url = "http://127.0.0.1:9/v1"\nseed = 3\n')
+    put(home, "work", {**PROFILE, "base_url": model_server.openai_base, "temperature": None})
+    session = LLMSettings()
+    session.take(take("work").layer)
+    ask("Hello", settings=session.snapshot())
+    [request] = model_server.received
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.body["model"] == "gpt-4o"
+    assert request.body.keys().isdisjoint({"temperature", "seed"})
