@@ -92,7 +92,7 @@ PANELS: Mapping[str, str] = {
     explain.LIFT: "empty the field of the limit",
     save.FORCE: "write it with `%llm_config --save --with-key --force`",
     save.FORCE_PROFILE: "use `%llm_config --to-openhands NAME --force`",
-    save.KEY_INTO_PROFILE: "write the key, too",
+    save.KEY_INTO_PROFILE: "use `%llm_config --to-openhands NAME --with-key`",
     trust.TRUST_IT: "If you trust {path}, press the button Trust this file",
 }
 """What is said in the settings panel in place of the words for a script."""

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,11 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
 })
 # fmt: on
 """The other fields of that class with their defaults, which are not worth a word."""
+
+DEEPEST = 50
+"""Levels of lists and objects within each other; OpenHands writes a handful."""
+
+_HALF_LETTER = re.compile(r"[\ud800-\udfff]")  # JSON can name one, and no file or terminal takes it
 
 LONGEST_LIST = 500
 """Characters of a list of names; a file that OpenHands wrote has no more."""
@@ -286,10 +292,29 @@ def parsed(content: bytes, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
         why = Text("its JSON is not one that OpenHands writes")
     else:
-        if isinstance(data, dict):
+        if isinstance(data, dict) and _is_plain(data):
             return data
         why = Text("it holds no JSON object")
+        if isinstance(data, dict):
+            why = Text("its JSON is not one that OpenHands writes")
     raise ConfigFileError(Text("{file}: {why}", file=shown_path(path), why=why))
+
+
+def _is_plain(data: dict[str, Any]) -> bool:
+    """Return whether data can be walked through, shown and written: no depths, no half letters."""
+    level: list[Any] = [data]
+    for _ in range(DEEPEST):
+        inner = (
+            [*each, *each.values()] if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        )
+        level = list(chain.from_iterable(inner))
+        if any(isinstance(each, str) and _HALF_LETTER.search(each) for each in level):
+            return False
+        if not level:
+            return True
+    return False
 
 
 def require_known_schema(data: Mapping[str, Any], path: Path) -> None:

@@ -318,7 +318,7 @@ def _is_of_requests(setting: Setting) -> bool:
 
 
 def _json(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(fields, indent=2) + "\n"
 
 
 def _diff(
