@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, Usage
     from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.run import run
+    from openhands_llm_magic.llm.tools.declared import tool
     from openhands_llm_magic.llm.worker import Control, Run
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "run",
     "stream",
     "stream_async",
+    "tool",
     "unload_ipython_extension",
 ]
 
@@ -71,6 +73,7 @@ _HOMES = {
     "run": "llm.run",
     "stream": "llm.ask",
     "stream_async": "llm.ask",
+    "tool": "llm.tools.declared",
 }
 """The module that each public name is in; `errors` and `events` are modules themselves."""
 

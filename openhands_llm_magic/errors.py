@@ -32,6 +32,9 @@
         ├── OutputLimitError    the answer's tokens ran out before its text began
         ├── NoTextError         the model finished its answer without any text
         ├── OversizedError      there was more of the answer than is read of one
+        ├── ToolCallError       the model asked twice for functions as it cannot
+        ├── ToolRoundsError     it asked for functions once more than it may
+        ├── ToolsRefusedError   the server takes no functions
         ├── FinishReasonError   it ended for a reason that is not known, and may not be whole
         ├── StoreError          the answer came, and cannot be kept as a file
         ├── NotStoredError      its answer is not stored, and nothing is to be sent
@@ -407,6 +410,24 @@ class OversizedError(RequestError):
     """There was more of the answer than is read of one; `reply` holds what came before."""
 
     label = "more than is read"
+
+
+class ToolCallError(RequestError):
+    """The model asked for functions as it cannot, was told so, and did it again."""
+
+    label = "a call that cannot be made"
+
+
+class ToolRoundsError(RequestError):
+    """The model asked for functions once more than it may; `reply` holds what it has learned."""
+
+    label = "too many rounds of calls"
+
+
+class ToolsRefusedError(RequestError):
+    """The server, or the model, takes no functions (400, 404)."""
+
+    label = "functions refused"
 
 
 class FinishReasonError(RequestError):

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
-from openhands_llm_magic.errors import FormatError
+from openhands_llm_magic.errors import FormatError, Text, UsageError
 from openhands_llm_magic.llm.answers.extract import Schema
-from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+from openhands_llm_magic.llm.events import Reply, ReplyBuilder, ToolCalled
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.run import run
+from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS, tools_of
 from openhands_llm_magic.llm.worker import POLL_S, SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.worker import Control
 
 
-def ask(
+def ask(  # noqa: PLR0913 - all but the first two are named
     prompt: str | Sequence[Message],
     settings: Snapshot | None = None,
     *,
     system: str | None = None,
     schema: Any = None,
+    tools: Sequence[Any] = (),
+    max_rounds: int = MOST_ROUNDS,
     clock: Clock = SYSTEM_CLOCK,
     **overrides: Any,
 ) -> Reply:
@@ -43,6 +46,10 @@ def ask(
         schema: What the answer is held to, a pydantic class or a JSON schema; the reply's `data` is
             then an instance of the class, or what the JSON says. An answer that does not fit is
             sent back once, with what is wrong.
+        tools: Functions that the model may ask for; they are called on this thread, with what it
+            gives as arguments, and what they return is sent to it. Their type hints and docstrings
+            tell it what they take. The calls are in the reply's `tool_calls`.
+        max_rounds: How often the model may ask for functions before it answers.
         clock: Measures and makes the waits between retries.
         overrides: Settings for this request alone, by name.
 
@@ -50,21 +57,33 @@ def ask(
         RequestError: There is no complete answer; its `reply` holds what came.
         FormatError: The answer does not fit the schema; its `reply` holds it.
         SettingError: An override is bad.
-        UsageError: The prompt is empty, or the schema is not one.
+        UsageError: The prompt is empty, the schema is not one, or a tool is no function that a
+            model can be told of.
     """
-    prepared = _prepared(prompt, settings, system, schema, overrides)
+    tools = _sync(tools)
+    prepared = _prepared(
+        prompt,
+        settings,
+        overrides,
+        system=system,
+        schema=schema,
+        tools=tools,
+        max_rounds=max_rounds,
+    )
     builder = _builder(prepared)
     for event in run(prepared, clock):
         builder.add(event)
     return _read(builder.reply, prepared)
 
 
-async def ask_async(
+async def ask_async(  # noqa: PLR0913 - all but the first two are named
     prompt: str | Sequence[Message],
     settings: Snapshot | None = None,
     *,
     system: str | None = None,
     schema: Any = None,
+    tools: Sequence[Any] = (),
+    max_rounds: int = MOST_ROUNDS,
     clock: Clock = SYSTEM_CLOCK,
     **overrides: Any,
 ) -> Reply:
@@ -73,7 +92,15 @@ async def ask_async(
     The arguments, and what bad ones raise, are those of `ask`. Cancelling the task cancels the
     request.
     """
-    prepared = _prepared(prompt, settings, system, schema, overrides)
+    prepared = _prepared(
+        prompt,
+        settings,
+        overrides,
+        system=system,
+        schema=schema,
+        tools=tools,
+        max_rounds=max_rounds,
+    )
     builder = _builder(prepared)
     async for event in _events_async(prepared, clock, None):
         builder.add(event)
@@ -86,6 +113,8 @@ def stream(  # noqa: PLR0913 - all but the first two are named
     *,
     system: str | None = None,
     schema: Any = None,
+    tools: Sequence[Any] = (),
+    max_rounds: int = MOST_ROUNDS,
     clock: Clock = SYSTEM_CLOCK,
     control: Control | None = None,
     **overrides: Any,
@@ -96,7 +125,16 @@ def stream(  # noqa: PLR0913 - all but the first two are named
     so does `control`, from another thread, which can also end a wait. The other arguments, and what
     bad ones raise, are those of `ask`.
     """
-    prepared = _prepared(prompt, settings, system, schema, overrides)
+    tools = _sync(tools)
+    prepared = _prepared(
+        prompt,
+        settings,
+        overrides,
+        system=system,
+        schema=schema,
+        tools=tools,
+        max_rounds=max_rounds,
+    )
     return iter(run(prepared, clock, control))
 
 
@@ -106,6 +144,8 @@ def stream_async(  # noqa: PLR0913 - all but the first two are named
     *,
     system: str | None = None,
     schema: Any = None,
+    tools: Sequence[Any] = (),
+    max_rounds: int = MOST_ROUNDS,
     clock: Clock = SYSTEM_CLOCK,
     control: Control | None = None,
     **overrides: Any,
@@ -115,7 +155,15 @@ def stream_async(  # noqa: PLR0913 - all but the first two are named
     The arguments, and what bad ones raise, are those of `stream`. Cancelling the task that reads
     cancels the request.
     """
-    prepared = _prepared(prompt, settings, system, schema, overrides)
+    prepared = _prepared(
+        prompt,
+        settings,
+        overrides,
+        system=system,
+        schema=schema,
+        tools=tools,
+        max_rounds=max_rounds,
+    )
     return _events_async(prepared, clock, control)
 
 
@@ -139,22 +187,43 @@ async def _events_async(
             something.clear()
             for event in running.take(0):
                 yield event
+                if isinstance(event, ToolCalled):
+                    await event.call.run_async()
     finally:
         if not running.ended:
             running.control.cancel()
 
 
-def _prepared(
+def _prepared(  # noqa: PLR0913 - those of `ask`
     prompt: str | Sequence[Message],
     settings: Snapshot | None,
+    overrides: dict[str, Any],
+    *,
     system: str | None,
     schema: Any,
-    overrides: dict[str, Any],
+    tools: Sequence[Any],
+    max_rounds: int,
 ) -> Prepared:
     """Prepare what the arguments of `ask` say."""
     settings = (settings or load_settings()).with_overrides(overrides)
     held_to = None if schema is None else Schema.of("schema", schema)
-    return prepare(prompt, settings, system=system, schema=held_to)
+    called = tools_of(tools)
+    return prepare(
+        prompt, settings, system=system, schema=held_to, tools=called, max_rounds=max_rounds
+    )
+
+
+def _sync(tools: Sequence[Any]) -> Sequence[Any]:
+    """Return functions, none of which needs an event loop.
+
+    Raises:
+        UsageError: One does.
+    """
+    for each in tools_of(tools):
+        if each.is_async:
+            told = "{name} is an async function, which only ask_async and stream_async can run."
+            raise UsageError(Text(told, name=each.name))
+    return tools
 
 
 def _builder(prepared: Prepared) -> ReplyBuilder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bisect
 import itertools
+import json
 import math
 import threading
 from dataclasses import dataclass, field
@@ -309,6 +310,13 @@ def tokens_of(content: Content) -> float:
     """Estimate the tokens of a message's content."""
     files = 0 if isinstance(content, str) else sum(form["type"] != "text" for form in content)
     return len(text_of(content).encode(errors="replace")) / BYTES_PER_TOKEN + IMAGE_TOKENS * files
+
+
+def tokens_of_message(message: Message) -> float:
+    """Estimate the tokens of a message, with the calls of functions in it."""
+    calls = message.get("tool_calls")
+    written = len(json.dumps(calls, default=str)) / BYTES_PER_TOKEN if calls else 0
+    return tokens_of(message["content"]) + written
 
 
 MOST_MARKS = 4

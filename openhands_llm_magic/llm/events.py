@@ -9,7 +9,10 @@ The events of a prompt, in the order in which they happen::
       ReasoningDelta ...    what the model thinks, where it says so
       TextDelta ...         the answer
       Usage                 the tokens, where the provider counted them
+      ToolCallBegun ...     it begins to write that it wants a function called
     AttemptEnded            the attempt is over, however it ended
+    ToolRound               the answer asks for functions; they are called, and it is asked again
+    ToolCalled, ToolResult  one of them waits for being called, and what came of it
     Retrying, Waiting ...   it failed and is made again after a wait
     Correcting              the answer did not fit its schema; the model is asked once more
     Done or Failed          the last event
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from openhands_llm_magic.errors import RequestError
+    from openhands_llm_magic.llm.tools.calls import Call
 
 
 ThrottledBy = Literal["requests_per_minute", "tokens_per_minute", "headroom", "pause", "pace"]
@@ -111,6 +115,84 @@ class ReasoningDelta:
     """A piece of what the model thinks before it answers, in order."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallBegun:
+    """The model begins to write that it wants a function called; that may take it a while."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function that a model has asked for, and what came of it.
+
+    Attributes:
+        name: The function's name, as the model is told it.
+        arguments: Its arguments, as JSON has them.
+        result: What the function returned, as the model was told it.
+        problem: Why there is no result, such as what the function raised, or "".
+        took_s: Seconds that the function ran, or None where it was not called.
+        left_out: What the model is told of further calls of the round, which were not made.
+        id: What the provider calls it.
+        round: Which round of calls it belongs to, counted from 1.
+        written: Its arguments as the model wrote them, where they cannot be read; else "".
+        said: What the model said before the first call of the round, in that call alone.
+        thought: What it thought before, in the same place.
+        told: What else the provider wants back with it, in its own terms.
+        told_of_round: The same for the whole round, in the first call of it.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    result: str = ""
+    problem: str = ""
+    took_s: float | None = None
+    left_out: str = ""
+    id: str = ""
+    round: int = 1
+    written: str = field(default="", repr=False)
+    said: str = field(default="", repr=False)
+    thought: str = field(default="", repr=False)
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    told_of_round: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def answer(self) -> str:
+        """What the model is told of it."""
+        answer = f"error: {self.problem}" if self.problem else self.result
+        return f"{answer}\n({self.left_out})" if self.left_out else answer
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRound:
+    """The answer asks for functions; after they were called, the model is asked again.
+
+    Attributes:
+        number: Which round it is, counted from 1.
+        cost_usd: What the answer cost, or None when the price is unknown.
+    """
+
+    number: int
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A function waits for being called by whoever reads the events: `call.run()`.
+
+    A loop over a `Run` does that by itself, unless the loop's body has run or refused it.
+    """
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call."""
+
+    call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +369,10 @@ Event = (
     | Accepted
     | ReasoningDelta
     | TextDelta
+    | ToolCallBegun
+    | ToolRound
+    | ToolCalled
+    | ToolResult
     | Retrying
     | Waiting
     | Usage
@@ -330,6 +416,7 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
         has_footer: Whether a line under it tells its model, tokens, cost and seconds.
         shown_as: How it is shown, a key of `notebook.view.display.FORMATS`.
         data: What the answer is in its format: a value of JSON, or code; None for a text.
+        tool_calls: The calls of functions that the model asked for on the way to its answer.
     """
 
     text: str = ""
@@ -353,6 +440,7 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
     has_footer: bool = field(default=False, repr=False)
     shown_as: str = "markdown"
     data: Any = None
+    tool_calls: tuple[ToolCall, ...] = field(default=(), repr=False)
 
     def __new__(cls, text: str = "", *_: object, **__: object) -> Self:
         """Make the text; the dataclass adds the rest."""
@@ -382,9 +470,9 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
 class ReplyBuilder:
     """Folds events into a `Reply`, one at a time.
 
-    It starts again at `Retrying` and `Correcting`, and keeps the longest partial answer for the
-    case that no attempt succeeds. `data` is for whoever reads the answer, and `has_footer` for
-    whoever shows it.
+    It starts again at `Retrying`, `Correcting` and `ToolRound`, and keeps the longest partial
+    answer for the case that no attempt succeeds. `data` is for whoever reads the answer, and
+    `has_footer` for whoever shows it.
     """
 
     model: str = ""
@@ -399,8 +487,9 @@ class ReplyBuilder:
     _longest_partial: str = field(init=False, default="")
     _unwaited_s: float = field(init=False, default=0.0)
     _throttled_before_s: float = field(init=False, default=0.0)
-    _corrects: bool = field(init=False, default=False)
-    _corrected_usage: Usage | None = field(init=False, default=None)
+    _asks_again: bool = field(init=False, default=False)
+    _usage_before: Usage | None = field(init=False, default=None)
+    _usd_before: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         told = {"messages": self.messages, "notes": self.notes, "shown_as": self.format}
@@ -422,13 +511,13 @@ class ReplyBuilder:
             case Retrying():
                 self._start_again()
                 self._reply = replace(
-                    self._reply, waits=(*self._reply.waits, event), usage=self._corrected_usage
+                    self._reply, waits=(*self._reply.waits, event), usage=self._usage_before
                 )
                 self._unwaited_s = event.wait_s
-            case AttemptEnded() | Usage():
+            case AttemptEnded() | Usage() | ToolResult():
                 self._count(event)
-            case Correcting():
-                self._correct(event)
+            case Correcting() | ToolRound():
+                self._ask_again(event)
             case Done():
                 self._finish(event)
             case Failed(error):
@@ -442,9 +531,12 @@ class ReplyBuilder:
         """Add what a person should know of the answer."""
         self._reply = replace(self._reply, notes=(*self._reply.notes, text))
 
-    def _count(self, event: AttemptEnded | Usage) -> None:
-        if isinstance(event, Usage):
-            usage = event if self._corrected_usage is None else self._corrected_usage + event
+    def _count(self, event: AttemptEnded | Usage | ToolResult) -> None:
+        if isinstance(event, ToolResult):
+            calls = (*self._reply.tool_calls, event.call)
+            self._reply = replace(self._reply, tool_calls=calls)
+        elif isinstance(event, Usage):
+            usage = event if self._usage_before is None else self._usage_before + event
             self._reply = replace(self._reply, usage=usage)
         elif event.outcome == "answered":
             self._reply = replace(
@@ -460,21 +552,31 @@ class ReplyBuilder:
         if event.remaining_s <= 0:
             self._throttled_before_s = self._reply.throttled_s
 
-    def _correct(self, event: Correcting) -> None:
+    def _ask_again(self, event: Correcting | ToolRound) -> None:
+        """Begin another answer, and keep what was asked so far has taken and cost."""
         self._start_again()
-        self._corrects, self._corrected_usage = True, self._reply.usage
-        told = "asked once more, as the answer did not fit ({problem})"
-        notes = (*self._reply.notes, Text(told, problem=event.problem))
-        self._reply = replace(self._reply, cost_usd=event.cost_usd, notes=notes)
+        cost_usd = event.cost_usd
+        if isinstance(event, Correcting):
+            told = "asked once more, as the answer did not fit ({problem})"
+            self.note(Text(told, problem=event.problem))
+        else:  # it tells of the last answer alone
+            cost_usd = self._with_before(cost_usd)
+        self._asks_again, self._usage_before = True, self._reply.usage
+        self._usd_before = cost_usd
+        self._reply = replace(self._reply, cost_usd=cost_usd)
+
+    def _with_before(self, cost_usd: float | None) -> float | None:
+        """Add what the answers before have cost; nothing is known of a sum with an unknown."""
+        if not self._asks_again:
+            return cost_usd
+        known = cost_usd is not None and self._usd_before is not None
+        return cost_usd + self._usd_before if known else None  # type: ignore[operator] # both are
 
     def _finish(self, event: Done) -> None:
-        cost_usd, before_usd = event.cost_usd, self._reply.cost_usd
-        if self._corrects and cost_usd is not None:
-            cost_usd = None if before_usd is None else before_usd + cost_usd
         self._reply = replace(
             self._reply,
             finish_reason=event.finish_reason,
-            cost_usd=cost_usd,
+            cost_usd=self._with_before(event.cost_usd),
             raw=event.raw,
             truncated_input=event.truncated_input,
             notes=(*self._reply.notes, *event.notes),
@@ -490,7 +592,7 @@ class ReplyBuilder:
             self._reply,
             error=error,
             finish_reason=error.finish_reason or self._reply.finish_reason,
-            cost_usd=error.cost_usd or self._reply.cost_usd,
+            cost_usd=self._with_before(error.cost_usd) if error.cost_usd else self._reply.cost_usd,
         )
 
     def _cut_last_wait(self, unwaited_s: float) -> None:

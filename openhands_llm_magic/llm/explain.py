@@ -51,6 +51,8 @@ KEPT_IN = "the error's reply"
 STORE_IT = 'Ask once with cache="on"'
 THE_SCHEMA = "argument {name}"
 LIFT = "give None for the limit, which lets this one pass"
+MORE_ROUNDS = "max_rounds allows more"
+WITHOUT_TOOLS = "ask without tools"
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"
@@ -105,6 +107,15 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
     errors.ContentFilterError: (
         "the provider's content filter withheld the answer {said}. Ask in other words, or set"
         " another model ({model_from})."
+    ),
+    errors.ToolCallError: (
+        "the model asked twice for what cannot be called {said}. What came is in {kept_in}; set"
+        " another model ({model_from})."
+    ),
+    errors.ToolRoundsError: "no answer came {said}. What came is in {kept_in}.",
+    errors.ToolsRefusedError: (
+        "{model}, or its server, takes no functions {said}. Set another model ({model_from}), or"
+        " {without_tools}."
     ),
     errors.OutputLimitError: (
         "the answer has no text {said}. Raise max_output_tokens ({max_output_tokens_from})."
@@ -331,6 +342,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "give_key": Text(GIVE_KEY),
         "or_give_key": Text(OR_GIVE_KEY),
         "try_practice": Text(TRY_PRACTICE),
+        "without_tools": Text(WITHOUT_TOOLS),
     }
 
 

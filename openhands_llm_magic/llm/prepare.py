@@ -6,6 +6,7 @@ rule of `RULES` (OpenHands has them in `openhands/llm/llm.py`).
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from openhands_llm_magic.llm.events import Cost
 from openhands_llm_magic.llm.explain import EMPTY_PROMPT
 from openhands_llm_magic.llm.litellm.cost import usd_at_most
 from openhands_llm_magic.llm.litellm.models import abilities_of
+from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.conversations import Content, Message
     from openhands_llm_magic.llm.embedding.vectors import Vectors
     from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.tools.calls import Asked
+    from openhands_llm_magic.llm.tools.declared import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Request(NeverPickled):
             this from a global of its own.
         price_usd_per_token: What a token of the prompt and one of the answer cost, or None for
             LiteLLM's own price list.
+        has_tools: Whether the model may ask for functions of the person's.
     """
 
     model: str
@@ -62,11 +67,14 @@ class Request(NeverPickled):
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     modify_params: bool = True
     price_usd_per_token: tuple[float, float] | None = None
+    has_tools: bool = False
 
     @property
     def tokens(self) -> float:
         """About the tokens of the prompt, with those that the answer may take at most, if set."""
-        prompt = sum(tokens_of(message["content"]) for message in self.messages)
+        prompt = sum(map(conversations.tokens_of_message, self.messages))
+        tools = self.options.get("tools")
+        prompt += tokens_of(json.dumps(tools, default=str)) if tools else 0
         return prompt + (self.most_answer_tokens or 0)
 
     @property
@@ -124,6 +132,8 @@ class Response:
         model: The model that answered, as the provider names it, or None.
         raw: What else the provider told: the answer's id, the model's exact name, its own count.
         vectors: Those of the texts, where vectors were asked for.
+        calls: The functions that the answer asks for, of those that were offered.
+        told_of_calls: What the provider wants back with all of them, in its own terms.
     """
 
     error: RequestError | None = None
@@ -133,6 +143,8 @@ class Response:
     model: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     vectors: Vectors | None = None
+    calls: tuple[Asked, ...] = ()
+    told_of_calls: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 NO_KEY = Secret("")
@@ -162,6 +174,8 @@ class Prepared(NeverPickled):
         settings: What it is made from.
         request: What is sent.
         schema: What the answer is held to, or None.
+        tools: The functions that the model may ask for.
+        max_rounds: How often it may do so.
         secrets: All that must not show in an error: a server may echo any key, and often does.
     """
 
@@ -169,6 +183,8 @@ class Prepared(NeverPickled):
     request: Request
     schema: Schema | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    tools: tuple[Tool, ...] = ()
+    max_rounds: int = MOST_ROUNDS
 
     @property
     def answer_secrets(self) -> tuple[str, ...]:
@@ -192,12 +208,14 @@ class Prepared(NeverPickled):
         return replace(self.request, messages=conversations.marked(messages, self.settings))
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - all but the first two are named
     prompt: str | Sequence[Message],
     settings: Snapshot,
     *,
     system: str | None = None,
     schema: Schema | None = None,
+    tools: Sequence[Tool] = (),
+    max_rounds: int = MOST_ROUNDS,
 ) -> Prepared:
     """Make a prompt ready to be sent, and send nothing.
 
@@ -206,6 +224,8 @@ def prepare(
         settings: What to ask with.
         system: Instructions that come before a text.
         schema: What the answer is held to.
+        tools: Functions that the model may ask for.
+        max_rounds: How often it may do so.
 
     Raises:
         SettingError: completion_kwargs holds what it cannot, or a project's config file sets what
@@ -221,7 +241,11 @@ def prepare(
         messages = schema.told(messages)
     messages = conversations.marked(throughout(messages, whole), settings)
     request = request_from(settings, messages, response_format)
-    return Prepared(settings, request, schema, tuple(secrets_of(settings, request.options)))
+    if tools:
+        declared = {"tools": [each.declaration for each in tools]}
+        request = replace(request, options={**request.options, **declared}, has_tools=True)
+    secrets = tuple(secrets_of(settings, request.options))
+    return Prepared(settings, request, schema, secrets, tuple(tools), max_rounds)
 
 
 def conversation(

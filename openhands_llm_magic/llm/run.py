@@ -2,7 +2,8 @@
 
 `RetryPolicy` is pure arithmetic. `Requests` makes one HTTP request until it succeeds or is given
 up, and tells each wait as an event, so that whoever shows it can count down. `Prompt` adds the
-stored answer and the correction of one that does not fit its schema.
+stored answer, the rounds in which functions are called, and the correction of an answer that does
+not fit its schema.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,13 +19,17 @@ from openhands_llm_magic.config import schedule, trust
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
+    BadRequestError,
     BrokenAnswerError,
     DailyLimitError,
     FormatError,
     LibraryError,
+    ModelNotFoundError,
     OverBudgetError,
     RequestError,
+    ServerError,
     Stopped,
+    ToolsRefusedError,
     TransientError,
     UntrustedAddressError,
 )
@@ -44,6 +50,8 @@ from openhands_llm_magic.llm.events import (
     Retrying,
     Sending,
     TextDelta,
+    ToolCallBegun,
+    ToolRound,
     Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
@@ -54,6 +62,8 @@ from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import Response, account_of
 from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.spending import budget
+from openhands_llm_magic.llm.tools.messages import messages_of
+from openhands_llm_magic.llm.tools.rounds import Rounds
 from openhands_llm_magic.llm.worker import (
     PIECES,
     SYSTEM_CLOCK,
@@ -82,6 +92,10 @@ if TYPE_CHECKING:
 GRACE_S = 0.2
 """Seconds beyond the deadline after which an answer that still comes is broken off. A server that
 is silent by then is known by the timeout, which says so."""
+
+
+BEGINNINGS = (*PIECES, ToolCallBegun)
+"""The events of which the first tells that an answer begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +222,8 @@ class Masked:
                     self._emit(self._kind(text))
             case Correcting(problem):
                 self._emit(replace(event, problem=self.redact(problem)))
+            case ToolCallBegun(name):
+                self._emit(ToolCallBegun(self.redact(name)))
             case Done(raw=raw):
                 self._emit(replace(event, raw=throughout(raw, self.redact)))
             case _:
@@ -244,6 +260,11 @@ class Requests:
         if self.began_s is None or self._policy.deadline_s is None:
             return math.inf
         return self.began_s + self._policy.deadline_s
+
+    def put_off_deadline(self, by_s: float) -> None:
+        """Leave a time out of what the deadline limits."""
+        if self.began_s is not None:
+            self.began_s += by_s
 
     def make(
         self,
@@ -337,7 +358,7 @@ class Requests:
         def note(event: Event) -> None:
             nonlocal told
             self._control.check()  # a fast server's text may be far ahead of the reader
-            if isinstance(event, PIECES) and told.first_token_s is None:
+            if isinstance(event, BEGINNINGS) and told.first_token_s is None:
                 told = replace(told, first_token_s=self._clock.now() - began_s)
             elif isinstance(event, Accepted):
                 told = replace(told, status=200)
@@ -427,6 +448,7 @@ class Prompt:
         self._clock = clock
         self._redact = Redactor(prepared.answer_secrets).redact
         self._requests = Requests(prepared.settings, prepared.secrets, clock, control)
+        self._rounds = Rounds(prepared, self._redact, clock, control)
 
     def __call__(self, emit: Emit) -> None:
         """Do the job; the last event is `Done` or `Failed`."""
@@ -445,7 +467,8 @@ class Prompt:
             # A stored answer has taken no time of the deadline.
             if problem and self._clock.now() < self._requests.ends_at_s:
                 emit(Correcting(problem, reply.cost_usd))
-                messages = [*request.messages, *_sent_back(answer, problem)]
+                called = messages_of(reply.tool_calls)
+                messages = [*request.messages, *called, *_sent_back(answer, problem)]
                 _, end = self._answer(self._prepared.with_messages(messages), emit)
         for event in end:
             emit(event)
@@ -474,15 +497,11 @@ class Prompt:
                 return builder.reply, [end]
             if settings.cache == "replay":
                 return builder.reply, [Failed(place.why_not())]
-        asked = replace(self._prepared, request=request)
-        to = AttemptEnded(
-            0, "stopped", model=settings.model, host=asked.host, most_usd=asked.most_usd
-        )
-        response = self._requests.make(request, send, self._explain, tell, to)
+        asked, response = self._responded(request, builder, tell)
         if isinstance(response, Failed):
             return builder.reply, [response]
-        is_cut = counts.is_cut(request.messages, response.usage)
-        notes = counts.notes_on(request, response.usage)
+        is_cut = counts.is_cut(asked.messages, response.usage)
+        notes = counts.notes_on(asked, response.usage)
         notes = (*notes, *budget.notes(settings))
         if place is not None and place.problem is not None:
             notes = (*notes, place.problem)
@@ -492,12 +511,45 @@ class Prompt:
         unkept = place.keep(builder.reply) if place and whole else None
         return builder.reply, [done, Failed(unkept)] if unkept else [done]
 
+    def _responded(
+        self, request: Request, builder: ReplyBuilder, tell: Emit
+    ) -> tuple[Request, Response | Failed]:
+        """Make requests until an answer asks for no function; return the last one and its end."""
+        first, settings = request, self._prepared.settings
+        while True:
+            asked = replace(self._prepared, request=request)
+            to = AttemptEnded(
+                0, "stopped", model=settings.model, host=asked.host, most_usd=asked.most_usd
+            )
+            response = self._requests.make(request, send, self._explain, tell, to)
+            if isinstance(response, Failed) or not response.calls:
+                return request, response
+            said, thought = map(self._redact, (builder.text, builder.reply.reasoning))
+            tell(ToolRound(self._rounds.count + 1, response.cost.usd))
+            before_s = self._rounds.off_the_clock_s
+            if problem := self._rounds.run(response, said, thought, tell):
+                return request, Failed(explained(problem, settings))
+            self._requests.put_off_deadline(self._rounds.off_the_clock_s - before_s)
+            messages = [*first.messages, *self._rounds.messages]
+            request = self._prepared.with_messages(messages)
+
     def _explain(self, error: RequestError, retries: int) -> RequestError:
         if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
             return error
         request = self._prepared.request
+        if request.has_tools and refuses_tools(error):
+            error = error.reworded(error.text, ToolsRefusedError)
         missing = () if "api_key" in request.options else missing_key_variables(request.model)
         return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)
+
+
+def refuses_tools(error: RequestError) -> bool:
+    """Tell whether a server refuses a request for the functions in it, by its words."""
+    may_be = isinstance(error, BadRequestError | ModelNotFoundError | ServerError)
+    return may_be and _NO_TOOLS.search(str(error)) is not None
+
+
+_NO_TOOLS = re.compile(r"\btools?\b|tool[ _-]?(?:choice|call|use)|function[ _-]call", re.IGNORECASE)
 
 
 def _problem(schema: Schema, answer: str) -> str:

@@ -24,7 +24,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from openhands_llm_magic.llm.events import ReasoningDelta, TextDelta
+from openhands_llm_magic.llm.events import ReasoningDelta, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -329,10 +329,17 @@ class Run:
         self.close()
 
     def __iter__(self) -> Generator[Any]:
-        """Yield the events as they come; leaving off cancels the run."""
+        """Yield the events as they come; leaving off cancels the run.
+
+        A function that the model asks for is called here, unless whoever takes the event has run
+        or refused it.
+        """
         with self:
             while not self.ended:
-                yield from self.take()
+                for event in self.take():
+                    yield event
+                    if isinstance(event, ToolCalled):
+                        event.call.run()
 
     def _work(self) -> None:
         try:

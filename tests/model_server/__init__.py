@@ -11,11 +11,12 @@ path, and streams or not as the request asks. It logs every request with its tim
 
 from model_server.handler import Received
 from model_server.server import LITELLM_MODELS, ModelServer
-from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step, paced
+from model_server.steps import Answer, Call, Cut, Hang, Raw, Refuse, Step, asks, paced
 
 __all__ = [
     "LITELLM_MODELS",
     "Answer",
+    "Call",
     "Cut",
     "Hang",
     "ModelServer",
@@ -23,5 +24,6 @@ __all__ = [
     "Received",
     "Refuse",
     "Step",
+    "asks",
     "paced",
 ]

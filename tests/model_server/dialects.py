@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model_server.steps import Answer, Refuse
+    from model_server.steps import Answer, Call, Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _OpenAI(Dialect):
 
     def stream(self, answer: Answer, model: str) -> Stream:
 
-        def event(delta: dict[str, str], reason: str | None = None) -> bytes:
+        def event(delta: dict[str, Any], reason: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "finish_reason": reason}
             return _sse(self._head("chat.completion.chunk", model) | {"choices": [choice]})
 
@@ -79,10 +79,19 @@ class _OpenAI(Dialect):
             last = {"choices": [], "usage": self._usage(*answer.usage)}
             finish += _sse(self._head("chat.completion.chunk", model) | last)
         chunks = tuple(event({"content": piece}) for piece in answer.pieces)
+        for index, call in enumerate(answer.calls):
+            begins = {"index": index} | self._call(call, arguments="")
+            chunks += (event({"tool_calls": [begins]}),)
+            for piece in call.pieces:
+                goes_on = {"index": index, "function": {"arguments": piece}}
+                chunks += (event({"tool_calls": [goes_on]}),)
         return Stream(opening, chunks, finish, b"data: [DONE]\n\n")
 
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": answer.whole}
+        message: dict[str, Any] = {"role": "assistant", "content": answer.whole}
+        if answer.calls:
+            message["tool_calls"] = [self._call(each, each.arguments) for each in answer.calls]
+            message["content"] = answer.whole or None
         if answer.reasoning is not None:
             message |= dict.fromkeys(self.thinking, answer.reasoning)
         choice = {"index": 0, "message": message, "finish_reason": self.reason(answer)}
@@ -100,6 +109,11 @@ class _OpenAI(Dialect):
         # LiteLLM's groq path fails without service_tier.
         head = {"id": "chatcmpl-1", "object": kind, "created": 1_700_000_000, "model": model}
         return head | {"service_tier": "default"}
+
+    def _call(self, call: Call, arguments: str) -> dict[str, Any]:
+        named = {} if call.id is None else {"id": call.id}
+        function = {"name": call.name, "arguments": arguments}
+        return named | {"type": "function", "function": function}
 
     def _usage(self, prompt: int, completion: int) -> dict[str, int]:
         counts = {"prompt_tokens": prompt, "completion_tokens": completion}
@@ -132,13 +146,21 @@ class _Anthropic(Dialect):
         blocks = self._blocks(answer)
         for index, block in enumerate(blocks):
             kind = block["type"]
-            empty = {"type": kind, kind: ""}
+            empty: dict[str, Any] = {"type": kind, kind: ""}
             opening += self._event("content_block_start", index=index, content_block=empty)
             if kind == "thinking":
                 opening += self._delta(index, kind, block[kind])
                 opening += self._event("content_block_stop", index=index)
         last = len(blocks) - 1
         chunks = tuple(self._delta(last, "text", piece) for piece in answer.pieces)
+        for call in answer.calls:
+            chunks += (self._event("content_block_stop", index=last),)
+            last += 1
+            empty = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
+            chunks += (self._event("content_block_start", index=last, content_block=empty),)
+            for piece in call.pieces:
+                delta = {"type": "input_json_delta", "partial_json": piece}
+                chunks += (self._event("content_block_delta", index=last, delta=delta),)
         finish = b""
         if answer.finish_reason:
             end = {"stop_reason": self.reason(answer), "stop_sequence": None}
@@ -189,6 +211,7 @@ class _Gemini(Dialect):
         "stop": "STOP",
         "length": "MAX_TOKENS",
         "content_filter": "SAFETY",
+        "tool_calls": "STOP",
     }
     kinds: ClassVar[Mapping[int, str]] = {
         400: "INVALID_ARGUMENT",
@@ -205,6 +228,8 @@ class _Gemini(Dialect):
         thoughts = self._thoughts(answer)
         opening = _sse(self._response(thoughts, model)) if thoughts else b""
         chunks = tuple(_sse(self._response([{"text": piece}], model)) for piece in answer.pieces)
+        for call in answer.calls:
+            chunks += (_sse(self._response([self._call(call)], model)),)
         finish = b""
         if answer.finish_reason:
             last = self._response([{"text": ""}], model)
@@ -231,6 +256,9 @@ class _Gemini(Dialect):
         content = {"role": "model", "parts": parts}
         return {"candidates": [{"index": 0, "content": content}], "modelVersion": model}
 
+    def _call(self, call: Call) -> dict[str, Any]:
+        return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
+
     def _thoughts(self, answer: Answer) -> list[dict[str, Any]]:
         reasoning = answer.reasoning
         return [] if reasoning is None else [{"text": reasoning, "thought": True}]
@@ -253,6 +281,11 @@ class Ollama(Dialect):
         if answer.reasoning is not None:
             opening = self._line(self._head(model, "", thinking=answer.reasoning))
         chunks = tuple(self._line(self._head(model, piece)) for piece in answer.pieces)
+        for call in answer.calls:
+            head = self._head(model, "")
+            function = {"name": call.name, "arguments": json.loads(call.arguments)}
+            head["message"]["tool_calls"] = [{"function": function}]
+            chunks += (self._line(head),)
         last = self._head(model, "") | self._finish(answer)
         return Stream(opening, chunks, self._line(last) if answer.finish_reason else b"", b"")
 

@@ -12,6 +12,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A function that the model asks for.
+
+    Attributes:
+        name: The function's name.
+        arguments: Its arguments in JSON, or what else a bad model writes there.
+        id: What the call is called; None leaves it out, as some servers do.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = "call_1"
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """What a stream sends of the arguments, piece by piece."""
+        return tuple(self.arguments[at : at + 7] for at in range(0, len(self.arguments), 7))
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A correct answer: streamed, one event for each chunk, or whole, as the request asks.
 
@@ -20,6 +40,7 @@ class Answer:
         chunks: The pieces of a stream, in place of `text`.
         finish_reason: In OpenAI's words; sent in the dialect's own. None leaves it out.
         usage: Tokens of the prompt and of the answer, or None for none.
+        calls: The functions that it asks for after its text.
         reasoning: What the model thought first; a stream sends it as one piece.
         headers: HTTP headers to add, for instance `x-ratelimit-remaining-requests`.
         content_type: A wrong Content-Type to send in place of the right one.
@@ -31,6 +52,7 @@ class Answer:
     chunks: tuple[str, ...] | None = None
     finish_reason: str | None = "stop"
     usage: tuple[int, int] | None = (7, 5)
+    calls: tuple[Call, ...] = ()
     reasoning: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str | None = None
@@ -47,6 +69,11 @@ class Answer:
     def whole(self) -> str:
         """The complete text."""
         return "".join(self.pieces)
+
+
+def asks(*calls: Call, text: str = "", finish_reason: str = "tool_calls") -> Answer:
+    """Make an answer that asks for functions."""
+    return Answer(text, finish_reason=finish_reason, calls=calls)
 
 
 def paced(text: str, *, bytes_per_s: float, piece: int) -> Answer:

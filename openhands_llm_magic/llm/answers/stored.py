@@ -19,7 +19,14 @@ from openhands_llm_magic.config import files
 from openhands_llm_magic.config.providers import addresses_in, provider_of
 from openhands_llm_magic.config.secret import Redactor, Secrecy, masked, secrecy, throughout
 from openhands_llm_magic.errors import NotStoredError, StoreError, Text
-from openhands_llm_magic.llm.events import Done, ReasoningDelta, TextDelta, Usage
+from openhands_llm_magic.llm.events import (
+    Done,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from openhands_llm_magic.llm.explain import STORE_IT
 
 if TYPE_CHECKING:
@@ -58,7 +65,8 @@ def _events(answer: dict[str, Any]) -> list[Event]:
     texts = all(isinstance(each, str) for each in (text, thought, reason))
     if not (texts and known and all(type(each) is int and each >= 0 for each in counts)):
         raise ValueError
-    events: list[Event] = [ReasoningDelta(thought)] if thought else []
+    events: list[Event] = [ToolResult(ToolCall(**each)) for each in answer.get("tool_calls", ())]
+    events += [ReasoningDelta(thought)] if thought else []
     events.append(TextDelta(text))
     events += [usage] if usage else []
     return [*events, Done(reason, cost_usd)]
@@ -158,6 +166,7 @@ class Stored:
             "finish_reason": reply.finish_reason,
             "usage": asdict(reply.usage) if reply.usage else None,
             "cost_usd": reply.cost_usd,
+            "tool_calls": [asdict(each) for each in reply.tool_calls],
         }
         told = {
             "request": throughout(self._asked, partial(masked, secrets=self._secrets)),

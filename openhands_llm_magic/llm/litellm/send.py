@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.counts import is_limit_ignored, is_short_of_limit
-from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta
+from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta, ToolCallBegun
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of
 from openhands_llm_magic.llm.litellm.faults import LONGEST_BODY, Stage, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
@@ -23,6 +24,7 @@ from openhands_llm_magic.llm.litellm.stream import (
     short_form,
     takes_short_form,
 )
+from openhands_llm_magic.llm.litellm.tool_calls import Gathered, thinking_of
 from openhands_llm_magic.llm.prepare import Response
 from openhands_llm_magic.llm.worker import Cancelled
 
@@ -71,14 +73,14 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
     """
     litellm = load()
     stage: Stage = "sending"
-    tap, ending = FinishTap(), Ending()
+    tap, ending, gathered = FinishTap(), Ending(), Gathered()
     error: errors.RequestError | None = None
     with quiet(litellm, modify_params=request.modify_params), contextlib.ExitStack() as cleanup:
         try:
             chunks, headers = _open(litellm, request, tap, cleanup)
             stage = "accepted"
             emit(Accepted(limits_in(headers)))
-            for piece in _pieces(chunks, ending):
+            for piece in _pieces(chunks, ending, gathered):
                 if isinstance(piece, TextDelta):
                     stage = "answering"
                 emit(piece)
@@ -88,7 +90,7 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             # Newer versions raise one of their own, a lost connection, where no finish reason came,
             # on some paths; others end. `Ending.fault` tells in either case.
             error = None if tap.ended else fault_from(exc, stage, tap.error)
-        if error is None and not tap.understood and (text := ending.whole(tap)):
+        if error is None and not tap.understood and (text := ending.whole(tap, gathered)):
             try:
                 emit(TextDelta(text))
             except Cancelled:
@@ -107,12 +109,18 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             options=request.options,
         )
     short = is_short_of_limit(request, usage) or is_limit_ignored(request, usage)
-    error = error or ending.fault(tap, usage, cost.usd, own_limit=short)
+    calls = gathered.calls if request.has_tools else ()
+    error = error or ending.fault(tap, usage, cost.usd, own_limit=short, calls=bool(calls))
     raw = ending.raw(tap)
-    return Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
+    response = Response(error, ending.finish_reason, usage, cost, raw.get("model"), raw)
+    thinking = thinking_of(gathered.thinking)
+    told = {"thinking_blocks": thinking} if thinking else {}
+    return replace(response, calls=calls, told_of_calls=told) if calls else response
 
 
-def _pieces(chunks: Iterator[Any], ending: Ending) -> Iterator[TextDelta | ReasoningDelta]:
+def _pieces(
+    chunks: Iterator[Any], ending: Ending, gathered: Gathered
+) -> Iterator[TextDelta | ReasoningDelta | ToolCallBegun]:
     """Yield the pieces of text and of reasoning in chunks, of whole characters each."""
     thoughts, words = Characters(), Characters()
     for chunk in chunks:
@@ -123,6 +131,7 @@ def _pieces(chunks: Iterator[Any], ending: Ending) -> Iterator[TextDelta | Reaso
                 yield ReasoningDelta(thought)
             if text := words.feed(choice.delta.content or ""):
                 yield TextDelta(text)
+            yield from gathered.note(choice.delta)
     if text := words.flush():
         yield TextDelta(text)
 
@@ -132,6 +141,8 @@ def _open(
 ) -> tuple[Iterator[Any], dict[str, str]]:
     """Make the HTTP request; return its chunks and headers. `cleanup` closes the connection."""
     provider, *_ = resolved(litellm, request.model, request.options)
+    if request.has_tools and not takes_tools(litellm, provider, request.model):
+        raise errors.ToolsRefusedError("LiteLLM passes none on to it")
     options = asking_once(litellm, provider, request.options, cleanup)
     if provider in DROP_MAX_RETRIES:
         options["allowed_openai_params"] = ["max_retries"]
@@ -164,6 +175,12 @@ def _open(
         return chunks, headers
     stream.completion_stream = short_form(chunks) if takes_short_form(litellm) else chunks
     return iter(stream), headers
+
+
+def takes_tools(litellm: Any, provider: str, model: str) -> bool:
+    """Tell whether LiteLLM sends a model its functions; else it leaves them out in silence."""
+    known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
+    return known is None or "tools" in known
 
 
 def _in_few_words(chunks: Iterator[Any]) -> Iterator[Any]:

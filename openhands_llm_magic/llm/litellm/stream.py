@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.litellm.tool_calls import Gathered
 
 
 _TOLD = ("id", "model", "created", "system_fingerprint", "service_tier")
@@ -50,6 +51,9 @@ _ENDINGS = {
 FINISH_REASONS = {word: reason for reason, words in _ENDINGS.items() for word in words.split()}
 """The reasons, in OpenAI's words, for which an answer is complete as far as it goes, by those of
 all providers. "context" is ours: the model's context is full."""
+
+CALLING = frozenset({"stop", "tool_calls", "length"})
+"""Those of them with which an answer may end that asks for functions; some servers say "stop"."""
 
 BROKEN_OFF = frozenset({
     "insufficient_system_resource", "error", "abort", "aborted", "cancelled", "network_error",
@@ -271,7 +275,7 @@ class Ending:
             self.counted, self.usage = counted, usage_from(counted)
             self.reasoned |= bool(self.usage.reasoning_tokens)
 
-    def whole(self, tap: FinishTap) -> str:
+    def whole(self, tap: FinishTap, gathered: Gathered) -> str:
         """Return the text of an answer that came at once, as from a server that does not stream.
 
         It is read where the body is one of OpenAI's dialect; "" is returned for any other.
@@ -279,7 +283,13 @@ class Ending:
         try:
             answer = json.loads(tap.body)
             choice = answer["choices"][0]
-            text, reason = choice["message"]["content"], choice.get("finish_reason") or "stop"
+            message, reason = choice["message"], choice.get("finish_reason") or "stop"
+            text = message.get("content")
+            calls = message.get("tool_calls") or []
+            for number, call in enumerate(calls):
+                gathered.note_whole(number, call)
+            self.asked_for_tool = bool(calls)
+            text = "" if text is None and calls else text
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return ""
         if not isinstance(text, str) or not isinstance(reason, str):
@@ -296,6 +306,7 @@ class Ending:
         cost_usd: float | None,
         *,
         own_limit: bool = False,
+        calls: bool = False,
     ) -> errors.RequestError | None:
         """Return why an answer that LiteLLM takes for a complete one is not complete, or None.
 
@@ -306,6 +317,7 @@ class Ending:
             usage: Its count of the tokens.
             cost_usd: What they cost.
             own_limit: Whether an answer that ran out of tokens met another limit than was set.
+            calls: Whether it asks for functions that were offered.
         """
         if tap.cut_short:
             return errors.BrokenAnswerError("the answer ended before the model had finished it")
@@ -313,7 +325,7 @@ class Ending:
         if reason == "length" and own_limit and not self.reasoned:  # some count no reasoning
             reason = "context"
         self.finish_reason = reason
-        if self.spoke and reason in _ENDINGS:
+        if (self.spoke or (calls and reason in CALLING)) and reason in _ENDINGS:
             return None
         if said := self._unwhole(reason, usage, blocked=tap.blocked):
             kind, words = said
@@ -480,6 +492,7 @@ def _plain_text(chunk: Any) -> str | None:
         return None
     text = choices[0].delta.content
     plain = isinstance(text, str) and text and choices[0].finish_reason is None
+    plain = plain and not getattr(choices[0].delta, "tool_calls", None)
     return text if plain else None
 
 

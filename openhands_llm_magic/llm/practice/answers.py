@@ -14,13 +14,13 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.practice.models import MODELS, Refusal
+from openhands_llm_magic.llm.practice.models import MODELS, Calls, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 MODEL = "embed"
@@ -89,6 +89,9 @@ class Chat:
         stream: Whether the answer is sent in pieces.
         include_usage: Whether a streamed answer ends with a usage chunk.
         limit: Tokens, here words, that the answer is cut off at, or None.
+        has_tools: Whether functions are offered.
+        results: What functions gave since that last message, in order.
+        rounds: How often functions were asked for since then.
     """
 
     model: str
@@ -98,6 +101,9 @@ class Chat:
     stream: bool
     include_usage: bool
     limit: int | None = None
+    has_tools: bool = False
+    results: tuple[str, ...] = ()
+    rounds: int = 0
 
     def cut(self, answer: str) -> tuple[str, str]:
         """Return as much of an answer as the limit allows, and its finish reason."""
@@ -131,7 +137,51 @@ def read_chat(body: bytes) -> Chat | Refusal:
         stream=request.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         limit=next((limit for limit in limits if isinstance(limit, int)), None),
+        has_tools=bool(request.get("tools")),
+        **_called(texts),
     )
+
+
+def _called(texts: Sequence[tuple[object, str]]) -> dict[str, Any]:
+    """Return what came of functions since the last prompt."""
+    since = list(takewhile(lambda each: each[0] != "user", reversed(texts)))[::-1]
+    results = tuple(text for role, text in since if role == "tool")
+    return {"results": results, "rounds": sum(role == "assistant" for role, _ in since)}
+
+
+WISH = re.compile(r"^call (\S+)(?: +(\S.*))?$", re.MULTILINE)
+"""A line of a prompt that tells a model to call a function."""
+
+MANY = 1000
+"""Calls of the model that has lost its way."""
+
+
+def calls(chat: Chat, how: Calls | None) -> list[dict[str, Any]]:
+    """Return the functions that a model asks for, in OpenAI's form; none where it answers."""
+    wished = [(name, arguments or "{}") for name, arguments in WISH.findall(chat.prompt)]
+    if how is None or not (chat.has_tools and wished):
+        return []
+    match how:
+        case "a thousand times":
+            wished = [wished[0]] * MANY
+        case "cut off":
+            wished = [(name, arguments[:-1]) for name, arguments in wished]
+        case "malformed once" if not chat.rounds:
+            wished = [(name, arguments[:-1]) for name, arguments in wished]
+        case "unknown once" if not chat.rounds:
+            wished = [("no_such_function", arguments) for _, arguments in wished]
+        case "well" if chat.rounds:
+            return []
+        case "malformed once" | "unknown once" if chat.rounds > 1:
+            return []
+    return [
+        {
+            "id": f"call_{chat.rounds}_{number}",
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        }
+        for number, (name, arguments) in enumerate(wished)
+    ]
 
 
 def _text(content: object) -> str:
@@ -171,26 +221,39 @@ def model_list() -> dict[str, Any]:
     return {"object": "list", "data": [{"id": name, **entry} for name in names]}
 
 
-def completion(chat: Chat, answer: str) -> dict[str, Any]:
+def completion(chat: Chat, answer: str, how: Calls | None = None) -> dict[str, Any]:
     """Return the body of an answer that is not streamed."""
     answer, reason = chat.cut(answer)
-    message = {"role": "assistant", "content": answer, "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", "content": answer, "refusal": None}
+    if wished := calls(chat, how):
+        answer, reason = "", _reason(how)
+        message |= {"content": None, "tool_calls": wished}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(chat, answer)}
 
 
-def chunks(chat: Chat, answer: str, *, word_by_word: bool) -> Iterator[dict[str, Any]]:
+def _reason(how: Calls | None) -> str:
+    return "length" if how == "cut off" else "tool_calls"
+
+
+def chunks(
+    chat: Chat, answer: str, *, word_by_word: bool, how: Calls | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield a streamed answer: the role, the text in pieces, the end, the usage if asked for."""
     head = _head(chat, "chat.completion.chunk")
     if chat.include_usage:
         head["usage"] = None  # as in OpenAI's stream: null in all chunks but the last
 
-    def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**head, "choices": [choice]}
 
     answer, reason = chat.cut(answer)
     yield chunk({"role": "assistant", "content": ""})
+    if wished := calls(chat, how):
+        answer, reason = "", _reason(how)
+    for index, call in enumerate(wished):
+        yield chunk({"tool_calls": [{"index": index} | call]})
     for piece in pieces(answer, word_by_word=word_by_word):
         yield chunk({"content": piece})
     yield chunk({}, reason)

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PREFIX = "practice/"
 """What stands before a practice model's name in the setting `model`."""
+
+Calls = Literal["well", "malformed once", "unknown once", "cut off", "a thousand times"]
+"""How a model asks for functions."""
+
+HOW_TO_CALL = 'call NAME {"argument": "value"}'
+"""The line of a prompt that such a model takes for a wish."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -50,6 +59,7 @@ class Model:
         word_by_word: Whether it sends single words with a pause after each.
         every_s: Seconds after a request in which it refuses all others.
         verbatim: Whether the prompt itself is the whole answer.
+        calls: How it asks for the functions that the prompt names, or None where it does not.
     """
 
     name: str
@@ -60,11 +70,21 @@ class Model:
     word_by_word: bool = False
     every_s: float = 0
     verbatim: bool = False
+    calls: Calls | None = None
 
-    def answer(self, prompt: str) -> str:
-        """Return the whole answer to `prompt`, as Markdown."""
+    def answer(self, prompt: str, results: Sequence[str] = ()) -> str:
+        """Return the whole answer to `prompt`, as Markdown.
+
+        Args:
+            prompt: The prompt.
+            results: What the functions gave that it has asked for.
+        """
         if self.verbatim:
             return prompt
+        if results:
+            prompt = "\n".join(results)
+        elif self.calls:
+            prompt = HOW_TO_CALL
         quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
         return (
             f"{self.reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
@@ -91,11 +111,17 @@ BAD_HOST = Refusal(
     "of another site can reach it: `Host` names another one.",
     "invalid_request_error", "invalid_host",
 )
+NO_TOOLS = Refusal(
+    400, "The model `tools-refused` does not support tools.", "invalid_request_error",
+    "unsupported_parameter",
+)
 TOO_LARGE = Refusal(
     413, "The request is too large for the practice provider.",
     "invalid_request_error", "request_too_large",
 )
 # fmt: on
+
+CALLED = "The functions gave:\n\n{quote}"
 
 MARKDOWN = """\
 ## A sample of Markdown
@@ -134,6 +160,16 @@ _MODELS = (
     Model("slow", "answers one word at a time, so that you can try the interrupt button",
           reply="One, two, three, four, five, six, seven, eight, nine, ten.", word_by_word=True),
     Model("verbatim", "gives back your prompt and nothing else", verbatim=True),
+    Model("tools", "calls what a line of the prompt such as `call NAME {}` tells it to",
+          reply=CALLED, calls="well"),
+    Model("tools-malformed", "calls with arguments that are no JSON until it is told so",
+          reply=CALLED, calls="malformed once"),
+    Model("tools-unknown", "calls a function that does not exist until it is told so",
+          reply=CALLED, calls="unknown once"),
+    Model("tools-cut", "has no tokens left in the middle of each call", calls="cut off"),
+    Model("tools-thousand", "calls a function a thousand times, and then again",
+          calls="a thousand times"),
+    Model("tools-refused", "refuses a prompt with functions with status 400", fault=NO_TOOLS),
     Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
 )
 # fmt: on

@@ -79,7 +79,7 @@ class Answer:
     @property
     def text(self) -> str:
         """The text of the whole answer."""
-        return self.model.answer(self.chat.prompt)
+        return self.model.answer(self.chat.prompt, self.chat.results)
 
 
 async def send_json(
@@ -104,7 +104,10 @@ async def send_json(
 
 async def send_stream(connection: HTTP1Connection, answer: Answer) -> None:
     """Send server-sent events, each flushed; without a length, tornado sends them chunked."""
-    events = list(answers.chunks(answer.chat, answer.text, word_by_word=answer.model.word_by_word))
+    model = answer.model
+    events = list(
+        answers.chunks(answer.chat, answer.text, word_by_word=model.word_by_word, how=model.calls)
+    )
     if answer.cut:
         events = events[: len(events) // 2]
     head = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
@@ -306,7 +309,7 @@ class PracticeServer(HTTPServerConnectionDelegate):
                     await send_stream(connection, response)
                 case Answer(chat, text=text):
                     await asyncio.sleep(response.pause_s * len(text.split()))
-                    body = answers.completion(chat, text)
+                    body = answers.completion(chat, text, response.model.calls)
                     await send_json(connection, body, headers=response.headers, cut=response.cut)
                 case body:
                     await send_json(connection, body)
@@ -344,6 +347,8 @@ class PracticeServer(HTTPServerConnectionDelegate):
         """Return what the model does with a request: it answers, refuses, or breaks off."""
         if (model := models.MODELS.get(chat.model)) is None:
             return answers.unknown_model(chat.model)
+        if model.fault == models.NO_TOOLS:
+            return models.NO_TOOLS if chat.has_tools else Answer(chat, model, 0, cut=False)
         fault, headers = self._next_fault(chat, model), self._headers(model)
         if isinstance(headers, models.Refusal):
             return headers
