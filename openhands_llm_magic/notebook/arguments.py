@@ -8,11 +8,13 @@ import functools
 import keyword
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS
 from openhands_llm_magic.notebook import from_ai
 from openhands_llm_magic.notebook.line import DASHES, plain, split
 
@@ -270,6 +272,9 @@ class PromptOptions:
         as_is: Whether `--` stands before it, so that it is a prompt whatever it looks like.
         part: What of the reply is stored in `out`: all of it, its "text" or its "data".
         goes_on: Whether it goes on from the last answer (`--continue`).
+        tools: The names of functions that the model may ask for.
+        yes: Those of them that are called without a question.
+        max_rounds: How often the model may ask for functions.
         block: Which code block of the answer counts, from 1 on; None for all that fit together.
         help: Whether the help is asked for, of which `prompt` then names the topic.
         sent_by: The version of OpenHands whose request a dry run shows (`--as`), or None for ours.
@@ -284,6 +289,9 @@ class PromptOptions:
     format: str = "markdown"
     schema: str | None = None
     attach: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    yes: tuple[str, ...] = ()
+    max_rounds: int = MOST_ROUNDS
     raw: bool = False
     chat: str | None = None
     goes_on: bool = False
@@ -297,7 +305,7 @@ class PromptOptions:
     @property
     def alone(self) -> bool:
         """Whether nothing goes along with the prompt: instructions, a file, a conversation."""
-        along = (self.system, self.attach, self.goes_on, self.chat, self.schema)
+        along = (self.system, self.attach, self.tools, self.goes_on, self.chat, self.schema)
         return not (self.as_is or any(along))
 
 
@@ -357,7 +365,7 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     about = Text(told, formats=", ".join(FORMATS))
     add("-f", "--format", type=_format, choices=FORMATS, metavar="FORMAT", about=about)
     told = "with -f code: take this code block of the answer, counted from 1, in place of all"
-    add("--block", type=_number, metavar="N", about=Text(told))
+    add("--block", type=partial(_number, "--block"), metavar="N", about=Text(told))
     told = (
         "hold the answer to the pydantic class or JSON schema in this variable; what does not fit"
         " is sent back once"
@@ -365,6 +373,14 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     add("--schema", metavar="NAME", about=Text(told))
     told = "send a file, an http address or a variable with the prompt; can be repeated"
     add("-a", "--attach", metavar="FILE", action="append", about=Text(told))
+    told = "let the model ask for this function of the notebook; can be repeated"
+    add("-t", "--tool", dest="tools", metavar="NAME", action="append", about=Text(told))
+    told = "call this function without a question; can be repeated"
+    add("--yes", metavar="NAME", action="append", about=Text(told))
+    told = "let the model ask for functions so often before it answers (default: {default})"
+    about = Text(told, default=MOST_ROUNDS)
+    how: dict[str, Any] = {"type": partial(_number, "--max-rounds"), "metavar": "N"}
+    add("--max-rounds", **how, about=about)
     add("--raw", action="store_true", about=Text("put in no variables for names in braces"))
     about = Text("go on from the last answer")
     add("-c", "--continue", dest="goes_on", action="store_true", about=about)
@@ -404,14 +420,15 @@ def one_of(choices: Sequence[str], option: str, text: str) -> str:
     return text
 
 
-def _number(text: str) -> int:
-    """Read a number that counts from 1.
+def _number(option: str, text: str) -> int:
+    """Read the number of an option that counts from 1.
 
     Raises:
         UsageError: It is none.
     """
     if not (text.isdecimal() and int(text) > 0):
-        raise UsageError(Text("--block takes a number from 1 on, not {given}.", given=repr(text)))
+        told = "{option} takes a number from 1 on, not {given}."
+        raise UsageError(Text(told, option=option, given=repr(text)))
     return int(text)
 
 
@@ -447,6 +464,7 @@ def parse(
         raise UsageError("--schema and -f code exclude each other: code is no JSON.")
     if "block" in given and given.get("format") != "code":
         raise UsageError("--block goes with -f code.")
+    _require_tools(given)
     if "sent_by" in given and not given["dry_run"]:
         raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
     lift_limits(given)
@@ -456,10 +474,21 @@ def parse(
         if name in flags:
             flags[name] = put_in(flags[name], own, f"--{name}")
     flags["out"], flags["part"] = _stored(flags.get("out"))
+    flags |= {name: tuple(flags.get(name, ())) for name in ("tools", "yes")}
     flags["attach"] = tuple(put_in(word, own, "--attach") for word in flags.get("attach", ()))
     flags.setdefault("format", "json" if "schema" in flags else "markdown")
     settings = settings_in(given, variables, own)
     return PromptOptions(prompt, as_is, **flags, settings=settings)
+
+
+def _require_tools(given: Mapping[str, Any]) -> None:
+    """Refuse what is said of functions that the line does not name."""
+    tools = given.get("tools", ())
+    if "max_rounds" in given and not tools:
+        raise UsageError("--max-rounds goes with -t.")
+    for name in given.get("yes", ()):
+        if name not in tools:
+            raise UsageError(Text("--yes {name} goes with -t {name}.", name=name))
 
 
 def _require_first(prompt: str) -> None:

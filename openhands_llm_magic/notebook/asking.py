@@ -22,21 +22,25 @@ from IPython import get_ipython
 
 from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.conversations import Conversations
-from openhands_llm_magic.llm.events import Event, Failed
+from openhands_llm_magic.llm.events import Event, Failed, ToolCalled
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
 from openhands_llm_magic.notebook import arguments, option_help
 from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.prepare import Prepared
+    from openhands_llm_magic.llm.tools.calls import Call
+    from openhands_llm_magic.llm.tools.declared import Tool
     from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
+    from openhands_llm_magic.notebook.tools import Answering, Permissions
     from openhands_llm_magic.notebook.view.display import View
 
 
@@ -67,10 +71,12 @@ class Interrupts:
 
     Attributes:
         count: How many have come.
+        answer: Runs or refuses a call of one of the person's functions.
     """
 
     def __init__(self, *, in_kernel: bool) -> None:
         self.count = 0
+        self.answer: Callable[[Call], None] = _refuse
         self._in_kernel = in_kernel
         self._left_at_s: float | None = None
         self._raises = False
@@ -107,7 +113,12 @@ class Interrupts:
         finally:
             self._raises = False
 
-    def watch(self, run: Run, show: Callable[[Any], None], view: View) -> None:
+    def watch(
+        self,
+        run: Run,
+        show: Callable[[Any], None],
+        view: View,
+    ) -> None:
         """Show the events of a run to its end; the first interrupt cancels it.
 
         A second one hardly waits for its tidy end. What is shown last is `Failed`, where the run
@@ -135,6 +146,8 @@ class Interrupts:
                 for event in run.take():
                     with contextlib.suppress(KeyboardInterrupt):  # of rendering; it is counted
                         show(event)
+                    if isinstance(event, ToolCalled):
+                        self._answer(event.call)
                 with contextlib.suppress(KeyboardInterrupt):
                     view.tick()
         finally:
@@ -143,6 +156,14 @@ class Interrupts:
                 run.control.cancel()
         if not run.ended:
             show(Failed(Stopped("stopped.")))
+
+    def _answer(self, call: Call) -> None:
+        """Answer a call; one that is interrupted ends the prompt, whoever has raised that."""
+        try:
+            with self.raised():  # a function is the person's own code
+                self.answer(call)
+        except KeyboardInterrupt:
+            self.count = max(1, self.count)
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         if self._left_at_s is not None:
@@ -154,6 +175,10 @@ class Interrupts:
             raise KeyboardInterrupt
         if self._wake is not None:
             self._wake()
+
+
+def _refuse(call: Call) -> None:
+    call.refuse("nothing may be called here")
 
 
 def _in_cell(frame: FrameType | None) -> bool:
@@ -191,6 +216,7 @@ class Asking:
         self.just_shown: Reply | None = None
         self.code: list[str] = []
         self._told: set[str] = set()
+        self._permissions: Permissions | None = None
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
@@ -237,7 +263,16 @@ class Asking:
                 if options.dry_run:
                     dry_run.show(self._shell, made.with_left, settings, schema, options.sent_by)
                     return None
-                prepared = prepare(made.messages, settings, schema=schema)
+                tools = _tools_named(options, known)
+                prepared = prepare(
+                    made.messages,
+                    settings,
+                    schema=schema,
+                    tools=tools,
+                    max_rounds=options.max_rounds,
+                )
+                if tools:
+                    interrupts.answer = self._answering(prepared, options)
         except KeyboardInterrupt:
             stopped = Stopped("stopped before the prompt was sent.")
             stopped.reply = Reply(error=stopped)
@@ -263,6 +298,31 @@ class Asking:
             if reply.error is not None:
                 raise reply.error from None
         return self.just_shown  # as `_keeping` has left it
+
+    def _answering(self, prepared: Prepared, options: PromptOptions) -> Answering:
+        """Return what answers the calls of a cell's functions.
+
+        Raises:
+            UsageError: Nobody can be asked whether one may be called.
+        """
+        from openhands_llm_magic.notebook import tools
+
+        self._permissions = self._permissions or tools.Permissions()
+        allowed = {
+            each.name
+            for name, each in zip(options.tools, prepared.tools, strict=True)
+            if name in options.yes
+        }
+        answering = tools.Answering(
+            prepared.tools,
+            allowed,
+            self._permissions,
+            can_ask=tools.can_ask(self._shell),
+            limit_chars=prepared.settings.max_message_chars,
+        )
+        if not _is_stored(prepared):
+            answering.require_allowed(prepared.tools)
+        return answering
 
     def _untold_problems(self, settings: Snapshot) -> list[Text]:
         """Return what the settings went on without, of which no cell has told yet."""
@@ -351,6 +411,25 @@ class Asking:
             display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print_texts(Text("(shown above)"))  # terminal IPython has begun the line "Out[n]: "
+
+
+def _tools_named(options: PromptOptions, known: Mapping[str, object]) -> Sequence[Tool]:
+    """Return the functions that a line names."""
+    if not options.tools:
+        return ()
+    from openhands_llm_magic.notebook import tools
+
+    return tools.named(options.tools, known)
+
+
+def _is_stored(prepared: Prepared) -> bool:
+    """Tell whether nothing will be called, as the answer is stored, or nothing sent without it."""
+    from openhands_llm_magic.llm.answers.stored import Stored
+
+    if prepared.settings.cache != "on":
+        return prepared.settings.cache == "replay"
+    place = Stored(prepared.request, prepared.settings, prepared.answer_secrets)
+    return place.find() is not None
 
 
 def _body(options: PromptOptions, cell: str | None, aliases: Mapping[str, object]) -> str:

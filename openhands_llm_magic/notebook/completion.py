@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Known:
         """The names of the variables that may hold a pydantic class or a JSON schema."""
         found = self.variables
         return [name for name in self.own_variables if isinstance(found[name], type | dict)]
+
+    @property
+    def functions(self) -> list[str]:
+        """The names of the variables that hold a function."""
+        return [name for name in self.own_variables if inspect.isroutine(self.variables[name])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +233,8 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "out": lambda known, _typed: known.own_variables,
     "profile": lambda _known, _typed: [name for name in _kept() if not name.endswith(".json")],
     "schema": lambda known, _typed: known.schemas,
+    "tools": lambda known, _typed: known.functions,
+    "yes": lambda known, _typed: known.functions,
     "sent_by": lambda _known, _typed: arguments.OPENHANDS,
     "setting": lambda _known, _typed: SETTINGS,
 }

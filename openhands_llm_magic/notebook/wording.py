@@ -8,6 +8,7 @@ with.
 from __future__ import annotations
 
 import html
+import json
 import math
 import os
 import re
@@ -61,6 +62,8 @@ CELLS: Mapping[str, str] = {
     explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
     explain.KEPT_IN: "`_`",
     explain.LIFT: "`--over-budget` lets this one pass",
+    explain.MORE_ROUNDS: "`--max-rounds` allows more",
+    explain.WITHOUT_TOOLS: "leave out `-t`",
     explain.STORE_IT: "Run the cell once with `--cache`",
     trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
     explain.THE_SCHEMA: "--schema {name}",
@@ -285,6 +288,13 @@ def throttled_words(held: events.Throttled, say: Say | None = None) -> str:
     return say("Held back for {seconds} s, {why}", seconds=left_s, why=say(THROTTLED_BY[held.by]))
 
 
+def call_words(name: str, arguments: Mapping[str, Any], limit_chars: int) -> str:
+    """Write a call as Python does, with values in JSON: `weather(city="Kyoto")`."""
+    given = (f"{key}={json.dumps(each, ensure_ascii=False)}" for key, each in arguments.items())
+    words = f"{name}({', '.join(given)})"
+    return words if len(words) <= limit_chars else f"{words[:limit_chars]}… ({len(words):,})"
+
+
 def again_words() -> str:
     """Write what stands between a partial answer, which stays where it is, and the next one."""
     return cell_words()("the answer broke off; asking again")
@@ -429,21 +439,34 @@ class Progress:
             case events.ReasoningDelta() if self._thinking is None:
                 self._begin(self._say("thinking"))
                 self._thinking = builder
+            case events.Loading() | events.Sending() | events.Accepted():
+                self._see_request(event)
+            case events.Throttled():
+                self._see_held(event)
+            case events.Waiting(retrying, remaining_s):
+                counted = countdown_words(retrying, remaining_s)
+                self._fix(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
+            case events.Correcting() | events.ToolResult():
+                self._begin(self._asking)
+            case events.ToolCallBegun() | events.ToolCalled():
+                self._see_call(event)
+            case _:
+                pass
+
+    def _see_call(self, event: events.ToolCallBegun | events.ToolCalled) -> None:
+        if isinstance(event, events.ToolCallBegun):
+            self._begin(self._say("writing a call of {name}", name=event.name))
+        else:
+            self._fix(self._say("calling {name} …", name=event.call.tool.name))
+
+    def _see_request(self, event: events.Loading | events.Sending | events.Accepted) -> None:
+        match event:
             case events.Loading():
                 self._begin(self._say("loading LiteLLM"))
             case events.Sending(model, host):
                 self._begin(self._say("connecting to {host}", host=host or model))
             case events.Accepted():
                 self._begin(self._say("waiting for the first token"))
-            case events.Throttled():
-                self._see_held(event)
-            case events.Waiting(retrying, remaining_s):
-                counted = countdown_words(retrying, remaining_s)
-                self._fix(f"{counted} {bar(retrying, remaining_s)}", said_words(retrying))
-            case events.Correcting():
-                self._begin(self._asking)
-            case _:
-                pass
 
     def _see_held(self, held: events.Throttled) -> None:
         if held.remaining_s >= TOLD_FROM_S:

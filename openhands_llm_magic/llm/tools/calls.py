@@ -86,12 +86,18 @@ def tool_named(name: str, tools: Sequence[Tool]) -> Tool | None:
 
 def as_text(value: object) -> str:
     """Write what a function has returned: a text as it is, JSON where it can be, else its `str`."""
+    text = as_json(value)
+    return str(value) if text is None else text
+
+
+def as_json(value: object) -> str | None:
+    """Write a value as JSON, and a text as it is; return None where it is neither."""
     if isinstance(value, str):
         return str(value)
     try:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        return str(value)
+        return None
 
 
 class Call:

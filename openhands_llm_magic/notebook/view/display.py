@@ -22,9 +22,18 @@ from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
 from openhands_llm_magic.errors import FormatError, Stopped, Text, UsageError
 from openhands_llm_magic.llm.answers.extract import Schema, code_in, json_in, unfenced
 from openhands_llm_magic.llm.conversations import fenced
-from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta, Throttled
+from openhands_llm_magic.llm.events import (
+    Correcting,
+    Event,
+    Retrying,
+    TextDelta,
+    Throttled,
+    ToolCalled,
+    ToolResult,
+    ToolRound,
+)
 from openhands_llm_magic.notebook import wording
-from openhands_llm_magic.notebook.view import sanitize
+from openhands_llm_magic.notebook.view import calls, sanitize
 from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, Breakable, LiveView
 
 if TYPE_CHECKING:
@@ -117,6 +126,8 @@ class TerminalView:
                 self._erase_status()
                 self._write(sanitize.to_plain(text))
                 self._answer_began = True
+            case ToolRound() | ToolCalled() | ToolResult():
+                self._see_call(event)
             case Correcting(problem):
                 self._end_line()
                 self._write(f"({wording.correcting_words(problem)})\n")
@@ -136,6 +147,14 @@ class TerminalView:
             case _:
                 pass
         self.tick()
+
+    def _see_call(self, event: ToolRound | ToolCalled | ToolResult) -> None:
+        """Write what came of a call; below what is asked and printed meanwhile."""
+        self._erase_status()
+        self._end_line()
+        self._answer_began = False
+        if isinstance(event, ToolResult):
+            self._write(f"({calls.terminal_words(event.call)})\n")
 
     def tell(self, words: str) -> None:
         """Rewrite the status line with how much of the work is done."""
@@ -309,7 +328,8 @@ def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     html, plain = wording.below_answer(reply)
     title = wording.cell_words()("Reasoning")
-    answer = sanitize.folded_html(title, reply.reasoning) + _answer_html(reply)
+    thought = sanitize.folded_html(title, reply.reasoning)
+    answer = calls.all_folded(reply) + thought + _answer_html(reply)
     texts = (sanitize.to_plain(reply.text).rstrip(), plain)
     return {"text/html": answer + html, "text/plain": "\n\n".join(filter(None, texts))}
 

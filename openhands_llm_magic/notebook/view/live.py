@@ -19,8 +19,18 @@ from IPython.display import display
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.conversations import Characters
-from openhands_llm_magic.llm.events import Correcting, Event, Retrying, TextDelta
-from openhands_llm_magic.notebook.view import sanitize
+from openhands_llm_magic.llm.events import (
+    Correcting,
+    Event,
+    Retrying,
+    Sending,
+    TextDelta,
+    ToolCallBegun,
+    ToolCalled,
+    ToolResult,
+    ToolRound,
+)
+from openhands_llm_magic.notebook.view import calls, sanitize
 from openhands_llm_magic.notebook.view.sanitize import IN_ITEM, RestOfList
 from openhands_llm_magic.notebook.wording import (
     Bundle,
@@ -407,7 +417,8 @@ class LiveView:
         self._attempts = [self._attempt]
         self._outputs = [_Output()]
         self._growing: _Segment | None = None
-        self._has_news = False
+        self._has_news = self._has_calls = False
+        self._reasoned: Parts | None = None
         self._answer, self._note, self._is_over = self._attempt, "", False
         self._told = self._progress.words
         self._next_s = self._paid_s = clock.now()
@@ -422,14 +433,26 @@ class LiveView:
                     self._show_reasoning(builder.reply.reasoning)
                 self._attempt.add(text)
                 self._has_news = True
+            case ToolCallBegun() if not self._attempt.text:
+                self._show_reasoning(builder.reply.reasoning)
             case Retrying():
                 self._break_off(again_words())
             case Correcting(problem):
                 self._break_off(correcting_words(problem))
+            case ToolRound():
+                self._leave("")
+            case ToolResult(call):
+                self._outputs[-1].segments.append(_Segment(Part("", calls.folded(call))))
+                self._has_calls = self._has_news = True
+            case Sending() if self._has_calls:  # what is unfolded stays so while it is not updated
+                self._outputs.append(_Output())
+                self._has_calls = False
             case _:
                 pass
         self._progress.see(event, builder)
         self._waits.see(event)
+        if isinstance(event, ToolCalled):  # which may take the thread for long
+            self._next_s = self._clock.now()
         self.tick()
 
     def tick(self) -> None:
@@ -486,7 +509,8 @@ class LiveView:
     def _show_reasoning(self, reasoning: str) -> None:
         """Put what the model thought above its answer, in an output that is not updated."""
         folded = sanitize.folded_html(cell_words()("Reasoning"), reasoning)
-        if folded:
+        if folded and self._reasoned is not self._attempt:
+            self._reasoned = self._attempt
             self._outputs[-1].segments.append(_Segment(Part("", folded)))
             self._outputs.append(_Output())
 
@@ -530,13 +554,17 @@ class LiveView:
 
     def _break_off(self, words: str) -> None:
         """Leave what came of an attempt where it is, and say that it is not the answer."""
+        if self._attempt.text:
+            self._leave(note_html(f"({words})"))
+
+    def _leave(self, below: str) -> None:
+        """Leave what came of an attempt where it is, and begin another one below."""
         broken = self._attempt
-        if not broken.text:
-            return
-        broken.flush()
-        self._end_parts()
-        ended = _Segment(broken.growing(is_last=True), broken)
-        self._outputs[-1].segments += [ended, _Segment(Part("", note_html(f"({words})")))]
+        if broken.text:
+            broken.flush()
+            self._end_parts()
+            ended = _Segment(broken.growing(is_last=True), broken)
+            self._outputs[-1].segments += [ended, _Segment(Part("", below))]
         self._growing, self._has_news = None, False
         shown = sum(len(each.text) for each in self._attempts)
         self._attempt = Parts(self._form, shown, lambda: self.breakable())  # noqa: PLW0108

@@ -1,0 +1,162 @@
+"""`%%llm -t NAME`: the functions of a notebook that a model may ask for, and who allows each call.
+
+A function is called without a question where the line names it after `--yes`, or where the person
+has said "always" of it in this session. Else the person is asked before its first call in a cell;
+where nobody can be asked, it is not called.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.tools.calls import as_json
+from openhands_llm_magic.llm.tools.declared import Tool, tools_of
+from openhands_llm_magic.notebook import values, wording
+from openhands_llm_magic.notebook.view import sanitize
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from openhands_llm_magic.llm.tools.calls import Call
+
+MOST_ASKED = 2_000
+"""Characters of a call that the question shows; nobody reads more before he answers."""
+
+RUN = frozenset({"r", "run", "y", "yes"})
+ALWAYS = frozenset({"a", "always"})
+NO = frozenset({"n", "no"})
+"""What the person may answer."""
+
+REFUSED = "the person did not allow this call"
+NOBODY = "nobody could be asked to allow this call"
+"""What a model is told of a call that was not made."""
+
+
+def named(names: Sequence[str], variables: Mapping[str, object]) -> tuple[Tool, ...]:
+    """Return the functions that a line names.
+
+    Raises:
+        UsageError: There is no such variable, or it is no function that a model can be told of.
+    """
+    made = []
+    for name in names:
+        first, *rest = name.split(".")
+        if first not in variables:
+            raise UsageError(Text("-t {name}: there is no variable {name}.", name=first))
+        value: Any = variables[first]
+        for each in rest:
+            value = getattr(value, each, None)
+        made.append(Tool.of(value, rest[-1] if rest else name))
+    return tools_of(made)
+
+
+class Permissions:
+    """What the person has allowed for the whole session.
+
+    A function that is defined anew counts as the same while its code is.
+    """
+
+    def __init__(self) -> None:
+        self._always: list[tuple[str, object]] = []
+
+    def has(self, tool: Tool) -> bool:
+        """Tell whether a function may be called without a question."""
+        return _kind(tool) in self._always
+
+    def add(self, tool: Tool) -> None:
+        """Note that the person has said "always"."""
+        self._always.append(_kind(tool))
+
+
+def _kind(tool: Tool) -> tuple[str, object]:
+    return tool.name, getattr(tool.function, "__code__", tool.function)
+
+
+class Answering:
+    """Answers the calls of one cell: runs them, or refuses them.
+
+    Args:
+        tools: The functions of the cell.
+        by_name: The names of those that are called without a question.
+        session: What was allowed for longer.
+        can_ask: Whether there is a person who can be asked.
+        limit_chars: Characters of a result that can be used.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        by_name: Collection[str],
+        session: Permissions,
+        *,
+        can_ask: bool,
+        limit_chars: int,
+    ) -> None:
+        self._session = session
+        self._can_ask = can_ask
+        self._limit_chars = limit_chars
+        self._allowed = {
+            each.name: True for each in tools if each.name in by_name or session.has(each)
+        }
+
+    def require_allowed(self, tools: Sequence[Tool]) -> None:
+        """Refuse functions of which nobody can be asked, before anything is sent and paid for.
+
+        Raises:
+            UsageError: There is one.
+        """
+        names = [each.name for each in tools if each.name not in self._allowed]
+        if names and not self._can_ask:
+            told = (
+                "nobody can be asked here whether {names} may be called: {options} allows it by"
+                " name. Nothing was sent."
+            )
+            options = " ".join(f"--yes {name}" for name in names)
+            raise UsageError(Text(told, names=", ".join(names), options=f"`{options}`"))
+
+    def __call__(self, call: Call) -> None:
+        """Call a function, or refuse it.
+
+        Raises:
+            KeyboardInterrupt: The person has interrupted the question or the function.
+        """
+        name = call.tool.name
+        if name not in self._allowed and self._can_ask:
+            self._allowed[name] = self._asked(call)
+        if self._allowed.get(name):
+            call.run(partial(_written, name, self._limit_chars))
+        else:
+            call.refuse(REFUSED if self._can_ask else NOBODY)
+
+    def _asked(self, call: Call) -> bool:
+        """Ask the person whether a function may be called in this cell."""
+        say = wording.cell_words()
+        asked = call.asked
+        shown = sanitize.to_plain(wording.call_words(asked.name, asked.arguments, MOST_ASKED))
+        question = say("Call {call}? (run / always / no)", call=shown) + " "
+        while True:
+            try:
+                answer = input(question).strip().lower()
+            except (EOFError, NotImplementedError):  # it is over, or was never there
+                return False
+            if answer in ALWAYS:
+                self._session.add(call.tool)
+            if answer in RUN | ALWAYS | NO:
+                return answer not in NO
+
+
+def can_ask(shell: Any) -> bool:
+    """Tell whether somebody watches the cell who can type an answer."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return sys.stdin is not None and sys.stdin.isatty()
+    return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin"))
+
+
+def _written(name: str, limit_chars: int, value: object) -> str:
+    """Write what a function has returned: JSON where it can be, else as a prompt has it."""
+    text = as_json(value)
+    return values.written(name, value, limit_chars=limit_chars).text if text is None else text
