@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -45,11 +46,13 @@ class Ran:
         messages: Every iopub message of it, in order.
         times_s: When each arrived, on the monotonic clock.
         reply: The content of the kernel's execute reply.
+        asked: What the cell has asked the person. Where nothing is typed, it is interrupted.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     reply: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def contents(self, *kinds: str) -> list[dict[str, Any]]:
         """The contents of the messages of some kinds."""
@@ -125,6 +128,7 @@ class Kernel:
         self._client = self._manager.blocking_client()
         self._client.start_channels(hb=False)  # it would leave an event loop open
         self._client.wait_for_ready(timeout=PATIENCE_S)
+        self._typed: Iterator[str] = iter(())
         self._replies: dict[str, dict[str, Any]] = {}
         self._stacks = tempfile.NamedTemporaryFile("r")  # noqa: SIM115 - closed with the kernel
         self.run(_DUMPS_STACKS.format(self._stacks.name), silent=True)
@@ -155,6 +159,7 @@ class Kernel:
         on_message: Callable[[dict[str, Any]], None] | None = None,
         *,
         silent: bool = False,
+        typed: Iterable[str] = (),
     ) -> Ran:
         """Run a cell to its end.
 
@@ -163,7 +168,9 @@ class Kernel:
             front: The front end to be.
             on_message: Called with each iopub message of the cell as it arrives.
             silent: Whether it is to leave no trace in the history, as front ends' own code does.
+            typed: What is typed where the cell asks for something, in order.
         """
+        self._typed = iter(typed)
         request_id = self._begin(code, front, silent=silent)
         ran = self._collect(request_id, on_message)
         ran.reply = self._reply_to(request_id)
@@ -229,8 +236,9 @@ class Kernel:
         until_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < until_s:
             try:
-                message = self._client.get_iopub_msg(timeout=1)
+                message = self._client.get_iopub_msg(timeout=0.2)
             except queue.Empty:
+                self._type(ran)
                 continue
             if message["parent_header"].get("msg_id") != request_id:
                 continue
@@ -243,6 +251,16 @@ class Kernel:
         raise AssertionError(
             f"the cell did not end within {PATIENCE_S} s: {ran.everything}\n{self._where_it_is()}"
         )
+
+    def _type(self, ran: Ran) -> None:
+        """Answer a question of the cell, if there is one."""
+        with contextlib.suppress(queue.Empty):
+            asked = self._client.get_stdin_msg(timeout=0)
+            ran.asked.append(asked["content"]["prompt"])
+            if (answer := next(self._typed, None)) is None:
+                self.interrupt()
+            else:
+                self._client.input(answer)
 
     def _where_it_is(self) -> str:
         """Return the stack of every thread of the kernel."""

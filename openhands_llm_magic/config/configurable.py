@@ -58,12 +58,17 @@ class LLMSettings(SettingAttributes, Configurable):
     session sets. Every setting is a trait that has the value in force; assigning a trait sets the
     value for the session, and so does `%config LLMSettings.num_retries = 6`. As a file or a
     variable can change at any time, traits do not notify observers.
+
+    Attributes:
+        allowed: What the person has allowed for the session, and need not be asked again; those
+            who ask say what stands for it.
     """
 
     # The body's namespace is what the metaclass turns into traits.
     locals().update({name: _trait(setting) for name, setting in SETTINGS.items()})
 
     def __init__(self, **kwargs: Any) -> None:
+        self.allowed: list[object] = []
         self._file: Path | None = None
         self._group: str | None = None
         self._read: tuple[object, Document] | None = None
@@ -124,10 +129,15 @@ class LLMSettings(SettingAttributes, Configurable):
     def reset(self, names: Iterable[str] = ()) -> None:
         """Forget the values that this session set: those of the named settings, or all.
 
+        With all of them goes what was allowed.
+
         Raises:
             SettingError: There is no such setting; nothing is changed.
         """
-        forget = {setting_named(name).name for name in names} or set(SETTINGS)
+        forget = {setting_named(name).name for name in names}
+        if not forget:
+            forget = set(SETTINGS)
+            self.allowed.clear()
         kept = {key: found for key, found in self._session.values.items() if key not in forget}
         self._session = resolve.Layer("session", kept)
 

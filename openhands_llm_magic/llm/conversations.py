@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.litellm.models import abilities_of
+from openhands_llm_magic.llm.tools.messages import messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import ToolCall
 
 
 def whole(text: str) -> str:
@@ -204,18 +206,21 @@ class Turn:
     Attributes:
         prompt: The content of the prompt's message.
         answer: The text of the answer.
+        calls: The functions that were called on the way to it.
         number: Its place among all prompts of the session, in the order in which they were asked.
     """
 
     prompt: Content
     answer: str
     number: int = field(default=0, compare=False)
+    calls: tuple[ToolCall, ...] = ()
 
     @property
     def messages(self) -> list[Message]:
-        """Both as messages, in OpenAI's form."""
+        """All of it as messages, in OpenAI's form."""
         return [
             {"role": "user", "content": self.prompt},
+            *messages_of(self.calls, is_past=True),
             {"role": "assistant", "content": self.answer},
         ]
 
@@ -268,12 +273,14 @@ class Conversations:
                 before = [] if name is None else self.named.get(name, [])
             return Place(tuple(before), name, next(self._numbers))
 
-    def add(self, place: Place, prompt: Content, answer: str) -> None:
+    def add(
+        self, place: Place, prompt: Content, answer: str, calls: tuple[ToolCall, ...] = ()
+    ) -> None:
         """Add an answered prompt to its conversation.
 
         A cell that is run again replaces nothing: what was said was said.
         """
-        turn = Turn(prompt, answer, place.number)
+        turn = Turn(prompt, answer, place.number, calls)
         with self._lock:
             self.last, self.last_name = [*place.before, turn], place.name
             if place.name is not None:
@@ -299,7 +306,7 @@ def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]
     """Leave out the oldest turns that do not fit; return the others and how many were left out."""
     kept: list[Turn] = []
     for turn in reversed(turns):
-        room_tokens -= sum(tokens_of(message["content"]) for message in turn.messages)
+        room_tokens -= sum(map(tokens_of_message, turn.messages))
         if room_tokens < 0:
             break
         kept.insert(0, turn)

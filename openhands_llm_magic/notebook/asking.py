@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.tools.declared import Tool
     from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
-    from openhands_llm_magic.notebook.tools import Answering, Permissions
+    from openhands_llm_magic.notebook.tools import Answering
     from openhands_llm_magic.notebook.view.display import View
 
 
@@ -216,7 +216,6 @@ class Asking:
         self.just_shown: Reply | None = None
         self.code: list[str] = []
         self._told: set[str] = set()
-        self._permissions: Permissions | None = None
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
@@ -260,10 +259,11 @@ class Asking:
                 place = self.chats.begin(name=options.chat, goes_on=options.goes_on)
                 made = prompt.made(body, options, variables, settings, place.before)
                 schema = display.schema_named(options.schema, known)
-                if options.dry_run:
-                    dry_run.show(self._shell, made.with_left, settings, schema, options.sent_by)
-                    return None
                 tools = _tools_named(options, known)
+                if options.dry_run:
+                    sent_by = options.sent_by
+                    dry_run.show(self._shell, made.with_left, settings, schema, tools, sent_by)
+                    return None
                 prepared = prepare(
                     made.messages,
                     settings,
@@ -292,7 +292,7 @@ class Asking:
                 misfit = self._show(running, builder, read, waits, interrupts)
             reply = builder.reply
             if reply.is_whole:
-                self.chats.add(place, made.content, reply.text)
+                self.chats.add(place, made.content, reply.text, reply.tool_calls)
             if misfit is not None:
                 raise explain.misfit_explained(misfit, reply.finish_reason, settings) from None
             if reply.error is not None:
@@ -307,7 +307,6 @@ class Asking:
         """
         from openhands_llm_magic.notebook import tools
 
-        self._permissions = self._permissions or tools.Permissions()
         allowed = {
             each.name
             for name, each in zip(options.tools, prepared.tools, strict=True)
@@ -316,7 +315,7 @@ class Asking:
         answering = tools.Answering(
             prepared.tools,
             allowed,
-            self._permissions,
+            self._settings.allowed,
             can_ask=tools.can_ask(self._shell),
             limit_chars=prepared.settings.max_message_chars,
         )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError, reason_of
-from openhands_llm_magic.llm.conversations import text_of
+from openhands_llm_magic.llm.conversations import fenced, text_of
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.line import words as split_words
-from openhands_llm_magic.notebook.wording import print_texts
+from openhands_llm_magic.notebook.wording import call_words, print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,9 @@ conversation that it belongs to. They are kept in memory, and end with the kerne
 OPTIONS = ("--forget", "--export")
 
 NONE_YET = "There is no conversation yet: `%%llm --chat NAME` begins one."
+
+MOST_CALLED = 2_000
+"""Characters of a call of a function."""
 
 MOST_SHOWN = 60
 """Characters of the last prompt that the list shows."""
@@ -87,7 +90,16 @@ def _turns(name: str, chats: Conversations) -> Sequence[Turn]:
 
 def _markdown(turns: Sequence[Turn]) -> str:
     """Write a conversation, each prompt as a quotation above its answer."""
-    return "\n\n---\n\n".join(f"{_quoted(turn)}\n\n{turn.answer}" for turn in turns)
+    return "\n\n---\n\n".join("\n\n".join(_parts(turn)) for turn in turns)
+
+
+def _parts(turn: Turn) -> list[str]:
+    """Write the prompt of a turn, each function that was called, and the answer."""
+    called = [
+        fenced(f"{call_words(call.name, call.arguments, MOST_CALLED)}\n{call.answer}")
+        for call in turn.calls
+    ]
+    return [_quoted(turn), *called, turn.answer]
 
 
 def _quoted(turn: Turn) -> str:
@@ -98,9 +110,7 @@ def _show(turns: Sequence[Turn], shell: Any) -> None:
     from openhands_llm_magic.notebook.view import display, sanitize  # noqa: PLC0415 - rendering is rare here
 
     # Each by itself: a code block that an answer leaves open ends there.
-    html = "<hr>".join(
-        sanitize.to_html(_quoted(turn)) + sanitize.to_html(turn.answer) for turn in turns
-    )
+    html = "<hr>".join("".join(map(sanitize.to_html, _parts(turn))) for turn in turns)
     display.show_both(shell, text=sanitize.to_plain(_markdown(turns)), html=html)
 
 

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.litellm.preview import How, Preview
     from openhands_llm_magic.llm.prepare import Prepared
+    from openhands_llm_magic.llm.tools.declared import Tool
     from openhands_llm_magic.notebook.prompt import Made
 
 
-def show(
-    shell: Any, made: Made, settings: Snapshot, schema: Schema | None, sent_by: str | None = None
+def show(  # noqa: PLR0913, PLR0917 - what a prompt is made of
+    shell: Any,
+    made: Made,
+    settings: Snapshot,
+    schema: Schema | None,
+    tools: Sequence[Tool] = (),
+    sent_by: str | None = None,
 ) -> None:
     """Show the request of a prompt, and its cost.
 
@@ -36,6 +42,7 @@ def show(
         made: The prompt.
         settings: What it would be sent with.
         schema: What the answer would be held to; OpenHands asks for none.
+        tools: The functions that the model could ask for; OpenHands has its own.
         sent_by: The version of OpenHands whose request is shown, or None for our own.
 
     Raises:
@@ -44,7 +51,7 @@ def show(
     """
     how: How = "streamed"
     if sent_by is None:
-        prepared = prepare(made.messages, settings, schema=schema)
+        prepared = prepare(made.messages, settings, schema=schema, tools=tools)
         notes = [*made.notes, *_of_store(prepared), *_of_trust(settings)]
     elif reason := refusal(VERSIONS[sent_by], settings):
         told = wording.cell_words()("{reason}.", reason=reason)

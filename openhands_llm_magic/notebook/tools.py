@@ -53,25 +53,8 @@ def named(names: Sequence[str], variables: Mapping[str, object]) -> tuple[Tool, 
     return tools_of(made)
 
 
-class Permissions:
-    """What the person has allowed for the whole session.
-
-    A function that is defined anew counts as the same while its code is.
-    """
-
-    def __init__(self) -> None:
-        self._always: list[tuple[str, object]] = []
-
-    def has(self, tool: Tool) -> bool:
-        """Tell whether a function may be called without a question."""
-        return _kind(tool) in self._always
-
-    def add(self, tool: Tool) -> None:
-        """Note that the person has said "always"."""
-        self._always.append(_kind(tool))
-
-
 def _kind(tool: Tool) -> tuple[str, object]:
+    """Return what tells a function from others; one that is defined anew is the same code."""
     return tool.name, getattr(tool.function, "__code__", tool.function)
 
 
@@ -81,7 +64,7 @@ class Answering:
     Args:
         tools: The functions of the cell.
         by_name: The names of those that are called without a question.
-        session: What was allowed for longer.
+        always: What the person allows for the session, to which "always" adds.
         can_ask: Whether there is a person who can be asked.
         limit_chars: Characters of a result that can be used.
     """
@@ -90,16 +73,16 @@ class Answering:
         self,
         tools: Sequence[Tool],
         by_name: Collection[str],
-        session: Permissions,
+        always: list[object],
         *,
         can_ask: bool,
         limit_chars: int,
     ) -> None:
-        self._session = session
+        self._always = always
         self._can_ask = can_ask
         self._limit_chars = limit_chars
         self._allowed = {
-            each.name: True for each in tools if each.name in by_name or session.has(each)
+            each.name: True for each in tools if each.name in by_name or _kind(each) in always
         }
 
     def require_allowed(self, tools: Sequence[Tool]) -> None:
@@ -143,7 +126,7 @@ class Answering:
             except (EOFError, NotImplementedError):  # it is over, or was never there
                 return False
             if answer in ALWAYS:
-                self._session.add(call.tool)
+                self._always.append(_kind(call.tool))
             if answer in RUN | ALWAYS | NO:
                 return answer not in NO
 

@@ -184,3 +184,121 @@ def test_a_function_may_ask_a_model_itself(notebook: Kernel, model_server: Model
 def test_tab_names_functions(notebook: Kernel) -> None:
     assert "weather" in notebook.complete("%%llm -t wea")
     assert "--max-rounds" in notebook.complete("%%llm --max-r")
+
+
+QUESTION = 'Call weather(city="Kyoto")? (run / always / no) '
+
+
+@pytest.mark.parametrize("front", ["lab", "console"])
+def test_the_person_is_asked_before_the_first_call(
+    notebook: Kernel, model_server: ModelServer, front: Any
+) -> None:
+    """Of each function in a cell, and once; the next cell asks again."""
+    model_server.script(asks(KYOTO), asks(KYOTO), DONE)
+    for count in (2, 4):
+        ran = notebook.run(
+            f"%%llm {at(model_server)} -t weather\nHow is it?", front, typed=["what?", "run"]
+        )
+        assert ran.error is None
+        assert ran.asked == [QUESTION, QUESTION]
+        assert called(notebook) == str(["Kyoto"] * count)
+        model_server.script(asks(KYOTO), asks(KYOTO), DONE)
+
+
+def test_always_holds_for_the_session_and_for_that_function(
+    notebook: Kernel, model_server: ModelServer
+) -> None:
+    """One of the same name that does another thing is asked about; one that is run again is not."""
+    cell = f"%%llm {at(model_server)} -t weather\nHow is it?"
+    for asked in ([QUESTION], []):
+        model_server.script(asks(KYOTO), DONE)
+        assert notebook.run(cell, typed=["a"]).asked == asked
+    notebook.run(WEATHER)
+    model_server.script(asks(KYOTO), DONE)
+    assert notebook.run(cell, "nobody").error is None
+    notebook.run("def weather(city: str):\n    return 'wet'")
+    model_server.script(asks(KYOTO), DONE)
+    assert notebook.run(cell, typed=["no"]).asked == [QUESTION]
+
+
+def test_what_the_person_refuses_is_not_called(notebook: Kernel, model_server: ModelServer) -> None:
+    """The model is told, and answers all the same; it is not asked about again in that cell."""
+    notebook.run("def weather(city):\n    called.append(city)\n    return 'no'")
+    model_server.script(asks(KYOTO), asks(KYOTO), DONE)
+    ran = notebook.run(f"%%llm {at(model_server)} -t weather\nHow is it?", typed=["no"])
+    assert ran.error is None
+    assert len(ran.asked) == 1
+    assert called(notebook) == "[]"
+    told = "error: the person did not allow this call"
+    assert model_server.received[2].body["messages"][-1]["content"] == told
+    assert "weather(city=&quot;Kyoto&quot;) · not called" in str(ran.outputs)
+
+
+def test_an_interrupt_while_the_person_is_asked(
+    notebook: Kernel, model_server: ModelServer
+) -> None:
+    notebook.run("def weather(city):\n    called.append(city)\n    return 'never'")
+    model_server.script(asks(KYOTO, text="May I?"), DONE)
+    ran = notebook.run(f"%%llm {at(model_server)} -t weather\nHow is it?")
+    assert ran.error is not None
+    assert "Stopped: stopped; what openai/test had answered is in `_`." in ran.error
+    assert len(ran.error.splitlines()) == 1
+    assert (called(notebook), model_server.count) == ("[]", 1)
+
+
+def test_a_dry_run_shows_what_the_model_is_told(
+    notebook: Kernel, model_server: ModelServer
+) -> None:
+    ran = notebook.run(f"%%llm {at(model_server)} -t weather --dry-run\nHow is it?", "nobody")
+    assert ran.error is None
+    shown = ran.outputs[0]["text/plain"]
+    assert '"description": "Tell the weather of a city."' in shown
+    assert '"additionalProperties": false' in shown
+    assert "Nothing was sent." in shown
+    assert model_server.count == 0
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/test", "anthropic/claude-sonnet-4-20250514", "gemini/gemini-2.5-flash"]
+)
+def test_a_conversation_keeps_the_calls(
+    notebook: Kernel, model_server: ModelServer, model: str
+) -> None:
+    """The next turn sends what was asked for and what came of it, with or without functions."""
+    base = model_server.base_for(model.partition("/")[0])
+    line = f"-m {model} --base-url {base} --api-key $key"
+    model_server.script(asks(KYOTO, text="I look."), DONE, Answer("As I said."))
+    first = notebook.run(f"%%llm {line} --chat trip -t weather --yes weather\nHow is it?")
+    assert first.error is None
+    assert notebook.run(f"%%llm {line} --chat trip\nAre you sure?").error is None
+    sent = str(model_server.received[2].body)
+    assert sent.index("I look.") < sent.index("Sunny in Kyoto.") < sent.index("It is sunny.")
+    model_server.script(asks(KYOTO), DONE)
+    again = notebook.run(f"%%llm {line} --chat trip -t weather --yes weather\nAnd now?")
+    assert again.error is None
+    assert str(model_server.received[-1].body).count("Sunny in Kyoto.") == 2
+    shown = notebook.run("%llm_chat trip")
+    assert 'weather(city="Kyoto")\nSunny in Kyoto.' in shown.outputs[0]["text/plain"]
+
+
+def test_ids_differ_from_those_of_earlier_turns(
+    notebook: Kernel, model_server: ModelServer
+) -> None:
+    line = f"%%llm {at(model_server)} --chat ids -t weather --yes weather"
+    for _ in range(3):
+        model_server.script(asks(KYOTO, Call("weather", KYOTO.arguments, id=None)), DONE)
+        notebook.run(f"{line}\nHow is it?")
+    messages = model_server.received[-1].body["messages"]
+    ids = [call["id"] for each in messages for call in each.get("tool_calls", ())]
+    assert len(ids) == len(set(ids)) == 6
+
+
+def test_a_stored_answer_needs_nobody(notebook: Kernel, model_server: ModelServer) -> None:
+    """Its calls are shown as they were, and nothing is called again."""
+    cell = f"%%llm {at(model_server)} -t weather --cache\nHow is it, as stored?"
+    model_server.script(asks(KYOTO), DONE)
+    assert notebook.run(cell, typed=["run"]).error is None
+    again = notebook.run(cell, "nobody")
+    assert again.error is None
+    assert "Sunny in Kyoto." in str(again.outputs)
+    assert (called(notebook), model_server.count) == ("['Kyoto']", 2)

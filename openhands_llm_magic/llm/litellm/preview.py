@@ -237,6 +237,7 @@ def _tokens(litellm: Any, request: Request) -> int:
     with quiet(litellm):
         try:
             messages = [dict(each) for each in request.messages]
-            return int(litellm.token_counter(model=request.model, messages=messages))
+            tools = {"tools": request.options["tools"]} if request.has_tools else {}
+            return int(litellm.token_counter(model=request.model, messages=messages, **tools))
         except Exception:  # noqa: BLE001 - whatever it raises for an image or a tokenizer
             return round(sum(tokens_of(each["content"]) for each in request.messages))

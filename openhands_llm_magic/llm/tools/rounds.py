@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ class Rounds:
         if self.count > self._prepared.max_rounds:
             return self._endless(asked[0].name)
         round_ = [self._read(each, number, response) for number, each in enumerate(asked)]
-        round_ = _with_ids(round_[:MOST_CALLS], self._calls)
+        round_ = _with_ids(round_[:MOST_CALLS], self._ids_before())
         round_[0] = replace(
             round_[0], said=said, thought=thought, told_of_round=response.told_of_calls
         )
@@ -106,6 +107,11 @@ class Rounds:
         if in_vain and was_in_vain:
             return self._misfit(self._calls[-1])
         return None
+
+    def _ids_before(self) -> set[str]:
+        """Return the ids of earlier calls, also of earlier turns of the conversation."""
+        messages = [*self._prepared.request.messages, *self.messages]
+        return {call["id"] for message in messages for call in message.get("tool_calls") or ()}
 
     def _called(self, call: ToolCall, emit: Emit) -> ToolCall:
         """Have a function called by whoever reads the events."""
@@ -151,13 +157,13 @@ class Rounds:
         return ToolRoundsError(Text(told, name=name, count=count, more_rounds=more))
 
 
-def _with_ids(calls: Sequence[ToolCall], before: Sequence[ToolCall]) -> list[ToolCall]:
+def _with_ids(calls: Sequence[ToolCall], taken: set[str]) -> list[ToolCall]:
     """Give an id to each call that has none, or that of another; Mistral takes nine characters."""
-    taken = {each.id for each in before}
+    own = (f"call{number:05}" for number in itertools.count())
     made = []
-    for number, call in enumerate(calls):
-        if not call.id or call.id in taken:
-            call = replace(call, id=f"call{call.round:03}{number:02}")  # noqa: PLW2901 - it is
-        taken.add(call.id)
-        made.append(call)
+    for call in calls:
+        is_usable = call.id and call.id not in taken
+        call_id = call.id if is_usable else next(each for each in own if each not in taken)
+        taken.add(call_id)
+        made.append(replace(call, id=call_id))
     return made

@@ -123,3 +123,22 @@ def test_a_terminal_without_a_character_shows_another(tmp_path: Path, encoding: 
     assert "UsageError" in shown
     assert "Traceback" not in shown
     opened.close()
+
+
+def test_the_person_is_asked_whether_a_function_may_be_called(tmp_path: Path) -> None:
+    """Below the line of the wait, and what came of it stands above the answer."""
+    path = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    terminal = Terminal(tmp_path / "home", **path)
+    terminal.run("%load_ext openhands_llm_magic")
+    terminal.run("double = lambda n: 2 * n")
+    terminal.type('%llm -m practice/tools -t double call double {"n": 21}')
+    terminal.until(r"Call double\(n=21\)\? \(run / always / no\) ")
+    terminal.type("run")
+    shown = terminal.until(PROMPT)
+    assert re.search(r"\(double\(n=21\) · 0 s: 42\)\r\n", shown)
+    assert "> 42" in shown[shown.index("The functions gave:") :]
+    terminal.type('%llm -m practice/tools -t double call double {"n": 21}')
+    terminal.until(r"\(run / always / no\) ")
+    terminal.interrupt()
+    assert "Stopped: stopped before practice/tools had answered." in terminal.until(PROMPT)
+    terminal.close()
