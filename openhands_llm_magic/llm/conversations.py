@@ -326,6 +326,21 @@ def tokens_of_message(message: Message) -> float:
     return tokens_of(message["content"]) + written
 
 
+WANT_THOUGHTS = ("deepseek", "kimi", "moonshot")
+"""Parts of the names of models that want back what they thought before they asked for functions.
+To others the field is unknown."""
+
+
+def thoughts_as_wanted(messages: Sequence[Message], model: str) -> list[Message]:
+    """Leave what was thought out of messages, unless the model wants it back."""
+    if any(part in model.lower() for part in WANT_THOUGHTS):
+        return [*messages]
+    return [
+        {name: value for name, value in each.items() if name != "reasoning_content"}
+        for each in messages
+    ]
+
+
 MOST_MARKS = 4
 """Marks that Anthropic takes; it refuses a request with more."""
 

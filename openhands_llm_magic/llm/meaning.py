@@ -317,3 +317,27 @@ def _is_above_limit(heard: str) -> bool:
         return False
     allowed, asked = found["allowed"] or found["limit"], found["asked"] or found["actual"]
     return int(asked.replace(",", "")) > int(allowed.replace(",", ""))
+
+
+_OF_TOOLS = re.compile(
+    r"\btools?\b|function[ _-]?call|tool[ _-]?(?:choice|use|call)", re.IGNORECASE
+)
+_NOT_TAKEN = re.compile(
+    r"not? (?:support|allow|available|implement)|support (?:for )?tool|not permitted|unexpected"
+    r"|un(?:supported|known|recogni)|requires? --|--enable",
+    re.IGNORECASE,
+)
+
+
+def refuses_tools(error: errors.RequestError) -> bool:
+    """Tell whether a server refuses a request for the functions in it, by its words.
+
+    Some servers do so with 500, and one that has no such model with 404.
+    """
+    kinds = (errors.BadRequestError, errors.ModelNotFoundError, errors.ServerError)
+    words = str(error)
+    return (
+        isinstance(error, kinds)
+        and _OF_TOOLS.search(words) is not None
+        and _NOT_TAKEN.search(words) is not None
+    )

@@ -205,7 +205,7 @@ class Prepared(NeverPickled):
 
     def with_messages(self, messages: Sequence[Message]) -> Request:
         """Return the request that asks other messages with all else as it is."""
-        return replace(self.request, messages=conversations.marked(messages, self.settings))
+        return replace(self.request, messages=_fit(messages, self.settings))
 
 
 def prepare(  # noqa: PLR0913 - all but the first two are named
@@ -239,13 +239,19 @@ def prepare(  # noqa: PLR0913 - all but the first two are named
         response_format = schema.response_format
     elif schema is not None:
         messages = schema.told(messages)
-    messages = conversations.marked(throughout(messages, whole), settings)
+    messages = _fit(throughout(messages, whole), settings)
     request = request_from(settings, messages, response_format)
     if tools:
         declared = {"tools": [each.declaration for each in tools]}
         request = replace(request, options={**request.options, **declared}, has_tools=True)
     secrets = tuple(secrets_of(settings, request.options))
     return Prepared(settings, request, schema, secrets, tuple(tools), max_rounds)
+
+
+def _fit(messages: Sequence[Message], settings: Snapshot) -> list[Message]:
+    """Return messages as the model takes them."""
+    wanted = conversations.thoughts_as_wanted(messages, settings.model)
+    return conversations.marked(wanted, settings)
 
 
 def conversation(

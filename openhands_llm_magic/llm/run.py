@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -19,17 +18,13 @@ from openhands_llm_magic.config import schedule, trust
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
-    BadRequestError,
     BrokenAnswerError,
     DailyLimitError,
     FormatError,
     LibraryError,
-    ModelNotFoundError,
     OverBudgetError,
     RequestError,
-    ServerError,
     Stopped,
-    ToolsRefusedError,
     TransientError,
     UntrustedAddressError,
 )
@@ -537,19 +532,8 @@ class Prompt:
         if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
             return error
         request = self._prepared.request
-        if request.has_tools and refuses_tools(error):
-            error = error.reworded(error.text, ToolsRefusedError)
         missing = () if "api_key" in request.options else missing_key_variables(request.model)
         return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)
-
-
-def refuses_tools(error: RequestError) -> bool:
-    """Tell whether a server refuses a request for the functions in it, by its words."""
-    may_be = isinstance(error, BadRequestError | ModelNotFoundError | ServerError)
-    return may_be and _NO_TOOLS.search(str(error)) is not None
-
-
-_NO_TOOLS = re.compile(r"\btools?\b|tool[ _-]?(?:choice|call|use)|function[ _-]call", re.IGNORECASE)
 
 
 def _problem(schema: Schema, answer: str) -> str:

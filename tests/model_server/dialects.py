@@ -150,6 +150,8 @@ class _Anthropic(Dialect):
             opening += self._event("content_block_start", index=index, content_block=empty)
             if kind == "thinking":
                 opening += self._delta(index, kind, block[kind])
+                signed = {"type": "signature_delta", "signature": block["signature"]}
+                opening += self._event("content_block_delta", index=index, delta=signed)
                 opening += self._event("content_block_stop", index=index)
         last = len(blocks) - 1
         chunks = tuple(self._delta(last, "text", piece) for piece in answer.pieces)

@@ -25,6 +25,7 @@ from openhands_llm_magic.llm.litellm.stream import (
     takes_short_form,
 )
 from openhands_llm_magic.llm.litellm.tool_calls import Gathered, thinking_of
+from openhands_llm_magic.llm.meaning import refuses_tools
 from openhands_llm_magic.llm.prepare import Response
 from openhands_llm_magic.llm.worker import Cancelled
 
@@ -109,6 +110,8 @@ def send(request: Request, emit: Callable[[Event], None]) -> Response:
             options=request.options,
         )
     short = is_short_of_limit(request, usage) or is_limit_ignored(request, usage)
+    if error is not None and request.has_tools and refuses_tools(error):
+        error = error.reworded(error.text, errors.ToolsRefusedError)
     calls = gathered.calls if request.has_tools else ()
     error = error or ending.fault(tap, usage, cost.usd, own_limit=short, calls=bool(calls))
     raw = ending.raw(tap)

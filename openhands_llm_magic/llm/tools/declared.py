@@ -68,12 +68,13 @@ class Tool:
         """
         if isinstance(function, cls):
             return function
-        own = name or str(getattr(function, "__name__", type(function).__name__))
+        named = getattr(function, "func", function)  # of a `functools.partial`
+        own = name or str(getattr(named, "__name__", type(function).__name__))
         if not callable(function):
             told = "{name} is no function that a model could ask for: it is of the type {kind}."
             raise UsageError(Text(told, name=own, kind=type(function).__name__))
         given_name, given_description = getattr(function, MARK, (None, None))
-        told_of = _told_in(inspect.getdoc(_documented(function)) or "")
+        told_of = _told_in(_docstring(function))
         try:
             parameters = _parameters(function)
             model, schema = _modelled(own, parameters, told_of.parameters)
@@ -183,11 +184,13 @@ def _fit_name(name: str) -> str:
     return fit if fit[0].isalpha() or fit[0] == "_" else f"_{fit}"[:LONGEST_NAME]
 
 
-def _documented(function: Any) -> Any:
-    """Return what has the docstring: an object's own is that of its class."""
-    if inspect.isroutine(function) or inspect.isclass(function):
-        return function
-    return getattr(function, "func", None) or type(function).__call__
+def _docstring(function: Any) -> str:
+    """Return what a function says of itself; of a class no other's, of an object its call's."""
+    if inspect.isclass(function):
+        return inspect.cleandoc(vars(function).get("__doc__") or "")
+    if not inspect.isroutine(function):
+        function = getattr(function, "func", None) or type(function).__call__
+    return inspect.getdoc(function) or ""
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
@@ -257,8 +260,8 @@ class _Told:
 _SECTION = re.compile(
     r"^(Args|Arguments|Parameters|Returns?|Yields?|Raises|Examples?|Notes?):?\s*$"
 )
-_GOOGLE = re.compile(r"^ {2,8}\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s+(.+)$")
-_SPHINX = re.compile(r"^:param\s+(?:[\w\[\], |]+\s+)?(\w+):\s*(.+)$")
+_GOOGLE = re.compile(r" {2,8}+\*{0,2}(\w++) *+(?:\([^)]*+\) *+)?+: ++(\S.*)")
+_SPHINX = re.compile(r":param ++([^:]*\w) *+: *+(\S.*)")
 
 
 def _told_in(docstring: str) -> _Told:
@@ -270,7 +273,7 @@ def _told_in(docstring: str) -> _Told:
     last = ""
     for line in lines[end:]:
         if match := _GOOGLE.match(line) or _SPHINX.match(line):
-            last = match[1]
+            last = match[1].split()[-1]  # its type may stand before it
             found[last] = match[2].strip()
         elif last and line.startswith("    ") and line.strip():
             found[last] += f" {line.strip()}"

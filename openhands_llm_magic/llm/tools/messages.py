@@ -30,6 +30,7 @@ def messages_of(calls: Iterable[ToolCall], *, is_past: bool = False) -> list[dic
         asked = {
             "role": "assistant",
             "content": first.said,
+            "reasoning_content": first.thought,
             "tool_calls": [_form(call, is_past=is_past) for call in round_],
         }
         messages.append(asked if is_past else asked | dict(first.told_of_round))

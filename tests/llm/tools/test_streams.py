@@ -1,0 +1,263 @@
+"""Calls of functions as servers really send them, of which public reports tell."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from model_server import Answer, Call, Raw, Refuse, asks
+
+from openhands_llm_magic import ask
+from openhands_llm_magic.errors import BadRequestError, ToolsRefusedError
+
+if TYPE_CHECKING:
+    from fake_clock import FakeClock
+    from model_server import ModelServer
+
+    from openhands_llm_magic import Reply
+
+pytestmark = pytest.mark.usefixtures("litellm", "nothing_learned")
+
+DONE = Answer("Done.")
+
+
+def add(a: int = 0, b: int = 0) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def asked(server: ModelServer, clock: FakeClock, model: str = "openai/test", **more: Any) -> Reply:
+    base = server.base_for(model.partition("/")[0])
+    settings: dict[str, Any] = {"model": model, "api_key": "sk-of-the-test", "base_url": base}
+    return ask("Add.", tools=[add], clock=clock, **settings | more)
+
+
+def piece(
+    index: int | None = 0, name: str | None = None, arguments: Any = None, call_id: Any = None
+) -> dict[str, Any]:
+    """A piece of a call, without what a server leaves out."""
+    function = {"name": name, "arguments": arguments}
+    made: dict[str, Any] = {"index": index, "id": call_id, "type": "function"}
+    made["function"] = {key: value for key, value in function.items() if value is not None}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def stream(*deltas: dict[str, Any] | list[dict[str, Any]], ends: tuple[str, ...]) -> Raw:
+    """A stream of deltas, each with a piece or several, and the finish reasons at its end."""
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"tool_calls": each if isinstance(each, list) else [each]}}
+        for each in deltas
+    ]
+    choices += [{"index": 0, "delta": {}, "finish_reason": reason} for reason in ends]
+    return raw(choices)
+
+
+def raw(choices: list[dict[str, Any]]) -> Raw:
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    lines = [f"data: {json.dumps({**head, 'choices': [each]})}\n\n" for each in choices]
+    return Raw("".join([*lines, "data: [DONE]\n\n"]).encode(), "text/event-stream")
+
+
+ONE, TWO = '{"a": 1, "b": 2}', '{"a": 3, "b": 4}'
+TOOL_CALLS = ("tool_calls",)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(
+            stream(piece(0, "add", ONE, "x"), piece(0, "add", TWO, "y"), ends=TOOL_CALLS),
+            id="all calls have the index 0",  # ollama/ollama#15457, sgl-project/sglang#7117
+        ),
+        pytest.param(
+            stream(
+                piece(0, "add", "", "x"),
+                piece(0, None, ONE[:5]),
+                piece(0, None, ONE[5:]),
+                piece(0, "add", "", "y"),
+                piece(0, None, TWO[:5]),
+                piece(0, None, TWO[5:]),
+                ends=TOOL_CALLS,
+            ),
+            id="all have the index 0 and come in pieces",  # BerriAI/litellm#21331
+        ),
+        pytest.param(
+            stream(
+                piece(0, "add", "", "x"),
+                piece(1, "add", "", "y"),
+                piece(0, None, ONE[:5]),
+                piece(1, None, TWO[:5]),
+                piece(0, None, ONE[5:]),
+                piece(1, None, TWO[5:]),
+                ends=TOOL_CALLS,
+            ),
+            id="the pieces of two calls by turns",
+        ),
+        pytest.param(
+            stream([piece(0, "add", ONE, "x"), piece(1, "add", TWO, "y")], ends=TOOL_CALLS),
+            id="both in one delta",  # BerriAI/litellm#39796
+        ),
+        pytest.param(
+            stream(piece(0, "add", ONE), piece(0, "add", TWO), ends=TOOL_CALLS),
+            id="without ids",  # BerriAI/litellm#11407
+        ),
+        pytest.param(
+            stream(
+                piece(0, "add", ONE[:5], "x"),
+                piece(0, "add", ONE[5:], "x"),
+                piece(1, "add", TWO[:5], "y"),
+                piece(1, "add", TWO[5:], "y"),
+                ends=TOOL_CALLS,
+            ),
+            id="name and id in each piece",
+        ),
+        pytest.param(
+            stream(
+                piece(0, "ad", "", "x"),
+                piece(0, "d", ""),
+                piece(0, None, ONE),
+                piece(1, "add", TWO, "y"),
+                ends=TOOL_CALLS,
+            ),
+            id="a name in two pieces",
+        ),
+        pytest.param(
+            stream(piece(0, "add", ONE, "x"), piece(1, "add", TWO, "y"), ends=("stop",)),
+            id="it ends with stop",  # vllm-project/vllm#9209, BerriAI/litellm#12862
+        ),
+        pytest.param(
+            stream(
+                piece(0, "add", ONE, "x"), piece(1, "add", TWO, "y"), ends=("tool_calls", "stop")
+            ),
+            id="it ends twice",  # RayBytes/ChatMock#114
+        ),
+        pytest.param(
+            raw(
+                [
+                    {"index": 0, "delta": {"tool_calls": [piece(0, "add", ONE, "x")]}},
+                    {
+                        "index": 0,
+                        "delta": {"tool_calls": [piece(1, "add", TWO, "y")]},
+                        "finish_reason": "tool_calls",
+                    },
+                ]
+            ),
+            id="the last call in the chunk that ends it",
+        ),
+        pytest.param(
+            raw(
+                [
+                    {
+                        "index": 0,
+                        "delta": {"content": "I add.", "tool_calls": [piece(0, "add", ONE, "x")]},
+                    },
+                    {"index": 0, "delta": {"tool_calls": [piece(1, "add", TWO, "y")]}},
+                    {"index": 0, "delta": {}, "finish_reason": "tool_calls"},
+                ]
+            ),
+            id="text in the same chunk",
+        ),
+    ],
+)
+@pytest.mark.parametrize("model", ["openai/test", "hosted_vllm/test"])
+def test_two_calls_are_two_however_they_come(
+    model_server: ModelServer, clock: FakeClock, sent: Raw, model: str
+) -> None:
+    model_server.script(sent, DONE)
+    reply = asked(model_server, clock, model)
+    assert [(call.arguments, call.result) for call in reply.tool_calls] == [
+        ({"a": 1, "b": 2}, "3"),
+        ({"a": 3, "b": 4}, "7"),
+    ]
+    assert reply.text == "Done."
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/test", "anthropic/claude-sonnet-4-20250514", "mistral/mistral-small-latest"]
+)
+def test_no_arguments_are_none(model_server: ModelServer, clock: FakeClock, model: str) -> None:
+    """BerriAI/litellm#5063, sigoden/aichat#1217: what is sent back is an object all the same."""
+    model_server.script(asks(Call("add", "")), DONE)
+    [call] = asked(model_server, clock, model).tool_calls
+    assert (call.arguments, call.result, call.problem) == ({}, "0", "")
+    assert '"arguments": ""' not in json.dumps(model_server.received[1].body)
+
+
+def test_what_claude_has_thought_goes_back_with_its_calls(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """BerriAI/litellm#15601, pydantic/pydantic-ai#2040: it is refused else."""
+    first = asks(Call("add", ONE))
+    first = Answer("", finish_reason="tool_calls", calls=first.calls, reasoning="I think.")
+    model_server.script(first, DONE)
+    model = "anthropic/claude-sonnet-4-20250514"
+    reply = asked(model_server, clock, model, reasoning_effort="low")
+    assert reply.tool_calls[0].thought == "I think."
+    sent = model_server.received[1].body
+    assert sent["thinking"]["type"] == "enabled"
+    [thought] = [each for each in sent["messages"][1]["content"] if each["type"] == "thinking"]
+    assert (thought["thinking"], thought["signature"]) == ("I think.", "c2ln")
+    assert sent["messages"][1]["content"][0] == thought
+
+
+def test_geminis_signature_goes_back_with_its_call(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """BerriAI/litellm#16893: it is refused else."""
+    part = {"functionCall": {"name": "add", "args": {"a": 1}}, "thoughtSignature": "c2lnbmVk"}
+    candidate = {"index": 0, "content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}
+    body = f"data: {json.dumps({'candidates': [candidate]})}\n\n"
+    model_server.script(Raw(body.encode(), "text/event-stream"), DONE)
+    reply = asked(model_server, clock, "gemini/gemini-2.5-flash")
+    assert reply.tool_calls[0].result == "1"
+    assert "c2lnbmVk" in json.dumps(model_server.received[1].body)
+
+
+@pytest.mark.parametrize(
+    ("model", "wants"), [("deepseek/deepseek-chat", True), ("openai/o3", False)]
+)
+def test_what_deepseek_has_thought_goes_back_with_its_calls(
+    model_server: ModelServer, clock: FakeClock, model: str, wants: bool
+) -> None:
+    """continuedev/continue#9606: it is refused else, and nobody else knows the field."""
+    first = Answer("", finish_reason="tool_calls", calls=(Call("add", ONE),), reasoning="I think.")
+    model_server.script(first, DONE)
+    asked(model_server, clock, model)
+    message = model_server.received[1].body["messages"][1]
+    assert message.get("reasoning_content") == ("I think." if wants else None)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refuse(500, message="tools param requires --jinja flag"),
+        Refuse(400, message="This model does not support function calling."),
+        Refuse(422, message="Unknown parameter: 'tools'."),
+    ],
+)
+def test_a_server_without_functions_is_asked_once(
+    model_server: ModelServer, clock: FakeClock, refusal: Refuse
+) -> None:
+    """ggml-org/llama.cpp says so with 500, which would pass else."""
+    model_server.script(refusal)
+    with pytest.raises(ToolsRefusedError):
+        asked(model_server, clock)
+    assert model_server.count == 1
+
+
+def test_another_refusal_is_told_as_it_is(model_server: ModelServer, clock: FakeClock) -> None:
+    """Though it speaks of a function."""
+    model_server.script(Refuse(400, message="Invalid schema for function 'add': no type."))
+    with pytest.raises(BadRequestError, match="Invalid schema for function 'add'"):
+        asked(model_server, clock)
+
+
+def test_groq_that_could_not_read_its_model_is_asked_again(
+    model_server: ModelServer, clock: FakeClock
+) -> None:
+    """It says so with 400, before anybody else has seen the call."""
+    told = "Failed to call a function. Please adjust your prompt."
+    model_server.script(Refuse(400, message=told, code="tool_use_failed"), asks(Call("add")), DONE)
+    reply = asked(model_server, clock, "groq/qwen-qwq-32b")
+    assert (reply.text, len(reply.waits), len(reply.tool_calls)) == ("Done.", 1, 1)
