@@ -159,11 +159,15 @@ class Interrupts:
 
     def _answer(self, call: Call) -> None:
         """Answer a call; one that is interrupted ends the prompt, whoever has raised that."""
+        gc.set_threshold(*self._thresholds)  # it may run for long
         try:
             with self.raised():  # a function is the person's own code
                 self.answer(call)
         except KeyboardInterrupt:
             self.count = max(1, self.count)
+        finally:
+            self._thresholds = gc.get_threshold()
+            gc.set_threshold(*self._thresholds[:2], FULL_COLLECTIONS)
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         if self._left_at_s is not None:

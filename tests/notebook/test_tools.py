@@ -302,3 +302,29 @@ def test_a_stored_answer_needs_nobody(notebook: Kernel, model_server: ModelServe
     assert again.error is None
     assert "Sunny in Kyoto." in str(again.outputs)
     assert (called(notebook), model_server.count) == ("['Kyoto']", 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("tools-cut", "ToolCallError: the model asked twice for what cannot be called"),
+        ("tools-thousand", "ToolRoundsError: no answer came"),
+        ("tools-refused", "or leave out `-t`."),
+    ],
+)
+def test_practice_models_that_fail(notebook: Kernel, model: str, told: str) -> None:
+    """Each in one line, and what came is kept."""
+    line = f"%%llm -m practice/{model} -t weather --yes weather"
+    ran = notebook.run(f'{line}\ncall weather {{"city": "Uji"}}')
+    assert ran.error is not None
+    assert told in ran.error
+    assert len(ran.error.splitlines()) == 1
+    made = {"tools-cut": 2, "tools-thousand": 80, "tools-refused": 0}[model]
+    assert notebook.run("print(len(_.tool_calls))").stdout == f"{made}\n"
+    assert len(ran.outputs) < 20
+
+
+def test_a_practice_model_says_what_it_can_be_told(notebook: Kernel) -> None:
+    ran = notebook.run("%%llm -m practice/tools -t weather --yes weather\nHello")
+    assert ran.error is None
+    assert "call NAME" in ran.outputs[-1]["text/plain"]

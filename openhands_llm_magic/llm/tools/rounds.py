@@ -122,6 +122,8 @@ class Rounds:
         emit(ToolCalled(waiting))
         try:
             return waiting.wait(self._control)
+        except Cancelled:
+            return replace(call, problem=INTERRUPTED)
         finally:
             self.off_the_clock_s += self._clock.now() - began_s
 
