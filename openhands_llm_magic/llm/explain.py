@@ -177,6 +177,10 @@ TOO_LONG_WITH_ANSWER = (
     "the prompt and its answer are longer than {model} takes {said}. Shorten the prompt, lower"
     " max_output_tokens ({max_output_tokens_from}), or set another model ({model_from})."
 )
+CALL_CUT_OFF = (
+    "the model's call of a function was cut off twice {said}. What came is in {kept_in}; raise"
+    " max_output_tokens ({max_output_tokens_from})."
+)
 ANY_KEY_WILL_DO = (
     "there is no API key for {model}. Set {variables} in the environment (a server of your own that"
     " asks for no key takes any text for one), {give_key}, or {try_practice}."
@@ -193,6 +197,8 @@ def _text_for(
             text = ANY_KEY_WILL_DO
         case errors.AuthenticationError if error.given_by:
             text = GATEWAYS_KEY
+        case errors.ToolCallError if error.finish_reason == "length":
+            text = CALL_CUT_OFF
         case errors.UnsendableError if "base_url" in error.named:
             text = ADDRESS_UNSENDABLE
         case errors.QuotaError if "max_output_tokens" in error.named:

@@ -105,7 +105,7 @@ class Rounds:
                 raise Cancelled
         was_in_vain, self._was_in_vain = self._was_in_vain, in_vain
         if in_vain and was_in_vain:
-            return self._misfit(self._calls[-1])
+            return self._misfit(self._calls[-1], response.finish_reason)
         return None
 
     def _ids_before(self) -> set[str]:
@@ -148,10 +148,11 @@ class Rounds:
             return replace(call, problem=problem, written=written)
         return call
 
-    def _misfit(self, call: ToolCall) -> RequestError:
+    def _misfit(self, call: ToolCall, finish_reason: str) -> RequestError:
         told = "the call of {name} cannot be made, and no other came ({problem})"
         problem = call.problem.partition("\n")[0]
-        return ToolCallError(Text(told, name=call.name, problem=problem))
+        text = Text(told, name=call.name, problem=problem)
+        return ToolCallError(text, finish_reason=finish_reason)
 
     def _endless(self, name: str) -> RequestError:
         told = "the model asks for {name} once more after {count} rounds of calls; {more_rounds}"
