@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.notebook.view import live, sanitize
@@ -35,7 +35,7 @@ MARKDOWN = [
 SEAM_IN_CODE = re.compile(
     r'</code></pre></div>\n<div class="highlight" style="[^"]*" dir="ltr"><pre><code>'
 )
-SEAM_IN_LIST = re.compile(r'</(ul|ol)>\n<\1(?: start="\d+")?>\n')
+SEAM_IN_LIST = re.compile(r'</(ul|ol)>\n<\1(?: start="\d+")? dir="auto">\n')
 
 
 def parts_of(text: str, pieces: list[int], form: str = "markdown") -> list[Part]:
@@ -71,6 +71,14 @@ def short_parts(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+A_LIST_IN_TWO = (
+    "# One\n# One\n# One\n# One\n## Two\na paragraph with [a link][ref]\na paragraph with [a"
+    " link][ref]\n1. one\n2. two\n3. three\n| a | b |\n|---|--:|\n| 1 | 2 |\na paragraph with [a"
+    " link][ref]\n    indented\n\n    more\n\n"
+)
+
+
+@example(A_LIST_IN_TWO, [1])
 @given(
     st.lists(st.sampled_from(MARKDOWN), max_size=30).map("".join),
     st.lists(st.sampled_from([1, 2, 7, 30, 300]), min_size=1, max_size=5),
