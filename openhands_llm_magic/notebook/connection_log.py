@@ -119,6 +119,4 @@ def end_words(reply: Reply, say: Language) -> str:
         told.append(wording.waits_words(reply, say))
     if reply.usage:
         told.append(say("{count} tokens", count=reply.usage.total_tokens))
-    cost = "Cost: not known" if reply.cost_usd is None else "Cost: ${cost}"
-    told.append(say(cost, cost=f"{reply.cost_usd or 0:.6f}"))
-    return " · ".join(told)
+    return " · ".join([*told, wording.cost_words(reply, say)])

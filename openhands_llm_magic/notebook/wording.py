@@ -348,7 +348,7 @@ def footer_words(reply: Reply, *, with_time: bool = True) -> str:
         reply.model_answered or reply.model,
         *_host_words(reply, say),
         _tokens_words(reply, say),
-        _cost_words(reply, say),
+        cost_words(reply, say),
     ]
     if reply.attempts == 0:
         parts.append(say("stored answer"))
@@ -377,7 +377,7 @@ def _tokens_words(reply: Reply, say: Say) -> str:
     return say("{given} tokens in ({cached} cached), {answered} out", cached=cached, **counts)
 
 
-def _cost_words(reply: Reply, say: Say) -> str:
+def cost_words(reply: Reply, say: Say) -> str:
     """Write what an answer cost; a list's price is no price of a server on this machine."""
     told_by, cost_usd = reply.cost_told_by, reply.cost_usd
     if told_by not in ("provider", "by hand") and is_loopback(reply.host):

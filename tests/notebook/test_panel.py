@@ -289,7 +289,7 @@ def test_a_test_is_told_step_by_step(at_server: Driver, model_server: ModelServe
     """It sends one request under the settings shown, which are not yet in force."""
     model_server.script(Answer("OK.", usage=(7, 2)))
     at_server.test()
-    assert "It works. · Answer: OK. · 9 tokens · Cost: $0.0000" in at_server.text
+    assert "It works. · Answer: OK. · 9 tokens · local" in at_server.text
     for title in ("Key", "Address", "Request", "First token", "Answer"):
         assert title in at_server.text
     [received] = model_server.received
