@@ -87,7 +87,7 @@ def add_over_budget(made: argparse.ArgumentParser) -> None:
 def lift_limits(given: dict[str, Any]) -> None:
     """Put settings without a limit of what is spent in place of the option that says so."""
     if given.pop("over_budget"):
-        given.update(dict.fromkeys(BUDGETS, "0"))  # "none" is a flag that was not given
+        given.update(dict.fromkeys(BUDGETS, "none"))
 
 
 def read(words: list[str], made: argparse.ArgumentParser, advice: str = "") -> dict[str, Any]:
@@ -173,7 +173,8 @@ def settings_in(
             values[name] = secret_named(setting, value, variables)
             continue
         found = put_in(value, own, setting.flag, whole=setting.kind in ("list", "dict"))
-        values[name] = setting.from_text(found) if isinstance(found, str) else found
+        read = setting.from_text(found) if isinstance(found, str) else found
+        values[name] = found if read is None else read  # None is a flag that was not given
     return values
 
 

@@ -290,6 +290,15 @@ def test_a_name_of_pythons_own_is_not_hidden_in_silence(
     assert server.count == 2
 
 
+def test_a_flag_takes_a_setting_away_for_one_cell(kernel: Kernel) -> None:
+    """The word none counts, whatever the session has set."""
+    kernel.run("%llm_config deadline=7 max_output_tokens=9 seed=3")
+    shown = kernel.run("%llm --dry-run --max-output-tokens none --seed none Hello")
+    kernel.run("%llm_config deadline=none max_output_tokens=none seed=none")
+    assert "seed" not in shown.outputs[0]["text/plain"]
+    assert "max_completion_tokens" not in shown.outputs[0]["text/plain"]
+
+
 def test_over_budget_lifts_a_limit_of_the_session_for_one_cell(kernel: Kernel) -> None:
     """Wherever the limit is set; the next prompt has it again."""
     kernel.run("%llm_config input_cost_per_token=1 output_cost_per_token=1 max_output_tokens=9")
