@@ -108,6 +108,13 @@ def test_a_notebook_that_is_saved_meanwhile_keeps_its_words(
     opened.wait_for_idle()
 
 
+def boxes(*elements: Locator) -> list[Any]:
+    """Return where elements are; one that is just being drawn anew is nowhere."""
+    while not all(found := [each.bounding_box() for each in elements]):
+        pass
+    return found
+
+
 def test_while_text_comes_stop_takes_no_room(
     notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
@@ -121,8 +128,8 @@ def test_while_text_comes_stop_takes_no_room(
     opened.output(1).get_by_text("word word").wait_for()
     button(opened, "Stop").wait_for()
     text, stop = opened.output(1).locator("p").first, button(opened, "Stop")
-    beside, area = stop.bounding_box(), opened.output(1).bounding_box()
-    assert beside["x"] + beside["width"] <= text.bounding_box()["x"]
+    beside, area, words = boxes(stop, opened.output(1), text)
+    assert beside["x"] + beside["width"] <= words["x"]
     assert beside["y"] + beside["height"] <= area["y"] + area["height"] + 1
 
     stop.click()

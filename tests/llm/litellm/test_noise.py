@@ -17,7 +17,7 @@ import pytest
 from model_server import Answer, Raw, Refuse
 
 from openhands_llm_magic.errors import RequestError
-from openhands_llm_magic.llm.ask import ask, stream
+from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.litellm import clients
 from openhands_llm_magic.llm.litellm.clients import CALLBACKS
 
@@ -199,10 +199,12 @@ def test_an_ordinary_request_leaves_the_streams_alone(
     """Where nobody has asked LiteLLM to talk, no stream stands in for another's."""
     for name in CALLBACKS:
         monkeypatch.setattr(litellm, name, ["cache"])
-    model_server.script(Answer("Hello."))
-    before = sys.stdout, sys.stderr
-    for _ in stream("Hello"):
-        assert (sys.stdout, sys.stderr) == before
+    before, seen = (sys.stdout, sys.stderr), []
+    note = Answer("Hello there.", between_chunks=lambda _: seen.append((sys.stdout, sys.stderr)))
+    model_server.script(note)
+    ask("Hello")
+    assert seen
+    assert set(seen) == {before}
 
 
 def test_a_stream_that_stood_in_outlives_the_request(
@@ -210,11 +212,14 @@ def test_a_stream_that_stood_in_outlives_the_request(
 ) -> None:
     """Python does not hold it for a `print` that goes on with it on another thread, and crashes."""
     monkeypatch.setattr(litellm, "set_verbose", True)
-    model_server.script(Answer("Hello."))
     before, seen = sys.stdout, set()
-    for _ in stream("Hello"):
+
+    def note(_: int) -> None:
         if sys.stdout is not before:
             seen.add(weakref.ref(sys.stdout))
+
+    model_server.script(Answer("Hello there.", between_chunks=note))
+    ask("Hello")
     gc.collect()
     assert sys.stdout is before
     assert seen
