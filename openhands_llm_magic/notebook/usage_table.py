@@ -68,8 +68,8 @@ OUTCOMES = {
 """What is said of each outcome."""
 
 OF_UNKNOWN_COST = (
-    "Of unknown cost are answers for which there is no price, and requests that were stopped;"
-    " limits count the most that each can have cost."
+    "Of unknown cost are answers for which there is no price, and requests that were stopped or"
+    " broke off; limits count the most that each can have cost."
 )
 BY_LIST = "“About” is by LiteLLM's price list; the provider told no cost."
 
@@ -212,10 +212,9 @@ def key_words(key: str, by: str, say: Say) -> str:
 def cost_words(row: Row, say: Say) -> str:
     """Write what requests have cost, as "about $1.23 and 4 of unknown cost".
 
-    What is not known is never told as nothing, and a server on this machine tells no price.
+    What is not known is never told as nothing, and a server on this machine tells no price. What
+    was refused, or never sent, has cost nothing.
     """
-    if not row.attempts:
-        return usd(0)
     said = []
     if row.cost_usd is not None:
         amount = usd(row.cost_usd)
@@ -223,7 +222,7 @@ def cost_words(row: Row, say: Say) -> str:
     if row.unknown:
         said.append(say("{count} of unknown cost", count=f"{row.unknown:,}"))
     if not said:
-        return say("local") if row.local else say("cost unknown")
+        return say("local") if row.local else usd(0)
     return say(" and ").join(said)
 
 

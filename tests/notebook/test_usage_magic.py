@@ -55,7 +55,7 @@ def kept(tmp_path: Path) -> Iterator[Ledger]:
         [
             attempt(**LISTED, input_tokens=1_200, cached_tokens=1_000, output_tokens=34),
             attempt(outcome="stopped", counted_usd=0.1),
-            attempt(outcome="failed", status=429),
+            attempt(outcome="failed", status=429, cost_told_by="not charged"),
             attempt(model="ollama/qwen3", cost_told_by="local", input_tokens=5, output_tokens=6),
         ]
     )
@@ -171,7 +171,8 @@ def test_a_long_table_is_cut_and_adds_up() -> None:
     ("row", "words"),
     [
         (Row(), "$0.00"),
-        (Row(attempts=1, failed=1), "cost unknown"),
+        (Row(attempts=1, failed=1), "$0.00"),
+        (Row(attempts=1, failed=1, unknown=1), "1 of unknown cost"),
         (Row(attempts=1, unknown=1), "1 of unknown cost"),
         (
             Row(attempts=9, exact=1, unknown=4_000, exact_usd=1.23),

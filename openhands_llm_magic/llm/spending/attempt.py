@@ -70,8 +70,8 @@ class Attempt:
         reasoning_tokens: Those of the answer that went into reasoning.
         cost_usd: What it cost, or None where that is not known.
         cost_told_by: Who told that: "provider", "price list", "by hand" or "unknown"; "local" for a
-            server on this machine that tells no price, and "openhands" for a cost that OpenHands
-            has made out.
+            server on this machine that tells no price, "not charged" for what was refused or never
+            reached a server, and "openhands" for a cost that OpenHands has made out.
         price_list: Which price list the cost is from, or "".
         counted_usd: What budgets count for it: its cost, and where that is not known the most that
             it can have cost.
@@ -167,6 +167,14 @@ def is_free(attempt: AttemptEnded, settings: Snapshot) -> bool:
     return attempt.cost.told_by == "price list" or None in by_hand
 
 
+def is_uncharged(attempt: AttemptEnded) -> bool:
+    """Return whether nobody takes money: the server refused it, or it never reached one."""
+    if attempt.cost.usd is not None or attempt.error is None:
+        return False
+    was_refused = attempt.status is not None and attempt.status != 200  # noqa: PLR2004 - taken
+    return was_refused or not attempt.error.was_sent
+
+
 def attempt_of(
     ended: AttemptEnded, settings: Snapshot, *, counted_usd: float, ended_at_s: float
 ) -> Attempt:
@@ -183,6 +191,7 @@ def attempt_of(
     provider = provider_of(ended.model, settings.base_url, settings.custom_llm_provider)
     name = provider.name if provider else ""
     is_local = is_free(ended, settings)
+    told_by: str = "not charged" if is_uncharged(ended) else ended.cost.told_by
     return Attempt(
         ended_at_s=ended_at_s,
         day=day_of(ended_at_s),
@@ -200,7 +209,7 @@ def attempt_of(
         number=ended.number,
         outcome=ended.outcome,
         cost_usd=None if is_local else ended.cost.usd,
-        cost_told_by="local" if is_local else ended.cost.told_by,
+        cost_told_by="local" if is_local else told_by,
         price_list=ended.cost.price_list if not is_local else "",
         counted_usd=counted_usd,
         took_s=ended.took_s,

@@ -21,7 +21,7 @@ from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
 from openhands_llm_magic.llm.spending import spans
-from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here, is_free
+from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here, is_free, is_uncharged
 from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
 
 if TYPE_CHECKING:
@@ -151,9 +151,7 @@ class Booking:
             return 0.0
         if attempt.cost.usd is not None:
             return attempt.cost.usd
-        was_refused = attempt.status is not None and attempt.status != 200  # noqa: PLR2004 - taken
-        was_sent = attempt.error is None or attempt.error.was_sent
-        return 0.0 if was_refused or not was_sent else self.most_usd
+        return 0.0 if is_uncharged(attempt) else self.most_usd
 
 
 def book(settings: Snapshot, begin: AttemptEnded) -> Booking:

@@ -36,7 +36,7 @@ MOST_DAYS = 36_500
 """Days that a period has at most; there is a date that long ago."""
 
 _EXACT = "cost_told_by IN ('provider', 'by hand')"
-_UNPRICED = "cost_told_by IN ('unknown', 'local')"
+_UNPRICED = "cost_told_by IN ('unknown', 'local', 'not charged')"
 
 _SUMS = {
     "attempts": "sum(attempts)",
@@ -53,9 +53,7 @@ _SUMS = {
     "exact": f"sum(CASE WHEN {_EXACT} THEN attempts ELSE 0 END)",
     "listed": f"sum(CASE WHEN {_EXACT} OR {_UNPRICED} THEN 0 ELSE attempts END)",
     "local": "sum(CASE cost_told_by WHEN 'local' THEN attempts ELSE 0 END)",
-    "unknown": (
-        "sum(CASE WHEN cost_told_by = 'unknown' AND outcome <> 'failed' THEN attempts ELSE 0 END)"
-    ),
+    "unknown": "sum(CASE cost_told_by WHEN 'unknown' THEN attempts ELSE 0 END)",
     "counted_usd": "sum(counted_usd)",
     "waited_s": "sum(waited_s + throttled_s)",
 }
@@ -95,7 +93,7 @@ class Row:
         listed: How many have one of a list.
         local: How many a server on this machine has answered that tells no price.
         unknown: How many have, or may have, a cost that nobody knows: those that were answered,
-            stopped or lost. A refused one costs nothing.
+            broke off, were stopped or lost. A refused one costs nothing.
         counted_usd: What limits count, which is the most that a cost which is not known can be.
         waited_s: Seconds of waits, for retries and to keep within limits of rates.
     """

@@ -93,6 +93,7 @@ def test_each_retry_is_a_row_with_its_wait(model_server: ModelServer, clock: Fak
     assert refused["counted_usd"] == 0
     assert cut["counted_usd"] > answered["counted_usd"] > 0
     assert cut["cost_usd"] is None
+    assert [each["cost_told_by"] for each in rows()] == ["not charged", "unknown", "by hand"]
 
 
 @pytest.mark.parametrize("status", [None, 200])
@@ -126,6 +127,7 @@ def test_what_never_was_sent_costs_nothing(model_server: ModelServer) -> None:
     made = row()
     assert (made["outcome"], made["error_type"]) == ("failed", "ConnectionFailedError")
     assert made["counted_usd"] == 0
+    assert made["cost_told_by"] == "not charged"
     assert not model_server.count
 
 

@@ -43,7 +43,7 @@ def kept(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_what_is_not_known_is_counted_and_is_not_nothing(kept: Ledger) -> None:
-    """Each kind of cost stays apart; a refused request has none that could be unknown."""
+    """Each kind of cost stays apart; one that broke off has a cost, and a refused one has none."""
     kept.add_all(
         [
             attempt(cost_usd=1.0, cost_told_by="provider", counted_usd=1.0),
@@ -52,15 +52,22 @@ def test_what_is_not_known_is_counted_and_is_not_nothing(kept: Ledger) -> None:
             attempt(counted_usd=0.125),
             attempt(outcome="stopped", counted_usd=0.125),
             attempt(outcome="lost", counted_usd=0.125),
-            attempt(outcome="failed", status=429, waited_s=2.0, throttled_s=1.0),
+            attempt(outcome="failed", status=200, counted_usd=0.125),
+            attempt(
+                outcome="failed",
+                status=429,
+                cost_told_by="not charged",
+                waited_s=2.0,
+                throttled_s=1.0,
+            ),
             attempt(cost_told_by="local", input_tokens=3, output_tokens=4),
         ]
     )
     row = summary.total(kept, summary.everything())
-    assert (row.attempts, row.answered, row.failed, row.stopped, row.lost) == (8, 5, 1, 1, 1)
+    assert (row.attempts, row.answered, row.failed, row.stopped, row.lost) == (9, 5, 2, 1, 1)
     assert (row.exact_usd, row.listed_usd, row.cost_usd) == (1.5, 0.25, 1.75)
-    assert (row.exact, row.listed, row.local, row.unknown) == (2, 1, 1, 3)
-    assert (row.counted_usd, row.waited_s) == (2.125, 3.0)
+    assert (row.exact, row.listed, row.local, row.unknown) == (2, 1, 1, 4)
+    assert (row.counted_usd, row.waited_s) == (2.25, 3.0)
     assert (row.input_tokens, row.output_tokens) == (3, 4)
 
 
@@ -109,7 +116,7 @@ def test_the_parts_are_the_whole(made: list[Attempt], by: str) -> None:
     assert total.attempts == len(made)
     assert total.input_tokens == sum(each.input_tokens or 0 for each in made)
     assert total.output_tokens == sum(each.output_tokens or 0 for each in made)
-    assert total.unknown == sum(each.outcome != "failed" for each in made)
+    assert total.unknown == len(made)
     assert len({row.key for row in found}) == len(found)
 
 
