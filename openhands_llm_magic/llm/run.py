@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from openhands_llm_magic.config import schedule, trust
-from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
     BrokenAnswerError,
@@ -57,6 +56,7 @@ from openhands_llm_magic.llm.litellm.send import missing_key_variables, send
 from openhands_llm_magic.llm.prepare import Response, account_of
 from openhands_llm_magic.llm.refusals import one_line
 from openhands_llm_magic.llm.spending import budget
+from openhands_llm_magic.llm.spending.attempt import is_free
 from openhands_llm_magic.llm.tools.messages import messages_of
 from openhands_llm_magic.llm.tools.rounds import Rounds
 from openhands_llm_magic.llm.worker import (
@@ -389,9 +389,7 @@ class Requests:
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
         status = error.status if error else None
         told = replace(told, status=status or told.status, model_answered=response.model)
-        has_price = self._settings.input_cost_per_token is not None
-        is_unpriced = response.cost.told_by == "unknown" and not has_price
-        is_local = is_unpriced and is_loopback(told.host)
+        is_local = response.cost.told_by == "unknown" and is_free(told, self._settings)
         cost = Cost(None, "local") if is_local else response.cost
         told = replace(told, cost=cost, response_id=self._id_in(response.raw))
         emit(told)

@@ -155,6 +155,12 @@ def day_of(at_s: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(at_s))
 
 
+def has_price_by_hand(attempt: AttemptEnded, settings: Snapshot) -> bool:
+    """Return whether a person has set what its tokens cost; nobody can for those of vectors."""
+    by_hand = (settings.input_cost_per_token, settings.output_cost_per_token)
+    return attempt.operation == "chat" and None not in by_hand
+
+
 def is_free(attempt: AttemptEnded, settings: Snapshot) -> bool:
     """Return whether a server on this machine takes no money, as far as is known.
 
@@ -163,8 +169,7 @@ def is_free(attempt: AttemptEnded, settings: Snapshot) -> bool:
     """
     if not is_loopback(attempt.host) or attempt.cost.told_by in {"provider", "by hand"}:
         return False
-    by_hand = (settings.input_cost_per_token, settings.output_cost_per_token)
-    return attempt.cost.told_by == "price list" or None in by_hand
+    return attempt.cost.told_by == "price list" or not has_price_by_hand(attempt, settings)
 
 
 def is_uncharged(attempt: AttemptEnded) -> bool:

@@ -173,13 +173,13 @@ def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
             _session.reserved_usd += booking.most_usd
         return booking
     if most_usd is None:
-        raise OverBudgetError(_no_price(settings, begin.model, next(iter(limits))))
+        raise OverBudgetError(_no_price(settings, begin, next(iter(limits))))
     periods = {name: limit for name, limit in limits.items() if name != SESSION_LIMIT}
     with _session.lock, _exclusively(ledger, settings, next(iter(periods), None)):
         for name, limit_usd in limits.items():
             spent_usd = _spent_usd(name, ledger)
             if spent_usd + most_usd > limit_usd:
-                raise OverBudgetError(_over(settings, name, limit_usd, spent_usd, most_usd))
+                raise OverBudgetError(_over(settings, name, limit_usd, spent_usd, begin))
         if periods and ledger is not None:
             booking.reservation = ledger.reserve(most_usd, begin.model, here.notebook)
         _session.reserved_usd += most_usd
@@ -278,28 +278,38 @@ def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:
     return Text(told, limit=name, place=place, why=why, lift=lift)
 
 
-def _no_price(settings: Snapshot, model: str, limit: str) -> Text:
+def _no_price(settings: Snapshot, begin: AttemptEnded, limit: str) -> Text:
     told = (
         "nothing was sent: {limit} ({place}) cannot hold, as it is not known what {model} can cost"
         " at most. Set input_cost_per_token, output_cost_per_token and max_output_tokens; or else"
         " {lift}."
     )
-    lift = Text(LIFT)
-    return Text(told, limit=limit, place=origin_of(settings, limit), model=model, lift=lift)
+    if begin.operation == "embeddings":  # nobody can set their price
+        told = (
+            "nothing was sent: {limit} ({place}) cannot hold, as LiteLLM's list has no price for"
+            " {model}. Take another model for vectors, or {lift}."
+        )
+    place, lift = origin_of(settings, limit), Text(LIFT)
+    return Text(told, limit=limit, place=place, model=begin.model, lift=lift)
 
 
 def _over(
-    settings: Snapshot, name: str, limit_usd: float, spent_usd: float, most_usd: float
+    settings: Snapshot, name: str, limit_usd: float, spent_usd: float, begin: AttemptEnded
 ) -> Text:
     told = (
         "nothing was sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
         " max_output_tokens, or a higher {limit} ({place}), or {lift}."
     )
+    if begin.operation == "embeddings":  # they have no answer
+        told = (
+            "nothing was sent: {spent}{on}, and these texts can cost up to {most}. Set a higher"
+            " {limit} ({place}), or {lift}."
+        )
     return Text(
         told,
         spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
         on=_on(name),
-        most=usd(most_usd),
+        most=usd(begin.most_usd or 0),
         limit=name,
         place=origin_of(settings, name),
         lift=Text(LIFT),

@@ -196,10 +196,10 @@ def test_vectors_keep_within_a_limit(
     """Their price is that of their own model; a byte is a token at most."""
     monkeypatch.setenv("LLM_EMBEDDING_MODEL", "openai/text-embedding-3-small")
     monkeypatch.setenv("LLM_EMBEDDING_BASE_URL", "https://nowhere.invalid/v1")
-    with pytest.raises(OverBudgetError, match=r"can cost up to \$0\.0"):
+    with pytest.raises(OverBudgetError, match=r"these texts can cost up to \$0\.0"):
         embedding.embed(["größer " * 9000], max_budget_per_task=0.0001)
     monkeypatch.setenv("LLM_EMBEDDING_MODEL", "openai/of-my-own")
-    with pytest.raises(OverBudgetError, match=r"not known what openai/of-my-own can cost"):
+    with pytest.raises(OverBudgetError, match=r"no price for openai/of-my-own\. Take another"):
         embedding.embed(["one"], max_budget_per_task=0.0001)
     assert not model_server.count
 
@@ -213,6 +213,16 @@ def test_what_is_free_is_asked_over_the_limit_and_without_a_ledger(
     assert ask(PROMPT, max_budget_per_task=0.001)
     monkeypatch.setenv("LLM_MAGIC_LEDGER", "off")
     assert ask(PROMPT, budget_per_day=0.001)
+
+
+def test_a_price_that_is_set_is_none_of_vectors(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of this machine stay free where a person has set what a prompt costs."""
+    monkeypatch.setenv("LLM_EMBEDDING_MODEL", "openai/of-my-own")
+    assert embedding.embed(["one"], max_budget_per_task=0.0001)
+    assert (row()["cost_told_by"], row()["counted_usd"]) == ("local", 0)
+    assert model_server.count == 1
 
 
 def test_neither_prompt_nor_answer_nor_key_is_in_it(
