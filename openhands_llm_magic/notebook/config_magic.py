@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.settings import BUDGETS, SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, from_ai, scope
 from openhands_llm_magic.notebook.line import words as split_words
@@ -41,7 +41,8 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --file PATH           read this config.toml from now on
     %llm_config --use NAME            use the group [llm.NAME] from now on (llm for [llm] itself)
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
-                                      wait out passing faults only with --retries
+                                      wait out passing faults only with --retries, and pass a
+                                      limit of what is spent only with --over-budget
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
     %llm_config --trust [PATH]        let this config.toml decide where prompts and keys go, as it
                                       is now; --untrust takes that back, --trusted lists all
@@ -167,10 +168,12 @@ def _test(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.llm.events import Retrying, Throttled  # noqa: PLC0415 - see above
     from openhands_llm_magic.notebook import connection_log, wording  # noqa: PLC0415 - see above
 
-    if words not in ([], ["--retries"]):
-        raise UsageError("write `%llm_config --test` or `%llm_config --test --retries`.")
+    if not {"--retries", "--over-budget"}.issuperset(words):
+        raise UsageError("write `%llm_config --test`, alone or with --retries or --over-budget.")
     say = wording.Language(wording.preferred())
-    trial = ConnectionTest(session.settings.snapshot(), retries=bool(words))
+    lifted = dict.fromkeys(BUDGETS) if "--over-budget" in words else {}
+    retries = "--retries" in words
+    trial = ConnectionTest(session.settings.snapshot().with_overrides(lifted), retries=retries)
     try:
         for event in trial.run():
             match event:
@@ -187,7 +190,7 @@ def _test(session: _Session, words: list[str]) -> None:
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
     if trial.reply.error is not None:
-        if connection_log.may_pass(trial.reply.error) and not words:
+        if connection_log.may_pass(trial.reply.error) and not retries:
             print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
         raise trial.reply.error
     print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above

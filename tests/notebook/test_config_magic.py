@@ -129,6 +129,17 @@ def test_a_test_gives_its_verdict_at_once(kernel: Kernel, model_server: ModelSer
     assert model_server.count == 1
 
 
+def test_a_test_passes_a_limit_as_its_error_says(kernel: Kernel) -> None:
+    """What the error names is what the test takes."""
+    kernel.run("%llm_config max_output_tokens=9 max_budget_per_task=0.0001")
+    kernel.run("%llm_config input_cost_per_token=0.001 output_cost_per_token=0.001")
+    error = kernel.run("%llm_config --test").error
+    assert error is not None
+    assert error.startswith("OverBudgetError: nothing was sent")
+    assert "`--over-budget` lets this one pass" in error
+    assert "It works." in kernel.run("%llm_config --test --over-budget").stdout
+
+
 def test_a_test_that_is_held_back_says_so(kernel: Kernel, model_server: ModelServer) -> None:
     """Once, as what is printed stays."""
     kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
