@@ -242,6 +242,7 @@ def test_a_history_that_outgrows_the_context_is_told() -> None:
 @pytest.mark.parametrize(
     ("limit", "stops_at", "said"),
     [
+        ("0.01", (1, 1), "would stop OpenHands 0.41 at step 1."),
         ("0.05", (3, 12), "would stop OpenHands 0.41 between steps 3 and 12."),
         ("0.30", (11, None), "may stop OpenHands 0.41, at step 11 at the earliest."),
         ("99", (None, None), "leaves OpenHands 0.41 all of these steps."),

@@ -385,6 +385,8 @@ def _of_budget(task: Estimate, settings: Snapshot) -> Text:
         return Text("{limit} leaves {version} all of these steps.", **facts)
     if last is None:
         return Text("{limit} may stop {version}, at step {first} at the earliest.", **facts)
+    if first == last:
+        return Text("{limit} would stop {version} at step {first}.", **facts)
     return Text("{limit} would stop {version} between steps {first} and {last}.", **facts)
 
 
