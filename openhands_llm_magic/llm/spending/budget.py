@@ -25,7 +25,7 @@ from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here, i
 from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import Event
@@ -42,6 +42,9 @@ SPENT = {
 }
 """What was spent of each limit, in words; those but the first are over all kernels."""
 
+
+MOST_NAMED = 3
+"""Models that are named where a limit is reached."""
 
 NOT_KEPT = (
     "{problem} Until that is mended, what requests cost is not kept; LLM_MAGIC_LEDGER names another"
@@ -265,11 +268,14 @@ def _spent_usd(name: str, ledger: Ledger | None) -> float:
     """
     if name == SESSION_LIMIT or ledger is None:
         return _session.counted_usd
+    return ledger.counted_usd(*_days_of(name))
+
+
+def _days_of(name: str) -> tuple[str, str]:
+    """Return the first and the last day that a limit over all kernels is of."""
     today = day_of(time.time())
-    if name == DAY_LIMIT:
-        return ledger.counted_usd(today, today)
     month = today[:-2]
-    return ledger.counted_usd(f"{month}01", f"{month}31")
+    return (today, today) if name == DAY_LIMIT else (f"{month}01", f"{month}31")
 
 
 def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:
@@ -308,7 +314,7 @@ def _over(
     return Text(
         told,
         spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
-        on=_on(name),
+        on=_on(name, ledger_of(settings)),
         most=usd(begin.most_usd or 0),
         limit=name,
         place=origin_of(settings, name),
@@ -316,13 +322,13 @@ def _over(
     )
 
 
-def _on(name: str) -> Text | str:
-    """Say on which models this session has spent most."""
-    spent = [each for each in _session.spent_usd.most_common(3) if each[1]]
-    if name != SESSION_LIMIT or not spent:
-        return ""
-    models = ", ".join(f"{model} {usd(cost_usd)}" for model, cost_usd in spent)
-    return Text(" ({models})", models=models)
+def _on(name: str, ledger: Ledger | None) -> Text | str:
+    """Say on which models most was spent of what counts for a limit."""
+    spent: Sequence[tuple[str, float]] = _session.spent_usd.most_common()
+    if name != SESSION_LIMIT:
+        spent = ledger.counted_by_model(*_days_of(name)) if ledger is not None else ()
+    dearest = [f"{model} {usd(cost_usd)}" for model, cost_usd in spent[:MOST_NAMED] if cost_usd]
+    return Text(" ({models})", models=", ".join(dearest)) if dearest else ""
 
 
 def _near(settings: Snapshot, name: str, limit_usd: float, spent_usd: float) -> Text:

@@ -195,6 +195,18 @@ class Ledger:
             (reserved_usd,) = connection.execute(reserved).fetchone()
         return float(spent_usd + reserved_usd)
 
+    def counted_by_model(self, first_day: str, last_day: str) -> list[tuple[str, float]]:
+        """Return what budgets count for each model of some days, the dearest first.
+
+        Raises:
+            LedgerError: It cannot be read.
+        """
+        query = (
+            "SELECT gen_ai_request_model, sum(counted_usd) FROM sums WHERE day BETWEEN ? AND ?"
+            " GROUP BY 1 ORDER BY 2 DESC"
+        )
+        return [(model, usd) for model, usd in self.rows(query, (first_day, last_day))]
+
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """Let no other thread or kernel write meanwhile: compare and reserve in one step.
