@@ -26,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.errors import StoreError, Text
 
 if TYPE_CHECKING:
@@ -87,9 +88,11 @@ class CacheHit:
 
     Attributes:
         path: Its file.
+        cost_told_by: Who told what it cost when it was asked for, as in `Cost`.
     """
 
     path: str
+    cost_told_by: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +464,12 @@ class Reply(str):  # noqa: SLOT000 - the dataclass makes them
         return is_finished and (self.error is None or isinstance(self.error, StoreError))
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is from a server on this machine; a list's price is none of such a one."""
+        is_told = self.cost_told_by in ("provider", "by hand")
+        return self.cost_told_by == "local" or (is_loopback(self.host) and not is_told)
+
+    @property
     def waited_s(self) -> float:
         """Seconds spent waiting for retries."""
         return sum(wait.wait_s for wait in self.waits)
@@ -514,7 +523,7 @@ class ReplyBuilder:
                     self._reply, waits=(*self._reply.waits, event), usage=self._usage_before
                 )
                 self._unwaited_s = event.wait_s
-            case AttemptEnded() | Usage() | ToolResult():
+            case CacheHit() | AttemptEnded() | Usage() | ToolResult():
                 self._count(event)
             case Correcting() | ToolRound():
                 self._ask_again(event)
@@ -531,8 +540,10 @@ class ReplyBuilder:
         """Add what a person should know of the answer."""
         self._reply = replace(self._reply, notes=(*self._reply.notes, text))
 
-    def _count(self, event: AttemptEnded | Usage | ToolResult) -> None:
-        if isinstance(event, ToolResult):
+    def _count(self, event: CacheHit | AttemptEnded | Usage | ToolResult) -> None:
+        if isinstance(event, CacheHit):
+            self._reply = replace(self._reply, cost_told_by=event.cost_told_by)
+        elif isinstance(event, ToolResult):
             calls = (*self._reply.tool_calls, event.call)
             self._reply = replace(self._reply, tool_calls=calls)
         elif isinstance(event, Usage):

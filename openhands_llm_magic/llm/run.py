@@ -32,7 +32,6 @@ from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.events import (
     Accepted,
     AttemptEnded,
-    CacheHit,
     Correcting,
     Cost,
     Done,
@@ -484,7 +483,7 @@ class Prompt:
             place = Stored(request, settings, self._prepared.answer_secrets)
             if found := place.find():
                 *events, end = found
-                for event in (CacheHit(str(place.path)), *events):
+                for event in events:
                     tell(event)
                 builder.add(end)
                 return builder.reply, [end]

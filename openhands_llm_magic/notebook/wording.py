@@ -379,13 +379,12 @@ def _tokens_words(reply: Reply, say: Say) -> str:
 
 def cost_words(reply: Reply, say: Say) -> str:
     """Write what an answer cost; a list's price is no price of a server on this machine."""
-    told_by, cost_usd = reply.cost_told_by, reply.cost_usd
-    if told_by not in ("provider", "by hand") and is_loopback(reply.host):
+    if reply.is_local:
         return say("local")
-    if cost_usd is None:
+    if reply.cost_usd is None:
         return say("cost unknown")
-    usd = explain.usd(cost_usd)
-    return say("about {usd}", usd=usd) if told_by == "price list" else usd
+    usd = explain.usd(reply.cost_usd)
+    return say("about {usd}", usd=usd) if reply.cost_told_by == "price list" else usd
 
 
 def waits_words(reply: Reply, say: Say) -> str:

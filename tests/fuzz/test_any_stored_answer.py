@@ -26,6 +26,7 @@ ANSWER = {
     "reasoning": "Hm.",
     "finish_reason": "stop",
     "cost_usd": 0.25,
+    "cost_told_by": "price list",
     "usage": {
         "prompt_tokens": 3,
         "completion_tokens": 2,

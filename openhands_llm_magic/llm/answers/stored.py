@@ -20,6 +20,7 @@ from openhands_llm_magic.config.providers import addresses_in, provider_of
 from openhands_llm_magic.config.secret import Redactor, Secrecy, masked, secrecy, throughout
 from openhands_llm_magic.errors import NotStoredError, StoreError, Text
 from openhands_llm_magic.llm.events import (
+    CacheHit,
     Done,
     ReasoningDelta,
     TextDelta,
@@ -51,7 +52,11 @@ LONGEST_TEXT = 200
 """Characters of a data URL from which on its hash stands for it."""
 
 
-def _events(answer: dict[str, Any]) -> list[Event]:
+TOLD_BY = frozenset({"provider", "price list", "by hand", "local", "unknown"})
+"""Who can have told what an answer cost."""
+
+
+def _events(answer: dict[str, Any], path: str) -> list[Event]:
     """Return the events of a stored answer.
 
     Raises:
@@ -59,13 +64,16 @@ def _events(answer: dict[str, Any]) -> list[Event]:
     """
     text, reason, cost_usd = answer["text"], answer["finish_reason"], answer["cost_usd"]
     thought = answer.get("reasoning") or ""
+    told_by = answer.get("cost_told_by", "unknown")  # which older files have not
     usage = None if answer["usage"] is None else Usage(**answer["usage"])
     counts = () if usage is None else astuple(usage)
     known = cost_usd is None or (type(cost_usd) in (int, float) and 0 <= cost_usd < math.inf)
+    known = known and told_by in TOLD_BY
     texts = all(isinstance(each, str) for each in (text, thought, reason))
     if not (texts and known and all(type(each) is int and each >= 0 for each in counts)):
         raise ValueError
-    events: list[Event] = [ToolResult(ToolCall(**each)) for each in answer.get("tool_calls", ())]
+    events: list[Event] = [CacheHit(path, told_by)]
+    events += [ToolResult(ToolCall(**each)) for each in answer.get("tool_calls", ())]
     events += [ReasoningDelta(thought)] if thought else []
     events.append(TextDelta(text))
     events += [usage] if usage else []
@@ -121,7 +129,8 @@ class Stored:
         """Return the events of the stored answer, or None where there is not one to be read."""
         self.problem = None
         try:
-            return _events(json.loads(files.read(self.path, MOST_BYTES))["answer"])
+            answer = json.loads(files.read(self.path, MOST_BYTES))["answer"]
+            return _events(answer, str(self.path))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -166,6 +175,7 @@ class Stored:
             "finish_reason": reply.finish_reason,
             "usage": asdict(reply.usage) if reply.usage else None,
             "cost_usd": reply.cost_usd,
+            "cost_told_by": "local" if reply.is_local else reply.cost_told_by,
             "tool_calls": [asdict(each) for each in reply.tool_calls],
         }
         told = {

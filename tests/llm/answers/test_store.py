@@ -116,6 +116,8 @@ def test_a_file_that_is_no_answer_is_none(
         {"cost_usd": "z"},
         {"cost_usd": -1},
         {"cost_usd": True},
+        {"cost_told_by": "me"},
+        {"cost_told_by": {}},
         {"cost_usd": float("nan")},
         {"usage": {"prompt_tokens": -1, "completion_tokens": 2}},
         {"usage": {"prompt_tokens": "3", "completion_tokens": 2}},

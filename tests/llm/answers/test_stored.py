@@ -41,6 +41,22 @@ def test_the_same_prompt_is_paid_for_once(model_server: ModelServer) -> None:
     assert len(files()) == 2
 
 
+@pytest.mark.parametrize(
+    ("price", "told_by", "cost_usd"), [(None, "local", None), (0.01, "by hand", 0.05)]
+)
+def test_who_told_the_cost_is_stored(
+    model_server: ModelServer, price: float | None, told_by: str, cost_usd: float | None
+) -> None:
+    """A stored answer of this machine is as local as the first, and a list's figure is "about"."""
+    model_server.script(Answer("Hi", usage=(3, 2)))
+    prices = {"input_cost_per_token": price, "output_cost_per_token": price}
+    asked: dict[str, Any] = {"cache": "on", "model": "openai/of-my-own", **prices}
+    first, second = (ask("Hello", **asked) for _ in range(2))
+    assert second.attempts == 0
+    assert [each.cost_told_by for each in (first, second)] == [told_by] * 2
+    assert second.cost_usd == cost_usd
+
+
 def test_replay_needs_no_key_and_no_server(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
