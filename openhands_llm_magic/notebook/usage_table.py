@@ -71,6 +71,7 @@ OF_UNKNOWN_COST = (
     "Of unknown cost are answers for which there is no price, and requests that were stopped or"
     " broke off; limits count the most that each can have cost."
 )
+UNWRITTEN = "Requests that could not be written to the ledger yet, and are in no sum here: {count}."
 BY_LIST = "“About” is by LiteLLM's price list; the provider told no cost."
 
 LIMIT_OF = dict(zip(budget.SPENT, ("session", "today", "month"), strict=True))
@@ -163,6 +164,8 @@ def overview(
     first = next((periods[name] for name, row in totals.items() if row.attempts), None)
     if first is None:
         notes.append(nothing_in(periods["month"]).worded(say))
+    if count := ledger.unwritten:  # a sum without them is no sum of what was spent
+        notes.append(say(UNWRITTEN, count=f"{count:,}"))
     made = [Shown(say("What requests have cost"), columns, notes)]
     if first is not None:
         made.append(summed(summary.rows(ledger, first, "model"), first, "model", say))

@@ -160,6 +160,28 @@ def test_what_this_session_has_asked(
     assert by_model.columns["model"] == ("openai/gpt-4o",)
 
 
+@pytest.mark.usefixtures("set_up")
+def test_what_could_not_be_written_is_told(
+    model_server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum without it would tell that nothing was spent; once it is written it is in the sum."""
+    (tmp_path / "folder").write_text("")
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "folder" / "ledger.sqlite3"))
+    model_server.script(Answer("Hello."), Answer("Hello."))
+    ask("Hello.")
+    settings = load_settings()
+    kept = summary.ledger_in_use(settings)
+    [overview] = usage_table.overview(settings, kept, time.time(), ENGLISH)
+    told = "Requests that could not be written to the ledger yet, and are in no sum here: 1."
+    assert overview.notes[-1] == told
+    (tmp_path / "folder").unlink()
+    ask("Hello.")
+    overview, _ = usage_table.overview(settings, kept, time.time(), ENGLISH)
+    kept.close()
+    assert told not in overview.notes
+    assert overview.columns["requests"][0] == "2"
+
+
 def test_a_long_table_is_cut_and_adds_up() -> None:
     rows = [Row(key=f"{number}", attempts=1) for number in range(usage_table.MOST_ROWS + 7)]
     shown = usage_table.summed(rows, summary.everything(), "model", ENGLISH)

@@ -151,6 +151,12 @@ class Ledger:
                 _insert(connection, [each for _, each in self._late if each is not None])
             self._late.clear()
 
+    @property
+    def unwritten(self) -> int:
+        """How many rows of this process could not be written yet."""
+        with self._lock:
+            return sum(attempt is not None for _, attempt in self._late)
+
     def add_all(self, attempts: Sequence[Attempt]) -> int:
         """Write rows, without those that have come from their source before; return how many.
 
