@@ -161,13 +161,15 @@ def usage(args: argparse.Namespace) -> int:
     A ledger that is off cannot be read, either.
     """
     from openhands_llm_magic.config.resolve import load_settings  # noqa: PLC0415 - as above
-    from openhands_llm_magic.errors import LLMMagicError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import LLMMagicError, UsageError  # noqa: PLC0415 - as above
     from openhands_llm_magic.llm.spending import export, summary  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook import usage_table  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
 
     say, now_s = script_words(), time.time()
     try:
+        if args.force and args.csv is None:
+            raise UsageError("--force goes with --csv: it writes over a file.")
         settings = load_settings()
         ledger = summary.ledger_in_use(settings)
         if not (args.by or args.days or args.all or args.csv):

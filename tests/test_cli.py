@@ -224,6 +224,8 @@ def test_usage_that_cannot_be_shown_or_written_is_one_line_on_stderr(
     assert main(["usage", "--csv", "usage.csv"]) == 1
     assert Path("usage.csv").read_text("utf-8") == "mine"
     assert re.fullmatch(r"openhands-llm-magic usage: usage\.csv: .+\n", capsys.readouterr().err)
+    assert main(["usage", "--force"]) == 1
+    assert "--force goes with --csv" in capsys.readouterr().err
     for ledger in ("off", "usage.csv"):
         monkeypatch.setenv("LLM_MAGIC_LEDGER", ledger)
         assert main(["usage"]) == 1
