@@ -315,7 +315,7 @@ class UntrustedAddressError(RequestError):
 
 
 class OverBudgetError(RequestError):
-    """The request could cost more than a limit leaves; nothing was sent."""
+    """The request could cost more than a limit leaves, so it was not sent."""
 
     label = "over budget"
 

@@ -135,7 +135,7 @@ def test_a_test_passes_a_limit_as_its_error_says(kernel: Kernel) -> None:
     kernel.run("%llm_config input_cost_per_token=0.001 output_cost_per_token=0.001")
     error = kernel.run("%llm_config --test").error
     assert error is not None
-    assert error.startswith("OverBudgetError: nothing was sent")
+    assert error.startswith("OverBudgetError: not sent")
     assert "`--over-budget` lets this one pass" in error
     assert "It works." in kernel.run("%llm_config --test --over-budget").stdout
 

@@ -303,6 +303,6 @@ def test_over_budget_lifts_a_limit_of_the_session_for_one_cell(kernel: Kernel) -
     """Wherever the limit is set; the next prompt has it again."""
     kernel.run("%llm_config input_cost_per_token=1 output_cost_per_token=1 max_output_tokens=9")
     kernel.run("%llm_config max_budget_per_task=0.5")
-    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: nothing was sent")
+    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: not sent")
     assert kernel.run("%llm --over-budget Hello").error is None
-    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: nothing was sent")
+    assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: not sent")

@@ -279,20 +279,20 @@ def _days_of(name: str) -> tuple[str, str]:
 
 
 def _cannot_hold(settings: Snapshot, name: str, why: Text) -> Text:
-    told = "nothing was sent: {limit} ({place}) cannot hold, as {why} Mend that, or {lift}."
+    told = "not sent: {limit} ({place}) cannot hold, as {why} Mend that, or {lift}."
     place, lift = origin_of(settings, name), Text(LIFT)
     return Text(told, limit=name, place=place, why=why, lift=lift)
 
 
 def _no_price(settings: Snapshot, begin: AttemptEnded, limit: str) -> Text:
     told = (
-        "nothing was sent: {limit} ({place}) cannot hold, as it is not known what {model} can cost"
+        "not sent: {limit} ({place}) cannot hold, as it is not known what {model} can cost"
         " at most. Set input_cost_per_token, output_cost_per_token and max_output_tokens; or else"
         " {lift}."
     )
     if begin.operation == "embeddings":  # nobody can set their price
         told = (
-            "nothing was sent: {limit} ({place}) cannot hold, as LiteLLM's list has no price for"
+            "not sent: {limit} ({place}) cannot hold, as LiteLLM's list has no price for"
             " {model}. Take another model for vectors, or {lift}."
         )
     place, lift = origin_of(settings, limit), Text(LIFT)
@@ -303,12 +303,12 @@ def _over(
     settings: Snapshot, name: str, limit_usd: float, spent_usd: float, begin: AttemptEnded
 ) -> Text:
     told = (
-        "nothing was sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
+        "not sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
         " max_output_tokens, or a higher {limit} ({place}), or {lift}."
     )
     if begin.operation == "embeddings":  # they have no answer
         told = (
-            "nothing was sent: {spent}{on}, and these texts can cost up to {most}. Set a higher"
+            "not sent: {spent}{on}, and these texts can cost up to {most}. Set a higher"
             " {limit} ({place}), or {lift}."
         )
     return Text(

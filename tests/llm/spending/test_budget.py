@@ -59,11 +59,20 @@ def test_over_the_limit_nothing_is_sent(model_server: ModelServer) -> None:
     sent = model_server.count
     assert 0 < sent < 99
     said = str(over)
-    assert "nothing was sent" in said
+    assert said.startswith("not sent: ")
     assert "of $0.10 was spent in this session (openai/gpt-4o $0.0" in said
     assert "max_budget_per_task (now 0.1, from" in said
     assert ask("Hello", max_budget_per_task=None) == "Hello."
     assert model_server.count == sent + 1
+
+
+def test_a_retry_over_the_limit_is_not_said_to_be_the_first(model_server: ModelServer) -> None:
+    """The attempt before it was sent, and counts as the most that it can have cost."""
+    model_server.script(Cut(2), HELLO)
+    with pytest.raises(OverBudgetError, match=r"^not sent: \$0\.\d+ of") as caught:
+        ask("Hello", max_budget_per_task=0.02, retry_min_wait=0, retry_max_wait=0)
+    assert "nothing" not in str(caught.value)
+    assert model_server.count == 1
 
 
 def test_without_a_price_a_limit_does_not_pretend_to_hold(
