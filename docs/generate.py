@@ -155,7 +155,7 @@ What counts:
 | whose cost the provider tells | that |
 | whose tokens the provider counts, of a model whose price is set or listed | their price |
 | that the server refused, or that never reached it | 0 |
-| at a server on this machine, without a price that you have set | 0 |
+| at a server on this machine that has told this session no cost, without a price that you set | 0 |
 | that was stopped, cut or lost, or whose tokens nobody counted | the most that it can have cost |
 | whose process was killed, with a limit of a day or a month (`lost`) | the same, on its day |
 

@@ -45,6 +45,9 @@ class _Here:
 
 here = _Here()
 
+gateways: set[tuple[str, str]] = set()
+"""Hosts of this machine, and models there, that have told a cost: they pass prompts on."""
+
 
 def _named(otel: str, default: Any = None) -> Any:
     return field(default=default, metadata={"otel": otel})
@@ -165,8 +168,10 @@ def is_free(attempt: AttemptEnded, settings: Snapshot) -> bool:
     """Return whether a server on this machine takes no money, as far as is known.
 
     Its model's name may have a price elsewhere. One that a person has set counts, also where the
-    tokens were not counted, and so does what a gateway tells.
+    tokens were not counted, and so does what a gateway tells, which is none that is free again.
     """
+    if (attempt.host, attempt.model) in gateways:
+        return False
     if not is_loopback(attempt.host) or attempt.cost.told_by in {"provider", "by hand"}:
         return False
     return attempt.cost.told_by == "price list" or not has_price_by_hand(attempt, settings)

@@ -21,7 +21,14 @@ from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
 from openhands_llm_magic.llm.spending import spans
-from openhands_llm_magic.llm.spending.attempt import attempt_of, day_of, here, is_free, is_uncharged
+from openhands_llm_magic.llm.spending.attempt import (
+    attempt_of,
+    day_of,
+    gateways,
+    here,
+    is_free,
+    is_uncharged,
+)
 from openhands_llm_magic.llm.spending.ledger import Ledger, ledger_of
 
 if TYPE_CHECKING:
@@ -124,6 +131,8 @@ class Booking:
 
     def ended(self, attempt: AttemptEnded) -> None:
         """Book what the attempt has come to; a ledger that cannot be written costs no answer."""
+        if attempt.cost.told_by == "provider" and attempt.cost.usd:
+            gateways.add((attempt.host, attempt.model))
         counted_usd = self._counted_usd(attempt)
         with _session.lock:
             _session.spent_usd[attempt.model] += counted_usd  # type: ignore[assignment]  # typeshed has whole numbers alone
@@ -243,6 +252,7 @@ def forget() -> None:
     with _session.lock:
         _session.spent_usd.clear()
         _session.told.clear()
+        gateways.clear()
         _session.problem, _session.reserved_usd = None, 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import threading
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llm.spending.ledgers import require_sums_of_rows
-from model_server import Answer, Cut, Hang, Refuse
+from model_server import Answer, Cut, Hang, Raw, Refuse
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import OverBudgetError, RequestError
@@ -73,6 +74,24 @@ def test_a_retry_over_the_limit_is_not_said_to_be_the_first(model_server: ModelS
         ask("Hello", max_budget_per_task=0.02, retry_min_wait=0, retry_max_wait=0)
     assert "nothing" not in str(caught.value)
     assert model_server.count == 1
+
+
+def test_a_gateway_of_this_machine_that_tells_costs_is_not_free(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it has told one, a limit is compared with the most that its next prompt can cost."""
+    monkeypatch.delenv("LLM_INPUT_COST_PER_TOKEN")
+    usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12, "cost": 0.03}
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choice = {"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}
+    told = [chunk | {"choices": [choice]}, chunk | {"choices": [], "usage": usage}]
+    body = "".join(f"data: {json.dumps(each)}\n\n" for each in told)
+    model_server.script(*[Raw(body.encode(), "text/event-stream")] * 9)
+    assert ask("Hello", max_budget_per_task=0.05).cost_usd == 0.03
+    assert "$0.03 of $0.01 was spent" in str(asked_until_over(max_budget_per_task=0.01))
+    with pytest.raises(OverBudgetError, match="Set input_cost_per_token"):
+        [ask("Hello", model="openai/of-my-own", max_budget_per_task=9) for _ in range(2)]
+    assert model_server.count == 2
 
 
 def test_without_a_price_a_limit_does_not_pretend_to_hold(
