@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from openhands_llm_magic.config import schedule, trust
@@ -513,7 +514,8 @@ class Prompt:
             to = AttemptEnded(
                 0, "stopped", model=settings.model, host=asked.host, most_usd=asked.most_usd
             )
-            response = self._requests.make(request, send, self._explain, tell, to)
+            explain = partial(worded, prepared=self._prepared)
+            response = self._requests.make(request, send, explain, tell, to)
             if isinstance(response, Failed) or not response.calls:
                 return request, response
             said, thought = map(self._redact, (builder.text, builder.reply.reasoning))
@@ -525,12 +527,14 @@ class Prompt:
             messages = [*first.messages, *self._rounds.messages]
             request = self._prepared.with_messages(messages)
 
-    def _explain(self, error: RequestError, retries: int) -> RequestError:
-        if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
-            return error
-        request = self._prepared.request
-        missing = () if "api_key" in request.options else missing_key_variables(request.model)
-        return explained(error, self._prepared.settings, retries=retries, missing_variables=missing)
+
+def worded(error: RequestError, retries: int, *, prepared: Prepared) -> RequestError:
+    """Return the last failure of a request in words for the person, after so many retries."""
+    if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
+        return error
+    request = prepared.request
+    missing = () if "api_key" in request.options else missing_key_variables(request.model)
+    return explained(error, prepared.settings, retries=retries, missing_variables=missing)
 
 
 def _problem(schema: Schema, answer: str) -> str:

@@ -14,7 +14,13 @@ from openhands_llm_magic.config import export
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm.spending import summary
-from openhands_llm_magic.notebook import arguments, config_magic, embed_magic, usage_magic
+from openhands_llm_magic.notebook import (
+    arguments,
+    config_magic,
+    embed_magic,
+    probe_magic,
+    usage_magic,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -118,6 +124,7 @@ LINES: Mapping[str, Callable[[], Line]] = {
     "llm_chat": lambda: Line({"--forget": "chat", "--export": "chat"}, "chat"),
     "llm_config": lambda: Line(_CONFIG_FLAGS, "assignment"),
     "llm_models": lambda: Line({"--server": ""}, "model"),
+    "llm_probe": lambda: _of_parser(probe_magic.parser()),
     "llm_usage": lambda: _of_parser(usage_magic.parser()),
 }
 """By the name of the magic."""

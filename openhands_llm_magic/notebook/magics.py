@@ -251,6 +251,19 @@ class LLMMagics(Magics):
     @line_magic
     @needs_local_scope
     @_told
+    def llm_probe(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+        """Find out whether a model will do for OpenHands."""
+        from openhands_llm_magic.notebook import probe_magic
+
+        own, clicks = self._own(local_ns), self.asking.clicks
+        probe_magic.run(line, self.shell, self._settings, clicks, local=own, clock=self._clock)
+
+    llm_probe.getdoc = _help("probe_magic")
+
+    @no_var_expand
+    @line_magic
+    @needs_local_scope
+    @_told
     def llm_chat(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
         """List, show, forget and export the conversations of this session."""
         from openhands_llm_magic.notebook import chat_magic

@@ -13,14 +13,15 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.llm.practice.agent import Agent
 from openhands_llm_magic.llm.practice.models import MODELS, Calls, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 MODEL = "embed"
@@ -92,6 +93,7 @@ class Chat:
         has_tools: Whether functions are offered.
         results: What functions gave since that last message, in order.
         rounds: How often functions were asked for since then.
+        request: The whole request, as it came.
     """
 
     model: str
@@ -104,6 +106,7 @@ class Chat:
     has_tools: bool = False
     results: tuple[str, ...] = ()
     rounds: int = 0
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def cut(self, answer: str) -> tuple[str, str]:
         """Return as much of an answer as the limit allows, and its finish reason."""
@@ -138,6 +141,7 @@ def read_chat(body: bytes) -> Chat | Refusal:
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         limit=next((limit for limit in limits if isinstance(limit, int)), None),
         has_tools=bool(request.get("tools")),
+        request=request,
         **_called(texts),
     )
 
@@ -156,8 +160,10 @@ MANY = 1000
 """Calls of the model that has lost its way."""
 
 
-def calls(chat: Chat, how: Calls | None) -> list[dict[str, Any]]:
+def calls(chat: Chat, how: Calls | Agent | None) -> list[dict[str, Any]]:
     """Return the functions that a model asks for, in OpenAI's form; none where it answers."""
+    if isinstance(how, Agent):
+        return how.calls(chat.request)
     wished = [(name, arguments or "{}") for name, arguments in WISH.findall(chat.prompt)]
     if how is None or not (chat.has_tools and wished):
         return []
@@ -221,7 +227,7 @@ def model_list() -> dict[str, Any]:
     return {"object": "list", "data": [{"id": name, **entry} for name in names]}
 
 
-def completion(chat: Chat, answer: str, how: Calls | None = None) -> dict[str, Any]:
+def completion(chat: Chat, answer: str, how: Calls | Agent | None = None) -> dict[str, Any]:
     """Return the body of an answer that is not streamed."""
     answer, reason = chat.cut(answer)
     message: dict[str, Any] = {"role": "assistant", "content": answer, "refusal": None}
@@ -232,12 +238,12 @@ def completion(chat: Chat, answer: str, how: Calls | None = None) -> dict[str, A
     return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(chat, answer)}
 
 
-def _reason(how: Calls | None) -> str:
+def _reason(how: Calls | Agent | None) -> str:
     return "length" if how == "cut off" else "tool_calls"
 
 
 def chunks(
-    chat: Chat, answer: str, *, word_by_word: bool, how: Calls | None = None
+    chat: Chat, answer: str, *, word_by_word: bool, how: Calls | Agent | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield a streamed answer: the role, the text in pieces, the end, the usage if asked for."""
     head = _head(chat, "chat.completion.chunk")

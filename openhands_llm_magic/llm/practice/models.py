@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.llm.practice.agent import Agent
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,7 +61,8 @@ class Model:
         word_by_word: Whether it sends single words with a pause after each.
         every_s: Seconds after a request in which it refuses all others.
         verbatim: Whether the prompt itself is the whole answer.
-        calls: How it asks for the functions that the prompt names, or None where it does not.
+        calls: How it asks for the functions that the prompt names or a task needs, or None where
+            it does not.
     """
 
     name: str
@@ -70,7 +73,7 @@ class Model:
     word_by_word: bool = False
     every_s: float = 0
     verbatim: bool = False
-    calls: Calls | None = None
+    calls: Calls | Agent | None = None
 
     def answer(self, prompt: str, results: Sequence[str] = ()) -> str:
         """Return the whole answer to `prompt`, as Markdown.
@@ -83,7 +86,7 @@ class Model:
             return prompt
         if results:
             prompt = "\n".join(results)
-        elif self.calls:
+        elif self.calls and not isinstance(self.calls, Agent):
             prompt = HOW_TO_CALL
         quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
         return (
@@ -170,6 +173,14 @@ _MODELS = (
     Model("tools-thousand", "calls a function a thousand times, and then again",
           calls="a thousand times"),
     Model("tools-refused", "refuses a prompt with functions with status 400", fault=NO_TOOLS),
+    Model("agent", "calls the functions that a task of `%llm_probe` needs", calls=Agent()),
+    Model("agent-talks", "says what it would call and calls nothing", calls=Agent("talks")),
+    Model("agent-writes", "writes calls as text, as behind a server that does not read them",
+          calls=Agent("writes")),
+    Model("agent-repeats", "repeats a call in place of finishing", calls=Agent("repeats")),
+    Model("agent-retypes", "edits with blanks where the file has tabs", calls=Agent("retypes")),
+    Model("agent-unescapes", "loses backslashes in what it writes", calls=Agent("unescapes")),
+    Model("agent-runs-on", "writes on after the stop word", calls=Agent("runs on")),
     Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
 )
 # fmt: on

@@ -46,6 +46,7 @@ from tornado.netutil import add_accept_handler
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import answers, models
+from openhands_llm_magic.llm.practice.agent import Agent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -79,6 +80,10 @@ class Answer:
     @property
     def text(self) -> str:
         """The text of the whole answer."""
+        if isinstance(self.model.calls, Agent):
+            text = self.model.calls.text(self.chat.request)
+            if text is not None:
+                return text
         return self.model.answer(self.chat.prompt, self.chat.results)
 
 

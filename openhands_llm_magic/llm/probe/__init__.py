@@ -1,0 +1,1 @@
+"""Probes that tell whether a model does what OpenHands needs of it."""

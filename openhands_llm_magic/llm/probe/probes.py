@@ -1,0 +1,423 @@
+"""The probes: what each sends, and how it judges what comes back.
+
+A probe is a generator: it yields what is to be sent, is sent what came, and returns what it found.
+It sends nothing itself, so that a test can play the model with a few literals.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from openhands_llm_magic.config.setting import shorten
+from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm.probe import schemas
+from openhands_llm_magic.llm.tools.calls import arguments_in
+from openhands_llm_magic.llm.tools.declared import MisfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from openhands_llm_magic.llm.conversations import Message
+    from openhands_llm_magic.llm.events import Usage
+    from openhands_llm_magic.llm.tools.calls import Asked
+
+    Course = Generator["Ask", "Turn", "Finding"]
+
+NOTHING = Text("")
+
+SYSTEM = "You are a programmer's agent. You work by calling functions, one at a time."
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a probe wants sent.
+
+    Attributes:
+        messages: The conversation, in OpenAI's form.
+        tools: The functions that are offered, as tools.
+        options: Further keyword arguments of LiteLLM's function.
+    """
+
+    messages: Sequence[Message]
+    tools: Sequence[Mapping[str, Any]] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the model answered.
+
+    Attributes:
+        text: Its text.
+        calls: The functions that it asks for.
+        finish_reason: Why it stopped, in OpenAI's words.
+        usage: Tokens as the provider counted them, or None.
+    """
+
+    text: str = ""
+    calls: tuple[Asked, ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a probe found: all is well unless `did` says otherwise.
+
+    Attributes:
+        did: What the model or its server did wrong.
+        effect: What OpenHands would make of it.
+        cure: Which setting or option of the server cures it.
+        note: What else is to be known, also where all is well.
+    """
+
+    did: Text = NOTHING
+    effect: Text = NOTHING
+    cure: Text = NOTHING
+    note: Text = NOTHING
+
+
+WELL = Finding()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe.
+
+    Attributes:
+        name: What it is called in results.
+        title: What it asks, for people.
+        course: Makes its generator.
+        most_requests: Requests that it makes at most, retries apart.
+        needs: The name of the probe that has to hold before, or "".
+        if_refused: What it means where the server refuses the request.
+    """
+
+    name: str
+    title: Text
+    course: Callable[[], Course]
+    most_requests: int = 1
+    needs: str = ""
+    if_refused: Finding = WELL
+
+
+NATIVE_CURE = Text(
+    "Set native_tool_calling = false, or have the server read calls: vLLM with"
+    " --enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
+)
+STOPS = Text("OpenHands stops at this request")
+ASKS_AGAIN = Text("OpenHands tells it so and asks again: each time costs a step")
+NO_ACTION = Text("OpenHands sees no action: it stops and waits for you")
+
+
+class _NotCalledError(Exception):
+    """The call that a probe waits for has not come."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.did)
+        self.finding = finding
+
+
+def _asked(tools: Sequence[Mapping[str, Any]], task: str, *after: Message) -> Ask:
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task}, *after]
+    return Ask(messages, tools)
+
+
+LOOKS_LIKE_CALL = re.compile(r"<tool_call|<function|\[TOOL_CALLS\]|<\|python_tag|\"arguments\"\s*:")
+"""How models write a call that their server has not read."""
+
+NOT_MISSED = frozenset({"security_risk", "summary"})
+"""Parameters without which OpenHands runs a call all the same."""
+
+
+def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """Return the arguments of the call that was waited for.
+
+    Raises:
+        _NotCalledError: There is none, another one, or one that OpenHands cannot run.
+    """
+    if not turn.calls:
+        raise _NotCalledError(_uncalled(turn))
+    call = turn.calls[0]
+    named = {each["function"]["name"]: each["function"]["parameters"] for each in tools}
+    if call.name not in named:
+        did = Text("it called {name}, which there is not", name=shorten(repr(call.name)))
+        raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
+    try:
+        arguments = arguments_in(call.arguments)
+    except MisfitError as misfit:
+        did = Text("the arguments of its call cannot be read: {why}", why=shorten(str(misfit)))
+        raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE)) from None
+    if name == call.name:
+        missing = {*named[name]["required"]} - arguments.keys() - NOT_MISSED
+        if missing:
+            did = Text("its call leaves out {names}", names=", ".join(sorted(missing)))
+            raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
+        return arguments
+    did = Text("it called {name} in place of {wanted}", name=call.name, wanted=name)
+    raise _NotCalledError(Finding(did, LOSES_STEPS, WEAK))
+
+
+WEAK = Text("Take a stronger model")
+LOSES_STEPS = Text("OpenHands does what it asked for, and a step is lost")
+
+
+def _uncalled(turn: Turn) -> Finding:
+    """Say what came in place of a call."""
+    if turn.finish_reason == "length":
+        did = Text("its answer was cut off at the limit of its tokens before a call came")
+        return Finding(did, NO_ACTION, Text("Raise max_output_tokens"))
+    if LOOKS_LIKE_CALL.search(turn.text):
+        return Finding(Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE)
+    did = Text("it answered in words and called nothing")
+    return Finding(did, NO_ACTION, NATIVE_CURE)
+
+
+def answer_to(turn: Turn, result: str) -> list[Message]:
+    """Return what is said after a call: the call, and what came of it."""
+    call = turn.calls[0]
+    return _call_and_result(call.id or "call_1", call.name, call.arguments, result)
+
+
+def _call_and_result(id_: str, name: str, arguments: str, result: str) -> list[Message]:
+    function = {"name": name, "arguments": arguments}
+    asked = [{"id": id_, "type": "function", "function": function}]
+    return [
+        {"role": "assistant", "content": "", "tool_calls": asked},
+        {"role": "tool", "tool_call_id": id_, "content": result},
+    ]
+
+
+ECHO = "echo ready"
+
+
+def call() -> Course:
+    """One call of a function, with the SDK's tools."""
+    turn = yield _asked(schemas.FOR_SDK, f"Run the command `{ECHO}`.")
+    try:
+        arguments = called(turn, schemas.FOR_SDK, "terminal")
+    except _NotCalledError as missed:
+        return missed.finding
+    return _is_command(arguments["command"])
+
+
+def _is_command(command: object) -> Finding:
+    if str(command).strip() == ECHO:
+        return WELL
+    did = Text("it ran {command}, not what it was told to", command=shorten(repr(command)))
+    return Finding(did, LOSES_STEPS, WEAK)
+
+
+COUNTED = "wc -l notes.txt"
+
+
+def finish() -> Course:
+    """A call, its result, and then the call that ends the task, with the tools of 0.41."""
+    task = (
+        f"Run the command `{COUNTED}`. Then call finish, with the number of lines as the message."
+    )
+    tools = schemas.FOR_0_41
+    turn = yield _asked(tools, task)
+    try:
+        called(turn, tools, "execute_bash")
+        turn = yield _asked(tools, task, *answer_to(turn, "42 notes.txt"))
+        message = str(called(turn, tools, "finish")["message"])
+    except _NotCalledError as missed:
+        return missed.finding
+    if "42" not in message:
+        did = Text(
+            "it finished with {message}, and the result said 42", message=shorten(repr(message))
+        )
+        return Finding(did, Text("what it reports is not what it found"), WEAK)
+    return WELL
+
+
+PATH = "/workspace/server.py"
+BEFORE = (
+    "class Server:\n"
+    "\tdef __init__(self):\n"
+    "\t\tself.port = 8000\t# the default\n"
+    "\t\tself.name = 'a'\n"
+    "\n"
+    "\tdef url(self):\n"
+    '\t\treturn f"http://localhost:{self.port}"\n'
+)
+ADDED, BELOW = "self.retry = 3", "self.port = 8000"
+AFTER = BEFORE.replace("default\n", f"default\n\t\t{ADDED}\n")
+
+
+def numbered(text: str) -> str:
+    """Write a file as OpenHands' editor shows it: a number and a tab before each line."""
+    lines = "".join(f"{number:6}\t{line}\n" for number, line in enumerate(text.splitlines(), 1))
+    return f"Here's the result of running `cat -n` on {PATH}:\n{lines}"
+
+
+def edit() -> Course:
+    """An exact edit in a file that is indented by tabs, as seen in a view with numbers."""
+    task = (
+        f"In {PATH}, add the line `{ADDED}` below the line that sets `{BELOW}`, indented like it, "
+        "and change nothing else. Use str_replace."
+    )
+    viewed = json.dumps({"command": "view", "path": PATH, "security_risk": "LOW"})
+    after = _call_and_result("call_view", "file_editor", viewed, numbered(BEFORE))
+    turn = yield _asked(schemas.FOR_SDK, task, *after)
+    try:
+        arguments = called(turn, schemas.FOR_SDK, "file_editor")
+        if arguments["command"] == "view":  # once more, which costs a step and is no fault
+            after += answer_to(turn, numbered(BEFORE))
+            turn = yield _asked(schemas.FOR_SDK, task, *after)
+            arguments = called(turn, schemas.FOR_SDK, "file_editor")
+    except _NotCalledError as missed:
+        return missed.finding
+    return judged_edit(arguments)
+
+
+EDIT_FAILS = Text("OpenHands refuses the edit, and it tries again: long tasks get stuck")
+
+
+def judged_edit(arguments: Mapping[str, Any]) -> Finding:
+    """Compare what an edit makes of the file with what was asked for, by bytes."""
+    if arguments["command"] != "str_replace":
+        did = Text(
+            "it used {command}, not str_replace", command=shorten(repr(arguments["command"]))
+        )
+        return Finding(did, LOSES_STEPS, WEAK)
+    old, new = str(arguments.get("old_str", "")), str(arguments.get("new_str", ""))
+    count = BEFORE.count(old) if old else 0
+    if count == 1:
+        if BEFORE.replace(old, new) == AFTER:
+            return WELL
+        did = Text("the file is not what was asked for after its edit")
+        if BEFORE.replace(old, new).split() == AFTER.split():
+            did = Text("its edit put other white space into the file")
+        return Finding(did, Text("OpenHands writes a file that may not run"), WEAK)
+    if count:
+        return Finding(
+            Text("what it replaces is in the file {count} times", count=count), EDIT_FAILS, WEAK
+        )
+    return Finding(_misread(old), EDIT_FAILS, WEAK)
+
+
+def _misread(old: str) -> Text:
+    """Say how a text differs from the part of the file that was meant."""
+    if re.search(r"^ *\d+\t", old, re.MULTILINE):
+        return Text("it copied the numbers of the lines into what it replaces")
+    if old.lstrip("\n") in BEFORE and old.strip():
+        return Text("it put a line end before what it replaces")
+    if old.strip() and " ".join(old.split()) in " ".join(BEFORE.split()):
+        return Text("it wrote other white space than the file has, such as blanks for tabs")
+    return Text("it retyped what it replaces, and made mistakes")
+
+
+HARD_LINES = (
+    r'path_{n} = "C:\\new\\table_{n}\\" + r"\d+\.\w{{2,{n}}}"',
+    r"""say_{n} = 'it\'s "{n}"' + "it's \"{n}\"" + '''a "triple" one\n'''""",
+    r'json_{n} = "{{\"key\": \"a \\\"quoted\\\" word\", \"n\": {n}}}"',
+    r"sed -e 's/\\\(.*\)\\n/\"\1\"/{n}' < `cat \"f $HOME\\{n}\"` | tr '\t' \"'\"",
+)
+HARD_FILE = "\n".join(line.format(n=n) for n in range(1, 9) for line in HARD_LINES) + "\n"
+"""About 1,000 tokens of quotes and backslashes."""
+
+
+def file() -> Course:
+    """A file full of quotes and backslashes, as an argument."""
+    task = (
+        "Create the file /workspace/hard.txt. Its content is what stands between the lines BEGIN "
+        f"and END, letter by letter:\n\nBEGIN\n{HARD_FILE}END"
+    )
+    turn = yield _asked(schemas.FOR_SDK, task)
+    try:
+        arguments = called(turn, schemas.FOR_SDK, "file_editor")
+    except _NotCalledError as missed:
+        return missed.finding
+    return judged_file(str(arguments.get("file_text", "")))
+
+
+def judged_file(text: str) -> Finding:
+    """Compare a file with what was asked for; a line end at its end does not matter."""
+    wanted, got = HARD_FILE.rstrip("\n").split("\n"), text.rstrip("\n").split("\n")
+    if wanted == got:
+        return WELL
+    number = next(
+        (at for at, (one, other) in enumerate(zip(wanted, got, strict=False), 1) if one != other),
+        min(len(wanted), len(got)) + 1,
+    )
+    line = got[number - 1] if number <= len(got) else ""
+    did = Text(
+        "line {number} of {count} came back as {line}",
+        number=number,
+        count=len(wanted),
+        line=shorten(repr(line)),
+    )
+    return Finding(did, Text("OpenHands writes files with broken quotes or backslashes"), WEAK)
+
+
+CALL_IN_TEXT = re.compile(r"<function=([^>]+)>(.*)", re.DOTALL)
+PARAMETER = re.compile(r"<parameter=([^>]+)>(.*?)</parameter>", re.DOTALL)
+
+STOP_CURE = Text("Have the server keep the stop word, or set native_tool_calling = true")
+
+
+def written() -> Course:
+    """The tools of 0.41 written into the prompt, and a word at which the server is to stop."""
+    system = f"{SYSTEM}\n\n{schemas.in_prompt(schemas.FOR_0_41)}"
+    messages = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": f"Run the command `{ECHO}`."},
+    ]
+    turn = yield Ask(messages, options={"stop": [schemas.STOP_WORD]})
+    found = CALL_IN_TEXT.search(turn.text)
+    if found is None:
+        did = Text("it did not write the call in the form that it was told")
+        return Finding(did, NO_ACTION, Text("Set native_tool_calling = true, if it calls tools"))
+    body, _, rest = found[2].partition(schemas.STOP_WORD)
+    if rest.lstrip("s> \n"):
+        did = Text("it wrote on after {word}, where it is to stop", word=f"{schemas.STOP_WORD}>")
+        return Finding(did, Text("OpenHands may read results that the model made up"), STOP_CURE)
+    arguments = dict(PARAMETER.findall(body))
+    if found[1] != "execute_bash" or "command" not in arguments:
+        did = Text("it wrote a call that OpenHands cannot run: {call}", call=shorten(found[0]))
+        return Finding(did, ASKS_AGAIN, WEAK)
+    return _is_command(arguments["command"])
+
+
+REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
+
+PROBES = (
+    Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS),
+    Probe(
+        "finish",
+        Text("reads the result and finishes"),
+        finish,
+        most_requests=2,
+        needs="call",
+        if_refused=Finding(Text("the server refuses the result of a call"), STOPS, NATIVE_CURE),
+    ),
+    Probe(
+        "edit",
+        Text("edits a file exactly"),
+        edit,
+        most_requests=2,
+        needs="call",
+        if_refused=REFUSES_TOOLS,
+    ),
+    Probe(
+        "file",
+        Text("writes quotes and backslashes"),
+        file,
+        needs="call",
+        if_refused=REFUSES_TOOLS,
+    ),
+    Probe(
+        "written",
+        Text("calls functions that the prompt describes"),
+        written,
+        if_refused=Finding(
+            Text("the server refuses a stop word"), STOPS, Text("Set native_tool_calling = true")
+        ),
+    ),
+)
+"""In the order in which they are made."""

@@ -1,0 +1,153 @@
+"""What came of probes: one result each, and the report of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.probe.probes import NOTHING, WELL
+from openhands_llm_magic.llm.spending.attempt import is_free
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.errors import Text
+    from openhands_llm_magic.llm.events import AttemptEnded
+    from openhands_llm_magic.llm.probe.probes import Finding
+    from openhands_llm_magic.llm.probe.verdict import Verdict
+
+Outcome = Literal["held", "failed", "fault", "not asked"]
+"""Whether the model does it, does it not, was not heard for a fault of the way, or not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What requests have taken.
+
+    Attributes:
+        requests: HTTP requests, the failed ones among them.
+        usage: Tokens, as far as the provider counted them.
+        cost_usd: US dollars, as far as they are known.
+        unknown: Answered requests of unknown cost.
+        is_local: Whether all were answered by a server on this machine that tells no price.
+        is_about: Whether a price of a list is in the sum.
+        first_token_s: Seconds to the first piece of the last answer, or None.
+        took_s: Seconds of all requests, without the waits.
+    """
+
+    requests: int = 0
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    cost_usd: float = 0.0
+    unknown: int = 0
+    is_local: bool = False
+    is_about: bool = False
+    first_token_s: float | None = None
+    took_s: float = 0.0
+
+    def with_attempt(self, attempt: AttemptEnded, settings: Snapshot) -> Spent:
+        """Add one request."""
+        free = is_free(attempt, settings)
+        cost = attempt.cost
+        was_answered = attempt.status == 200  # noqa: PLR2004 - the server took it
+        unknown = was_answered and not free and cost.usd is None
+        return replace(
+            self,
+            requests=self.requests + 1,
+            usage=self.usage + attempt.usage if attempt.usage else self.usage,
+            cost_usd=self.cost_usd + (0.0 if free else cost.usd or 0.0),
+            unknown=self.unknown + unknown,
+            is_local=free and (self.is_local or not self.requests),
+            is_about=self.is_about or (not free and cost.told_by == "price list"),
+            first_token_s=attempt.first_token_s,
+            took_s=self.took_s + attempt.took_s,
+        )
+
+    def __add__(self, other: Spent) -> Spent:
+        """Add up what two probes have taken."""
+        if not (self.requests and other.requests):
+            return self if self.requests else other
+        return Spent(
+            self.requests + other.requests,
+            self.usage + other.usage,
+            self.cost_usd + other.cost_usd,
+            self.unknown + other.unknown,
+            self.is_local and other.is_local,
+            self.is_about or other.is_about,
+            other.first_token_s,
+            self.took_s + other.took_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one probe.
+
+    Attributes:
+        name: The probe's name.
+        title: What it asked, for people.
+        outcome: How it ended.
+        finding: What the model did, what OpenHands would make of it, what cures it.
+        why: Why there is nothing to be found, or nothing.
+        spent: What it has taken.
+    """
+
+    name: str
+    title: Text
+    outcome: Outcome
+    finding: Finding = WELL
+    why: Text = NOTHING
+    spent: Spent = field(default_factory=Spent)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it, in English."""
+        found = self.finding
+        told = {"did": found.did, "effect": found.effect, "cure": found.cure, "note": found.note}
+        texts = {name: str(text) for name, text in (told | {"why": self.why}).items() if text}
+        return {"name": self.name, "outcome": self.outcome, **texts, **_spent_data(self.spent)}
+
+
+def _spent_data(spent: Spent) -> dict[str, Any]:
+    return {
+        "requests": spent.requests,
+        "prompt_tokens": spent.usage.prompt_tokens,
+        "completion_tokens": spent.usage.completion_tokens,
+        "cost_usd": None if spent.unknown else spent.cost_usd,
+        "first_token_s": spent.first_token_s,
+        "took_s": spent.took_s,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of all probes of a model.
+
+    Attributes:
+        model: The model, as the settings name it.
+        results: One for each probe, in order.
+        verdicts: One for each version of OpenHands.
+    """
+
+    model: str
+    results: tuple[Result, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def spent(self) -> Spent:
+        """What all of them have taken."""
+        return sum((each.spent for each in self.results), Spent())
+
+    def __getitem__(self, name: str) -> Result:
+        """Return the result of a probe."""
+        for each in self.results:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it, in English."""
+        return {
+            "model": self.model,
+            "verdicts": [each.as_data() for each in self.verdicts],
+            "probes": [each.as_data() for each in self.results],
+            **_spent_data(self.spent),
+        }

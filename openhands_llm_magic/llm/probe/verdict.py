@@ -1,0 +1,105 @@
+"""One verdict for each version of OpenHands, from what the probes have found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.openhands.v0_41 import V0_41
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.openhands.version import Version
+    from openhands_llm_magic.llm.probe.result import Outcome, Result
+
+Answer = Literal["yes", "with a setting", "hardly", "no", "unknown"]
+
+ESSENTIAL = "context", "history"
+"""Probes whose failure ends a task, however the tools are given."""
+
+QUALITY = "finish", "edit", "file"
+"""Probes whose failure costs steps and breaks files; they are made with tools given as tools."""
+
+UNANSWERED = Text("not all probes that it needs were answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a model will do for a version of OpenHands.
+
+    Attributes:
+        version: The version's title.
+        answer: The verdict.
+        why: The reason, or the setting that it needs.
+    """
+
+    version: str
+    answer: Answer
+    why: Text
+
+    def as_data(self) -> dict[str, str]:
+        """Return it as JSON has it, in English."""
+        return {"version": self.version, "answer": self.answer, "why": str(self.why)}
+
+
+def verdicts(results: Sequence[Result], settings: Snapshot) -> tuple[Verdict, ...]:
+    """Judge a model for each version of OpenHands."""
+    outcomes = {each.name: each.outcome for each in results}
+    titles = {each.name: each.title for each in results}
+    return tuple(_verdict(each, outcomes, titles, settings) for each in (V0_41, SDK))
+
+
+def _verdict(
+    version: Version,
+    outcomes: Mapping[str, Outcome],
+    titles: Mapping[str, Text],
+    settings: Snapshot,
+) -> Verdict:
+    answer, why = _judged(version, outcomes, titles, settings)
+    return Verdict(version.title, answer, why)
+
+
+def _judged(
+    version: Version,
+    outcomes: Mapping[str, Outcome],
+    titles: Mapping[str, Text],
+    settings: Snapshot,
+) -> tuple[Answer, Text]:
+    def failed(names: Sequence[str]) -> Text:
+        return Text.joined([titles[name] for name in names if outcomes.get(name) == "failed"], ", ")
+
+    is_native = version.gives_tools(version.draft(settings))
+    native, written = _all(("call",), outcomes), _all(("written",), outcomes)
+    own, other = (native, written) if is_native else (written, native)
+    quality = _all(QUALITY, outcomes)
+    how = Text("calls functions as tools") if is_native else Text("calls functions in its text")
+    if probes := failed(ESSENTIAL):
+        verdict: tuple[Answer, Text] = "no", Text("fails here: {probes}", probes=probes)
+    elif own == "failed" and other == "held":
+        value = str(not is_native).lower()
+        verdict = "with a setting", Text("works with native_tool_calling = {value}", value=value)
+    elif own == "failed":
+        verdict = "no", Text("calls no functions in the form that it needs")
+    elif own == "unknown" or (is_native and quality == "unknown"):
+        verdict = "unknown", UNANSWERED
+    elif probes := failed(QUALITY):
+        verdict = "hardly", Text("loses its way: {probes}", probes=probes)
+    elif quality == "unknown":
+        verdict = "yes", Text("{how}; how well it edits was not asked", how=how)
+    else:
+        verdict = "yes", how
+    return verdict
+
+
+def _all(
+    names: Sequence[str], outcomes: Mapping[str, Outcome]
+) -> Literal["held", "failed", "unknown"]:
+    """Return whether all probes of some names held, one failed, or that is not known."""
+    found = [outcomes.get(name, "not asked") for name in names]
+    if "failed" in found:
+        return "failed"
+    return "held" if set(found) == {"held"} else "unknown"
