@@ -38,11 +38,14 @@ HELP = Text("""Find out whether a model will do for OpenHands, before a task of 
 
 It asks the server for the size of its context, and then the model for what OpenHands asks of it,
 with the names and parameters of its tools: a call of a function, the result and the end of the
-task, an exact edit in a file with tabs, a file full of quotes and backslashes, and a call that is
-written into the text up to a stop word. Each request takes the way of a prompt: retries, limits,
-budgets and the ledger count. What an answer may have of tokens is limited to 4,096 unless
-max_output_tokens is set. The table says of each failure what OpenHands would make of it and what
-cures it, and at the end stands a verdict for OpenHands 0.41 and one for its current SDK.
+task, an exact edit in a file with tabs, a file full of quotes and backslashes, a call that is
+written into the text up to a stop word, a history with a broken call, what stands at the beginning
+of 9,000 tokens, the same again from a cache, and the parameters that the SDK adds. In all that is
+up to 11 requests and about 25,000 tokens. Each takes the way of a prompt: retries, limits, budgets
+and the ledger count. An answer is limited to 4,096 tokens unless max_output_tokens is set.
+
+A verdict for OpenHands 0.41 and one for its current SDK come first. The table says of each failure
+what the model did, and the lines below it what OpenHands would make of it and what cures it.
 """)
 
 

@@ -207,6 +207,7 @@ def test_a_good_model_holds_every_probe(clock: FakeClock) -> None:
         **dict.fromkeys([each.name for each in probes.PROBES], "held"),
     }
     assert answers(report) == ["yes", "yes"]
+    assert "tokens came from a cache" in report["again"].finding.note
     assert report.spent.requests <= estimate(load_settings()).requests <= 20
     assert report.spent.is_local
     assert json.loads(json.dumps(report.as_data()))["model"] == "practice/agent"
@@ -219,7 +220,11 @@ FAILING = {
     "practice/agent-retypes": (["edit"], ["hardly", "hardly"]),
     "practice/agent-unescapes": (["file"], ["hardly", "hardly"]),
     "practice/agent-runs-on": (["written"], ["with a setting", "yes"]),
-    "practice/tools-refused": (["call", "written"], ["no", "no"]),
+    "practice/agent-is-strict": (["history"], ["hardly", "hardly"]),
+    "practice/agent-is-plain": (["extras"], ["yes", "with a setting"]),
+    "practice/agent-forgets": (["needle"], ["no", "no"]),
+    "practice/agent-keeps-nothing": (["again"], ["yes", "yes"]),
+    "practice/tools-refused": (["call", "written", "again"], ["no", "no"]),
 }
 
 
@@ -253,13 +258,22 @@ PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
 
 def test_a_fault_is_told_and_the_others_go_on(clock: FakeClock, model_server: ModelServer) -> None:
     """A server that fails for a while costs one probe, after the retries of a prompt."""
-    model_server.script(Refuse(503), Refuse(503), *[Answer("Well.")] * 9)
+    model_server.script(Refuse(503), Refuse(503), Answer(probes.KEY, usage=(9_000, 5)))
     report = probed("openai/gpt-4o", clock, **at(model_server))
     assert report["call"].outcome == "fault"
     assert report["call"].spent.requests == 2
     assert report["edit"].why.startswith("it needs one that did not hold")
     assert report["written"].outcome == "failed"
     assert answers(report) == ["unknown", "unknown"]
+
+
+def test_an_empty_answer(clock: FakeClock, model_server: ModelServer) -> None:
+    """It is the model's fault, and no fault where only a refusal is looked for."""
+    model_server.script(Answer("", reasoning="Well.", finish_reason="length"))
+    report = probed("openai/gpt-4o", clock, **at(model_server))
+    outcomes = {each.name: each.outcome for each in report.results}
+    assert outcomes["call"] == "failed"
+    assert outcomes["extras"] == "held"
 
 
 def test_a_refused_key_ends_the_probes(clock: FakeClock, model_server: ModelServer) -> None:
@@ -305,7 +319,7 @@ def test_what_each_request_sends(clock: FakeClock, model_server: ModelServer) ->
     model_server.script(
         asks(Call("terminal", json.dumps(ECHO))),
         asks(Call("execute_bash", json.dumps(BASH))),
-        *[Answer("Well.")] * 5,
+        *[Answer("Well.")] * 9,
     )
     report = probed("openai/gpt-4o", clock, **at(model_server))
     sent = [each.body for each in model_server.received]
@@ -315,10 +329,11 @@ def test_what_each_request_sends(clock: FakeClock, model_server: ModelServer) ->
         "tool_call_id": sent[2]["messages"][-2]["tool_calls"][0]["id"],
         "content": "42 notes.txt",
     }
-    assert sent[-1]["stop"] == ["</function"]
-    assert "tools" not in sent[-1]
+    [written] = [each for each in sent if "stop" in each]
+    assert written["stop"] == ["</function"]
+    assert "tools" not in written
     assert all(4096 in (each.get("max_tokens"), each.get("max_completion_tokens")) for each in sent)
-    assert report.spent.requests == len(sent) == 6
+    assert report.spent.requests == len(sent) == 9
 
 
 def test_the_estimate_covers_what_it_costs(clock: FakeClock) -> None:

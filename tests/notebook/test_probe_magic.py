@@ -23,12 +23,12 @@ def test_a_good_model(kernel: Kernel) -> None:
     """The estimate comes first; then the verdicts, a row for each probe, and what it took."""
     ran = kernel.run("%llm_probe -m practice/agent -o found")
     assert ran.error is None
-    assert ran.stdout == "probing practice/agent: up to 7 requests without retries, local\n"
+    assert ran.stdout == "probing practice/agent: up to 11 requests without retries, local\n"
     shown = ran.outputs[-1]["text/plain"].split("\n")
     assert shown[0] == "OpenHands 0.41: it will do (calls functions in its text)"
     assert shown[1] == "OpenHands SDK 1.58: it will do (calls functions as tools)"
     assert ["✓", "calls", "a", "function", "held"] in [each.split() for each in shown]
-    assert shown[-1].startswith("6 requests, ")
+    assert shown[-1].startswith("10 requests, ")
     assert shown[-1].endswith(" tokens, local")
     assert kernel.run("print(found['edit'].outcome)").stdout == "held\n"
 

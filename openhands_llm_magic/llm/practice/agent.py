@@ -15,14 +15,29 @@ if TYPE_CHECKING:
 
     Call = tuple[str, dict[str, str]]
 
-Flaw = Literal["", "talks", "writes", "repeats", "retypes", "unescapes", "runs on"]
+Flaw = Literal[
+    "", "talks", "writes", "repeats", "retypes", "unescapes", "runs on", "is strict", "is plain",
+    "forgets", "keeps nothing",
+]  # fmt: skip
 """What it does wrong: it answers in words, writes calls as text that no server reads, repeats a
-call in place of finishing, retypes what it replaces, loses backslashes, or writes on after the stop
-word."""
+call in place of finishing, retypes what it replaces, loses backslashes, writes on after the stop
+word, refuses a history with a broken call, refuses parameters that not all servers know, reads the
+end of a long prompt alone, or keeps nothing in a cache."""
 
 COMMAND = re.compile(r"Run the command `([^`]+)`")
 ADDITION = re.compile(r"In (\S+), add the line `([^`]+)` below the line that sets `([^`]+)`")
 FILE = re.compile(r"Create the file (\S+)\..*\nBEGIN\n(.*)END$", re.DOTALL)
+
+KEY = re.compile(r"The key of the archive is (\d+)\.")
+QUESTION = "What is the key of the archive?"
+
+CONTEXT_TOKENS = 4_096
+"""What the one that forgets reads of a prompt, as servers do by default."""
+
+CACHED_FROM_TOKENS = 1_024
+"""Shorter prompts are in no cache."""
+
+EXTRAS = ("reasoning_effort", "prompt_cache_key")
 
 SHELLS = ("terminal", "execute_bash")
 EDITORS = ("file_editor", "str_replace_editor")
@@ -39,6 +54,23 @@ class Agent:
     """
 
     flaw: Flaw = ""
+
+    def read(self, prompt_tokens: int) -> int:
+        """Return how many tokens of a prompt it reads."""
+        return min(prompt_tokens, CONTEXT_TOKENS) if self.flaw == "forgets" else prompt_tokens
+
+    def caches(self, prompt_tokens: int) -> bool:
+        """Return whether it keeps a prompt in a cache."""
+        return self.flaw != "keeps nothing" and prompt_tokens >= CACHED_FROM_TOKENS
+
+    def refusal(self, request: Mapping[str, Any]) -> str:
+        """Return why it refuses a request, or ""."""
+        unknown = [each for each in EXTRAS if each in request]
+        if self.flaw == "is plain" and unknown:
+            return f"Unrecognized request argument supplied: {unknown[0]}."
+        if self.flaw == "is strict" and any(map(_is_broken, request["messages"])):
+            return "The arguments of a call in the history are no JSON."
+        return ""
 
     def calls(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the calls that it answers a request with, in OpenAI's form."""
@@ -60,6 +92,9 @@ class Agent:
             return "I would do that with one of the functions."
         if call is None and "<function=" in _said(request, "system") and self.flaw != "talks":
             return self._written(request)
+        if QUESTION in _said(request, "user"):
+            key = KEY.search(_said(request, "user"))
+            return key[1] if key and self.flaw != "forgets" else "The text does not say."
         return None
 
     def _written(self, request: Mapping[str, Any]) -> str | None:
@@ -113,6 +148,16 @@ class Agent:
         if self.flaw == "retypes":
             line, new = line.expandtabs(4), new.expandtabs(4)
         return {"command": "str_replace", "path": path, "old_str": line, "new_str": new}
+
+
+def _is_broken(message: Mapping[str, Any]) -> bool:
+    """Return whether a message has a call whose arguments cannot be read."""
+    for call in message.get("tool_calls") or ():
+        try:
+            json.loads(call["function"]["arguments"])
+        except ValueError:
+            return True
+    return False
 
 
 def _said(request: Mapping[str, Any], role: str) -> str:

@@ -94,6 +94,7 @@ class Chat:
         results: What functions gave since that last message, in order.
         rounds: How often functions were asked for since then.
         request: The whole request, as it came.
+        cached_tokens: Tokens of the prompt that are in a cache.
     """
 
     model: str
@@ -107,6 +108,7 @@ class Chat:
     results: tuple[str, ...] = ()
     rounds: int = 0
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    cached_tokens: int = 0
 
     def cut(self, answer: str) -> tuple[str, str]:
         """Return as much of an answer as the limit allows, and its finish reason."""
@@ -283,6 +285,8 @@ def _head(chat: Chat, kind: str) -> dict[str, Any]:
     return {**told, "created": CREATED_S, "model": chat.model}
 
 
-def _usage(chat: Chat, answer: str) -> dict[str, int]:
+def _usage(chat: Chat, answer: str) -> dict[str, Any]:
     prompt, said = chat.prompt_tokens, len(answer.split())
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+    cached = {"prompt_tokens_details": {"cached_tokens": chat.cached_tokens}}
+    counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+    return counted | (cached if chat.cached_tokens else {})

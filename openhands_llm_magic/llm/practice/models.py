@@ -173,7 +173,7 @@ _MODELS = (
     Model("tools-thousand", "calls a function a thousand times, and then again",
           calls="a thousand times"),
     Model("tools-refused", "refuses a prompt with functions with status 400", fault=NO_TOOLS),
-    Model("agent", "calls the functions that a task of `%llm_probe` needs", calls=Agent()),
+    Model("agent", "calls the functions that a task of an agent needs", calls=Agent()),
     Model("agent-talks", "says what it would call and calls nothing", calls=Agent("talks")),
     Model("agent-writes", "writes calls as text, as behind a server that does not read them",
           calls=Agent("writes")),
@@ -181,6 +181,12 @@ _MODELS = (
     Model("agent-retypes", "edits with blanks where the file has tabs", calls=Agent("retypes")),
     Model("agent-unescapes", "loses backslashes in what it writes", calls=Agent("unescapes")),
     Model("agent-runs-on", "writes on after the stop word", calls=Agent("runs on")),
+    Model("agent-is-strict", "refuses a prompt after a call that was no JSON",
+          calls=Agent("is strict")),
+    Model("agent-is-plain", "refuses reasoning_effort and prompt_cache_key",
+          calls=Agent("is plain")),
+    Model("agent-forgets", "reads the last 4,096 tokens of a prompt", calls=Agent("forgets")),
+    Model("agent-keeps-nothing", "has no cache", calls=Agent("keeps nothing")),
     Model("markdown", "shows how answers are rendered", reply=MARKDOWN),
 )
 # fmt: on

@@ -22,7 +22,7 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
@@ -208,6 +208,7 @@ class PracticeServer(HTTPServerConnectionDelegate):
         )
         self._connections: set[HTTP1ServerConnection] = set()
         self._failures: dict[str, int] = {}
+        self._prompt_before = ""
         self._takes_at_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -354,6 +355,10 @@ class PracticeServer(HTTPServerConnectionDelegate):
             return answers.unknown_model(chat.model)
         if model.fault == models.NO_TOOLS:
             return models.NO_TOOLS if chat.has_tools else Answer(chat, model, 0, cut=False)
+        if isinstance(model.calls, Agent):
+            if why := model.calls.refusal(chat.request):
+                return models.Refusal(400, why, "invalid_request_error")
+            chat = self._remembered(chat, model.calls)
         fault, headers = self._next_fault(chat, model), self._headers(model)
         if isinstance(headers, models.Refusal):
             return headers
@@ -361,6 +366,14 @@ class PracticeServer(HTTPServerConnectionDelegate):
             return fault
         pause_s = self._pause_s if model.word_by_word else 0
         return Answer(chat, model, pause_s, cut=isinstance(fault, models.Cut), headers=headers)
+
+    def _remembered(self, chat: answers.Chat, agent: Agent) -> answers.Chat:
+        """Return a request as an agent reads it; the prompt before it is in its cache."""
+        read = replace(chat, prompt_tokens=agent.read(chat.prompt_tokens))
+        before, self._prompt_before = self._prompt_before, chat.digest
+        if before == chat.digest and agent.caches(chat.prompt_tokens):
+            return replace(read, cached_tokens=read.prompt_tokens)
+        return read
 
     def _next_fault(
         self, chat: answers.Chat, model: models.Model

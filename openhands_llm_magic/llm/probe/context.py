@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.llm.probe.probes import Finding
+from openhands_llm_magic.llm.probe.probes import CONTEXT_CURE, Finding
 
 LEAST_TOKENS = 16_384
 """The current OpenHands refuses a context that it knows to be smaller."""
 
 ENOUGH_TOKENS = 22_000
 """What its documentation asks for at least."""
-
-CURE = Text(
-    "Give the server 32,768 or more: OLLAMA_CONTEXT_LENGTH, vLLM's --max-model-len, llama.cpp's -c,"
-    " LM Studio's context length"
-)
 
 
 def judged_window(tokens: int) -> Finding:
@@ -27,4 +22,4 @@ def judged_window(tokens: int) -> Finding:
         effect = Text("the current OpenHands refuses it, and 0.41 is lost after a few steps")
     else:
         effect = Text("OpenHands' documentation asks for 22,000 or more")
-    return Finding(did, effect, CURE)
+    return Finding(did, effect, CONTEXT_CURE)

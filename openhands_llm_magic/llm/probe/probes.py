@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import Text
+from openhands_llm_magic.errors import (
+    BadRequestError,
+    ContextLengthError,
+    RequestError,
+    RequestTooLargeError,
+    ServerError,
+    Text,
+    ToolsRefusedError,
+)
+from openhands_llm_magic.llm import counts
 from openhands_llm_magic.llm.probe import schemas
 from openhands_llm_magic.llm.tools.calls import arguments_in
 from openhands_llm_magic.llm.tools.declared import MisfitError
@@ -94,6 +103,8 @@ class Probe:
         most_requests: Requests that it makes at most, retries apart.
         needs: The name of the probe that has to hold before, or "".
         if_refused: What it means where the server refuses the request.
+        refusals: The errors that count as such.
+        takes_any_answer: Whether it holds with whatever answer, also without text.
     """
 
     name: str
@@ -102,6 +113,8 @@ class Probe:
     most_requests: int = 1
     needs: str = ""
     if_refused: Finding = WELL
+    refusals: tuple[type[RequestError], ...] = (BadRequestError, ToolsRefusedError)
+    takes_any_answer: bool = False
 
 
 NATIVE_CURE = Text(
@@ -384,6 +397,79 @@ def written() -> Course:
     return _is_command(arguments["command"])
 
 
+BROKEN = '{"command": "echo rea'
+
+
+def history() -> Course:
+    """A call that was broken off stands in the history, as OpenHands keeps it."""
+    told = "error: the arguments of the call are no JSON"
+    after = _call_and_result("call_broken", "terminal", BROKEN, told)
+    yield _asked(schemas.FOR_SDK, f"Run the command `{ECHO}`.", *after)
+    return WELL  # whatever it says, the server takes such a history
+
+
+KEY = "7391"
+FILLER = "This shelf holds old letters that nobody has read for years. "
+LONG_WORDS = 7_200
+"""About 9,000 tokens."""
+
+LONG = (
+    f"The key of the archive is {KEY}. "
+    + FILLER * (LONG_WORDS // len(FILLER.split()))
+    + "\n\nWhat is the key of the archive? Answer with the number alone."
+)
+
+
+def _long() -> Ask:
+    return Ask([{"role": "user", "content": LONG}])
+
+
+def needle() -> Course:
+    """What stands at the beginning of 9,000 tokens, and whether the server has read them all."""
+    ask = _long()
+    turn = yield ask
+    if counts.is_cut(ask.messages, turn.usage):
+        assert turn.usage is not None  # noqa: S101 - `is_cut` says so
+        did = Text(
+            "the server has read only {read} tokens of a prompt of {fewest} or more",
+            read=f"{turn.usage.prompt_tokens:,}",
+            fewest=f"{counts.fewest_tokens(ask.messages):,}",
+        )
+        return Finding(did, Text("OpenHands loses its task after a few steps"), CONTEXT_CURE)
+    if KEY not in turn.text:
+        did = Text("it did not find what the prompt begins with")
+        return Finding(did, Text("OpenHands loses its task in a long history"), CONTEXT_CURE)
+    return WELL
+
+
+CONTEXT_CURE = Text(
+    "Give the server 32,768 or more: OLLAMA_CONTEXT_LENGTH, vLLM's --max-model-len, llama.cpp's -c,"
+    " LM Studio's context length"
+)
+
+
+def again() -> Course:
+    """The same prompt again: how much of it comes from a cache."""
+    turn = yield _long()
+    if turn.usage is None:
+        return Finding(note=Text("the server counts no tokens"))
+    known = {"cached": f"{turn.usage.cached_tokens:,}", "tokens": f"{turn.usage.prompt_tokens:,}"}
+    if turn.usage.cached_tokens:
+        return Finding(note=Text("{cached} of {tokens} tokens came from a cache", **known))
+    did = Text("none of {tokens} tokens came from a cache, as far as the server tells", **known)
+    cure = Text(
+        "vLLM tells it with --enable-prompt-tokens-details; else the provider may have none"
+    )
+    return Finding(did, Text("each step pays for the whole history anew"), cure)
+
+
+def extras() -> Course:
+    """The parameters that the SDK adds, which LiteLLM drops where it knows that it must."""
+    options = {"reasoning_effort": "high", "prompt_cache_key": "probe"}
+    yield Ask([{"role": "user", "content": "Answer with the one word OK."}], options=options)
+    return WELL
+
+
 REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
 
 PROBES = (
@@ -417,6 +503,40 @@ PROBES = (
         written,
         if_refused=Finding(
             Text("the server refuses a stop word"), STOPS, Text("Set native_tool_calling = true")
+        ),
+    ),
+    Probe(
+        "history",
+        Text("goes on after a broken call"),
+        history,
+        needs="call",
+        if_refused=Finding(
+            Text("the server refuses a history with a broken call"),
+            Text("one broken call ends the task"),
+            Text("Set native_tool_calling = false"),
+        ),
+        refusals=(BadRequestError, ToolsRefusedError, ServerError),
+        takes_any_answer=True,
+    ),
+    Probe(
+        "needle",
+        Text("reads 9,000 tokens"),
+        needle,
+        if_refused=Finding(
+            Text("the server refuses a prompt of 9,000 tokens"), STOPS, CONTEXT_CURE
+        ),
+        refusals=(BadRequestError, ContextLengthError, RequestTooLargeError),
+    ),
+    Probe("again", Text("caches what was sent before"), again, needs="needle"),
+    Probe(
+        "extras",
+        Text("takes what the SDK adds"),
+        extras,
+        takes_any_answer=True,
+        if_refused=Finding(
+            Text("the server refuses reasoning_effort or prompt_cache_key"),
+            Text("the current OpenHands stops at its first request; 0.41 sends neither to it"),
+            Text("Write litellm_proxy/ before the model's name, or unset reasoning_effort"),
         ),
     ),
 )

@@ -224,10 +224,10 @@ class Probing:
             return ended("fault", why=error.text)
         except _FaultError as fault:
             told = fault.error.text
-            if isinstance(fault.error, errors.BadRequestError | errors.ToolsRefusedError):
+            if isinstance(fault.error, probe.refusals):
                 return ended("failed", replace(probe.if_refused, note=told))
             if isinstance(fault.error, OF_THE_MODEL):
-                return ended("failed", Finding(told))
+                return ended("held") if probe.takes_any_answer else ended("failed", Finding(told))
             if isinstance(fault.error, HOPELESS):
                 self._over = Text("it would meet the same fault")
             return ended("fault", why=told)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 Answer = Literal["yes", "with a setting", "hardly", "no", "unknown"]
 
-ESSENTIAL = "context", "history"
+ESSENTIAL = "context", "needle"
 """Probes whose failure ends a task, however the tools are given."""
 
-QUALITY = "finish", "edit", "file"
+QUALITY = "finish", "edit", "file", "history"
 """Probes whose failure costs steps and breaks files; they are made with tools given as tools."""
 
 UNANSWERED = Text("not all probes that it needs were answered")
@@ -82,12 +82,14 @@ def _judged(
     elif own == "failed" and other == "held":
         value = str(not is_native).lower()
         verdict = "with a setting", Text("works with native_tool_calling = {value}", value=value)
-    elif own == "failed":
+    elif own == other == "failed":
         verdict = "no", Text("calls no functions in the form that it needs")
-    elif own == "unknown" or (is_native and quality == "unknown"):
+    elif own != "held" or (is_native and quality == "unknown"):
         verdict = "unknown", UNANSWERED
     elif probes := failed(QUALITY):
         verdict = "hardly", Text("loses its way: {probes}", probes=probes)
+    elif version is SDK and outcomes.get("extras") == "failed":
+        verdict = "with a setting", Text("works where it does not send what the server refuses")
     elif quality == "unknown":
         verdict = "yes", Text("{how}; how well it edits was not asked", how=how)
     else:
