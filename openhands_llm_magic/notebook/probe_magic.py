@@ -144,6 +144,7 @@ class _Watched:
         with contextlib.closing(Waits(self._clicks, self._control, self._clock)) as waits:
             view = display.view_on(where, model, self._clock, waits)
             interrupts.watch(self._running, functools.partial(self._take, view=view), view)
+            view.breakable = contextlib.nullcontext  # there is no text that takes long
             view.render(Reply())
             view.finish()
         if self._report is None:  # the run was left behind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, NamedTuple
 
-from openhands_llm_magic.errors import Text
+from openhands_llm_magic.errors import Text, quoted
 from openhands_llm_magic.llm.explain import usd
 from openhands_llm_magic.notebook.view import table
 from openhands_llm_magic.notebook.wording import worded
@@ -115,7 +115,7 @@ def costs(spent: Spent) -> Text:
 
 
 def _cost(spent: Spent) -> Text:
-    known = Text("{usd}", usd=usd(spent.cost_usd))
+    known = quoted(usd(spent.cost_usd))
     if spent.is_about:
         known = Text("about {usd}", usd=usd(spent.cost_usd))
     if spent.is_local:

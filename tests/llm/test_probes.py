@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from list_server import ListServer, Told
 from model_server import Answer, Call, Refuse, asks
 
 from openhands_llm_magic.config.resolve import load_settings
@@ -347,6 +348,22 @@ def test_the_estimate_covers_what_it_costs(clock: FakeClock) -> None:
         {"model": "openai/no-such-model", "base_url": "http://h.example/v1"}
     )
     assert estimate(unknown).most_usd is None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "outcome"), [(8_192, "failed"), (32_768, "held"), (None, "not asked")]
+)
+def test_the_server_is_asked_for_its_context(
+    tokens: int | None, outcome: str, clock: FakeClock
+) -> None:
+    """That takes no tokens; too small a context settles the verdict, whatever else is wrong."""
+    listed = {"data": [{"id": "qwen3", "max_model_len": tokens}]}
+    with ListServer({"/v1/models": Told(listed)}) as server:
+        report = probed("hosted_vllm/qwen3", clock, base_url=f"{server.address}/v1", api_key="x")
+    assert report["context"].outcome == outcome
+    assert report["context"].spent.requests == 0
+    is_why = ["has room for a task" in each.why for each in report.verdicts]
+    assert is_why == [outcome == "failed"] * 2
 
 
 def test_verdicts_without_results() -> None:

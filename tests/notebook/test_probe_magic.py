@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from model_server import Call, Refuse, asks
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Usage
@@ -15,6 +16,7 @@ from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
     from kernel import Kernel
+    from model_server import ModelServer
 
 ENGLISH = Language("en")
 
@@ -65,6 +67,29 @@ def test_a_bad_line(kernel: Kernel, line: str, told: str) -> None:
     ran = kernel.run(f"%llm_probe {line}")
     assert told in str(ran.error)
     assert ran.outputs == []
+
+
+def test_an_interrupt_keeps_what_came(kernel: Kernel, model_server: ModelServer) -> None:
+    """In the middle of a wait, the table is shown and stored, and *Run all* stops."""
+    call = Call("terminal", '{"command": "echo ready", "security_risk": "LOW"}')
+    model_server.script(asks(call), Refuse(429, {"retry-after": "60"}))
+    pressed: list[bool] = []
+
+    def interrupt(message: dict[str, Any]) -> None:
+        if "retry 1 of 4" in str(message["content"].get("data", "")) and not pressed:
+            pressed.append(True)
+            kernel.interrupt()
+
+    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
+    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
+    try:
+        ran = kernel.run("%llm_probe -m openai/test -o left", on_message=interrupt)
+    finally:
+        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
+    assert ran.error == "Stopped: stopped before all probes were made."
+    shown = [each.split() for each in ran.outputs[-1]["text/plain"].split("\n")]
+    assert ["✓", "calls", "a", "function", "held"] in shown
+    assert kernel.run("print(left['call'].outcome, left['edit'].why)").stdout == "held stopped\n"
 
 
 def test_hostile_words_are_shown_as_text() -> None:
