@@ -22,6 +22,9 @@ MOST_DAYS = 36_500
 BY = ("model", "day", "notebook", "group", "outcome", "source")
 """What `usage` sums up by."""
 
+WILL_DO = ("yes", "with a setting")
+"""The verdicts of a model that will do."""
+
 KEY_VARIABLE = "PRACTICE_API_KEY"
 """Holds the key that the practice provider is to ask for."""
 
@@ -54,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     path = "the config file (default: the one that applies in this folder)"
     command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
+    about = (
+        "Find out with a few requests whether a model will do for OpenHands; they cost what"
+        " prompts cost. The exit status is 1 unless it will."
+    )
+    made = command(probe, about)
+    made.add_argument("-m", "--model", help="the model (default: that of the settings)")
+    made.add_argument("--json", action="store_true", help="print the result as JSON")
     about = "Let a project's config file decide where prompts and keys go, as it is now."
     command(trust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     about = "Trust a config file no longer."
@@ -201,6 +211,31 @@ def _add_usage_options(made: argparse.ArgumentParser) -> None:
     file = "write it to this file, too, which must not exist yet"
     made.add_argument("--csv", metavar="FILE", help=file)
     made.add_argument("--force", action="store_true", help="write over the file of --csv")
+
+
+def probe(args: argparse.Namespace) -> int:
+    """Print whether a model will do for OpenHands; return 1 unless it will for each version."""
+    from openhands_llm_magic.config.resolve import load_settings  # noqa: PLC0415 - as above
+    from openhands_llm_magic.errors import LLMMagicError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.llm.probe import run as probing  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook import probe_table  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+
+    say = script_words()
+    try:
+        settings = load_settings().with_overrides({"model": args.model} if args.model else {})
+        most = probe_table.estimated(probing.estimate(settings), settings.model)
+        print(most.worded(say), file=sys.stderr)
+        *_, report = probing.probe(settings)
+    except LLMMagicError as error:
+        print(f"{PROGRAM} probe: {error.text.worded(say)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM} probe: {say('stopped')}", file=sys.stderr)
+        return 1
+    shown = probe_table.shown(report, say).text
+    print(json.dumps(report.as_data(), indent=2) if args.json else shown)
+    return int(not all(each.answer in WILL_DO for each in report.verdicts))
 
 
 def practice(args: argparse.Namespace) -> int:

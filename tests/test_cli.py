@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -288,3 +289,26 @@ def test_no_arguments_show_the_help_with_every_command(
     out = capsys.readouterr().out
     assert out.startswith("usage: openhands-llm-magic")
     assert all(f"\n    {name} " in out for name in ("check", "practice", "usage"))
+
+
+@pytest.mark.parametrize(
+    ("model", "status"), [("agent", 0), ("agent-writes", 0), ("agent-talks", 1)]
+)
+def test_probe_tells_the_verdict_by_its_status(
+    model: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdicts and the table are on stdout, what it may take on stderr."""
+    assert main(["probe", "-m", f"practice/{model}"]) == status
+    out, err = capsys.readouterr()
+    assert out.startswith("OpenHands 0.41: it will")
+    assert err == f"probing practice/{model}: up to 11 requests without retries, local\n"
+    assert main(["probe", "-m", f"practice/{model}", "--json"]) == status
+    assert json.loads(capsys.readouterr().out)["model"] == f"practice/{model}"
+
+
+def test_probe_without_a_model_that_can_be_asked_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLM_COMPLETION_KWARGS", '{"n": 2}')
+    assert main(["probe", "-m", "practice/agent"]) == 1
+    assert re.fullmatch(r"openhands-llm-magic probe: .+\n", capsys.readouterr().err)

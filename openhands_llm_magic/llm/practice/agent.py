@@ -26,7 +26,7 @@ end of a long prompt alone, or keeps nothing in a cache."""
 
 COMMAND = re.compile(r"Run the command `([^`]+)`")
 ADDITION = re.compile(r"In (\S+), add the line `([^`]+)` below the line that sets `([^`]+)`")
-FILE = re.compile(r"Create the file (\S+)\..*\nBEGIN\n(.*)END$", re.DOTALL)
+FILE = re.compile(r"Create the file (\S+)")
 
 KEY = re.compile(r"The key of the archive is (\d+)\.")
 QUESTION = "What is the key of the archive?"
@@ -137,8 +137,11 @@ class Agent:
         if addition and editor:
             return editor, self._edit(addition[1], addition[2], addition[3], result)
         if file and editor:
-            text = file[2].replace("\\\\", "\\") if self.flaw == "unescapes" else file[2]
-            return editor, {"command": "create", "path": file[1], "file_text": text}
+            text = task.partition("\nBEGIN\n")[2].removesuffix("END")
+            if self.flaw == "unescapes":
+                text = text.replace("\\\\", "\\")
+            path = file[1].removesuffix(".")
+            return editor, {"command": "create", "path": path, "file_text": text}
         return None
 
     def _edit(self, path: str, added: str, below: str, viewed: str) -> dict[str, str]:

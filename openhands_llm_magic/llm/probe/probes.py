@@ -139,7 +139,7 @@ def _asked(tools: Sequence[Mapping[str, Any]], task: str, *after: Message) -> As
     return Ask(messages, tools)
 
 
-LOOKS_LIKE_CALL = re.compile(r"<tool_call|<function|\[TOOL_CALLS\]|<\|python_tag|\"arguments\"\s*:")
+LOOKS_LIKE_CALL = re.compile(r"<tool_call|<function|\[TOOL_CALLS\]|<\|python_tag|\"arguments\" ?:")
 """How models write a call that their server has not read."""
 
 NOT_MISSED = frozenset({"security_risk", "summary"})
@@ -368,9 +368,6 @@ def judged_file(text: str) -> Finding:
     return Finding(did, Text("OpenHands writes files with broken quotes or backslashes"), WEAK)
 
 
-CALL_IN_TEXT = re.compile(r"<function=([^>]+)>(.*)", re.DOTALL)
-PARAMETER = re.compile(r"<parameter=([^>]+)>(.*?)</parameter>", re.DOTALL)
-
 STOP_CURE = Text("Have the server keep the stop word, or set native_tool_calling = true")
 
 
@@ -382,17 +379,19 @@ def written() -> Course:
         {"role": "user", "content": f"Run the command `{ECHO}`."},
     ]
     turn = yield Ask(messages, options={"stop": [schemas.STOP_WORD]})
-    found = CALL_IN_TEXT.search(turn.text)
-    if found is None:
+    _, begun, text = turn.text.partition("<function=")
+    if not begun:
         did = Text("it did not write the call in the form that it was told")
         return Finding(did, NO_ACTION, Text("Set native_tool_calling = true, if it calls tools"))
-    body, _, rest = found[2].partition(schemas.STOP_WORD)
+    text, _, rest = text.partition(schemas.STOP_WORD)
     if rest.lstrip("s> \n"):
         did = Text("it wrote on after {word}, where it is to stop", word=f"{schemas.STOP_WORD}>")
         return Finding(did, Text("OpenHands may read results that the model made up"), STOP_CURE)
-    arguments = dict(PARAMETER.findall(body))
-    if found[1] != "execute_bash" or "command" not in arguments:
-        did = Text("it wrote a call that OpenHands cannot run: {call}", call=shorten(found[0]))
+    name, _, body = text.partition(">")
+    arguments = parameters_in(body)
+    if name != "execute_bash" or "command" not in arguments:
+        written = shorten(repr(begun + text))
+        did = Text("it wrote a call that OpenHands cannot run: {call}", call=written)
         return Finding(did, ASKS_AGAIN, WEAK)
     return _is_command(arguments["command"])
 
@@ -468,6 +467,13 @@ def extras() -> Course:
     options = {"reasoning_effort": "high", "prompt_cache_key": "probe"}
     yield Ask([{"role": "user", "content": "Answer with the one word OK."}], options=options)
     return WELL
+
+
+def parameters_in(text: str) -> dict[str, str]:
+    """Return the parameters of a call that is written, by name; those without an end are none."""
+    pieces = (each.partition(">") for each in text.split("<parameter=")[1:])
+    values = {name: value.partition("</parameter>") for name, _, value in pieces}
+    return {name: value for name, (value, end, _) in values.items() if end}
 
 
 REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
