@@ -221,7 +221,7 @@ FAILING = {
     "practice/agent-retypes": (["edit"], ["hardly", "hardly"]),
     "practice/agent-unescapes": (["file"], ["hardly", "hardly"]),
     "practice/agent-runs-on": (["written"], ["with a setting", "yes"]),
-    "practice/agent-is-strict": (["history"], ["hardly", "hardly"]),
+    "practice/agent-is-strict": (["history"], ["yes", "yes"]),
     "practice/agent-is-plain": (["extras"], ["yes", "with a setting"]),
     "practice/agent-forgets": (["needle"], ["no", "no"]),
     "practice/agent-keeps-nothing": (["again"], ["yes", "yes"]),
@@ -239,6 +239,22 @@ def test_each_probe_finds_out_a_model_that_fails_it(model: str, clock: FakeClock
     for each in report.results:
         if each.outcome == "failed":
             assert each.finding.cure, "each failure says what cures it"
+
+
+def test_a_broken_call_that_ends_the_task_is_told(clock: FakeClock) -> None:
+    """It is a risk where tools are given as tools, and changes no verdict."""
+    first, second = probed("practice/agent-is-strict", clock).verdicts
+    assert "broken call" not in first.why
+    assert second.why == "calls functions as tools; one broken call would end the task"
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-20250514", "gemini/gemini-2.5-flash"])
+def test_other_dialects(model: str, clock: FakeClock, model_server: ModelServer) -> None:
+    """Calls are read in them as well."""
+    model_server.script(asks(Call("terminal", json.dumps(ECHO))), Answer("Well."))
+    to = at(model_server) | {"base_url": model_server.base_for(model.partition("/")[0])}
+    report = probed(model, clock, **to)
+    assert report["call"].outcome == report["extras"].outcome == "held"
 
 
 def test_native_tool_calling_counts(clock: FakeClock) -> None:

@@ -517,7 +517,7 @@ PROBES = (
         history,
         needs="call",
         if_refused=Finding(
-            Text("the server refuses a history with a broken call"),
+            Text("a history with a broken call is refused"),
             Text("one broken call ends the task"),
             Text("Set native_tool_calling = false"),
         ),

@@ -21,7 +21,7 @@ Answer = Literal["yes", "with a setting", "hardly", "no", "unknown"]
 ESSENTIAL = "context", "needle"
 """Probes whose failure ends a task, however the tools are given."""
 
-QUALITY = "finish", "edit", "file", "history"
+QUALITY = "finish", "edit", "file"
 """Probes whose failure costs steps and breaks files; they are made with tools given as tools."""
 
 UNANSWERED = Text("not all probes that it needs were answered")
@@ -77,6 +77,9 @@ def _judged(
     own, other = (native, written) if is_native else (written, native)
     quality = _all(QUALITY, outcomes)
     how = Text("calls functions as tools") if is_native else Text("calls functions in its text")
+    if is_native and outcomes.get("history") == "failed":
+        # LiteLLM itself refuses it for some providers, whose models hardly ever break a call.
+        how = Text("{how}; one broken call would end the task", how=how)
     if probes := failed(ESSENTIAL):
         verdict: tuple[Answer, Text] = "no", Text("fails here: {probes}", probes=probes)
     elif own == "failed" and other == "held":
