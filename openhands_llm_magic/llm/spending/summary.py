@@ -201,7 +201,7 @@ def _read(ledger: Ledger, period: Period, key: str, order: str) -> list[Row]:
         return []
     query = (
         f"SELECT {key}, {', '.join(_SUMS.values())} FROM sums"  # noqa: S608 - names of ours
-        f" WHERE day BETWEEN ?1 AND ?2 AND (?3 = '' OR session = ?3) GROUP BY 1 ORDER BY {order}"
+        f" WHERE day BETWEEN ? AND ? AND ? IN ('', session) GROUP BY 1 ORDER BY {order}"
     )
     found = ledger.rows(query, (period.first_day, period.last_day, period.session))
     return [_row(dict(zip(("key", *_SUMS), values, strict=True))) for values in found]
