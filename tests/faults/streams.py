@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 from model_server import Cut, Hang, Raw, Refuse
-from model_server.dialects import DIALECTS as WIRE
 from model_server.steps import Answer
 
 from faults.fault import Fault
 from openhands_llm_magic import errors
+from openhands_llm_magic.llm.practice.dialects import DIALECTS as WIRE
 
 if TYPE_CHECKING:
     from faults.fault import Dialect

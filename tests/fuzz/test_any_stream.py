@@ -12,8 +12,9 @@ from fuzz.roads import asked
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server import Answer, Cut, ModelServer, Raw
-from model_server.dialects import DIALECTS as WIRE
 from sending import DIALECTS
+
+from openhands_llm_magic.llm.practice.dialects import DIALECTS as WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

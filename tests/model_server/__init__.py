@@ -11,7 +11,8 @@ path, and streams or not as the request asks. It logs every request with its tim
 
 from model_server.handler import Received
 from model_server.server import LITELLM_MODELS, ModelServer
-from model_server.steps import Answer, Call, Cut, Hang, Raw, Refuse, Step, asks, paced
+from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step, asks, paced
+from openhands_llm_magic.llm.practice.wire import Call
 
 __all__ = [
     "LITELLM_MODELS",

@@ -13,15 +13,15 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from model_server import dialects, embeddings
-from model_server.rare_dialects import Bedrock, OllamaGenerate, Responses
 from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
+from openhands_llm_magic.llm.practice import dialects, embeddings
+from openhands_llm_magic.llm.practice.rare_dialects import Bedrock, OllamaGenerate, Responses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model_server.dialects import Dialect, Stream
     from model_server.server import HTTPServer
+    from openhands_llm_magic.llm.practice.dialects import Dialect, Stream
 
 DIALECTS: Mapping[str, Dialect] = {
     **dialects.DIALECTS,

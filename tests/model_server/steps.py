@@ -2,73 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from openhands_llm_magic.llm.practice import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function that the model asks for.
-
-    Attributes:
-        name: The function's name.
-        arguments: Its arguments in JSON, or what else a bad model writes there.
-        id: What the call is called; None leaves it out, as some servers do.
-    """
-
-    name: str
-    arguments: str = "{}"
-    id: str | None = "call_1"
-
-    @property
-    def pieces(self) -> tuple[str, ...]:
-        """What a stream sends of the arguments, piece by piece."""
-        return tuple(self.arguments[at : at + 7] for at in range(0, len(self.arguments), 7))
+    from openhands_llm_magic.llm.practice.wire import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A correct answer: streamed, one event for each chunk, or whole, as the request asks.
+class Answer(wire.Answer):
+    """A correct answer, and how it is sent.
 
     Attributes:
-        text: The answer; a stream sends it word by word.
-        chunks: The pieces of a stream, in place of `text`.
-        finish_reason: In OpenAI's words; sent in the dialect's own. None leaves it out.
-        usage: Tokens of the prompt and of the answer, or None for none.
-        calls: The functions that it asks for after its text.
-        reasoning: What the model thought first; a stream sends it as one piece.
         headers: HTTP headers to add, for instance `x-ratelimit-remaining-requests`.
         content_type: A wrong Content-Type to send in place of the right one.
         between_chunks: Called after each chunk of a stream with the number sent so far, so that
             a test can act at that moment. It must come back even when the test fails.
     """
 
-    text: str = "Hello from the model."
-    chunks: tuple[str, ...] | None = None
-    finish_reason: str | None = "stop"
-    usage: tuple[int, int] | None = (7, 5)
-    calls: tuple[Call, ...] = ()
-    reasoning: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str | None = None
     between_chunks: Callable[[int], object] | None = None
-
-    @property
-    def pieces(self) -> tuple[str, ...]:
-        """What a stream sends, piece by piece."""
-        if self.chunks is not None:
-            return self.chunks
-        return tuple(re.findall(r"\S+\s*|^\s+", self.text))
-
-    @property
-    def whole(self) -> str:
-        """The complete text."""
-        return "".join(self.pieces)
 
 
 def asks(*calls: Call, text: str = "", finish_reason: str = "tool_calls") -> Answer:
@@ -96,28 +55,15 @@ def paced(text: str, *, bytes_per_s: float, piece: int) -> Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
-    """An error, in the form the provider really uses.
+class Refuse(wire.Refuse):
+    """An error, and when it is sent.
 
     Attributes:
-        status: The HTTP status.
-        headers: HTTP headers to add, for instance `retry-after`.
-        code: The provider's word for the error (OpenAI's code, Anthropic's type, Gemini's status);
-            None takes the usual one for the status.
-        message: The text for people.
-        details: Gemini's `details`, for instance a RetryInfo.
-        body: The whole body, in place of all that.
         after_chunks: Send it as an event of a stream that began with status 200, after so many
             chunks. A request that does not stream gets the plain error.
         of: The answer whose chunks come before.
     """
 
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    code: str | None = None
-    message: str = "The model refused."
-    details: tuple[Mapping[str, Any], ...] = ()
-    body: bytes | None = None
     after_chunks: int | None = None
     of: Answer = Answer()
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server import Raw
-from model_server.rare_dialects import message
 from sending import request_to
 
 from openhands_llm_magic.config.litellm_files import prices
@@ -23,6 +22,7 @@ from openhands_llm_magic.llm.litellm import send as sending
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of, usd_at_most
 from openhands_llm_magic.llm.litellm.embed import embed
 from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.practice.rare_dialects import message
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Request, prepare
 from openhands_llm_magic.llm.worker import Cancelled
 

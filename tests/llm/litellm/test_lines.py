@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model_server import LITELLM_MODELS, Answer, ModelServer, Raw
-from model_server.dialects import DIALECTS as WIRE
 from sending import failure, request_to, send
 
 from openhands_llm_magic import errors
@@ -17,6 +16,7 @@ from openhands_llm_magic.llm.events import TextDelta, Usage
 from openhands_llm_magic.llm.litellm import send as litellm_send
 from openhands_llm_magic.llm.litellm.cost import usage_from
 from openhands_llm_magic.llm.litellm.stream import NO_DATA, whole_lines
+from openhands_llm_magic.llm.practice.dialects import DIALECTS as WIRE
 
 SEPARATORS = "\u2028\u2029\x85"
 """Ends of lines to `str.splitlines`, and so to httpx, that JSON allows in a text."""

@@ -10,12 +10,12 @@ import struct
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
-from model_server.dialects import Dialect, Ollama, Stream
+from openhands_llm_magic.llm.practice.dialects import Dialect, Ollama, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model_server.steps import Answer, Refuse
+    from openhands_llm_magic.llm.practice.wire import Answer, Refuse
 
 
 class Bedrock(Dialect):

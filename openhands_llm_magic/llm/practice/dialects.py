@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model_server.steps import Answer, Call, Refuse
+    from openhands_llm_magic.llm.practice.wire import Answer, Call, Refuse
+
+
+SERVER_ERROR = 500
+"""From this status on the server is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class _OpenAI(Dialect):
         return self._head("chat.completion", model) | {"choices": [choice]} | usage
 
     def error(self, refuse: Refuse) -> dict[str, Any]:
-        usual = "server_error" if refuse.status >= 500 else "invalid_request_error"
+        usual = "server_error" if refuse.status >= SERVER_ERROR else "invalid_request_error"
         kind, code = self.kinds.get(refuse.status, (usual, None))
         code = refuse.code or code
         kind = code if code == "insufficient_quota" else kind
@@ -185,7 +189,7 @@ class _Anthropic(Dialect):
         }
 
     def error(self, refuse: Refuse) -> dict[str, Any]:
-        usual = "api_error" if refuse.status >= 500 else "invalid_request_error"
+        usual = "api_error" if refuse.status >= SERVER_ERROR else "invalid_request_error"
         kind = refuse.code or self.kinds.get(refuse.status, usual)
         return {"type": "error", "error": {"type": kind, "message": refuse.message}}
 
