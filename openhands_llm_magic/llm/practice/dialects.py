@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.llm.practice.wire import Answer, Call, Refuse
 
+
+CREATED_S = 1_735_689_600
+"""The `created` of every answer: 2025-01-01 UTC, fixed so that answers stay the same."""
 
 SERVER_ERROR = 500
 """From this status on the server is at fault."""
@@ -71,17 +74,19 @@ class _OpenAI(Dialect):
 
     def stream(self, answer: Answer, model: str) -> Stream:
 
+        head = self._head("chat.completion.chunk", answer, model)
+        uncounted = {"usage": None} if answer.usage else {}  # until the last chunk
+
         def event(delta: dict[str, Any], reason: str | None = None) -> bytes:
-            choice = {"index": 0, "delta": delta, "finish_reason": reason}
-            return _sse(self._head("chat.completion.chunk", model) | {"choices": [choice]})
+            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+            return _sse(head | uncounted | {"choices": [choice]})
 
         opening = event({"role": "assistant", "content": ""})
         if answer.reasoning is not None:
             opening += event(dict.fromkeys(self.thinking, answer.reasoning))
         finish = event({}, self.reason(answer)) if answer.finish_reason else b""
         if answer.usage:
-            last = {"choices": [], "usage": self._usage(*answer.usage)}
-            finish += _sse(self._head("chat.completion.chunk", model) | last)
+            finish += _sse(head | {"choices": [], "usage": self._usage(answer, *answer.usage)})
         chunks = tuple(event({"content": piece}) for piece in answer.pieces)
         for index, call in enumerate(answer.calls):
             begins = {"index": index} | self._call(call, arguments="")
@@ -98,9 +103,10 @@ class _OpenAI(Dialect):
             message["content"] = answer.whole or None
         if answer.reasoning is not None:
             message |= dict.fromkeys(self.thinking, answer.reasoning)
-        choice = {"index": 0, "message": message, "finish_reason": self.reason(answer)}
-        usage = {"usage": self._usage(*answer.usage)} if answer.usage else {}
-        return self._head("chat.completion", model) | {"choices": [choice]} | usage
+        reason = self.reason(answer)
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        usage = {"usage": self._usage(answer, *answer.usage)} if answer.usage else {}
+        return self._head("chat.completion", answer, model) | {"choices": [choice]} | usage
 
     def error(self, refuse: Refuse) -> dict[str, Any]:
         usual = "server_error" if refuse.status >= SERVER_ERROR else "invalid_request_error"
@@ -109,19 +115,22 @@ class _OpenAI(Dialect):
         kind = code if code == "insufficient_quota" else kind
         return {"error": {"message": refuse.message, "type": kind, "param": None, "code": code}}
 
-    def _head(self, kind: str, model: str) -> dict[str, Any]:
+    def _head(self, kind: str, answer: Answer, model: str) -> dict[str, Any]:
         # LiteLLM's groq path fails without service_tier.
-        head = {"id": "chatcmpl-1", "object": kind, "created": 1_700_000_000, "model": model}
-        return head | {"service_tier": "default"}
+        told = {"id": f"chatcmpl-{answer.id}", "object": kind, "created": CREATED_S}
+        return told | {"model": model, "service_tier": "default"}
 
     def _call(self, call: Call, arguments: str) -> dict[str, Any]:
         named = {} if call.id is None else {"id": call.id}
         function = {"name": call.name, "arguments": arguments}
         return named | {"type": "function", "function": function}
 
-    def _usage(self, prompt: int, completion: int) -> dict[str, int]:
-        counts = {"prompt_tokens": prompt, "completion_tokens": completion}
-        return counts | {"total_tokens": prompt + completion}
+    def _usage(self, answer: Answer, prompt: int, completion: int) -> dict[str, Any]:
+        counts: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion}
+        counts |= {"total_tokens": prompt + completion}
+        if answer.cached_tokens:
+            counts |= {"prompt_tokens_details": {"cached_tokens": answer.cached_tokens}}
+        return counts | ({} if answer.cost_usd is None else {"cost": answer.cost_usd})
 
 
 class _Anthropic(Dialect):
@@ -159,11 +168,13 @@ class _Anthropic(Dialect):
                 opening += self._event("content_block_stop", index=index)
         last = len(blocks) - 1
         chunks = tuple(self._delta(last, "text", piece) for piece in answer.pieces)
+        is_open = bool(blocks) and blocks[-1]["type"] == "text"
         for call in answer.calls:
-            chunks += (self._event("content_block_stop", index=last),)
-            last += 1
+            ended = self._event("content_block_stop", index=last) if is_open else b""
+            is_open, last = True, last + 1
             empty = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
-            chunks += (self._event("content_block_start", index=last, content_block=empty),)
+            begun = self._event("content_block_start", index=last, content_block=empty)
+            chunks += (ended + begun,)
             for piece in call.pieces:
                 delta = {"type": "input_json_delta", "partial_json": piece}
                 chunks += (self._event("content_block_delta", index=last, delta=delta),)
@@ -177,12 +188,19 @@ class _Anthropic(Dialect):
 
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:
         usage = dict(zip(("input_tokens", "output_tokens"), answer.usage or (), strict=False))
+        if answer.cached_tokens:
+            usage["input_tokens"] -= answer.cached_tokens  # which are counted apart
+            usage["cache_read_input_tokens"] = answer.cached_tokens
+        calls = [
+            {"type": "tool_use", "id": each.id, "name": each.name, "input": each.data or {}}
+            for each in answer.calls
+        ]
         return {
-            "id": "msg_1",
+            "id": f"msg_{answer.id}",
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": self._blocks(answer),
+            "content": [*self._blocks(answer), *calls],
             "stop_reason": self.reason(answer),
             "stop_sequence": None,
             "usage": usage,
@@ -197,10 +215,13 @@ class _Anthropic(Dialect):
         return refuse.body or _sse(self.error(refuse), name="error")
 
     def _blocks(self, answer: Answer) -> list[dict[str, str]]:
-        text = {"type": "text", "text": answer.whole}
-        if answer.reasoning is None:
-            return [text]
-        return [{"type": "thinking", "thinking": answer.reasoning, "signature": "c2ln"}, text]
+        blocks = []
+        if answer.reasoning is not None:
+            thought = {"type": "thinking", "thinking": answer.reasoning, "signature": "c2ln"}
+            blocks.append(thought)
+        if answer.whole or not answer.calls:
+            blocks.append({"type": "text", "text": answer.whole})
+        return blocks
 
     def _delta(self, index: int, kind: str, text: str) -> bytes:
         delta = {"type": f"{kind}_delta", kind: text}
@@ -234,8 +255,8 @@ class _Gemini(Dialect):
         thoughts = self._thoughts(answer)
         opening = _sse(self._response(thoughts, model)) if thoughts else b""
         chunks = tuple(_sse(self._response([{"text": piece}], model)) for piece in answer.pieces)
-        for call in answer.calls:
-            chunks += (_sse(self._response([self._call(call)], model)),)
+        for part in self._calls(answer):
+            chunks += (_sse(self._response([part], model)),)
         finish = b""
         if answer.finish_reason:
             last = self._response([{"text": ""}], model)
@@ -244,7 +265,8 @@ class _Gemini(Dialect):
         return Stream(opening, chunks, finish, b"")
 
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:
-        parts = [*self._thoughts(answer), {"text": answer.whole}]
+        text = [{"text": answer.whole}] if answer.whole or not answer.calls else []
+        parts = [*self._thoughts(answer), *text, *self._calls(answer)]
         response = self._response(parts, model)
         if answer.finish_reason:
             response["candidates"][0]["finishReason"] = self.reason(answer)
@@ -262,8 +284,18 @@ class _Gemini(Dialect):
         content = {"role": "model", "parts": parts}
         return {"candidates": [{"index": 0, "content": content}], "modelVersion": model}
 
-    def _call(self, call: Call) -> dict[str, Any]:
-        return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
+    def reason(self, answer: Answer) -> str | None:
+        """Say why the model stopped: it sends no call that is no JSON, and says so."""
+        is_broken = any(each.data is None for each in answer.calls)
+        return "MALFORMED_FUNCTION_CALL" if is_broken else super().reason(answer)
+
+    def _calls(self, answer: Answer) -> list[dict[str, Any]]:
+        """Return its calls, which have no names of their own."""
+        return [
+            {"functionCall": {"name": each.name, "args": each.data}}
+            for each in answer.calls
+            if each.data is not None
+        ]
 
     def _thoughts(self, answer: Answer) -> list[dict[str, Any]]:
         reasoning = answer.reasoning
@@ -274,7 +306,9 @@ class _Gemini(Dialect):
             return {}
         prompt, candidates = answer.usage
         counts = {"promptTokenCount": prompt, "candidatesTokenCount": candidates}
-        return {"usageMetadata": counts | {"totalTokenCount": prompt + candidates}}
+        counts |= {"totalTokenCount": prompt + candidates}
+        cached = {"cachedContentTokenCount": answer.cached_tokens} if answer.cached_tokens else {}
+        return {"usageMetadata": counts | cached}
 
 
 class Ollama(Dialect):
@@ -288,16 +322,14 @@ class Ollama(Dialect):
             opening = self._line(self._head(model, "", thinking=answer.reasoning))
         chunks = tuple(self._line(self._head(model, piece)) for piece in answer.pieces)
         for call in answer.calls:
-            head = self._head(model, "")
-            function = {"name": call.name, "arguments": json.loads(call.arguments)}
-            head["message"]["tool_calls"] = [{"function": function}]
-            chunks += (self._line(head),)
+            chunks += (self._line(self._calling(self._head(model, ""), [call])),)
         last = self._head(model, "") | self._finish(answer)
         return Stream(opening, chunks, self._line(last) if answer.finish_reason else b"", b"")
 
     def whole(self, answer: Answer, model: str) -> dict[str, Any]:
         thinking = {} if answer.reasoning is None else {"thinking": answer.reasoning}
-        return self._head(model, answer.whole, **thinking) | self._finish(answer)
+        head = self._head(model, answer.whole, **thinking)
+        return self._calling(head, answer.calls) | self._finish(answer)
 
     def error(self, refuse: Refuse) -> dict[str, Any]:
         return {"error": refuse.message}
@@ -310,9 +342,16 @@ class Ollama(Dialect):
         when = "2026-01-01T00:00:00Z"
         return {"model": model, "created_at": when, "message": message, "done": False}
 
+    def _calling(self, head: dict[str, Any], calls: Sequence[Call]) -> dict[str, Any]:
+        """Add calls; the arguments are JSON, or else Ollama itself would have failed."""
+        functions = [{"name": each.name, "arguments": each.data or {}} for each in calls]
+        if functions:
+            head["message"]["tool_calls"] = [{"function": each} for each in functions]
+        return head
+
     def _finish(self, answer: Answer) -> dict[str, Any]:
         usage = dict(zip(("prompt_eval_count", "eval_count"), answer.usage or (), strict=False))
-        reason = self.reason(answer)
+        reason = "stop" if answer.calls else self.reason(answer)
         return ({"done": True, "done_reason": reason} if reason else {}) | usage
 
     def _line(self, data: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,15 @@ class Call:
         """What a stream sends of the arguments, piece by piece."""
         return tuple(self.arguments[at : at + 7] for at in range(0, len(self.arguments), 7))
 
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """The arguments as JSON, or None where they are none: not each dialect can send such."""
+        try:
+            data = json.loads(self.arguments)
+        except ValueError:
+            return None
+        return data if isinstance(data, dict) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -41,6 +51,9 @@ class Answer:
         usage: Tokens of the prompt and of the answer, or None for none.
         calls: The functions that it asks for after its text.
         reasoning: What the model thought first; a stream sends it as one piece.
+        id: What tells this answer from others, after what the dialect begins such names with.
+        cached_tokens: Those of the prompt that were in a cache.
+        cost_usd: The cost in US dollars, which OpenRouter tells beside its count of the tokens.
     """
 
     text: str = "Hello from the model."
@@ -49,6 +62,9 @@ class Answer:
     usage: tuple[int, int] | None = (7, 5)
     calls: tuple[Call, ...] = ()
     reasoning: str | None = None
+    id: str = "1"
+    cached_tokens: int = 0
+    cost_usd: float | None = None
 
     @property
     def pieces(self) -> tuple[str, ...]:
