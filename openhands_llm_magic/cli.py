@@ -264,7 +264,7 @@ def practice(args: argparse.Namespace) -> int:
 
 
 def _how_to_use(server: PracticeServer) -> str:
-    from openhands_llm_magic.llm.practice import answers as practice_embeddings  # noqa: PLC0415 - as in `practice`
+    from openhands_llm_magic.llm.practice import embeddings as practice_embeddings  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice.models import MODELS  # noqa: PLC0415 - as in `practice`
 
     abouts = {name: model.about for name, model in MODELS.items()}

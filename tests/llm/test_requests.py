@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from model_server import ModelServer, Received, Step
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.practice.models import Refusal
+    from openhands_llm_magic.llm.practice.routes import Route
+    from openhands_llm_magic.llm.practice.wire import Refuse as Refused
 
 KEY = "sk-canary"
 COMMON = {"temperature": 0.5, "top_p": 0.9, "seed": 7, "max_output_tokens": 100}
@@ -345,9 +346,9 @@ def test_a_practice_model_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None
     bodies: list[bytes] = []
     read_chat = answers.read_chat
 
-    def noted(body: bytes) -> answers.Chat | Refusal:
+    def noted(body: bytes, route: Route) -> answers.Chat | Refused:
         bodies.append(body)
-        return read_chat(body)
+        return read_chat(body, route)
 
     monkeypatch.setattr(answers, "read_chat", noted)
     with pytest.raises(errors.QuotaError):

@@ -14,23 +14,27 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from model_server.steps import Answer, Cut, Hang, Raw, Refuse, Step
-from openhands_llm_magic.llm.practice import dialects, embeddings
-from openhands_llm_magic.llm.practice.rare_dialects import Bedrock, OllamaGenerate, Responses
+from openhands_llm_magic.llm.practice import embeddings
+from openhands_llm_magic.llm.practice.rare_dialects import ALL as DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from model_server.server import HTTPServer
-    from openhands_llm_magic.llm.practice.dialects import Dialect, Stream
+    from openhands_llm_magic.llm.practice.dialects import Stream
 
-DIALECTS: Mapping[str, Dialect] = {
-    **dialects.DIALECTS,
-    "bedrock": Bedrock(),
-    "ollama_generate": OllamaGenerate(),
-    "responses": Responses(),
+OF_VECTORS: Mapping[str, str] = {
+    "/embeddings": "openai",
+    ":batchEmbedContents": "gemini",
+    "/api/embed": "ollama",
+    "/invoke": "bedrock",
 }
+"""The end of a path that asks for vectors, and the dialect there."""
+
+EMBEDDING_TOKENS = 7
+
 ENDPOINTS = {
-    **embeddings.ENDPOINTS,
+    **OF_VECTORS,
     "/chat/completions": "openai",
     "/v1/messages": "anthropic",
     ":generateContent": "gemini",
@@ -69,7 +73,7 @@ class Received:
     def streams(self) -> bool:
         """Whether the request asks for a stream; Ollama streams unless told not to."""
         match self.dialect:
-            case _ if embeddings.asks_for_vectors(self.path):
+            case _ if _asks_for_vectors(self.path):
                 return False
             case "gemini":
                 return ":streamGenerateContent" in self.path
@@ -254,6 +258,10 @@ def _dialect(path: str) -> str:
     return ""
 
 
+def _asks_for_vectors(path: str) -> bool:
+    return urlsplit(path).path.endswith(tuple(OF_VECTORS))
+
+
 def _stream(answer: Answer, received: Received) -> Stream:
     options = received.body.get("stream_options") or {}
     told = "/mistral/" in received.path or options.get("include_usage")
@@ -264,6 +272,11 @@ def _stream(answer: Answer, received: Received) -> Stream:
 
 def _whole(answer: Answer, received: Received) -> bytes:
     dialect, model = received.dialect, received.model
-    if embeddings.asks_for_vectors(received.path):
-        return json.dumps(embeddings.vectors(dialect, received.body, model)).encode()
+    if _asks_for_vectors(received.path):
+        count = len(embeddings.texts_in(dialect, received.body) or [""])
+        vectors = [[index + 0.5, -0.5] for index in range(count)]
+        told = embeddings.written(dialect, model, vectors, EMBEDDING_TOKENS)
+        if "data" in told:
+            told["data"].reverse()  # the order of the list is not what counts
+        return json.dumps(told).encode()
     return json.dumps(DIALECTS[dialect].whole(answer, model)).encode()

@@ -1,86 +1,42 @@
-"""What the practice provider reads and says: requests, and the bodies of its answers.
+"""What the practice provider reads and says: requests, answers, and what is wrong with a request.
 
-Nothing here opens a socket; `server.py` sends what this module decides. The bodies follow OpenAI's
-reference, errors included. Every value in them is derived from the request, so that the same
-request gets the same answer, byte for byte. A token is counted as one word, that is, as text
-between white space. Texts that share parts of words get vectors near each other, which know nothing
-of meaning.
+Nothing here opens a socket; `server.py` sends what this module decides, in the dialect that the
+request came in. Every value is derived from the request, so that the same request gets the same
+answer, byte for byte. A token is counted as one word, that is, as text between white space.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from itertools import cycle, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.llm.practice import embeddings
 from openhands_llm_magic.llm.practice.agent import Agent
-from openhands_llm_magic.llm.practice.models import MODELS, Calls, Refusal
+from openhands_llm_magic.llm.practice.models import MODELS, Calls
+from openhands_llm_magic.llm.practice.requests import in_openai_form
+from openhands_llm_magic.llm.practice.routes import OWN, Route
+from openhands_llm_magic.llm.practice.wire import Answer, Call, Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+"""What comes of a request that is of another form than its dialect's."""
 
-MODEL = "embed"
-"""The name of the one model that makes vectors."""
+COUNT_UNASKED = frozenset({"deepseek", "mistral", "openrouter"})
+"""Those of OpenAI's dialect that count tokens in each stream; others do where they are asked to."""
 
-ABOUT = "makes vectors of texts"
-"""What it does, as the rest of a sentence that starts with its name."""
-
-WIDTH = 64
-"""Numbers in a vector."""
-
-
-def embedded(body: bytes) -> dict[str, Any] | Refusal:
-    """Return the body of the answer to a request for vectors, or say what is wrong with that."""
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
-        request = None
-    match request:
-        case {"model": str(model), "input": str(text)}:
-            texts = [text]
-        case {"model": str(model), "input": [_, *_] as texts} if all(
-            isinstance(text, str) for text in texts
-        ):
-            pass
-        case _:
-            needs = "A request needs `model`, a text, and `input`, a text or a list of texts"
-            return _bad_request(f"{needs}, as JSON.")
-    if model != MODEL:
-        message = f"The model `{model}` makes no vectors; `{MODEL}` does."
-        return Refusal(404, message, "invalid_request_error", "model_not_found")
-    tokens = sum(len(text.split()) for text in texts)
-    data = [
-        {"object": "embedding", "index": index, "embedding": vector(text)}
-        for index, text in enumerate(texts)
-    ]
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": data, "model": MODEL, "usage": usage}
-
-
-def vector(text: str) -> list[float]:
-    """Make the vector of a text, of length 1: each part of a word goes up or down one number."""
-    numbers = [0] * WIDTH
-    for word in re.findall(r"\w+", text.casefold()) or [text]:
-        marked = f"<{word}>"  # so that beginnings and ends of words count as such
-        for start in range(len(marked) - 2):
-            digest = hashlib.sha256(marked[start : start + 3].encode(errors="replace")).digest()
-            numbers[digest[0] % WIDTH] += 1 if digest[1] % 2 else -1
-    length = math.hypot(*numbers) or 1.0
-    return [number / length for number in numbers]
-
-
-CREATED_S = 1_735_689_600
-"""The `created` of every answer: 2025-01-01 UTC, fixed so that answers stay the same."""
+HERE = Route(asks="answer")
+"""Where requests in the practice provider's own dialect go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat-completions request that could be read.
+    """A request that could be read.
 
     Attributes:
         model: The name of the model asked for; there may be no such model.
@@ -88,12 +44,12 @@ class Chat:
         prompt_tokens: Words in all messages.
         digest: Tells conversations apart: a hash of the model and the messages.
         stream: Whether the answer is sent in pieces.
-        include_usage: Whether a streamed answer ends with a usage chunk.
+        include_usage: Whether a streamed answer tells the count of its tokens.
         limit: Tokens, here words, that the answer is cut off at, or None.
         has_tools: Whether functions are offered.
         results: What functions gave since that last message, in order.
         rounds: How often functions were asked for since then.
-        request: The whole request, as it came.
+        request: The whole request, in OpenAI's form.
         cached_tokens: Tokens of the prompt that are in a cache.
     """
 
@@ -118,30 +74,39 @@ class Chat:
         return "".join(words[: self.limit]), "length"
 
 
-def read_chat(body: bytes) -> Chat | Refusal:
+def read_chat(body: bytes, route: Route = HERE) -> Chat | Refuse:
     """Read a request's body, or say with status 400 what is wrong with it."""
     try:
         request = json.loads(body)
-    except (ValueError, RecursionError):
-        return _bad_request("We could not parse the JSON body of your request.")
+        return _chat(request, in_openai_form(route.dialect, request), route)
+    except UNREADABLE:
+        return bad_request("The request is not of the form that this path takes.")
+
+
+def _chat(asked: Mapping[str, Any], request: dict[str, Any], route: Route) -> Chat | Refuse:
+    request |= {"model": route.model or asked.get("model")}
     match request:
         case {"model": str(model), "messages": [_, *_] as messages} if all(
             isinstance(message, dict) for message in messages
         ):
             texts = [(message.get("role"), _text(message.get("content"))) for message in messages]
         case _:
-            return _bad_request("A request needs `model`, a text, and `messages`, a list.")
-    options = request.get("stream_options")
+            return bad_request("A request needs `model`, a text, and `messages`, a list.")
+    options = asked.get("stream_options")
+    is_told_to_count = isinstance(options, dict) and options.get("include_usage") is True
     limits = (request.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    conversation = json.dumps([model, messages], sort_keys=True)
+    conversation = json.dumps([route.provider, route.acts_as, model, messages], sort_keys=True)
+    streams = asked.get("stream", route.dialect.startswith("ollama")) is True
     return Chat(
         model=model,
         prompt=next((text for role, text in reversed(texts) if role == "user"), ""),
         prompt_tokens=sum(len(text.split()) for _, text in texts),
         digest=hashlib.sha256(conversation.encode()).hexdigest(),
-        stream=request.get("stream") is True,
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        limit=next((limit for limit in limits if isinstance(limit, int)), None),
+        stream=streams if route.streams is None else route.streams,
+        include_usage=(
+            route.dialect != "openai" or route.provider in COUNT_UNASKED or is_told_to_count
+        ),
+        limit=next((each for each in limits if isinstance(each, int) and each > 0), None),
         has_tools=bool(request.get("tools")),
         request=request,
         **_called(texts),
@@ -162,10 +127,13 @@ MANY = 1000
 """Calls of the model that has lost its way."""
 
 
-def calls(chat: Chat, how: Calls | Agent | None) -> list[dict[str, Any]]:
-    """Return the functions that a model asks for, in OpenAI's form; none where it answers."""
+def calls(chat: Chat, how: Calls | Agent | None) -> list[Call]:
+    """Return the functions that a model asks for; none where it answers."""
     if isinstance(how, Agent):
-        return how.calls(chat.request)
+        return [
+            Call(each["function"]["name"], each["function"]["arguments"], each["id"])
+            for each in how.calls(chat.request)
+        ]
     wished = [(name, arguments or "{}") for name, arguments in WISH.findall(chat.prompt)]
     if how is None or not (chat.has_tools and wished):
         return []
@@ -183,11 +151,7 @@ def calls(chat: Chat, how: Calls | Agent | None) -> list[dict[str, Any]]:
         case "malformed once" | "unknown once" if chat.rounds > 1:
             return []
     return [
-        {
-            "id": f"call_{chat.rounds}_{number}",
-            "type": "function",
-            "function": {"name": name, "arguments": arguments},
-        }
+        Call(name, arguments, f"call_{chat.rounds}_{number}")
         for number, (name, arguments) in enumerate(wished)
     ]
 
@@ -203,70 +167,63 @@ def _text(content: object) -> str:
     return ""
 
 
-def _bad_request(message: str) -> Refusal:
-    return Refusal(400, message, "invalid_request_error")
+def bad_request(message: str) -> Refuse:
+    """Refuse a request that cannot be read."""
+    return Refuse(400, message=message)
 
 
-def unknown_model(name: str) -> Refusal:
+def unknown_model(name: str) -> Refuse:
     """Refuse a model that does not exist, listing those that do."""
     message = f"The model `{name}` does not exist. The practice models are: {', '.join(MODELS)}."
-    return Refusal(404, message, "invalid_request_error", "model_not_found")
+    return Refuse(404, message=message)
 
 
-def unknown_path(method: str, path: str) -> Refusal:
+def unknown_path(method: str, path: str, provider: str = OWN) -> Refuse:
     """Refuse a path that does not exist, naming those that do."""
-    message = (
-        f"Invalid URL ({method} {path}). The practice provider has "
-        "POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models."
+    told = "The practice provider has POST /v1/chat/completions, POST /v1/embeddings and GET"
+    told += " /v1/models."
+    if provider != OWN:
+        told = f"The practice provider has the paths of {provider} alone below /{provider}."
+    return Refuse(404, code="not_found", message=f"Invalid URL ({method} {path}). {told}")
+
+
+def embedded(body: bytes, route: Route = HERE) -> dict[str, Any] | Refuse:
+    """Return the body of the answer to a request for vectors, or say what is wrong with that."""
+    try:
+        request = json.loads(body)
+        model = route.model or request["model"]
+        texts = embeddings.texts_in(route.dialect, request)
+    except UNREADABLE:
+        model, texts = None, None
+    if texts is None or not isinstance(model, str):
+        needs = "A request needs `model`, a text, and `input`, a text or a list of texts"
+        return bad_request(f"{needs}, as JSON.")
+    if route.provider == OWN and model != embeddings.MODEL:
+        message = f"The model `{model}` makes no vectors; `{embeddings.MODEL}` does."
+        return Refuse(404, message=message)
+    tokens = sum(len(text.split()) for text in texts)
+    name = embeddings.MODEL if route.provider == OWN else f"practice/{embeddings.MODEL}"
+    vectors = [*map(embeddings.vector, texts)]
+    return embeddings.written(route.dialect, name, vectors, tokens)
+
+
+def answer_to(chat: Chat, text: str, *, word_by_word: bool, how: Calls | Agent | None) -> Answer:
+    """Return the answer to a request: the functions that it asks for, or else a text."""
+    wished = tuple(calls(chat, how))
+    text, reason = ("", _reason(how)) if wished else chat.cut(text)
+    usage = (chat.prompt_tokens, len(text.split()))
+    return Answer(
+        chunks=tuple(pieces(text, word_by_word=word_by_word)),
+        finish_reason=reason,
+        usage=usage if chat.include_usage or not chat.stream else None,
+        calls=wished,
+        id=chat.digest[:24],
+        cached_tokens=chat.cached_tokens,
     )
-    return Refusal(404, message, "invalid_request_error")
-
-
-def model_list() -> dict[str, Any]:
-    """Return the body of GET /v1/models."""
-    entry = {"object": "model", "created": CREATED_S, "owned_by": "practice"}
-    names = (*MODELS, MODEL)
-    return {"object": "list", "data": [{"id": name, **entry} for name in names]}
-
-
-def completion(chat: Chat, answer: str, how: Calls | Agent | None = None) -> dict[str, Any]:
-    """Return the body of an answer that is not streamed."""
-    answer, reason = chat.cut(answer)
-    message: dict[str, Any] = {"role": "assistant", "content": answer, "refusal": None}
-    if wished := calls(chat, how):
-        answer, reason = "", _reason(how)
-        message |= {"content": None, "tool_calls": wished}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    return {**_head(chat, "chat.completion"), "choices": [choice], "usage": _usage(chat, answer)}
 
 
 def _reason(how: Calls | Agent | None) -> str:
     return "length" if how == "cut off" else "tool_calls"
-
-
-def chunks(
-    chat: Chat, answer: str, *, word_by_word: bool, how: Calls | Agent | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yield a streamed answer: the role, the text in pieces, the end, the usage if asked for."""
-    head = _head(chat, "chat.completion.chunk")
-    if chat.include_usage:
-        head["usage"] = None  # as in OpenAI's stream: null in all chunks but the last
-
-    def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return {**head, "choices": [choice]}
-
-    answer, reason = chat.cut(answer)
-    yield chunk({"role": "assistant", "content": ""})
-    if wished := calls(chat, how):
-        answer, reason = "", _reason(how)
-    for index, call in enumerate(wished):
-        yield chunk({"tool_calls": [{"index": index} | call]})
-    for piece in pieces(answer, word_by_word=word_by_word):
-        yield chunk({"content": piece})
-    yield chunk({}, reason)
-    if chat.include_usage:
-        yield {**head, "choices": [], "usage": _usage(chat, answer)}
 
 
 def pieces(text: str, *, word_by_word: bool = False) -> Iterator[str]:
@@ -278,15 +235,3 @@ def pieces(text: str, *, word_by_word: bool = False) -> Iterator[str]:
         if not piece:
             return
         yield piece
-
-
-def _head(chat: Chat, kind: str) -> dict[str, Any]:
-    told = {"id": f"chatcmpl-{chat.digest[:24]}", "object": kind}
-    return {**told, "created": CREATED_S, "model": chat.model}
-
-
-def _usage(chat: Chat, answer: str) -> dict[str, Any]:
-    prompt, said = chat.prompt_tokens, len(answer.split())
-    cached = {"prompt_tokens_details": {"cached_tokens": chat.cached_tokens}}
-    counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
-    return counted | (cached if chat.cached_tokens else {})

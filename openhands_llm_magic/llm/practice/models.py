@@ -1,18 +1,18 @@
-"""The models of the practice provider, as data: each shows one thing that happens with real ones.
-
-The errors are OpenAI's, word for word where it has words for them.
-"""
+"""The models of the practice provider, as data: each shows what happens with real ones."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from openhands_llm_magic.llm.practice.agent import Agent
+from openhands_llm_magic.llm.practice.wire import Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from openhands_llm_magic.llm.practice.wordings import Fault
 
 PREFIX = "practice/"
 """What stands before a practice model's name in the setting `model`."""
@@ -22,30 +22,6 @@ Calls = Literal["well", "malformed once", "unknown once", "cut off", "a thousand
 
 HOW_TO_CALL = 'call NAME {"argument": "value"}'
 """The line of a prompt that such a model takes for a wish."""
-
-Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An HTTP error with OpenAI's error object as its body."""
-
-    status: int
-    message: str
-    type: str
-    code: str | None = None
-    headers: Headers = ()
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The body of the HTTP response: OpenAI's error object."""
-        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
-        return {"error": error}
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The answer starts, and the connection is closed in the middle of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +44,7 @@ class Model:
     name: str
     about: str
     reply: str = "You wrote:\n\n{quote}"
-    fault: Refusal | Cut | None = None
+    fault: Fault | None = None
     fault_count: float = 0
     word_by_word: bool = False
     every_s: float = 0
@@ -84,45 +60,34 @@ class Model:
         """
         if self.verbatim:
             return prompt
+        reply = CALLED if results and self.calls == "well" else self.reply
         if results:
             prompt = "\n".join(results)
-        elif self.calls and not isinstance(self.calls, Agent):
+        elif self.reply == CALLED or self.calls in ("cut off", "a thousand times"):
             prompt = HOW_TO_CALL
         quote = "\n".join(f"> {line}" for line in prompt.split("\n"))
         return (
-            f"{self.reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
+            f"{reply.replace('{quote}', quote)}\n\nThis comes from the practice provider, "
             f"which is not a language model. Its model `{self.name}` {self.about}."
         )
 
 
-# fmt: off
-RATE_LIMIT = Refusal(
-    429, "Rate limit reached for requests. Please try again in 3s.",
-    "requests", "rate_limit_exceeded", headers=(("Retry-After", "3"),),
+BAD_KEY = Refuse(
+    401,
+    code="invalid_api_key",
+    message="Incorrect API key: the practice provider takes only the key that it was started with.",
 )
-OVERLOADED = Refusal(503, "The server is overloaded. Please try again later.", "server_error")
-QUOTA = Refusal(
-    429, "You exceeded your current quota, please check your plan and billing details.",
-    "insufficient_quota", "insufficient_quota",
+BAD_HOST = Refuse(
+    403,
+    code="invalid_host",
+    message="The practice provider answers requests to localhost or 127.0.0.1 alone, so that no"
+    " page of another site can reach it: `Host` names another one.",
 )
-BAD_KEY = Refusal(
-    401, "Incorrect API key: the practice provider takes only the key that it was started with.",
-    "invalid_request_error", "invalid_api_key",
+TOO_LARGE = Refuse(
+    413,
+    code="request_too_large",
+    message="The request is too large for the practice provider.",
 )
-BAD_HOST = Refusal(
-    403, "The practice provider answers requests to localhost or 127.0.0.1 alone, so that no page "
-    "of another site can reach it: `Host` names another one.",
-    "invalid_request_error", "invalid_host",
-)
-NO_TOOLS = Refusal(
-    400, "The model `tools-refused` does not support tools.", "invalid_request_error",
-    "unsupported_parameter",
-)
-TOO_LARGE = Refusal(
-    413, "The request is too large for the practice provider.",
-    "invalid_request_error", "request_too_large",
-)
-# fmt: on
 
 CALLED = "The functions gave:\n\n{quote}"
 
@@ -146,20 +111,20 @@ $$\\sum_{n=1}^{4} \\min(30,\\, 5 \\cdot 2^{n-1}) = 65$$"""
 
 # fmt: off
 _MODELS = (
-    Model("echo", "repeats your prompt"),
+    Model("echo", "repeats your prompt", calls="well"),
     Model("rate-limited",
           "refuses a prompt twice with status 429 and `Retry-After: 3`, then answers it",
-          fault=RATE_LIMIT, fault_count=2),
+          fault="rate limit", fault_count=2),
     Model("busy", "refuses a prompt once with status 503, naming no wait, then answers it",
-          fault=OVERLOADED, fault_count=1),
+          fault="overload", fault_count=1),
     Model("metered",
           "takes one request every 2 s from all who ask, says so in `x-ratelimit-*` headers, and "
           "refuses the others with status 429",
           every_s=2),
     Model("out-of-quota", "refuses every prompt with status 429, as for an account without credit",
-          fault=QUOTA, fault_count=math.inf),
+          fault="no credit", fault_count=math.inf),
     Model("drops", "closes the connection once in the middle of its answer, then answers in full",
-          fault=Cut(), fault_count=1),
+          fault="cut", fault_count=1),
     Model("slow", "answers one word at a time, so that you can try the interrupt button",
           reply="One, two, three, four, five, six, seven, eight, nine, ten.", word_by_word=True),
     Model("verbatim", "gives back your prompt and nothing else", verbatim=True),
@@ -172,7 +137,7 @@ _MODELS = (
     Model("tools-cut", "has no tokens left in the middle of each call", calls="cut off"),
     Model("tools-thousand", "calls a function a thousand times, and then again",
           calls="a thousand times"),
-    Model("tools-refused", "refuses a prompt with functions with status 400", fault=NO_TOOLS),
+    Model("tools-refused", "refuses a prompt with functions with status 400", fault="no tools"),
     Model("agent", "calls the functions that a task of an agent needs", calls=Agent()),
     Model("agent-talks", "says what it would call and calls nothing", calls=Agent("talks")),
     Model("agent-writes", "writes calls as text, as behind a server that does not read them",
@@ -195,18 +160,9 @@ MODELS = {model.name: model for model in _MODELS}
 """Every practice model by its name."""
 
 
-def metered(model: Model) -> Headers:
+def metered(model: Model) -> dict[str, str]:
     """Tell, in OpenAI's headers, what is left of a metered model's limit after a request."""
     if not model.every_s:
-        return ()
+        return {}
     left = {"limit": "1", "remaining": "0", "reset": f"{model.every_s:g}s"}
-    return tuple((f"x-ratelimit-{what}-requests", value) for what, value in left.items())
-
-
-def too_early(early_s: float) -> Refusal:
-    """Refuse a request that came so many seconds before its time."""
-    headers = (
-        ("Retry-After", f"{math.ceil(early_s)}"),
-        ("Retry-After-Ms", f"{math.ceil(1000 * early_s)}"),
-    )
-    return replace(RATE_LIMIT, message="Rate limit reached for requests.", headers=headers)
+    return {f"x-ratelimit-{what}-requests": value for what, value in left.items()}

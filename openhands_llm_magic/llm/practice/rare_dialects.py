@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
-from openhands_llm_magic.llm.practice.dialects import Dialect, Ollama, Stream
+from openhands_llm_magic.llm.practice.dialects import DIALECTS, Dialect, Ollama, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -189,3 +189,12 @@ class Responses(Dialect):
     def _event(self, kind: str, **data: Any) -> bytes:
         told = {"type": kind, "sequence_number": 0} | data
         return f"event: {kind}\ndata: {json.dumps(told)}\n\n".encode()
+
+
+ALL: Mapping[str, Dialect] = {
+    **DIALECTS,
+    "bedrock": Bedrock(),
+    "ollama_generate": OllamaGenerate(),
+    "responses": Responses(),
+}
+"""Every dialect by its name."""

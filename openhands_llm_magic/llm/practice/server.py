@@ -1,8 +1,9 @@
 """The practice provider: a model server for trying things out, with no account and no network.
 
-It is a real HTTP server on 127.0.0.1 that speaks OpenAI's chat-completions protocol, and it is not
-a language model: each of its `MODELS` shows one thing that happens with real ones, such as a rate
-limit. One more, `embed`, makes vectors. The same request always gets the same answer. A model that
+It is a real HTTP server on 127.0.0.1 that speaks as each provider does (`routes.py` says at which
+address), and it is not a language model: each of its `MODELS` shows one thing that happens with
+real ones, such as a rate limit. One more, `embed`, makes vectors. Below a provider's name any other
+model answers, too, as `echo`. The same request always gets the same answer. A model that
 fails does so for each conversation (model and messages) anew, and starts again after the answer, so
 that a cell that is run twice behaves the same twice; only `metered` goes by the clock.
 
@@ -22,8 +23,8 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
-from http import HTTPStatus
+from dataclasses import dataclass, field, replace
+from http.client import responses as REASONS  # noqa: N812 - a table
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -45,11 +46,23 @@ from tornado.netutil import add_accept_handler
 
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
-from openhands_llm_magic.llm.practice import answers, models
+from openhands_llm_magic.llm.practice import answers, lists, models, wordings
 from openhands_llm_magic.llm.practice.agent import Agent
+from openhands_llm_magic.llm.practice.rare_dialects import ALL
+from openhands_llm_magic.llm.practice.routes import (
+    DIALECT,
+    OWN,
+    Route,
+    base_path,
+    keys_in,
+    route_of,
+)
+from openhands_llm_magic.llm.practice.wire import Refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from openhands_llm_magic.llm.practice.dialects import Stream
 
 MAX_HEADER_BYTES = 16_384
 """A client's headers take less than a thousand bytes, and some hundreds more with a long key."""
@@ -68,38 +81,47 @@ PATIENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer about to be sent, or, with `cut`, the first half of it."""
+class Page:
+    """A whole response of JSON; with `cut`, half of it is sent."""
 
-    chat: answers.Chat
-    model: models.Model
-    pause_s: float
-    cut: bool
-    headers: models.Headers = ()
-
-    @property
-    def text(self) -> str:
-        """The text of the whole answer."""
-        if isinstance(self.model.calls, Agent):
-            text = self.model.calls.text(self.chat.request)
-            if text is not None:
-                return text
-        return self.model.answer(self.chat.prompt, self.chat.results)
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pause_s: float = 0
+    cut: bool = False
 
 
-async def send_json(
-    connection: HTTP1Connection,
-    body: dict[str, Any],
-    *,
-    status: int = 200,
-    headers: models.Headers = (),
-    cut: bool = False,
-) -> None:
-    """Send the body of a response: all of it, or half of it and then hang up."""
-    data = json.dumps(body).encode()
-    head = {"Content-Type": "application/json", "Content-Length": str(len(data)), **dict(headers)}
-    await _send_head(connection, status, head)
-    if cut:
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A streamed response, in pieces; with `cut`, half of those in the middle are sent."""
+
+    stream: Stream
+    headers: Mapping[str, str]
+    pause_s: float = 0
+    cut: bool = False
+
+
+def page(body: Mapping[str, Any], **more: Any) -> Page:
+    """Return a response of JSON."""
+    return Page(json.dumps(body).encode(), **more)
+
+
+def refused(route: Route, refuse: Refuse) -> Page:
+    """Return a refusal as the provider of a route writes it."""
+    dialect = ALL.get(route.dialect, ALL["openai"])
+    if route.dialect in DIALECT.values():  # the codes of the others are OpenAI's
+        refuse = replace(refuse, code=None)
+    body = json.dumps(dialect.error(refuse)).encode() if refuse.body is None else refuse.body
+    return Page(body, refuse.status, refuse.headers)
+
+
+async def send_page(connection: HTTP1Connection, page: Page) -> None:
+    """Send a response: all of it, or half of it and then hang up."""
+    await asyncio.sleep(page.pause_s)
+    data = page.body
+    head = {"Content-Type": "application/json", "Content-Length": str(len(data)), **page.headers}
+    await _send_head(connection, page.status, head)
+    if page.cut:
         await connection.write(data[: len(data) // 2])
         connection.close()
     else:
@@ -107,29 +129,24 @@ async def send_json(
         connection.finish()
 
 
-async def send_stream(connection: HTTP1Connection, answer: Answer) -> None:
-    """Send server-sent events, each flushed; without a length, tornado sends them chunked."""
-    model = answer.model
-    events = list(
-        answers.chunks(answer.chat, answer.text, word_by_word=model.word_by_word, how=model.calls)
-    )
-    if answer.cut:
-        events = events[: len(events) // 2]
-    head = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-    await _send_head(connection, 200, head | dict(answer.headers))
-    for event in events:
-        await connection.write(f"data: {json.dumps(event)}\n\n".encode())
-        await asyncio.sleep(answer.pause_s)
-    if answer.cut:
+async def send_pieces(connection: HTTP1Connection, pieces: Pieces) -> None:
+    """Send a stream, each piece flushed; without a length, tornado sends them chunked."""
+    stream = pieces.stream
+    await _send_head(connection, 200, {"Cache-Control": "no-cache", **pieces.headers})
+    middle = stream.chunks[: len(stream.chunks) // 2] if pieces.cut else stream.chunks
+    for piece in (stream.opening, *middle):
+        await connection.write(piece)
+        await asyncio.sleep(pieces.pause_s)
+    if pieces.cut:
         connection.close()  # no last chunk of length 0: the client can tell that this is no end
     else:
-        await connection.write(b"data: [DONE]\n\n")
+        await connection.write(stream.finish + stream.end)
         connection.finish()
 
 
 async def _send_head(connection: HTTP1Connection, status: int, headers: dict[str, str]) -> None:
     connection.stream.set_nodelay(True)  # a small piece is sent now, not with the next one
-    start_line = ResponseStartLine("HTTP/1.1", status, HTTPStatus(status).phrase)
+    start_line = ResponseStartLine("HTTP/1.1", status, REASONS.get(status, "Refused"))
     await connection.write_headers(start_line, HTTPHeaders(headers))
 
 
@@ -146,8 +163,8 @@ class _Incoming(HTTPMessageDelegate):
 
     def __init__(
         self,
-        check: Callable[[HTTPHeaders], models.Refusal | None],
-        answer: Callable[[RequestStartLine, models.Refusal | bytes], asyncio.Task[None]],
+        check: Callable[[RequestStartLine, HTTPHeaders], Refuse | None],
+        answer: Callable[[RequestStartLine, Refuse | bytes], asyncio.Task[None]],
     ) -> None:
         self._check = check
         self._answer = answer
@@ -158,7 +175,7 @@ class _Incoming(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Look at the headers before any of the body is read; one that is too long never is."""
         self._start_line = cast("RequestStartLine", start_line)
-        self._refusal = self._check(headers)
+        self._refusal = self._check(self._start_line, headers)
         is_too_large = self._refusal == models.TOO_LARGE
         return self._answer(self._start_line, models.TOO_LARGE) if is_too_large else None
 
@@ -217,6 +234,15 @@ class PracticeServer(HTTPServerConnectionDelegate):
     def base_url(self) -> str:
         """The URL for the setting `base_url`."""
         return f"http://{HOST}:{self.port}/v1"
+
+    def base_url_for(self, provider: str, acts_as: str = "") -> str:
+        """Return the URL that stands in for a provider's own.
+
+        Args:
+            provider: The provider's name in the catalogue.
+            acts_as: The practice model that each model acts as there; "" for what its name says.
+        """
+        return f"http://{HOST}:{self.port}{base_path(provider, acts_as)}"
 
     @property
     def alive(self) -> bool:
@@ -285,8 +311,12 @@ class PracticeServer(HTTPServerConnectionDelegate):
         """Take a request that begins; it is answered in a task that ends when the client leaves."""
         connection = cast("HTTP1Connection", request_conn)
 
-        def answer(start_line: RequestStartLine, got: models.Refusal | bytes) -> asyncio.Task[None]:
-            response = self._decide(start_line, got) if isinstance(got, bytes) else got
+        def answer(start_line: RequestStartLine, got: Refuse | bytes) -> asyncio.Task[None]:
+            route = route_of(start_line.method, start_line.path)
+            if isinstance(got, Refuse):
+                response: Page | Pieces = refused(route, got)
+            else:
+                response = self._decide(start_line, route, got)
             return self._start(connection, self._respond(response, connection))
 
         return _Incoming(self._refusal, answer)
@@ -304,68 +334,79 @@ class PracticeServer(HTTPServerConnectionDelegate):
         connection.set_close_callback(cancel)
         return task
 
-    async def _respond(
-        self, response: Answer | models.Refusal | dict[str, Any], connection: HTTP1Connection
-    ) -> None:
+    async def _respond(self, response: Page | Pieces, connection: HTTP1Connection) -> None:
         try:
-            match response:
-                case models.Refusal(status, headers=headers):
-                    await send_json(connection, response.body, status=status, headers=headers)
-                case Answer(chat=answers.Chat(stream=True)):
-                    await send_stream(connection, response)
-                case Answer(chat, text=text):
-                    await asyncio.sleep(response.pause_s * len(text.split()))
-                    body = answers.completion(chat, text, response.model.calls)
-                    await send_json(connection, body, headers=response.headers, cut=response.cut)
-                case body:
-                    await send_json(connection, body)
+            if isinstance(response, Page):
+                await send_page(connection, response)
+            else:
+                await send_pieces(connection, response)
         except StreamClosedError:
             pass  # the client went away: nobody is left to be told
 
-    def _refusal(self, headers: HTTPHeaders) -> models.Refusal | None:
+    def _refusal(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Refuse | None:
         """Return what is wrong with a request by its headers, or None."""
         if not _is_for_this_machine(headers.get_list("Host")):
             return models.BAD_HOST
-        if not hmac.compare_digest(
-            headers.get("Authorization", "").encode(), f"Bearer {self.key}".encode()
-        ):
+        shown = keys_in(headers, start_line.path)
+        if not any(hmac.compare_digest(each.encode(), self.key.encode()) for each in shown):
             return models.BAD_KEY
         length = headers.get("Content-Length", "")
         is_too_large = length.isdecimal() and int(length) > MAX_BODY_BYTES
         return models.TOO_LARGE if is_too_large else None
 
-    def _decide(
-        self, start_line: RequestStartLine, body: bytes
-    ) -> Answer | models.Refusal | dict[str, Any]:
+    def _decide(self, start_line: RequestStartLine, route: Route, body: bytes) -> Page | Pieces:
         """Return what to send to who has the key."""
-        match start_line.method, start_line.path.partition("?")[0]:
-            case "GET", "/v1/models":
-                return answers.model_list()
-            case "POST", "/v1/chat/completions":
-                chat = answers.read_chat(body)
-                return chat if isinstance(chat, models.Refusal) else self._reply(chat)
-            case "POST", "/v1/embeddings":
-                return answers.embedded(body)
-            case method, path:
-                return answers.unknown_path(method, path)
+        match route.asks:
+            case "answer":
+                chat = answers.read_chat(body, route)
+                return (
+                    refused(route, chat) if isinstance(chat, Refuse) else self._reply(chat, route)
+                )
+            case "vectors":
+                told = answers.embedded(body, route)
+                return refused(route, told) if isinstance(told, Refuse) else page(told)
+            case "models":
+                return page(lists.listed(route))
+            case "model":
+                return page(lists.SHOWN)
+            case "key":
+                return page(lists.KEY)
+        path = start_line.path.partition("?")[0]
+        return refused(route, answers.unknown_path(start_line.method, path, route.provider))
 
-    def _reply(self, chat: answers.Chat) -> Answer | models.Refusal:
+    def _reply(self, chat: answers.Chat, route: Route) -> Page | Pieces:
         """Return what the model does with a request: it answers, refuses, or breaks off."""
-        if (model := models.MODELS.get(chat.model)) is None:
-            return answers.unknown_model(chat.model)
-        if model.fault == models.NO_TOOLS:
-            return models.NO_TOOLS if chat.has_tools else Answer(chat, model, 0, cut=False)
+        name = route.acts_as or chat.model
+        may_be_any = route.provider != OWN and not route.acts_as
+        model = models.MODELS.get(name, models.MODELS["echo"] if may_be_any else None)
+        if model is None:
+            return refused(route, answers.unknown_model(name))
+        fault, wait_s = self._fault(chat, model)
+        if fault is not None and fault != "cut":
+            return refused(route, wordings.refusal(route.provider, fault, chat.model, wait_s))
         if isinstance(model.calls, Agent):
             if why := model.calls.refusal(chat.request):
-                return models.Refusal(400, why, "invalid_request_error")
+                return refused(route, answers.bad_request(why))
             chat = self._remembered(chat, model.calls)
-        fault, headers = self._next_fault(chat, model), self._headers(model)
-        if isinstance(headers, models.Refusal):
-            return headers
-        if isinstance(fault, models.Refusal):
-            return fault
-        pause_s = self._pause_s if model.word_by_word else 0
-        return Answer(chat, model, pause_s, cut=isinstance(fault, models.Cut), headers=headers)
+        return self._response(chat, model, route, cut=fault == "cut")
+
+    def _response(
+        self, chat: answers.Chat, model: models.Model, route: Route, *, cut: bool
+    ) -> Page | Pieces:
+        text = model.calls.text(chat.request) if isinstance(model.calls, Agent) else None
+        text = model.answer(chat.prompt, chat.results) if text is None else text
+        answer = answers.answer_to(chat, text, word_by_word=model.word_by_word, how=model.calls)
+        if route.provider == "openrouter":
+            answer = replace(answer, cost_usd=0.0)
+        # Whoever looks at the name of the model that has answered sees that it is none.
+        name = chat.model if route.provider == OWN else f"practice/{model.name}"
+        dialect, pause_s = ALL[route.dialect], self._pause_s if model.word_by_word else 0
+        headers = models.metered(model) if dialect is ALL["openai"] else {}
+        if chat.stream:
+            headers = {"Content-Type": dialect.stream_type, **headers}
+            return Pieces(dialect.stream(answer, name), headers, pause_s, cut)
+        pause_s *= len(text.split())
+        return page(dialect.whole(answer, name), headers=headers, pause_s=pause_s, cut=cut)
 
     def _remembered(self, chat: answers.Chat, agent: Agent) -> answers.Chat:
         """Return a request as an agent reads it; the prompt before it is in its cache."""
@@ -375,23 +416,31 @@ class PracticeServer(HTTPServerConnectionDelegate):
             return replace(read, cached_tokens=read.prompt_tokens)
         return read
 
-    def _next_fault(
+    def _fault(
         self, chat: answers.Chat, model: models.Model
-    ) -> models.Refusal | models.Cut | None:
-        """Return what befalls a conversation this time in place of an answer, or None; count it."""
+    ) -> tuple[wordings.Fault | None, float]:
+        """Return what befalls a conversation this time in place of an answer, and count it.
+
+        Beside it are the seconds that a refusal asks to wait.
+        """
+        if model.every_s:
+            early_s = self._early_s(model)
+            return ("rate limit" if early_s > 0 else None), early_s
+        if model.fault == "no tools":
+            return (model.fault if chat.has_tools else None), 0
         failures = self._failures.pop(chat.digest, 0)
         if failures >= model.fault_count:
-            return None
+            return None, 0
         self._failures[chat.digest] = failures + 1
-        return model.fault
+        return model.fault, wordings.WAIT_S
 
-    def _headers(self, model: models.Model) -> models.Headers | models.Refusal:
-        """Return what the answer of a metered model tells, or the refusal if it is too early."""
+    def _early_s(self, model: models.Model) -> float:
+        """Return by how many seconds a request comes too early; one that does not, counts."""
         now_s = self._now()
-        if not model.every_s or (early_s := self._takes_at_s.get(model.name, 0) - now_s) <= 0:
+        early_s = self._takes_at_s.get(model.name, 0) - now_s
+        if early_s <= 0:
             self._takes_at_s[model.name] = now_s + model.every_s
-            return models.metered(model)
-        return models.too_early(early_s)
+        return early_s
 
 
 def _is_for_this_machine(hosts: list[str]) -> bool:
@@ -433,6 +482,11 @@ def running() -> PracticeServer:
             atexit.register(server.stop)
             _Shared.server = server
         return _Shared.server
+
+
+def is_own_key(key: object) -> bool:
+    """Return whether a key is that of the process's own practice server."""
+    return _Shared.server is not None and key == _Shared.server.key
 
 
 def _unlock_in_child() -> None:

@@ -6,12 +6,11 @@ import json
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.practice.answers import Chat, chunks, completion, pieces, read_chat
-from openhands_llm_magic.llm.practice.models import Refusal
+from openhands_llm_magic.llm.practice.answers import Chat, answer_to, pieces, read_chat
+from openhands_llm_magic.llm.practice.wire import Refuse
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -29,7 +28,7 @@ json_values = st.recursive(
 )
 def test_any_json_is_read_or_refused(request: Any) -> None:
     result = read_chat(json.dumps(request).encode())
-    assert isinstance(result, Refusal) == (not request["messages"])
+    assert isinstance(result, Refuse) == (not request["messages"])
 
 
 @given(st.text(), st.booleans())
@@ -43,17 +42,10 @@ def test_long_repetitions_give_no_run_of_equal_pieces() -> None:
     assert all(piece != after for piece, after in pairwise(found))
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_is_cut_off_at_the_limit_of_its_tokens(*, stream: bool) -> None:
+def test_an_answer_is_cut_off_at_the_limit_of_its_tokens() -> None:
     """A word is a token here; white space stays."""
     body = {"model": "echo", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
-    chat = read_chat(json.dumps(body | {"stream": stream}).encode())
+    chat = read_chat(json.dumps(body).encode())
     assert isinstance(chat, Chat)
-    if stream:
-        *parts, last = chunks(chat, "One  two three", word_by_word=True)
-        text = "".join(each["choices"][0]["delta"]["content"] for each in parts)
-        reason = last["choices"][0]["finish_reason"]
-    else:
-        [choice] = completion(chat, "One  two three")["choices"]
-        text, reason = choice["message"]["content"], choice["finish_reason"]
-    assert (text, reason) == ("One  two", "length")
+    answer = answer_to(chat, "One  two three", word_by_word=True, how=None)
+    assert (answer.whole, answer.finish_reason) == ("One  two", "length")

@@ -1,0 +1,161 @@
+"""The practice server in place of a provider, where there is no key for that one.
+
+So that the same cells run with an account and without one: a key that is there is used, and nothing
+is changed. No key of the person's goes to the practice server; it gets one of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config.providers import (
+    PROVIDERS,
+    addresses_in,
+    is_loopback,
+    provider_of,
+    server_of,
+)
+from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.practice import models, routes
+from openhands_llm_magic.llm.practice import server as practice
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.providers import Provider
+    from openhands_llm_magic.config.resolve import Snapshot
+
+API_VERSION = "2024-10-21"
+"""What Azure is asked with where the settings name no version."""
+
+REGION = "us-east-1"
+
+KNOCK_S = 0.3
+"""Seconds that a server of this machine has to take a connection."""
+
+
+def practice_in_place_of(provider: str, settings: Snapshot | None = None) -> Snapshot:
+    """Return settings with which the practice server answers in place of a provider without a key.
+
+    Where there is a key for the provider, or it runs on this machine, they are as they were.
+
+    Args:
+        provider: The provider's name, such as "azure"; with a practice model, as in
+            "azure/rate-limited", each model there acts as that one.
+        settings: What to change; by default what `load_settings` finds.
+
+    Raises:
+        UsageError: There is no such provider or model, or nothing can stand in for it.
+        OSError: The practice server could not be started.
+    """
+    settings = load_settings() if settings is None else settings
+    name, _, acts_as = provider.partition("/")
+    if found_in(settings, provider_named(name)) is not None:
+        return settings
+    return settings.with_overrides(in_place_of(settings, name, acts_as))
+
+
+def provider_named(name: str) -> Provider:
+    """Return the provider of a name that the practice server can stand in for.
+
+    Raises:
+        UsageError: It cannot, or there is none of this name.
+    """
+    if routes.can_stand_in(name) and name in PROVIDERS:
+        return PROVIDERS[name]
+    if name in routes.NEVER:
+        told = (
+            "{title} asks Google for a login before each prompt, so that nothing can stand in for"
+            " it; gemini speaks the same protocol."
+        )
+        raise UsageError(Text(told, title=Text(PROVIDERS[name].title)))
+    known = ", ".join(filter(routes.can_stand_in, PROVIDERS))
+    told = "the practice server stands in for no {name}; it does for: {known}."
+    raise UsageError(Text(told, name=repr(name), known=known))
+
+
+def found_in(settings: Snapshot, provider: Provider) -> Text | None:
+    """Say where the key for a provider is, or its server on this machine; None without one."""
+    address = _own_address(settings, provider)
+    if provider.local:
+        return Text("its server is at {address}", address=address) if _takes(address) else None
+    credentials = [name for name in provider.asks_for if name != "base_url"]
+    for name in ("api_key", *credentials):
+        origin = settings.origin(name)
+        value = getattr(settings, name)
+        if value and name.endswith("key") and not _is_ours(value) and _is_for(settings, provider):
+            return Text("{name} comes from {origin}", name=name, origin=origin.text)
+    variables = [provider.stand_in("", os.environ), *provider.sent_besides]
+    variable = next((each for each in variables if os.environ.get(each)), None)
+    if variable:
+        return Text("{variable} is set", variable=variable)
+    file = Path.home() / ".aws" / "credentials"
+    if provider.name == "bedrock" and file.exists():
+        return Text("{file} is there", file="~/.aws/credentials")
+    return None
+
+
+def in_place_of(settings: Snapshot, name: str, acts_as: str = "") -> dict[str, object]:
+    """Return the settings that lead to the practice server in place of a provider.
+
+    Args:
+        settings: Those in force.
+        name: The provider's name.
+        acts_as: The practice model that each model acts as; "" for what its name says.
+
+    Raises:
+        UsageError: There is no such practice model.
+        OSError: The server could not be started.
+    """
+    if acts_as and acts_as not in models.MODELS:
+        told = "there is no practice model {name}; there are: {known}."
+        raise UsageError(Text(told, name=repr(acts_as), known=", ".join(models.MODELS)))
+    server = practice.running()
+    address = server.base_url_for(name, acts_as)
+    values: dict[str, object] = {
+        "base_url": address,
+        "embedding_base_url": address,
+        "api_key": server.key,
+    }
+    if name == "azure" and not settings.api_version:
+        values["api_version"] = API_VERSION
+    if name == "bedrock":
+        values |= {
+            "aws_access_key_id": server.key,
+            "aws_secret_access_key": server.key,
+            "aws_region_name": settings.aws_region_name or REGION,
+        }
+    return values
+
+
+def _own_address(settings: Snapshot, provider: Provider) -> str:
+    """Return the address at which a provider is, as far as the settings say."""
+    if settings.base_url and not _is_ours(settings.api_key):
+        return settings.base_url
+    return next(iter(addresses_in(os.environ, provider.prefix)), provider.base_url_form)
+
+
+def _is_for(settings: Snapshot, provider: Provider) -> bool:
+    """Return whether the key of the settings may be for a provider: no other's model is set."""
+    if settings.origin("model").kind == "default":
+        return True
+    named = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
+    return named is None or named.prefix == provider.prefix or named.name == "practice"
+
+
+def _is_ours(key: object) -> bool:
+    """Return whether a key is the practice server's own, from a cell that ran before."""
+    return practice.is_own_key(getattr(key, "get_secret_value", lambda: key)())
+
+
+def _takes(address: str) -> bool:
+    """Return whether a server of this machine takes connections; others are not asked."""
+    server = server_of(address)
+    if server is None or not is_loopback(server.host):
+        return server is not None
+    with suppress(OSError), socket.create_connection((server.host, server.port or 0), KNOCK_S):
+        return True
+    return False
