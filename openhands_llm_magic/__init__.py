@@ -1,7 +1,7 @@
 """Set up, test and use the language model of OpenHands from a Jupyter notebook.
 
 In a notebook: `%load_ext openhands_llm_magic`, then `%%llm`. From Python: `ask` and `stream`, with
-`async` forms of both, `embed`, `load_settings`; `errors` and `events` are modules with what can go
+`async` forms of both, `embed`, `load_settings`, `practice_in_place_of`; `errors` and `events` are modules with what can go
 wrong and what happens. Every name is imported on first use, so that loading the extension is
 instant.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
     from openhands_llm_magic.llm.embedding.embed import Embeddings, embed
     from openhands_llm_magic.llm.events import Reply, Usage
+    from openhands_llm_magic.llm.practice.stand_in import practice_in_place_of
     from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.run import run
     from openhands_llm_magic.llm.tools.declared import tool
@@ -44,6 +45,7 @@ __all__ = [
     "events",
     "load_ipython_extension",
     "load_settings",
+    "practice_in_place_of",
     "prepare",
     "run",
     "stream",
@@ -69,6 +71,7 @@ _HOMES = {
     "errors": "",
     "events": "llm",
     "load_settings": "config.resolve",
+    "practice_in_place_of": "llm.practice.stand_in",
     "prepare": "llm.prepare",
     "run": "llm.run",
     "stream": "llm.ask",

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import export
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.llm.practice import routes
 from openhands_llm_magic.llm.spending import summary
 from openhands_llm_magic.notebook import (
     arguments,
@@ -112,6 +114,7 @@ _CONFIG_FLAGS = {
     "--with-key": "",
     "--force": "",
     "--export": "form",
+    "--practice": "stand-in",
     "--from-openhands": "kept",
     "--to-openhands": "profile",
     **dict.fromkeys(("--file", "--check", "--save"), "file"),
@@ -236,6 +239,7 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "format": lambda _known, _typed: arguments.FORMATS,
     "group": lambda known, _typed: known.groups(),
     "kept": lambda _known, _typed: _kept(),
+    "stand-in": lambda _known, _typed: filter(routes.can_stand_in, PROVIDERS),
     "model": lambda known, typed: chain(known.aliases(), _models(typed)),
     "out": lambda known, _typed: known.own_variables,
     "profile": lambda _known, _typed: [name for name in _kept() if not name.endswith(".json")],

@@ -43,6 +43,10 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
                                       wait out passing faults only with --retries, and pass a
                                       limit of what is spent only with --over-budget
+    %llm_config --practice PROVIDER [MODEL]
+                                      without a key for this provider, let a practice server on
+                                      this machine answer in its place, for this session; MODEL,
+                                      such as rate-limited, is what each model there acts as
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
     %llm_config --trust [PATH]        let this config.toml decide where prompts and keys go, as it
                                       is now; --untrust takes that back, --trusted lists all
@@ -194,6 +198,34 @@ def _test(session: _Session, words: list[str]) -> None:
             print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
         raise trial.reply.error
     print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
+
+
+def _practice(session: _Session, words: list[str]) -> None:
+    """Let the practice server answer in place of a provider, if there is no key for that one."""
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
+
+    if not 0 < len(words) <= 2:  # noqa: PLR2004 - the two of its usage
+        raise UsageError(Text("write `%llm_config --practice PROVIDER [MODEL]`."))
+    settings = session.settings
+    provider = stand_in.provider_named(words[0])
+    found = stand_in.found_in(settings.snapshot(), provider)
+    if found is None:
+        settings.set(**stand_in.in_place_of(settings.snapshot(), *words))
+        told = (
+            "no key for {provider}: the practice server on this machine answers in its place, which"
+            " is not a language model. `%llm_config --reset` ends that."
+        )
+        if provider.local:
+            told = (
+                "no server of {provider} runs: the practice server on this machine answers in its"
+                " place, which is not a language model. `%llm_config --reset` ends that."
+            )
+        print_texts(Text(told, provider=Text(provider.title)))
+        return
+    if left_over := stand_in.left_over(settings.snapshot()):
+        settings.reset(left_over)
+    told = "{provider} itself is asked: {found}."
+    print_texts(Text(told, provider=Text(provider.title), found=found))
 
 
 def _save(session: _Session, words: list[str]) -> None:
@@ -389,6 +421,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
     "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
     "--test": _test,
+    "--practice": _practice,
     "--check": _check,
     "--trust": _trust,
     "--untrust": _untrust,

@@ -66,6 +66,10 @@ LONGEST_BODY = 1_000_000
 """Characters of a body that is no stream that are kept."""
 
 
+MODEL_HEADER = "x-practice-model"
+"""Where the practice server says that it has answered, in whatever dialect."""
+
+
 class FinishTap:
     """Watches a provider's chunks for what only the provider can know.
 
@@ -191,6 +195,7 @@ class FinishTap:
         """Take in the headers of the response, by lower-case name."""
         self.content_type = headers.get("content-type", "")
         self.told_usd = told_in(headers)
+        self.model = headers.get(MODEL_HEADER)  # where the dialect itself has no place for it
 
     def _note_usage(self, counted: Any) -> None:
         if counted:

@@ -9,6 +9,8 @@ that one.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -185,6 +187,15 @@ def _compatible_bases(provider: str) -> list[str]:
     return [*dict.fromkeys(base.rstrip("/") for base in own + other + any_will_do)]
 
 
+def _password(authorization: str) -> str:
+    """Return the password of a login in the address, or ""."""
+    scheme, _, encoded = authorization.partition(" ")
+    with suppress(ValueError):
+        if scheme == "Basic":
+            return b64decode(encoded).decode().partition(":")[2]
+    return ""
+
+
 BEARER = "Bearer "
 _AWS = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/")
 
@@ -195,6 +206,7 @@ def keys_in(headers: Mapping[str, str], target: str) -> list[str]:
     signed = _AWS.match(authorization)
     found = [
         signed[1] if signed else "",
+        _password(authorization),
         authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else "",
         *(headers.get(name, "") for name in ("x-api-key", "api-key", "x-goog-api-key")),
         *parse_qs(urlsplit(target).query).get("key", ()),

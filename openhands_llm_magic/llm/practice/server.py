@@ -242,7 +242,9 @@ class PracticeServer(HTTPServerConnectionDelegate):
             provider: The provider's name in the catalogue.
             acts_as: The practice model that each model acts as there; "" for what its name says.
         """
-        return f"http://{HOST}:{self.port}{base_path(provider, acts_as)}"
+        # LiteLLM tells Ollama no key where it asks for vectors, so that the address has it.
+        login = f"{OWN}:{self.key}@" if provider == "ollama" else ""
+        return f"http://{login}{HOST}:{self.port}{base_path(provider, acts_as)}"
 
     @property
     def alive(self) -> bool:
@@ -401,7 +403,8 @@ class PracticeServer(HTTPServerConnectionDelegate):
         # Whoever looks at the name of the model that has answered sees that it is none.
         name = chat.model if route.provider == OWN else f"practice/{model.name}"
         dialect, pause_s = ALL[route.dialect], self._pause_s if model.word_by_word else 0
-        headers = models.metered(model) if dialect is ALL["openai"] else {}
+        headers = {"X-Practice-Model": name}
+        headers |= models.metered(model) if dialect is ALL["openai"] else {}
         if chat.stream:
             headers = {"Content-Type": dialect.stream_type, **headers}
             return Pieces(dialect.stream(answer, name), headers, pause_s, cut)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
 
+KEYS = ("api_key", "aws_access_key_id", "aws_secret_access_key")
+"""The settings that get the practice server's key."""
+
 API_VERSION = "2024-10-21"
 """What Azure is asked with where the settings name no version."""
 
@@ -82,12 +85,10 @@ def found_in(settings: Snapshot, provider: Provider) -> Text | None:
     address = _own_address(settings, provider)
     if provider.local:
         return Text("its server is at {address}", address=address) if _takes(address) else None
-    credentials = [name for name in provider.asks_for if name != "base_url"]
-    for name in ("api_key", *credentials):
-        origin = settings.origin(name)
+    for name in KEYS if provider.name == "bedrock" else KEYS[:1]:
         value = getattr(settings, name)
-        if value and name.endswith("key") and not _is_ours(value) and _is_for(settings, provider):
-            return Text("{name} comes from {origin}", name=name, origin=origin.text)
+        if value and not _is_ours(value) and _is_for(settings, provider):
+            return Text("{name} is from {origin}", name=name, origin=settings.origin(name).text)
     variables = [provider.stand_in("", os.environ), *provider.sent_besides]
     variable = next((each for each in variables if os.environ.get(each)), None)
     if variable:
@@ -129,6 +130,14 @@ def in_place_of(settings: Snapshot, name: str, acts_as: str = "") -> dict[str, o
             "aws_region_name": settings.aws_region_name or REGION,
         }
     return values
+
+
+def left_over(settings: Snapshot) -> list[str]:
+    """Return the settings that lead to the practice server since it has stood in for another."""
+    if not _is_ours(settings.api_key):
+        return []
+    keys = [name for name in KEYS if _is_ours(getattr(settings, name))]
+    return ["base_url", "embedding_base_url", *keys]
 
 
 def _own_address(settings: Snapshot, provider: Provider) -> str:
