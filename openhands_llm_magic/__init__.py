@@ -1,9 +1,9 @@
 """Set up, test and use the language model of OpenHands from a Jupyter notebook.
 
 In a notebook: `%load_ext openhands_llm_magic`, then `%%llm`. From Python: `ask` and `stream`, with
-`async` forms of both, `embed`, `load_settings`, `practice_in_place_of`; `errors` and `events` are modules with what can go
-wrong and what happens. Every name is imported on first use, so that loading the extension is
-instant.
+`async` forms of both, `embed`, `load_settings`, `practice_in_place_of`; `errors` and `events` are
+modules with what can go wrong and what happens. Every name is imported on first use, so that
+loading the extension is instant.
 """
 
 from __future__ import annotations

@@ -264,11 +264,17 @@ def practice(args: argparse.Namespace) -> int:
 
 
 def _how_to_use(server: PracticeServer) -> str:
+    from openhands_llm_magic.config.providers import PROVIDERS  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice import embeddings as practice_embeddings  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice.models import MODELS  # noqa: PLC0415 - as in `practice`
+    from openhands_llm_magic.llm.practice.routes import can_stand_in  # noqa: PLC0415 - as above
 
     abouts = {name: model.about for name, model in MODELS.items()}
     abouts[practice_embeddings.MODEL] = practice_embeddings.ABOUT
+    addresses = "\n".join(
+        f"  {name:{max(map(len, PROVIDERS))}}  {server.base_url_for(name)}"
+        for name in filter(can_stand_in, PROVIDERS)
+    )
     width = max(map(len, abouts))
     models = "\n".join(f"  {name:{width}}  {about}" for name, about in abouts.items())
     return f"""\
@@ -287,6 +293,11 @@ For OpenHands, put this into config.toml:
 In place of "echo":
 
 {models}
+
+It speaks as a provider does at these addresses, where any name of a model will do; with
+/as/rate-limited after the provider's name, each model there is rate limited:
+
+{addresses}
 
 Only programs on this machine reach it. Ctrl-C ends it."""
 

@@ -55,6 +55,38 @@ def shown(kernel: Kernel, *names: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()[1:]]
 
 
+PRACTISED = """\
+import os
+%llm_config --practice gemini
+answer = %llm -m gemini/gemini-2.5-pro Hello
+print("answered by", answer.model_answered)
+%llm_config --practice gemini rate-limited
+%llm_config --show base_url
+os.environ["GEMINI_API_KEY"] = "sk-of-the-person-0123"
+%llm_config --practice gemini
+%llm_config --show base_url api_key
+del os.environ["GEMINI_API_KEY"]
+"""
+
+
+def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
+    """One line says so, and so does the answer; with a key it is as if the line were not there."""
+    kernel.run("%llm_config --reset")
+    told = kernel.run(PRACTISED, "console").stdout
+    assert told.count("no key for Google AI Studio: the practice server on this machine") == 2
+    assert "answered by practice/echo\n" in told
+    assert re.search(r"base_url +http://127\.0\.0\.1:\d+/gemini/as/rate-limited/v1beta", told)
+    after = told.partition("Google AI Studio itself is asked: GEMINI_API_KEY is set.\n")[2]
+    rows = [line.split() for line in after.splitlines()[1:]]
+    assert rows == [["base_url", "not", "set", "default"], ["api_key", "not", "set", "default"]]
+
+
+@pytest.mark.parametrize("words", ["", " azure busy now"])
+def test_practice_takes_a_provider_and_a_model(kernel: Kernel, words: str) -> None:
+    ran = kernel.run(f"%llm_config --practice{words}")
+    assert "write `%llm_config --practice PROVIDER [MODEL]`" in str(ran.reply)
+
+
 def test_a_notebook_gets_a_table_and_a_console_aligned_text(kernel: Kernel, folder: Path) -> None:
     """Each row tells value, origin and what is overridden; a key is masked everywhere."""
     assert folder.exists()

@@ -93,12 +93,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """A streamed response, in pieces; with `cut`, half of those in the middle are sent."""
+    """A streamed response, in pieces; with `cut`, half of those in the middle are sent.
+
+    With `error`, that comes then, and the stream ends well.
+    """
 
     stream: Stream
     headers: Mapping[str, str]
     pause_s: float = 0
     cut: bool = False
+    error: bytes = b""
 
 
 def page(body: Mapping[str, Any], **more: Any) -> Page:
@@ -113,6 +117,13 @@ def refused(route: Route, refuse: Refuse) -> Page:
         refuse = replace(refuse, code=None)
     body = json.dumps(dialect.error(refuse)).encode() if refuse.body is None else refuse.body
     return Page(body, refuse.status, refuse.headers)
+
+
+def error_event(route: Route, refuse: Refuse) -> bytes:
+    """Write a refusal as an event of a stream."""
+    if refuse.body is not None:  # those of a form of their own are all in OpenAI's dialect
+        return b"data: " + refuse.body + b"\n\n"
+    return ALL[route.dialect].error_event(refuse)
 
 
 async def send_page(connection: HTTP1Connection, page: Page) -> None:
@@ -137,10 +148,10 @@ async def send_pieces(connection: HTTP1Connection, pieces: Pieces) -> None:
     for piece in (stream.opening, *middle):
         await connection.write(piece)
         await asyncio.sleep(pieces.pause_s)
-    if pieces.cut:
+    if pieces.cut and not pieces.error:
         connection.close()  # no last chunk of length 0: the client can tell that this is no end
     else:
-        await connection.write(stream.finish + stream.end)
+        await connection.write(pieces.error or stream.finish + stream.end)
         connection.finish()
 
 
@@ -384,17 +395,21 @@ class PracticeServer(HTTPServerConnectionDelegate):
         if model is None:
             return refused(route, answers.unknown_model(name))
         fault, wait_s = self._fault(chat, model)
+        refuse = None
         if fault is not None and fault != "cut":
-            return refused(route, wordings.refusal(route.provider, fault, chat.model, wait_s))
+            refuse = wordings.refusal(route.provider, fault, chat.model, wait_s)
+            if fault != "overload midway" or not chat.stream:
+                return refused(route, refuse)
         if isinstance(model.calls, Agent):
             if why := model.calls.refusal(chat.request):
                 return refused(route, answers.bad_request(why))
             chat = self._remembered(chat, model.calls)
-        return self._response(chat, model, route, cut=fault == "cut")
+        response = self._response(chat, model, route)
+        if refuse is not None and isinstance(response, Pieces):
+            response = replace(response, error=error_event(route, refuse))
+        return replace(response, cut=fault is not None)
 
-    def _response(
-        self, chat: answers.Chat, model: models.Model, route: Route, *, cut: bool
-    ) -> Page | Pieces:
+    def _response(self, chat: answers.Chat, model: models.Model, route: Route) -> Page | Pieces:
         text = model.calls.text(chat.request) if isinstance(model.calls, Agent) else None
         text = model.answer(chat.prompt, chat.results) if text is None else text
         answer = answers.answer_to(chat, text, word_by_word=model.word_by_word, how=model.calls)
@@ -407,9 +422,9 @@ class PracticeServer(HTTPServerConnectionDelegate):
         headers |= models.metered(model) if dialect is ALL["openai"] else {}
         if chat.stream:
             headers = {"Content-Type": dialect.stream_type, **headers}
-            return Pieces(dialect.stream(answer, name), headers, pause_s, cut)
+            return Pieces(dialect.stream(answer, name), headers, pause_s)
         pause_s *= len(text.split())
-        return page(dialect.whole(answer, name), headers=headers, pause_s=pause_s, cut=cut)
+        return page(dialect.whole(answer, name), headers=headers, pause_s=pause_s)
 
     def _remembered(self, chat: answers.Chat, agent: Agent) -> answers.Chat:
         """Return a request as an agent reads it; the prompt before it is in its cache."""

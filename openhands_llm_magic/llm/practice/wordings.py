@@ -18,8 +18,9 @@ from openhands_llm_magic.llm.practice.wire import Refuse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Fault = Literal["rate limit", "overload", "no credit", "cut", "no tools"]
-"""What befalls a prompt: a refusal, or an answer whose connection is closed in the middle."""
+Fault = Literal["rate limit", "overload", "no credit", "no tools", "overload midway", "cut"]
+"""What befalls a prompt: a refusal, one in the middle of a stream that began well, or an answer
+whose connection is closed in the middle."""
 
 WAIT_S = 3.0
 """Seconds that a rate limit asks to wait."""
@@ -38,7 +39,12 @@ def refusal(provider: str, fault: Fault, model: str, wait_s: float = WAIT_S) -> 
         wait_s: The seconds that it asks to wait, where it names any.
     """
     words = WORDS.get(SAME_AS.get(provider, provider), OWN)
-    found: Refuse = getattr(words, FIELDS[fault]) or getattr(OWN, FIELDS[fault])
+    found: Refuse | None = getattr(words, FIELDS[fault])
+    if fault == "overload midway" and found is None:
+        found = words.overload
+    if found is None:
+        own: Refuse = getattr(OWN, FIELDS[fault])
+        found = own
     marks = {
         "{s}": f"{math.ceil(wait_s)}",
         "{exact_s}": f"{wait_s:g}",
@@ -65,17 +71,22 @@ def _with(marks: Mapping[str, str], value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A provider's refusals, each None where it has none of its own."""
+    """A provider's refusals, each None where it has none of its own.
+
+    An overload in the middle of a stream is worded as any other unless `midway` says how.
+    """
 
     rate_limit: Refuse | None = None
     overload: Refuse | None = None
     no_credit: Refuse | None = None
     no_tools: Refuse | None = None
+    midway: Refuse | None = None
 
 
 FIELDS: Mapping[Fault, str] = {
     "rate limit": "rate_limit",
     "overload": "overload",
+    "overload midway": "midway",
     "no credit": "no_credit",
     "no tools": "no_tools",
 }
@@ -93,11 +104,14 @@ def _body(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | Non
     return Refuse(status, headers or {}, body=json.dumps(body).encode())
 
 
+OVERLOADED = Refuse(503, message="The server is overloaded. Please try again later.")
+
 OWN = Words(
     rate_limit=Refuse(
         429, AFTER_MS, message="Rate limit reached for requests. Please try again in {exact_s}s."
     ),
-    overload=Refuse(503, message="The server is overloaded. Please try again later."),
+    overload=OVERLOADED,
+    midway=OVERLOADED,
     no_credit=Refuse(
         429,
         code="insufficient_quota",
@@ -213,6 +227,7 @@ GROQ = Words(
         " later.",
         type="invalid_request_error",
     ),
+    midway=OVERLOADED,  # there is no status 498 in a stream
 )
 
 OPENROUTER = Words(

@@ -1,0 +1,212 @@
+"""The practice server in place of each provider: real LiteLLM, on the road of any prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from openhands_llm_magic import ask, embed, load_settings, practice_in_place_of
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.errors import (
+    AddressError,
+    BadRequestError,
+    QuotaError,
+    RateLimitError,
+    ToolsRefusedError,
+)
+from openhands_llm_magic.llm import served
+from openhands_llm_magic.llm.practice import wordings
+from openhands_llm_magic.llm.practice.routes import can_stand_in
+from openhands_llm_magic.llm.practice.stand_in import in_place_of
+
+if TYPE_CHECKING:
+    from fake_clock import FakeClock
+
+    from openhands_llm_magic import Reply, Snapshot
+
+pytestmark = pytest.mark.usefixtures("litellm", "nothing_learned")
+
+STAND_INS = [name for name in PROVIDERS if can_stand_in(name)]
+MODELS = {name: PROVIDERS[name].example for name in STAND_INS} | {"ollama": "ollama_chat/qwen3"}
+BY_PATH = [*MODELS.items(), ("ollama", "ollama/qwen3")]
+TITAN = "bedrock/amazon.titan-embed-text-v2:0"
+EMBEDDING_MODELS = {
+    name: PROVIDERS[name].prefix + "my-embeddings"
+    for name in STAND_INS
+    if name not in ("anthropic", "deepseek", "groq", "moonshot")  # LiteLLM has no way to theirs
+} | {"bedrock": TITAN}
+PROMPT = "Good morning"
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"Rain in {city}."
+
+
+def settings_for(provider: str, acts_as: str = "") -> Snapshot:
+    settings = load_settings(env={})
+    return settings.with_overrides(in_place_of(settings, provider, acts_as))
+
+
+def asked(
+    provider: str, clock: FakeClock, acts_as: str = "", prompt: str = PROMPT, **more: Any
+) -> Reply:
+    more = {"model": MODELS[provider], **more}
+    return ask(prompt, settings_for(provider, acts_as), clock=clock, **more)
+
+
+@pytest.mark.parametrize(("provider", "model"), BY_PATH)
+def test_a_prompt_is_answered_in_one_request(provider: str, model: str, clock: FakeClock) -> None:
+    """Whatever the model is called; the answer, and who gave it, say that it is practice."""
+    reply = asked(provider, clock, model=model)
+    assert PROMPT in reply.text
+    assert "practice provider, which is not a language model" in reply.text
+    assert (reply.attempts, reply.finish_reason) == (1, "stop")
+    assert reply.usage is not None
+    assert reply.usage.completion_tokens == len(reply.text.split())
+    assert reply.usage.prompt_tokens == (4 if model.startswith("ollama/") else 2)  # "### User:"
+    assert reply.is_local or (provider == "openrouter" and reply.cost_usd == 0)
+    if provider != "bedrock":  # which names no model in its answers
+        assert reply.model_answered == "practice/echo"
+
+
+@pytest.mark.parametrize(("provider", "model"), BY_PATH)
+def test_an_answer_that_is_not_streamed(provider: str, model: str, litellm: Any) -> None:
+    """It is the one that a stream gives, with the same count of tokens."""
+    settings = settings_for(provider)
+    options: dict[str, Any] = {"api_base": settings.base_url, "max_retries": 0, "num_retries": 0}
+    if settings.api_key and provider != "bedrock":
+        options["api_key"] = settings.api_key.get_secret_value()
+    if provider == "azure":
+        options["api_version"] = settings.api_version
+    if provider == "bedrock":
+        secrets = (settings.aws_access_key_id, settings.aws_secret_access_key)
+        names = ("aws_access_key_id", "aws_secret_access_key")
+        found = zip(names, secrets, strict=True)
+        options |= {name: value.get_secret_value() for name, value in found if value}
+        options["aws_region_name"] = settings.aws_region_name
+    model = model.replace("openhands/", "litellm_proxy/")
+    messages = [{"role": "user", "content": PROMPT}]
+    reply = litellm.completion(model=model, messages=messages, **options)
+    text = reply.choices[0].message.content
+    assert "practice provider, which is not a language model" in text
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage.completion_tokens == len(text.split())
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_a_rate_limit_is_waited_out(provider: str, clock: FakeClock) -> None:
+    """As long as the provider asks, where it names a wait."""
+    reply = asked(provider, clock, "rate-limited")
+    words = wordings.refusal(provider, "rate limit", "a-model")
+    told = f"{words.headers} {words.message} {words.details} {words.body!r}"
+    is_named = any(form in told for form in ("'3'", " 3s", "after 3 seconds"))
+    assert [wait.wait_s for wait in reply.waits] == ([3, 3] if is_named else [5, 10])
+    assert (reply.attempts, reply.is_whole) == (3, True)
+
+
+@pytest.mark.parametrize("model", ["busy", "drops", "fails-midway"])
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_a_fault_that_passes_is_tried_again(provider: str, model: str, clock: FakeClock) -> None:
+    """A refusal, a connection that breaks off, and a refusal within a stream that began well."""
+    reply = asked(provider, clock, model)
+    assert (reply.attempts, reply.is_whole) == (2, True)
+    assert reply.text.startswith("You wrote:")
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_an_account_without_credit_is_told_in_the_providers_words(
+    provider: str, clock: FakeClock
+) -> None:
+    has_no_word = provider in ("bedrock", "ollama")  # nobody's credit is used up there
+    kind = RateLimitError if has_no_word else QuotaError
+    with pytest.raises(kind) as caught:
+        asked(provider, clock, "out-of-quota", num_retries=0)
+    told = str(caught.value)
+    assert "\n" not in told
+    words = ("credit", "balance", "Balance", "quota", "Budget")
+    assert any(word in told for word in words)
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_a_function_is_called_and_its_result_read(provider: str, clock: FakeClock) -> None:
+    """Two calls at once, with what each gave in the answer."""
+    prompt = 'call weather {"city": "Kyoto"}\ncall weather {"city": "Oslo"}'
+    reply = asked(provider, clock, prompt=prompt, tools=[weather])
+    assert [call.arguments for call in reply.tool_calls] == [{"city": "Kyoto"}, {"city": "Oslo"}]
+    assert "> Rain in Kyoto.\n> Rain in Oslo." in reply.text
+    assert reply.attempts == 2
+
+
+def test_ollamas_older_path_has_no_functions(clock: FakeClock) -> None:
+    with pytest.raises(ToolsRefusedError):
+        asked("ollama", clock, model="ollama/qwen3", tools=[weather])
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_the_limit_of_an_answers_tokens_is_kept(provider: str, clock: FakeClock) -> None:
+    reply = asked(provider, clock, max_output_tokens=3)
+    assert (reply.finish_reason, len(reply.text.split())) == ("length", 3)
+
+
+@pytest.mark.parametrize(("provider", "model"), EMBEDDING_MODELS.items())
+def test_texts_become_vectors(provider: str, model: str) -> None:
+    """Those of the same text are the same, whatever the dialect."""
+    texts = ["red apple", "red apples", "tax law"]
+    found = embed(texts, settings_for(provider), embedding_model=model)
+    first, *others = found.vectors
+    near, far = (sum(a * b for a, b in zip(first, other, strict=True)) for other in others)
+    assert near > far
+
+
+@pytest.mark.parametrize("provider", [name for name in STAND_INS if name not in served.UNLISTED])
+def test_the_server_tells_its_models(provider: str) -> None:
+    """An example of the provider's, and the practice models, but none that makes vectors."""
+    settings = settings_for(provider).with_overrides({"model": MODELS[provider]})
+    names = [each.name for each in served.served(served.place_of(settings))]
+    assert names[0] == MODELS[provider]
+    assert any(name.endswith("/rate-limited") for name in names)
+    assert not any(name.endswith("/embed") for name in names)
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_any_practice_model_is_there_by_its_name(provider: str, clock: FakeClock) -> None:
+    prefix = {"ollama": "ollama_chat/", "bedrock": "bedrock/converse/"}
+    model = prefix.get(provider, PROVIDERS[provider].prefix) + "verbatim"
+    assert asked(provider, clock, model=model).text == PROMPT
+
+
+MISTAKES = {
+    "anthropic": "/v1",  # LiteLLM adds it
+    "gemini": "/v1",
+    "ollama": "/v1",
+    "openai": "",
+    "mistral": "/chat",
+}
+
+
+@pytest.mark.parametrize(("provider", "ending"), MISTAKES.items())
+def test_a_wrong_address_fails_as_at_the_provider(
+    provider: str, ending: str, clock: FakeClock
+) -> None:
+    settings = settings_for(provider)
+    base = str(settings.base_url)
+    wrong = base + ending if ending else base.removesuffix("/v1")
+    with pytest.raises((AddressError, BadRequestError)) as caught:
+        asked(provider, clock, base_url=wrong, num_retries=0)
+    assert "404" in str(caught.value)
+
+
+def test_azure_asks_for_the_version_of_its_api() -> None:
+    """So does the practice server in its place."""
+    settings = settings_for("azure")
+    assert settings.api_version
+    named = load_settings(env={}).with_overrides({"api_version": "2025-01-01-preview"})
+    assert "api_version" not in in_place_of(named, "azure")
+
+
+def test_settings_in_place_of_a_provider_are_there_from_python(clock: FakeClock) -> None:
+    settings = practice_in_place_of("gemini/rate-limited", load_settings(env={}))
+    reply = ask(PROMPT, settings, model="gemini/gemini-2.5-pro", clock=clock)
+    assert reply.attempts == 3

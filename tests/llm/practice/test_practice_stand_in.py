@@ -1,0 +1,98 @@
+"""The practice server in place of a provider: only without a key, and without a person's key."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from openhands_llm_magic import load_settings, practice_in_place_of
+from openhands_llm_magic.config.providers import PROVIDERS
+from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.llm.practice import stand_in
+from openhands_llm_magic.llm.practice.routes import can_stand_in
+from openhands_llm_magic.llm.practice.server import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "sk-of-the-person-0123"
+AWAY = [name for name in PROVIDERS if can_stand_in(name) and not PROVIDERS[name].local]
+
+
+@pytest.fixture(autouse=True)
+def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("provider", AWAY)
+def test_without_a_key_it_stands_in(provider: str) -> None:
+    settings = practice_in_place_of(provider, load_settings(env={}))
+    assert str(settings.base_url).startswith(f"http://127.0.0.1:{running().port}/{provider}")
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == running().key
+
+
+@pytest.mark.parametrize("provider", AWAY)
+def test_with_a_key_nothing_changes(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the key is in the provider's own variable or in the settings."""
+    settings = load_settings(env={"LLM_API_KEY": KEY})
+    assert practice_in_place_of(provider, settings) is settings or provider == "bedrock"
+    variable = next(name for name in PROVIDERS[provider].key_variables if name.endswith("KEY"))
+    monkeypatch.setenv(variable, KEY)
+    settings = load_settings(env={})
+    assert practice_in_place_of(provider, settings) is settings
+
+
+def test_a_key_of_another_provider_is_left_where_it_is() -> None:
+    """The practice server does not get it, either."""
+    env = {"LLM_MODEL": "anthropic/claude-sonnet-4-20250514", "LLM_API_KEY": KEY}
+    settings = practice_in_place_of("azure", load_settings(env=env))
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == running().key
+    assert load_settings(env=env).api_key is not None
+
+
+def test_credentials_of_aws_are_found(tmp_path: Path) -> None:
+    bedrock, settings = PROVIDERS["bedrock"], load_settings(env={})
+    assert stand_in.found_in(settings, bedrock) is None
+    given = settings.with_overrides({"aws_access_key_id": "AKIA0123"})
+    assert stand_in.found_in(given, bedrock) is not None
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text("[default]\n")
+    assert "~/.aws/credentials" in str(stand_in.found_in(settings, bedrock))
+
+
+def test_a_server_of_this_machine_that_runs_is_not_replaced() -> None:
+    settings = load_settings(env={})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        base = settings.with_overrides({"base_url": f"http://127.0.0.1:{port}/v1"})
+        assert practice_in_place_of("vllm", base) is base
+    assert practice_in_place_of("vllm", base) is not base
+
+
+def test_it_can_be_done_twice() -> None:
+    """Its own key is no person's: the second time leads to the second provider."""
+    first = practice_in_place_of("azure", load_settings(env={}))
+    second = practice_in_place_of("gemini", first)
+    assert str(second.base_url).endswith("/gemini/v1beta")
+    assert set(stand_in.left_over(second)) == {"base_url", "embedding_base_url", "api_key"}
+    assert stand_in.left_over(load_settings(env={"LLM_API_KEY": KEY})) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("nobody", "it does for: anthropic"),
+        ("vertex_ai", "gemini speaks the same protocol"),
+        ("practice", "it does for"),
+        ("llama_cpp", "it does for"),
+        ("azure/gpt-4o", "there are: echo, rate-limited"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(named: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told) as caught:
+        practice_in_place_of(named, load_settings(env={}))
+    assert "\n" not in str(caught.value)
