@@ -203,7 +203,9 @@ def embedded(body: bytes, route: Route = HERE) -> dict[str, Any] | Refuse:
         return Refuse(404, message=message)
     tokens = sum(len(text.split()) for text in texts)
     name = embeddings.MODEL if route.provider == OWN else f"practice/{embeddings.MODEL}"
-    vectors = [*map(embeddings.vector, texts)]
+    vectors: list[Any] = [*map(embeddings.vector, texts)]
+    if request.get("encoding_format") == "base64":
+        vectors = [*map(embeddings.encoded, vectors)]
     return embeddings.written(route.dialect, name, vectors, tokens)
 
 

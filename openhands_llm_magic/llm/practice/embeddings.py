@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import struct
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ def vector(text: str) -> list[float]:
     return [number / length for number in numbers]
 
 
+def encoded(numbers: Sequence[float]) -> str:
+    """Write a vector as OpenAI does for who asks for base64: floats of 4 bytes."""
+    return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+
+
 def texts_in(dialect: str, body: Mapping[str, Any]) -> list[str] | None:
     """Return the texts that a request asks vectors for, or None where it has none.
 
@@ -57,14 +64,14 @@ def texts_in(dialect: str, body: Mapping[str, Any]) -> list[str] | None:
 
 
 def written(
-    dialect: str, model: str, vectors: Sequence[Sequence[float]], tokens: int
+    dialect: str, model: str, vectors: Sequence[Sequence[float] | str], tokens: int
 ) -> dict[str, Any]:
     """Return the body of an answer with vectors, in order.
 
     Args:
         dialect: The name of the dialect.
         model: The model that made them.
-        vectors: One for each text.
+        vectors: One for each text; one that is encoded is for OpenAI's dialect.
         tokens: Those of all texts.
     """
     match dialect:

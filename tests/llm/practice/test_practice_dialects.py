@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from openhands_llm_magic import ask, embed, load_settings, practice_in_place_of
@@ -16,7 +19,7 @@ from openhands_llm_magic.errors import (
     ToolsRefusedError,
 )
 from openhands_llm_magic.llm import served
-from openhands_llm_magic.llm.practice import wordings
+from openhands_llm_magic.llm.practice import embeddings, wordings
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.stand_in import in_place_of
 
@@ -158,6 +161,29 @@ def test_texts_become_vectors(provider: str, model: str) -> None:
     first, *others = found.vectors
     near, far = (sum(a * b for a, b in zip(first, other, strict=True)) for other in others)
     assert near > far
+
+
+def test_vectors_come_in_base64_for_who_asks() -> None:
+    """As OpenAI's own clients do, of which some read nothing else."""
+    settings = settings_for("openai")
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    body = {"model": "m", "input": ["red apple"], "encoding_format": "base64"}
+    headers = {"Authorization": f"Bearer {key}"}
+    url = f"{settings.base_url}/embeddings"
+    [found] = httpx.post(url, json=body, headers=headers, trust_env=False).json()["data"]
+    numbers = struct.unpack(f"<{embeddings.WIDTH}f", b64decode(found["embedding"]))
+    assert numbers == pytest.approx(embeddings.vector("red apple"))
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+def test_the_responses_api_has_functions_in_streams_too(provider: str, clock: FakeClock) -> None:
+    model = f"{provider}/responses/gpt-5-codex"
+    reply = asked(
+        provider, clock, model=model, prompt='call weather {"city": "Kyoto"}', tools=[weather]
+    )
+    assert [call.arguments for call in reply.tool_calls] == [{"city": "Kyoto"}]
+    assert "> Rain in Kyoto." in reply.text
+    assert reply.usage is not None
 
 
 @pytest.mark.parametrize("provider", [name for name in STAND_INS if name not in served.UNLISTED])
