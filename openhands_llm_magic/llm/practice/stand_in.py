@@ -25,7 +25,7 @@ from openhands_llm_magic.llm.practice import models, routes
 from openhands_llm_magic.llm.practice import server as practice
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.config.providers import Provider
+    from openhands_llm_magic.config.providers import Provider, Server
     from openhands_llm_magic.config.resolve import Snapshot
 
 KEYS = ("api_key", "aws_access_key_id", "aws_secret_access_key")
@@ -82,9 +82,11 @@ def provider_named(name: str) -> Provider:
 
 def found_in(settings: Snapshot, provider: Provider) -> Text | None:
     """Say where the key for a provider is, or its server on this machine; None without one."""
-    address = _own_address(settings, provider)
     if provider.local:
-        return Text("its server is at {address}", address=address) if _takes(address) else None
+        server = server_of(_own_address(settings, provider))
+        if server is None or not _takes(server):
+            return None
+        return Text("its server is at {host}", host=f"{server.host}:{server.port}")
     for name in KEYS if provider.name == "bedrock" else KEYS[:1]:
         value = getattr(settings, name)
         if value and not _is_ours(value) and _is_for(settings, provider):
@@ -160,11 +162,10 @@ def _is_ours(key: object) -> bool:
     return practice.is_own_key(getattr(key, "get_secret_value", lambda: key)())
 
 
-def _takes(address: str) -> bool:
+def _takes(server: Server) -> bool:
     """Return whether a server of this machine takes connections; others are not asked."""
-    server = server_of(address)
-    if server is None or not is_loopback(server.host):
-        return server is not None
+    if not is_loopback(server.host):
+        return True
     with suppress(OSError), socket.create_connection((server.host, server.port or 0), KNOCK_S):
         return True
     return False
