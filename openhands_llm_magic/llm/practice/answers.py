@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 """What comes of a request that is of another form than its dialect's."""
 
+OTHER_FORM = "The request is not of the form that this path takes."
+
 COUNT_UNASKED = frozenset({"deepseek", "mistral", "openrouter"})
 """Those of OpenAI's dialect that count tokens in each stream; others do where they are asked to."""
 
@@ -80,7 +82,7 @@ def read_chat(body: bytes, route: Route = HERE) -> Chat | Refuse:
         request = json.loads(body)
         return _chat(request, in_openai_form(route.dialect, request), route)
     except UNREADABLE:
-        return bad_request("The request is not of the form that this path takes.")
+        return bad_request(OTHER_FORM)
 
 
 def _chat(asked: Mapping[str, Any], request: dict[str, Any], route: Route) -> Chat | Refuse:

@@ -17,13 +17,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import hmac
-import json
 import os
 import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass, field, replace
 from http.client import responses as REASONS  # noqa: N812 - a table
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
@@ -46,23 +44,14 @@ from tornado.netutil import add_accept_handler
 
 from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
-from openhands_llm_magic.llm.practice import answers, lists, models, wordings
-from openhands_llm_magic.llm.practice.agent import Agent
-from openhands_llm_magic.llm.practice.rare_dialects import ALL
-from openhands_llm_magic.llm.practice.routes import (
-    DIALECT,
-    OWN,
-    Route,
-    base_path,
-    keys_in,
-    route_of,
-)
-from openhands_llm_magic.llm.practice.wire import Refuse
+from openhands_llm_magic.llm.practice import models
+from openhands_llm_magic.llm.practice.responses import Page, Pieces, Responder
+from openhands_llm_magic.llm.practice.routes import OWN, base_path, keys_in
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine
 
-    from openhands_llm_magic.llm.practice.dialects import Stream
+    from openhands_llm_magic.llm.practice.wire import Refuse
 
 MAX_HEADER_BYTES = 16_384
 """A client's headers take less than a thousand bytes, and some hundreds more with a long key."""
@@ -78,52 +67,6 @@ MAX_CONNECTIONS = 128
 
 PATIENCE_S = 60
 """Headers, and then a body, have to arrive within this time; nobody waits so long on loopback."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A whole response of JSON; with `cut`, half of it is sent."""
-
-    body: bytes
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    pause_s: float = 0
-    cut: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """A streamed response, in pieces; with `cut`, half of those in the middle are sent.
-
-    With `error`, that comes then, and the stream ends well.
-    """
-
-    stream: Stream
-    headers: Mapping[str, str]
-    pause_s: float = 0
-    cut: bool = False
-    error: bytes = b""
-
-
-def page(body: Mapping[str, Any], **more: Any) -> Page:
-    """Return a response of JSON."""
-    return Page(json.dumps(body).encode(), **more)
-
-
-def refused(route: Route, refuse: Refuse) -> Page:
-    """Return a refusal as the provider of a route writes it."""
-    dialect = ALL.get(route.dialect, ALL["openai"])
-    if route.dialect in DIALECT.values():  # the codes of the others are OpenAI's
-        refuse = replace(refuse, code=None)
-    body = json.dumps(dialect.error(refuse)).encode() if refuse.body is None else refuse.body
-    return Page(body, refuse.status, refuse.headers)
-
-
-def error_event(route: Route, refuse: Refuse) -> bytes:
-    """Write a refusal as an event of a stream."""
-    if refuse.body is not None:  # those of a form of their own are all in OpenAI's dialect
-        return b"data: " + refuse.body + b"\n\n"
-    return ALL[route.dialect].error_event(refuse)
 
 
 async def send_page(connection: HTTP1Connection, page: Page) -> None:
@@ -226,8 +169,7 @@ class PracticeServer(HTTPServerConnectionDelegate):
     ) -> None:
         self.port = port
         self.key = key or secrets.token_urlsafe()
-        self._pause_s = pause_s
-        self._now = now
+        self._responder = Responder(pause_s, now)
         self._parameters = HTTP1ConnectionParameters(
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=MAX_BODY_BYTES,
@@ -235,9 +177,6 @@ class PracticeServer(HTTPServerConnectionDelegate):
             body_timeout=patience_s,
         )
         self._connections: set[HTTP1ServerConnection] = set()
-        self._failures: dict[str, int] = {}
-        self._prompt_before = ""
-        self._takes_at_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
 
@@ -325,11 +264,7 @@ class PracticeServer(HTTPServerConnectionDelegate):
         connection = cast("HTTP1Connection", request_conn)
 
         def answer(start_line: RequestStartLine, got: Refuse | bytes) -> asyncio.Task[None]:
-            route = route_of(start_line.method, start_line.path)
-            if isinstance(got, Refuse):
-                response: Page | Pieces = refused(route, got)
-            else:
-                response = self._decide(start_line, route, got)
+            response = self._responder.respond(start_line.method, start_line.path, got)
             return self._start(connection, self._respond(response, connection))
 
         return _Incoming(self._refusal, answer)
@@ -366,99 +301,6 @@ class PracticeServer(HTTPServerConnectionDelegate):
         length = headers.get("Content-Length", "")
         is_too_large = length.isdecimal() and int(length) > MAX_BODY_BYTES
         return models.TOO_LARGE if is_too_large else None
-
-    def _decide(self, start_line: RequestStartLine, route: Route, body: bytes) -> Page | Pieces:
-        """Return what to send to who has the key."""
-        match route.asks:
-            case "answer":
-                chat = answers.read_chat(body, route)
-                return (
-                    refused(route, chat) if isinstance(chat, Refuse) else self._reply(chat, route)
-                )
-            case "vectors":
-                told = answers.embedded(body, route)
-                return refused(route, told) if isinstance(told, Refuse) else page(told)
-            case "models":
-                return page(lists.listed(route))
-            case "model":
-                return page(lists.SHOWN)
-            case "key":
-                return page(lists.KEY)
-        path = start_line.path.partition("?")[0]
-        return refused(route, answers.unknown_path(start_line.method, path, route.provider))
-
-    def _reply(self, chat: answers.Chat, route: Route) -> Page | Pieces:
-        """Return what the model does with a request: it answers, refuses, or breaks off."""
-        name = route.acts_as or chat.model
-        may_be_any = route.provider != OWN and not route.acts_as
-        model = models.MODELS.get(name, models.MODELS["echo"] if may_be_any else None)
-        if model is None:
-            return refused(route, answers.unknown_model(name))
-        fault, wait_s = self._fault(chat, model)
-        refuse = None
-        if fault is not None and fault != "cut":
-            refuse = wordings.refusal(route.provider, fault, chat.model, wait_s)
-            if fault != "overload midway" or not chat.stream:
-                return refused(route, refuse)
-        if isinstance(model.calls, Agent):
-            if why := model.calls.refusal(chat.request):
-                return refused(route, answers.bad_request(why))
-            chat = self._remembered(chat, model.calls)
-        response = self._response(chat, model, route)
-        if refuse is not None and isinstance(response, Pieces):
-            response = replace(response, error=error_event(route, refuse))
-        return replace(response, cut=fault is not None)
-
-    def _response(self, chat: answers.Chat, model: models.Model, route: Route) -> Page | Pieces:
-        text = model.calls.text(chat.request) if isinstance(model.calls, Agent) else None
-        text = model.answer(chat.prompt, chat.results) if text is None else text
-        answer = answers.answer_to(chat, text, word_by_word=model.word_by_word, how=model.calls)
-        if route.provider == "openrouter":
-            answer = replace(answer, cost_usd=0.0)
-        # Whoever looks at the name of the model that has answered sees that it is none.
-        name = chat.model if route.provider == OWN else f"practice/{model.name}"
-        dialect, pause_s = ALL[route.dialect], self._pause_s if model.word_by_word else 0
-        headers = {"X-Practice-Model": name}
-        headers |= models.metered(model) if dialect is ALL["openai"] else {}
-        if chat.stream:
-            headers = {"Content-Type": dialect.stream_type, **headers}
-            return Pieces(dialect.stream(answer, name), headers, pause_s)
-        pause_s *= len(text.split())
-        return page(dialect.whole(answer, name), headers=headers, pause_s=pause_s)
-
-    def _remembered(self, chat: answers.Chat, agent: Agent) -> answers.Chat:
-        """Return a request as an agent reads it; the prompt before it is in its cache."""
-        read = replace(chat, prompt_tokens=agent.read(chat.prompt_tokens))
-        before, self._prompt_before = self._prompt_before, chat.digest
-        if before == chat.digest and agent.caches(chat.prompt_tokens):
-            return replace(read, cached_tokens=read.prompt_tokens)
-        return read
-
-    def _fault(
-        self, chat: answers.Chat, model: models.Model
-    ) -> tuple[wordings.Fault | None, float]:
-        """Return what befalls a conversation this time in place of an answer, and count it.
-
-        Beside it are the seconds that a refusal asks to wait.
-        """
-        if model.every_s:
-            early_s = self._early_s(model)
-            return ("rate limit" if early_s > 0 else None), early_s
-        if model.fault == "no tools":
-            return (model.fault if chat.has_tools else None), 0
-        failures = self._failures.pop(chat.digest, 0)
-        if failures >= model.fault_count:
-            return None, 0
-        self._failures[chat.digest] = failures + 1
-        return model.fault, wordings.WAIT_S
-
-    def _early_s(self, model: models.Model) -> float:
-        """Return by how many seconds a request comes too early; one that does not, counts."""
-        now_s = self._now()
-        early_s = self._takes_at_s.get(model.name, 0) - now_s
-        if early_s <= 0:
-            self._takes_at_s[model.name] = now_s + model.every_s
-        return early_s
 
 
 def _is_for_this_machine(hosts: list[str]) -> bool:

@@ -229,6 +229,8 @@ def test_models_are_listed(client: httpx.Client) -> None:
         b'{"model": "echo", "messages": []}',
         b'{"model": "echo", "messages": ["hi"]}',
         b'{"model": 1, "messages": [{"role": "user", "content": "hi"}]}',
+        b'{"model": "agent", "messages": [{"role": "user", "content": "hi"}], "tools": [1]}',
+        b'{"model": "agent-is-strict", "messages": [{"role": "assistant", "tool_calls": [1]}]}',
     ],
 )
 def test_a_bad_request_is_refused(client: httpx.Client, body: bytes) -> None:
