@@ -84,6 +84,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "trust: why": (trust.REACHES, trust.HIDES, trust.REFERS, trust.LEADS, trust.NO_NAME),
     "trust: each.finds": {each.finds for each in PROVIDERS.values() if each.finds},
     "trust: name": (),  # of a variable
+    "config_magic: provider.title": {each.title for each in PROVIDERS.values()},
     "served: provider.title": {each.title for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},

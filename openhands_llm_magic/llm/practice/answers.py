@@ -153,7 +153,7 @@ def calls(chat: Chat, how: Calls | Agent | None) -> list[Call]:
         case "malformed once" | "unknown once" if chat.rounds > 1:
             return []
     return [
-        Call(name, arguments, f"call_{chat.rounds}_{number}")
+        Call(name, arguments, f"call_{chat.rounds}_{number}", at_once=how == "a thousand times")
         for number, (name, arguments) in enumerate(wished)
     ]
 

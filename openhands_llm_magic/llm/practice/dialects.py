@@ -89,9 +89,10 @@ class _OpenAI(Dialect):
             finish += _sse(head | {"choices": [], "usage": self._usage(answer, *answer.usage)})
         chunks = tuple(event({"content": piece}) for piece in answer.pieces)
         for index, call in enumerate(answer.calls):
-            begins = {"index": index} | self._call(call, arguments="")
+            first = call.arguments if call.at_once else ""
+            begins = {"index": index} | self._call(call, first)
             chunks += (event({"tool_calls": [begins]}),)
-            for piece in call.pieces:
+            for piece in () if call.at_once else call.pieces:
                 goes_on = {"index": index, "function": {"arguments": piece}}
                 chunks += (event({"tool_calls": [goes_on]}),)
         return Stream(opening, chunks, finish, b"data: [DONE]\n\n")

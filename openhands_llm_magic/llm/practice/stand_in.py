@@ -74,7 +74,7 @@ def provider_named(name: str) -> Provider:
             "{title} asks Google for a login before each prompt, so that nothing can stand in for"
             " it; gemini speaks the same protocol."
         )
-        raise UsageError(Text(told, title=Text(PROVIDERS[name].title)))
+        raise UsageError(Text(told, title=PROVIDERS[name].title))
     known = ", ".join(filter(routes.can_stand_in, PROVIDERS))
     told = "the practice server stands in for no {name}; it does for: {known}."
     raise UsageError(Text(told, name=repr(name), known=known))

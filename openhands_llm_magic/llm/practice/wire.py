@@ -19,15 +19,19 @@ class Call:
         name: The function's name.
         arguments: Its arguments in JSON, or what else a bad model writes there.
         id: What the call is called; None leaves it out, as some servers do.
+        at_once: Whether a stream has it in one piece, as Mistral's and Ollama's have.
     """
 
     name: str
     arguments: str = "{}"
     id: str | None = "call_1"
+    at_once: bool = False
 
     @property
     def pieces(self) -> tuple[str, ...]:
         """What a stream sends of the arguments, piece by piece."""
+        if self.at_once:
+            return (self.arguments,)
         return tuple(self.arguments[at : at + 7] for at in range(0, len(self.arguments), 7))
 
     @property
