@@ -215,7 +215,8 @@ def answer_to(chat: Chat, text: str, *, word_by_word: bool, how: Calls | Agent |
     """Return the answer to a request: the functions that it asks for, or else a text."""
     wished = tuple(calls(chat, how))
     text, reason = ("", _reason(how)) if wished else chat.cut(text)
-    usage = (chat.prompt_tokens, len(text.split()))
+    written = " ".join([text, *(f"{each.name} {each.arguments}" for each in wished)])
+    usage = (chat.prompt_tokens, len(written.split()))
     return Answer(
         chunks=tuple(pieces(text, word_by_word=word_by_word)),
         finish_reason=reason,

@@ -9,8 +9,6 @@ that one.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -118,10 +116,17 @@ SAME_AS = {"openhands": "litellm_proxy"}
 """Providers that have the paths of another."""
 
 
-def base_path(provider: str, acts_as: str = "") -> str:
-    """Return the path of the address that stands in for a provider's own."""
+def base_path(provider: str, acts_as: str = "", key: str = "") -> str:
+    """Return the path of the address that stands in for a provider's own.
+
+    Args:
+        provider: The provider's name in the catalogue.
+        acts_as: The practice model that each model acts as there, or "".
+        key: The key, for a client that sends none; or "".
+    """
     form = PROVIDERS[provider].base_url_form if provider in PROVIDERS else "/v1"
     acting = f"/as/{acts_as}" if acts_as else ""
+    acting += f"/key/{key}" if key else ""
     return f"/{provider}{acting}{urlsplit(form).path.rstrip('/')}"
 
 
@@ -146,6 +151,8 @@ def route_of(method: str, target: str) -> Route:
     acts_as = ""
     if below.startswith("as/"):
         acts_as, _, below = below.removeprefix("as/").partition("/")
+    if below.startswith("key/"):
+        _, _, below = below.removeprefix("key/").partition("/")
     below, kind = f"/{below}", SAME_AS.get(provider, provider)
     found = _at("", NATIVE.get(kind, ()), method, below)
     for base in [] if found else _compatible_bases(kind):
@@ -187,26 +194,18 @@ def _compatible_bases(provider: str) -> list[str]:
     return [*dict.fromkeys(base.rstrip("/") for base in own + other + any_will_do)]
 
 
-def _password(authorization: str) -> str:
-    """Return the password of a login in the address, or ""."""
-    scheme, _, encoded = authorization.partition(" ")
-    with suppress(ValueError):
-        if scheme == "Basic":
-            return b64decode(encoded).decode().partition(":")[2]
-    return ""
-
-
 BEARER = "Bearer "
+_IN_PATH = re.compile(r"/\w+(?:/as/[^/?]*)?/key/([^/?]+)")
 _AWS = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/")
 
 
 def keys_in(headers: Mapping[str, str], target: str) -> list[str]:
     """Return the keys that a request shows, in any provider's way; AWS's is the id of the key."""
     authorization = headers.get("Authorization", "")
-    signed = _AWS.match(authorization)
+    signed, in_path = _AWS.match(authorization), _IN_PATH.match(target)
     found = [
         signed[1] if signed else "",
-        _password(authorization),
+        in_path[1] if in_path else "",
         authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else "",
         *(headers.get(name, "") for name in ("x-api-key", "api-key", "x-goog-api-key")),
         *parse_qs(urlsplit(target).query).get("key", ()),

@@ -46,7 +46,7 @@ from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import models
 from openhands_llm_magic.llm.practice.responses import Page, Pieces, Responder
-from openhands_llm_magic.llm.practice.routes import OWN, base_path, keys_in
+from openhands_llm_magic.llm.practice.routes import base_path, keys_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -185,16 +185,16 @@ class PracticeServer(HTTPServerConnectionDelegate):
         """The URL for the setting `base_url`."""
         return f"http://{HOST}:{self.port}/v1"
 
-    def base_url_for(self, provider: str, acts_as: str = "") -> str:
+    def base_url_for(self, provider: str, acts_as: str = "", *, with_key: bool = False) -> str:
         """Return the URL that stands in for a provider's own.
 
         Args:
             provider: The provider's name in the catalogue.
             acts_as: The practice model that each model acts as there; "" for what its name says.
+            with_key: Whether the key is in it, for a client that sends none.
         """
-        # LiteLLM tells Ollama no key where it asks for vectors, so that the address has it.
-        login = f"{OWN}:{self.key}@" if provider == "ollama" else ""
-        return f"http://{login}{HOST}:{self.port}{base_path(provider, acts_as)}"
+        key = self.key if with_key else ""
+        return f"http://{HOST}:{self.port}{base_path(provider, acts_as, key)}"
 
     @property
     def alive(self) -> bool:

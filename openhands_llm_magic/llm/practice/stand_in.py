@@ -123,6 +123,8 @@ def in_place_of(settings: Snapshot, name: str, acts_as: str = "") -> dict[str, o
         "embedding_base_url": address,
         "api_key": server.key,
     }
+    if name == "ollama":  # LiteLLM tells it no key where it asks for vectors
+        values["embedding_base_url"] = server.base_url_for(name, acts_as, with_key=True)
     if name == "azure" and not settings.api_version:
         values["api_version"] = API_VERSION
     if name == "bedrock":

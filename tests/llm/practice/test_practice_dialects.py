@@ -22,6 +22,7 @@ from openhands_llm_magic.llm import served
 from openhands_llm_magic.llm.practice import embeddings, wordings
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.stand_in import in_place_of
+from openhands_llm_magic.llm.probe.run import probe
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -201,6 +202,17 @@ def test_any_practice_model_is_there_by_its_name(provider: str, clock: FakeClock
     prefix = {"ollama": "ollama_chat/", "bedrock": "bedrock/converse/"}
     model = prefix.get(provider, PROVIDERS[provider].prefix) + "verbatim"
     assert asked(provider, clock, model=model).text == PROMPT
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "ollama", "bedrock", "azure"])
+def test_a_practice_agent_does_an_agents_work_in_every_dialect(provider: str) -> None:
+    """It reads calls and their results as each provider's requests have them, and stop words."""
+    settings = settings_for(provider, "agent").with_overrides({"model": MODELS[provider]})
+    *_, report = probe(settings)
+    outcomes = {each.name: each.outcome for each in report.results}
+    held = {"call", "finish", "edit", "file", "written", "needle", "extras"}
+    assert {name for name in held if outcomes[name] != "held"} == set()
+    assert [verdict.answer for verdict in report.verdicts] == ["yes", "yes"]
 
 
 MISTAKES = {

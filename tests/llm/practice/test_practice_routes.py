@@ -44,6 +44,7 @@ PATHS = {
         "bedrock", "bedrock", "answer", "anthropic.claude-v1:0", streams=False
     ),
     "POST /ollama/api/chat": Route("ollama", "ollama", "answer"),
+    "POST /ollama/key/k/api/embed": Route("ollama", "ollama", "vectors"),
     "GET /ollama/api/tags": Route("ollama", "ollama", "models"),
     "POST /ollama/api/tags": Route("ollama", "ollama"),
     "POST /ollama/v1/chat/completions": Route("ollama", asks="answer"),
@@ -90,7 +91,7 @@ def test_no_path_is_open_without_the_key_or_to_other_hosts(
             for headers in (
                 {},
                 {"x-api-key": "sk-wrong"},
-                {"Authorization": "Basic cHJhY3RpY2U6d3Jvbmc="},
+                {"Authorization": "Bearer wrong"},
                 {"Authorization": f"Bearer {server.key}", "Host": "attacker.example"},
             )
         ]
@@ -102,14 +103,15 @@ def test_a_key_is_shown_in_each_providers_way() -> None:
     ways: list[tuple[Mapping[str, str], str]] = [
         ({"Authorization": "Bearer k"}, "/"),
         ({"Authorization": signed}, "/"),
-        ({"Authorization": "Basic cHJhY3RpY2U6aw=="}, "/"),
+        ({}, "/ollama/key/k/api/embed"),
+        ({}, "/ollama/as/busy/key/k/api/embed"),
         ({"x-api-key": "k"}, "/"),
         ({"api-key": "k"}, "/"),
         ({"x-goog-api-key": "k"}, "/"),
         ({}, "/gemini?key=k"),
     ]
     assert [keys_in(headers, target) for headers, target in ways] == [["k"]] * len(ways)
-    assert keys_in({"Authorization": "Basic !"}, "/") == []
+    assert keys_in({"Authorization": "Basic k"}, "/ollama/api/embed") == []
 
 
 def posted(server: PracticeServer, path: str, body: Any) -> httpx.Response:
