@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.practice import embeddings
+from openhands_llm_magic.llm.practice import embeddings, schemas
 from openhands_llm_magic.llm.practice.agent import Agent
 from openhands_llm_magic.llm.practice.models import MODELS, Calls
 from openhands_llm_magic.llm.practice.requests import in_openai_form
@@ -52,6 +52,8 @@ class Chat:
         results: What functions gave since that last message, in order.
         rounds: How often functions were asked for since then.
         request: The whole request, in OpenAI's form.
+        schema: What the answer is held to, or None.
+        forced: The one function that has to be called, or "".
         cached_tokens: Tokens of the prompt that are in a cache.
     """
 
@@ -67,6 +69,8 @@ class Chat:
     rounds: int = 0
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cached_tokens: int = 0
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    forced: str = ""
 
     def cut(self, answer: str) -> tuple[str, str]:
         """Return as much of an answer as the limit allows, and its finish reason."""
@@ -111,6 +115,8 @@ def _chat(asked: Mapping[str, Any], request: dict[str, Any], route: Route) -> Ch
         limit=next((each for each in limits if isinstance(each, int) and each > 0), None),
         has_tools=bool(request.get("tools")),
         request=request,
+        schema=schemas.schema_in(asked, next((said for by, said in texts if by == "system"), "")),
+        forced=schemas.forced_in(asked),
         **_called(texts),
     )
 
@@ -136,6 +142,8 @@ def calls(chat: Chat, how: Calls | Agent | None) -> list[Call]:
             Call(each["function"]["name"], each["function"]["arguments"], each["id"])
             for each in how.calls(chat.request)
         ]
+    if chat.forced:
+        return [_forced(chat)]
     wished = [(name, arguments or "{}") for name, arguments in WISH.findall(chat.prompt)]
     if how is None or not (chat.has_tools and wished):
         return []
@@ -156,6 +164,14 @@ def calls(chat: Chat, how: Calls | Agent | None) -> list[Call]:
         Call(name, arguments, f"call_{chat.rounds}_{number}", at_once=how == "a thousand times")
         for number, (name, arguments) in enumerate(wished)
     ]
+
+
+def _forced(chat: Chat) -> Call:
+    """Call the function that has to be called, with arguments that fit."""
+    functions = [each["function"] for each in chat.request.get("tools") or ()]
+    found = (each.get("parameters", {}) for each in functions if each["name"] == chat.forced)
+    arguments = json.dumps(schemas.fitting(next(found, {})))
+    return Call(chat.forced, arguments, f"call_{chat.rounds}_0")
 
 
 def _text(content: object) -> str:

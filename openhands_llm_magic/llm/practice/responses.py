@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.llm.practice import answers, lists, models, wordings
+from openhands_llm_magic.llm.practice import answers, lists, models, schemas, wordings
 from openhands_llm_magic.llm.practice.agent import Agent
 from openhands_llm_magic.llm.practice.rare_dialects import ALL
 from openhands_llm_magic.llm.practice.routes import DIALECT, OWN, Route, route_of
@@ -139,6 +139,8 @@ class Responder:
 
     def _response(self, chat: answers.Chat, model: models.Model, route: Route) -> Page | Pieces:
         text = model.calls.text(chat.request) if isinstance(model.calls, Agent) else None
+        if chat.schema is not None and model.name == "echo" and route.provider != OWN:
+            text = json.dumps(schemas.fitting(chat.schema))
         text = model.answer(chat.prompt, chat.results) if text is None else text
         answer = answers.answer_to(chat, text, word_by_word=model.word_by_word, how=model.calls)
         if route.provider == "openrouter":

@@ -6,10 +6,13 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import jsonschema
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.practice.answers import Chat, answer_to, pieces, read_chat
+from openhands_llm_magic.llm.practice.answers import UNREADABLE, Chat, answer_to, pieces, read_chat
+from openhands_llm_magic.llm.practice.schemas import fitting
 from openhands_llm_magic.llm.practice.wire import Refuse
 
 json_values = st.recursive(
@@ -49,3 +52,41 @@ def test_an_answer_is_cut_off_at_the_limit_of_its_tokens() -> None:
     assert isinstance(chat, Chat)
     answer = answer_to(chat, "One  two three", word_by_word=True, how=None)
     assert (answer.whole, answer.finish_reason) == ("One  two", "length")
+
+
+SCHEMAS: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 5},
+    {"type": "integer", "maximum": -3},
+    {"type": "number", "exclusiveMinimum": 2, "maximum": 3},
+    {"type": "string", "minLength": 20},
+    {"type": "string", "maxLength": 3},
+    {"type": ["string", "null"]},
+    {"enum": ["red", "blue"]},
+    {"const": 7},
+    {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+    {"type": "array", "items": {"type": "number"}, "minItems": 2},
+    {"allOf": [{"type": "object"}, {"required": ["a"]}, {"properties": {"a": {"type": "null"}}}]},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "properties": {"b": {}}}}},
+    {},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_value_fits_a_schema(schema: dict[str, Any]) -> None:
+    jsonschema.validate(fitting(schema), schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"$ref": "#/nowhere"},
+        {"type": "string", "minLength": "x"},
+        {"enum": 5},
+    ],
+)
+def test_a_schema_that_no_answer_fits_is_refused(schema: dict[str, Any]) -> None:
+    """As a request of another form, whatever goes wrong."""
+    with pytest.raises(UNREADABLE):
+        fitting(schema)

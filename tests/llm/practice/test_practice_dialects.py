@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from datetime import date  # noqa: TC003 - pydantic reads it
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
+import pydantic
 import pytest
 
 from openhands_llm_magic import ask, embed, load_settings, practice_in_place_of
@@ -202,6 +204,36 @@ def test_any_practice_model_is_there_by_its_name(provider: str, clock: FakeClock
     prefix = {"ollama": "ollama_chat/", "bedrock": "bedrock/converse/"}
     model = prefix.get(provider, PROVIDERS[provider].prefix) + "verbatim"
     assert asked(provider, clock, model=model).text == PROMPT
+
+
+class Trip(pydantic.BaseModel):
+    """A schema with what schemas of people have: parts of their own, choices, what may be left."""
+
+    city: str
+    days: int
+    kind: Literal["by train", "by ship"]
+    stops: list[Stop]
+    note: str | None = None
+
+
+class Stop(pydantic.BaseModel):
+    name: str
+    day: date
+
+
+SCHEMA_MODELS = [
+    *MODELS.items(),
+    ("anthropic", "anthropic/claude-sonnet-4-5"),
+    ("openai", "openai/responses/gpt-5-codex"),
+]
+
+
+@pytest.mark.parametrize(("provider", "model"), SCHEMA_MODELS)
+def test_an_answer_fits_the_schema_at_once(provider: str, model: str, clock: FakeClock) -> None:
+    """In whatever way a schema is told: its own field, a function to call, words in the prompt."""
+    reply = asked(provider, clock, model=model, schema=Trip)
+    assert isinstance(reply.data, Trip)
+    assert reply.attempts == 1
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "ollama", "bedrock", "azure"])
