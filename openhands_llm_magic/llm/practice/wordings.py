@@ -291,6 +291,7 @@ MISTRAL = Words(
             "code": None,
         },
     ),
+    midway=OVERLOADED,
 )
 
 MOONSHOT = Words(
@@ -313,6 +314,7 @@ MOONSHOT = Words(
         " please recharge your account or check your plan and billing details",
         type="exceeded_current_quota_error",
     ),
+    midway=OVERLOADED,
 )
 
 THROTTLED = {
@@ -368,6 +370,7 @@ FULL_SGLANG = _body(
         "code": 503,
     },
 )
+FULL_MIDWAY = _error(503, message="The request queue is full.", code=503)
 DEAD_VLLM = _error(
     500,
     message="EngineCore encountered an issue. See stack trace (above) for the root cause.",
@@ -395,7 +398,7 @@ WORDS: Mapping[str, Words] = {
         FULL_OLLAMA,
         no_tools=Refuse(400, message="registry.ollama.ai/library/{model} does not support tools"),
     ),
-    "sglang": Words(FULL_SGLANG, FULL_SGLANG),
+    "sglang": Words(FULL_SGLANG, FULL_SGLANG, midway=FULL_MIDWAY),
     "vllm": Words(overload=DEAD_VLLM),
     "llama_cpp": Words(LOADING, LOADING),
 }

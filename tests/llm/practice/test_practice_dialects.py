@@ -122,6 +122,14 @@ def test_a_fault_that_passes_is_tried_again(provider: str, model: str, clock: Fa
 
 
 @pytest.mark.parametrize("provider", STAND_INS)
+def test_the_words_of_a_refusal_within_a_stream_are_told(provider: str, clock: FakeClock) -> None:
+    [wait] = asked(provider, clock, "fails-midway").waits
+    words = wordings.refusal(provider, "overload midway", MODELS[provider])
+    told = f"{words.message} {words.body!r}"
+    assert " ".join(str(wait.caused_by).split())[:40] in " ".join(told.split())
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
 def test_an_account_without_credit_is_told_in_the_providers_words(
     provider: str, clock: FakeClock
 ) -> None:
