@@ -121,7 +121,7 @@ class Responses(Dialect):
             self._event("response.output_text.delta", delta=piece, **place)
             for piece in answer.pieces
         )
-        for index, call in enumerate(answer.calls):
+        for index, call in enumerate(answer.calls, 1 if answer.whole else 0):
             chunks += self._call_events(call, index)
         begun = self._response(answer, model, "in_progress")
         opening = self._event("response.created", response=begun)
