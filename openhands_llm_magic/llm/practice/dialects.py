@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -255,9 +255,9 @@ class _Gemini(Dialect):
     def stream(self, answer: Answer, model: str) -> Stream:
         thoughts = self._thoughts(answer)
         opening = _sse(self._response(thoughts, model)) if thoughts else b""
-        chunks = tuple(_sse(self._response([{"text": piece}], model)) for piece in answer.pieces)
-        for part in self._calls(answer):
-            chunks += (_sse(self._response([part], model)),)
+        parts = [*({"text": piece} for piece in answer.pieces), *self._calls(answer)]
+        so_far = self._usage(replace(answer, usage=answer.usage and (answer.usage[0], 0)))
+        chunks = tuple(_sse(self._response([part], model) | so_far) for part in parts)
         finish = b""
         if answer.finish_reason:
             last = self._response([{"text": ""}], model)
