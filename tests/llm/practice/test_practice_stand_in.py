@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openhands_llm_magic import load_settings, practice_in_place_of
+from openhands_llm_magic import ask, load_settings, practice_in_place_of
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.errors import UsageError
-from openhands_llm_magic.llm.practice import stand_in
+from openhands_llm_magic.llm.practice import routes, server, stand_in
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.server import running
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from fake_clock import FakeClock
 
 KEY = "sk-of-the-person-0123"
 AWAY = [name for name in PROVIDERS if can_stand_in(name) and not PROVIDERS[name].local]
@@ -52,6 +55,30 @@ def test_a_key_of_another_provider_is_left_where_it_is() -> None:
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == running().key
     assert load_settings(env=env).api_key is not None
+
+
+@pytest.mark.usefixtures("litellm", "nothing_learned")
+@pytest.mark.parametrize("provider", AWAY)
+def test_keys_of_other_providers_stay_here(
+    provider: str, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """No header and no path of what the practice server gets has one of them in it."""
+    own = {*PROVIDERS[provider].key_variables, *PROVIDERS[provider].sent_besides}
+    for each in PROVIDERS.values():
+        for variable in {*each.key_variables, *each.sent_besides} - own:
+            monkeypatch.setenv(variable, KEY)
+    received: list[str] = []
+
+    def noted(headers: Mapping[str, str], target: str) -> list[str]:
+        received.append(f"{dict(headers)} {target}")
+        return routes.keys_in(headers, target)
+
+    monkeypatch.setattr(server, "keys_in", noted)
+    settings = practice_in_place_of(provider, load_settings(env={}))
+    reply = ask("Hello", settings, model=PROVIDERS[provider].example, clock=clock)
+    assert reply.is_whole
+    assert received
+    assert KEY not in "".join(received)
 
 
 def test_credentials_of_aws_are_found(tmp_path: Path) -> None:
