@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.run import run
     from openhands_llm_magic.llm.tools.declared import tool
+    from openhands_llm_magic.llm.tools.mcp import mcp_tools
     from openhands_llm_magic.llm.worker import Control, Run
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "events",
     "load_ipython_extension",
     "load_settings",
+    "mcp_tools",
     "prepare",
     "run",
     "stream",
@@ -69,6 +71,7 @@ _HOMES = {
     "errors": "",
     "events": "llm",
     "load_settings": "config.resolve",
+    "mcp_tools": "llm.tools.mcp",
     "prepare": "llm.prepare",
     "run": "llm.run",
     "stream": "llm.ask",
