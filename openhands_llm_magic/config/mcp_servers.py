@@ -322,10 +322,13 @@ def tables_of(document: Document) -> Mapping[str, Any]:
     return servers if isinstance(servers, dict) else {}
 
 
+_TRANSPORT_BY_KEY = {"sse_servers": "sse", "shttp_servers": "http", "stdio_servers": ""}
+
+
 def _in_openhands(document: Document) -> Iterator[Entry]:
     """Yield the servers of OpenHands 0.41's `[mcp]`, those without a name by their host."""
     taken: set[str] = set()
-    for key, transport in (("sse_servers", "sse"), ("shttp_servers", "http"), ("stdio_servers", "")):
+    for key, transport in _TRANSPORT_BY_KEY.items():
         listed = document.table(MCP).get(key)
         origin = document.origin(MCP, key)
         for each in listed if isinstance(listed, list) else ():
@@ -368,10 +371,10 @@ def _in_json(path: Path) -> Iterator[Entry]:
 
 
 def _from_json(name: str, table: object, origin: Origin) -> Entry:
-    """Turn FastMCP's form of a server into ours; what says nothing of how to reach it is left out."""
+    """Turn FastMCP's form of a server into ours, without what says nothing of how to reach it."""
     if not isinstance(table, dict):
         return Entry(name, origin, {}, problem=Text("it is no object"))
-    own = {key: value for key, value in table.items() if key in KEYS and value not in (None, {}, [])}
+    own = {key: each for key, each in table.items() if key in KEYS and each not in (None, {}, [])}
     problem = Text("")
     if table.get("enabled") is False:
         problem = Text("it is switched off there")

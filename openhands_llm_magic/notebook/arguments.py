@@ -374,9 +374,14 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     add("--schema", metavar="NAME", about=Text(told))
     told = "send a file, an http address or a variable with the prompt; can be repeated"
     add("-a", "--attach", metavar="FILE", action="append", about=Text(told))
-    told = "let the model ask for this function of the notebook; can be repeated"
+    told = (
+        "let the model ask for this function of the notebook, or for the tools of this MCP server"
+        " of the configuration (SERVER.TOOL for one of them); can be repeated"
+    )
     add("-t", "--tool", dest="tools", metavar="NAME", action="append", about=Text(told))
-    told = "call this function without a question; can be repeated"
+    told = (
+        "call this function, or the tools of this MCP server, without a question; can be repeated"
+    )
     add("--yes", metavar="NAME", action="append", about=Text(told))
     told = "let the model ask for functions so often before it answers (default: {default})"
     about = Text(told, default=MOST_ROUNDS)
@@ -482,14 +487,20 @@ def parse(
     return PromptOptions(prompt, as_is, **flags, settings=settings)
 
 
+YES_WITHOUT = "--yes {name} goes with -t {name}."
+
+
 def _require_tools(given: Mapping[str, Any]) -> None:
     """Refuse what is said of functions that the line does not name."""
     tools = given.get("tools", ())
     if "max_rounds" in given and not tools:
         raise UsageError("--max-rounds goes with -t.")
     for name in given.get("yes", ()):
-        if name not in tools:
-            raise UsageError(Text("--yes {name} goes with -t {name}.", name=name))
+        within = (
+            f"{name}.".startswith(f"{each}.") or each.startswith(f"{name}.") for each in tools
+        )
+        if not any(within):
+            raise UsageError(Text(YES_WITHOUT, name=name))
 
 
 def _require_first(prompt: str) -> None:

@@ -28,7 +28,7 @@ from openhands_llm_magic.notebook import arguments, option_help
 from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from types import FrameType
 
     from openhands_llm_magic.config.configurable import LLMSettings
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.tools.calls import Call
-    from openhands_llm_magic.llm.tools.declared import Tool
     from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
     from openhands_llm_magic.notebook.tools import Answering
@@ -246,7 +245,7 @@ class Asking:
         from openhands_llm_magic.llm.prepare import prepare
         from openhands_llm_magic.llm.run import run
         from openhands_llm_magic.llm.worker import Control
-        from openhands_llm_magic.notebook import dry_run, from_ai, prompt, scope
+        from openhands_llm_magic.notebook import dry_run, from_ai, prompt, scope, tools
         from openhands_llm_magic.notebook.view import display
 
         try:
@@ -263,20 +262,22 @@ class Asking:
                 place = self.chats.begin(name=options.chat, goes_on=options.goes_on)
                 made = prompt.made(body, options, variables, settings, place.before)
                 schema = display.schema_named(options.schema, known)
-                tools = _tools_named(options, known)
+                named = tools.named(options.tools, known, settings, self._shell)
                 if options.dry_run:
                     sent_by = options.sent_by
-                    dry_run.show(self._shell, made.with_left, settings, schema, tools, sent_by)
+                    dry_run.show(
+                        self._shell, made.with_left, settings, schema, named.tools, sent_by
+                    )
                     return None
                 prepared = prepare(
                     made.messages,
                     settings,
                     schema=schema,
-                    tools=tools,
+                    tools=named.tools,
                     max_rounds=options.max_rounds,
                 )
-                if tools:
-                    interrupts.answer = self._answering(prepared, options)
+                if named.tools:
+                    interrupts.answer = self._answering(prepared, named.called(options.yes))
         except KeyboardInterrupt:
             stopped = Stopped("stopped before the prompt was sent.")
             stopped.reply = Reply(error=stopped)
@@ -303,19 +304,14 @@ class Asking:
                 raise reply.error from None
         return self.just_shown  # as `_keeping` has left it
 
-    def _answering(self, prepared: Prepared, options: PromptOptions) -> Answering:
-        """Return what answers the calls of a cell's functions.
+    def _answering(self, prepared: Prepared, allowed: Collection[str]) -> Answering:
+        """Return what answers the calls of a cell's functions, some of which need no question.
 
         Raises:
             UsageError: Nobody can be asked whether one may be called.
         """
         from openhands_llm_magic.notebook import tools
 
-        allowed = {
-            each.name
-            for name, each in zip(options.tools, prepared.tools, strict=True)
-            if name in options.yes
-        }
         answering = tools.Answering(
             prepared.tools,
             allowed,
@@ -414,15 +410,6 @@ class Asking:
             display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print_texts(Text("(shown above)"))  # terminal IPython has begun the line "Out[n]: "
-
-
-def _tools_named(options: PromptOptions, known: Mapping[str, object]) -> Sequence[Tool]:
-    """Return the functions that a line names."""
-    if not options.tools:
-        return ()
-    from openhands_llm_magic.notebook import tools
-
-    return tools.named(options.tools, known)
 
 
 def _is_stored(prepared: Prepared) -> bool:

@@ -27,7 +27,7 @@ from IPython.core.magic import (
 )
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.errors import LLMMagicError
+from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.llm.litellm.loading import load_in_background
 
 if TYPE_CHECKING:
@@ -67,10 +67,21 @@ def matcher(
 
         own = {name: it for name, it in shell.user_ns.items() if name not in shell.user_ns_hidden}
         aliases = lambda: settings.snapshot().aliases or ()  # noqa: E731 - it is read on use
-        known = Known(own, lambda: settings.groups, chats(), aliases)
+        servers = lambda: _servers(settings)  # noqa: E731 - the same
+        known = Known(own, lambda: settings.groups, chats(), aliases, servers)
         return candidates(line, known, first_line=first_line)
 
     return complete  # type: ignore[no-any-return]
+
+
+def _servers(settings: LLMSettings) -> list[str]:
+    """Name the MCP servers of the configuration, and the tools of those that run."""
+    from openhands_llm_magic.llm.tools.mcp import known_names
+
+    try:
+        return known_names(settings.snapshot())
+    except SettingError:  # a variable that names no folder
+        return []
 
 
 P = ParamSpec("P")

@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.utilities.types import Image
@@ -31,7 +33,7 @@ def variable(name: str) -> str:
 @server.tool()
 def folder() -> str:
     """Return the working folder."""
-    return os.getcwd()
+    return str(Path.cwd())
 
 
 @server.tool()
@@ -56,7 +58,8 @@ def wait(seconds: float) -> str:
 @server.tool()
 def die() -> str:
     """End at once."""
-    print("Traceback: out of cheese", file=sys.stderr, flush=True)
+    sys.stderr.write("Traceback: out of cheese\n")
+    sys.stderr.flush()
     os._exit(3)
 
 
@@ -76,5 +79,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         server.run()
     else:
-        transport = "streamable-http" if sys.argv[1] == "http" else "sse"
+        transport: Any = {"http": "streamable-http", "sse": "sse"}[sys.argv[1]]
         server.run(transport, port=int(sys.argv[2]))

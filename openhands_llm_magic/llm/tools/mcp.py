@@ -18,15 +18,15 @@ import json
 import logging
 import os
 import re
-import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.mcp_servers import configured, problem_of_json
-from openhands_llm_magic.config.providers import is_loopback
+from openhands_llm_magic.config.providers import is_loopback, server_of
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import shorten
@@ -114,15 +114,13 @@ def tools_named(name: str, settings: Snapshot, watch: Watch = lambda _: None) ->
         told = "MCP servers need the package mcp: run `{install}`."
         raise UsageError(Text(told, install=INSTALL))
     listed = _listed(server, settings.mcp_timeout, watch)[1]
-    tools = list(_declared(server, listed, settings.mcp_timeout).values())
+    tools = _declared(server, listed, settings.mcp_timeout)
     if not tool_name:
-        _require_few(server, tools)
-        return tools
-    found = [each for each in tools if each.function.tool == tool_name]
-    if not found:
-        names = [each.function.tool for each in tools]
-        raise UsageError(_no_such_tool(name, server, tool_name, names))
-    return found
+        _require_few(server, [*tools])
+        return [*tools.values()]
+    if tool_name not in tools:
+        raise UsageError(_no_such_tool(name, server, tool_name, [*tools]))
+    return [tools[tool_name]]
 
 
 def servers(settings: Snapshot) -> dict[str, Entry]:
@@ -162,7 +160,7 @@ def _no_such_tool(name: str, server: Server, tool: str, names: Sequence[str]) ->
     return Text(told, name=name, server=server.name, tool=tool, names=shown)
 
 
-def _require_few(server: Server, tools: Sequence[Tool]) -> None:
+def _require_few(server: Server, tools: Sequence[str]) -> None:
     if not tools:
         raise _error(server, Text("it has no tools"))
     if len(tools) > MOST_TOOLS:
@@ -170,7 +168,7 @@ def _require_few(server: Server, tools: Sequence[Tool]) -> None:
             "the MCP server {server} has {count} tools, and providers take {most} at most: name"
             " those that are needed, as in {example}."
         )
-        example = f"{server.name}.{tools[0].function.tool}"
+        example = f"{server.name}.{tools[0]}"
         facts = {"server": server.name, "count": f"{len(tools):,}", "most": MOST_TOOLS}
         raise UsageError(Text(told, **facts, example=example))
 
@@ -218,7 +216,7 @@ class Remote:
             except TimeoutError:
                 connection.close()
                 raise connection.error(_too_slow(self.limit_s)) from None
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the package has many
                 raise connection.error_of(error) from None
             return _text_of(result)
 
@@ -398,7 +396,8 @@ class _Connection:
         if server.transport == "sse":
             from mcp.client.sse import sse_client
 
-            return sse_client(server.url, headers, CONNECT_S, httpx_client_factory=_http_client)
+            client = partial(_http_client, server.url)
+            return sse_client(server.url, headers, CONNECT_S, httpx_client_factory=client)
         return _over_http(server.url, headers)
 
     def _submit(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
@@ -425,10 +424,11 @@ class _Connection:
                     future.cancel()
                 elif took_s > limit_s and not future.done():
                     self.close()
-                    raise self.error(_too_slow(limit_s, self._strange_lines))
+                    future.cancel()
+                    raise self.error(_too_slow(limit_s, self._strange_lines))  # noqa: TRY301 - it is one of many
                 watch(took_s)
             return future.result()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the package has many
             raise self.error_of(error) from None
         except BaseException:
             self.close()
@@ -454,9 +454,7 @@ def _error(server: Server, why: Text) -> McpError:
         return shorten(masked(on_one_line(text), server.secrets), LONGEST_REASON)
 
     told = "the MCP server {name} ({origin}): {why}."
-    return McpError(
-        Text(told, name=server.name, origin=server.origin.text, why=why.masked(hidden))
-    )
+    return McpError(Text(told, name=server.name, origin=server.origin.text, why=why.masked(hidden)))
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -558,27 +556,33 @@ async def _over_http(url: str, headers: Mapping[str, str]) -> Any:
     from mcp.client.streamable_http import streamable_http_client
 
     async with (
-        _http_client(dict(headers), url=url) as http,
+        _http_client(url, headers) as http,
         streamable_http_client(url, http_client=http, max_sse_event_size=None) as streams,
     ):
         yield streams
 
 
 def _http_client(
-    headers: dict[str, str] | None = None, timeout: Any = None, auth: Any = None, url: str = ""
+    url: str, headers: Mapping[str, str] | None = None, timeout: Any = None, auth: Any = None
 ) -> Any:
-    """Make the client of a server with an address; it asks a proxy for no server of this machine."""
+    """Make the client of a server with an address; no proxy is asked for one of this machine.
+
+    What is sent back is unpacked nowhere: a small answer could become a huge one.
+    """
     import httpx2
 
+    place = server_of(url)
+    is_here = place is not None and is_loopback(place.host)
     timeout = timeout or httpx2.Timeout(CONNECT_S, read=None)
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth)
+    headers = {"Accept-Encoding": "identity", **(headers or {})}
+    return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, trust_env=not is_here)
 
 
 # What a server tells, for a model.
 
 
 def _declared(server: Server, listed: Sequence[Any], limit_s: float) -> dict[str, Tool]:
-    """Return a server's tools by the names that a model is told."""
+    """Return a server's tools by its own names for them."""
     made: dict[str, Tool] = {}
     for each in listed:
         name = _name_for(server.name, each.name)
@@ -586,7 +590,7 @@ def _declared(server: Server, listed: Sequence[Any], limit_s: float) -> dict[str
         described = (each.description or each.title or "")[:LONGEST_DESCRIPTION]
         told = json.dumps([described, schema], sort_keys=True, default=str)
         remote = Remote(server, each.name, told, limit_s)
-        made[name] = Tool(name, described, schema, remote, secrets=server.secrets)
+        made[each.name] = Tool(name, described, schema, remote, secrets=server.secrets)
     return made
 
 

@@ -13,9 +13,10 @@ import re
 import shutil
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.display import display as publish
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
@@ -359,6 +360,42 @@ def show_both(shell: Any, *, text: str, html: str) -> None:
         sys.stdout.write(f"{text}\n")
     else:
         publish_display_data({"text/plain": text, "text/html": html})
+
+
+class StatusLine:
+    """A line that says what goes on before a request, where somebody watches; used with `with`."""
+
+    def __init__(self, shell: Any) -> None:
+        self._where = front_end(shell)
+        self._shown = ""
+        self._output: Any = None
+
+    def show(self, words: str) -> None:
+        """Show these words in the place of those before."""
+        if words == self._shown or self._where == "final":
+            return
+        if self._where == "live":
+            shown = {"text/plain": words, "text/html": wording.status_html(words)}
+            if self._output is None:
+                self._output = publish(shown, raw=True, display_id=True)
+            else:
+                self._output.update(shown, raw=True)
+        elif sys.stdout.isatty() or "ipykernel" in sys.modules:
+            sys.stdout.write("\r" + words.ljust(len(self._shown)))
+            sys.stdout.flush()
+        self._shown = words
+
+    def end(self, words: str) -> None:
+        """Leave these words where others were shown."""
+        if self._shown:
+            self.show(words)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._where == "terminal":
+            sys.stdout.write("\n")
 
 
 class FinalView:
