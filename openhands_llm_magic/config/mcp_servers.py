@@ -304,13 +304,13 @@ def configured(settings: Snapshot, openhands: Path) -> dict[str, Entry]:
     """
     found = [*_in_json(openhands / JSON_FILE)]
     if settings.config_file is not None:
-        document = read_file(settings.config_file)
-        found += [*_in_openhands(document), *in_ours(document)]
+        found += in_file(read_file(settings.config_file))
     return {entry.name: entry for entry in found}  # the last of a name counts
 
 
-def in_ours(document: Document) -> Iterator[Entry]:
-    """Yield the servers of `[openhands_llm_magic.mcp.NAME]`."""
+def in_file(document: Document) -> Iterator[Entry]:
+    """Yield the servers of a config file: OpenHands' own, then those of ours."""
+    yield from _in_openhands(document)
     for name, table in tables_of(document).items():
         origin = document.origin(OURS, MCP, name)
         yield Entry(name, origin, table, document.digest, expands=True)

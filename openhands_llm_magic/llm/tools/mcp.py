@@ -256,6 +256,7 @@ class _Connection:
         self._lock = threading.Lock()
         self._wrote = _Tail()
         self._strange_lines = 0
+        self._status = 0
         self._thread = threading.Thread(
             target=self._run, name=f"MCP server {server.name}", daemon=True
         )
@@ -282,8 +283,8 @@ class _Connection:
         """
         began_s = time.monotonic()
         client = self.ready(limit_s, watch)
-        left_s = limit_s - (time.monotonic() - began_s)
-        listed: list[Any] = self._waited(self._submit(_list(client)), left_s, watch)
+        listing = self._submit(_list(client))
+        listed: list[Any] = self._waited(listing, limit_s, watch, began_s)
         self.names = [each.name for each in listed]
         return listed
 
@@ -326,19 +327,31 @@ class _Connection:
             if not os.path.isdir(self.server.folder):  # noqa: PTH112 - Path raises where a folder cannot be entered
                 return self.error(Text("there is no folder {path}", path=self.server.folder))
             return self.error(Text("there is no program {command}", command=command))
+        if isinstance(error, ImportError):
+            told = "the package mcp cannot be imported ({said}): run `{install}`"
+            return self.error(Text(told, said=str(error), install=INSTALL))
         if _is_end(error):
             self.close()
         if self.is_over and self.server.command:
             if said := self._wrote.last_line():
                 return self.error(Text("it has ended: {said}", said=said))
             return self.error(Text("it has ended"))
+        if callable(errors := getattr(error, "errors", None)):  # of pydantic
+            first = errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            told = "it answers what is not MCP ({where}: {said})"
+            return self.error(Text(told, where=where, said=first["msg"]))
         said = on_one_line(str(error)).strip() or type(error).__name__
+        if self._status in (401, 403):
+            told = "it refuses what it is sent (status {status}): check its api_key or headers"
+            return self.error(Text(told, status=self._status))
+        if self._status >= 400:  # noqa: PLR2004 - HTTP's own
+            return self.error(Text("status {status}: {said}", status=self._status, said=said))
         return self.error(Text("{said}", said=said))
 
     def _run(self) -> None:
         _threads.add(threading.get_ident())
         try:
-            _quieten()
             asyncio.run(self._live())
         except BaseException as error:  # noqa: BLE001 - it is told where the server is waited for
             if not self._ready.done():
@@ -352,6 +365,7 @@ class _Connection:
         from mcp import Client
         from mcp.shared.exceptions import MCPError
 
+        _quieten()
         with anyio.CancelScope() as scope:
             with self._lock:
                 self._loop, self._end = asyncio.get_running_loop(), scope.cancel
@@ -364,7 +378,6 @@ class _Connection:
                 )
                 try:
                     async with client:
-                        _quieten()
                         self._wrote.begin()
                         self._ready.set_result(client)
                         await anyio.sleep_forever()
@@ -373,6 +386,11 @@ class _Connection:
                         raise
         if not self._ready.done():
             self._ready.set_exception(concurrent.futures.CancelledError())
+
+    async def _responded(self, response: Any) -> None:
+        """Note with which status an address has answered; a GET may be refused to no harm."""
+        if response.request.method == "POST" or self.server.transport == "sse":
+            self._status = response.status_code
 
     async def _noted(self, message: object) -> None:
         """Count what the server has written that is no message."""
@@ -396,9 +414,9 @@ class _Connection:
         if server.transport == "sse":
             from mcp.client.sse import sse_client
 
-            client = partial(_http_client, server.url)
+            client = partial(_http_client, server.url, self._responded)
             return sse_client(server.url, headers, CONNECT_S, httpx_client_factory=client)
-        return _over_http(server.url, headers)
+        return _over_http(server.url, self._responded, headers)
 
     def _submit(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
         try:
@@ -413,9 +431,10 @@ class _Connection:
         future: concurrent.futures.Future[Any],
         limit_s: float,
         watch: Watch = lambda _: None,
+        began_s: float | None = None,
     ) -> Any:
         """Wait for what the thread does; an interrupt, or an end of its time, closes all."""
-        began_s = time.monotonic()
+        began_s = time.monotonic() if began_s is None else began_s
         try:
             while not future.done():
                 concurrent.futures.wait([future], POLL_S)
@@ -442,8 +461,8 @@ UNSUPPORTED_VERSION = -32022
 def _too_slow(limit_s: float, strange_lines: int = 0) -> Text:
     if strange_lines:
         told = (
-            "it did not answer within {limit_s} s (mcp_timeout), and has written {count} lines to"
-            " its standard output that are no messages of MCP"
+            "it did not answer within {limit_s} s (mcp_timeout), and its standard output has lines"
+            " that are no messages of MCP ({count} of them)"
         )
         return Text(told, limit_s=f"{limit_s:g}", count=f"{strange_lines:,}")
     return Text("it did not answer within {limit_s} s (mcp_timeout)", limit_s=f"{limit_s:g}")
@@ -552,22 +571,26 @@ def _call_of(tool: str, arguments: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 @contextlib.asynccontextmanager
-async def _over_http(url: str, headers: Mapping[str, str]) -> Any:
+async def _over_http(url: str, responded: Any, headers: Mapping[str, str]) -> Any:
     from mcp.client.streamable_http import streamable_http_client
 
     async with (
-        _http_client(url, headers) as http,
+        _http_client(url, responded, headers) as http,
         streamable_http_client(url, http_client=http, max_sse_event_size=None) as streams,
     ):
         yield streams
 
 
 def _http_client(
-    url: str, headers: Mapping[str, str] | None = None, timeout: Any = None, auth: Any = None
+    url: str,
+    responded: Any,
+    headers: Mapping[str, str] | None = None,
+    timeout: Any = None,
+    auth: Any = None,
 ) -> Any:
     """Make the client of a server with an address; no proxy is asked for one of this machine.
 
-    What is sent back is unpacked nowhere: a small answer could become a huge one.
+    It asks for no answer that is packed, as a small one could become a huge one.
     """
     import httpx2
 
@@ -575,7 +598,13 @@ def _http_client(
     is_here = place is not None and is_loopback(place.host)
     timeout = timeout or httpx2.Timeout(CONNECT_S, read=None)
     headers = {"Accept-Encoding": "identity", **(headers or {})}
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, trust_env=not is_here)
+    return httpx2.AsyncClient(
+        headers=headers,
+        timeout=timeout,
+        auth=auth,
+        trust_env=not is_here,
+        event_hooks={"response": [responded]},
+    )
 
 
 # What a server tells, for a model.

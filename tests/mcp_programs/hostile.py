@@ -1,0 +1,116 @@
+"""An MCP server over stdio that misbehaves in the way that its argument names."""
+
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+HOW = sys.argv[1]
+NAMES = {
+    "names": ["a.b", "a_b", "café", "x" * 100, "x" * 101, "", "add__two"],
+    "many": [f"tool_{number}" for number in range(500)],
+}.get(HOW, ["go"])
+SCHEMA: Any = {
+    "schemas": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "anyOf": [{"required": ["a"]}],
+        "properties": {"a": True, "list": {"type": "array"}, "items": {"type": "string"}},
+        "required": ["a"],
+    },
+    "deep": {"type": "object"},
+}.get(HOW, {"type": "object"})
+
+
+def deep() -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(200):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def tools(number: int) -> dict[str, Any]:
+    schema = deep() if HOW == "deep" else SCHEMA
+    listed: list[Any] = [
+        {"name": name, "description": "Go.", "inputSchema": schema} for name in NAMES
+    ]
+    if HOW == "unreadable list":
+        return {"tools": [{"name": 3}]}
+    if HOW == "endless list":
+        listed[0]["name"] = f"go_{number}"
+        return {"tools": listed, "nextCursor": "more"}
+    return {"tools": [] if HOW == "no tools" else listed}
+
+
+def called() -> dict[str, Any]:
+    match HOW:
+        case "silent call":
+            time.sleep(600)
+        case "dies":
+            os._exit(1)
+        case "parts":
+            return {
+                "content": [
+                    {"type": "text", "text": "one"},
+                    {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
+                    {"type": "resource_link", "name": "a file", "uri": "file:///tmp/a"},
+                    {"type": "resource", "resource": {"uri": "file:///b", "text": "held"}},
+                    {"type": "resource", "resource": {"uri": "file:///c", "blob": "AAAA"}},
+                ]
+            }
+        case "structured":
+            return {"content": [], "structuredContent": {"kyoto": 3}}
+        case "error":
+            return {"content": [{"type": "text", "text": "no such city"}], "isError": True}
+        case "silent error":
+            return {"content": [], "isError": True}
+        case "half a result":
+            return {"content": 3}
+        case "key":
+            key = os.environ["CANARY"]
+            return {"content": [{"type": "text", "text": f"the key is {key}"}]}
+    return {"content": [{"type": "text", "text": "gone"}]}
+
+
+if HOW == "ends at once":
+    sys.stderr.write(f"no config found, the key is {os.environ.get('CANARY')}\n")
+    sys.exit(1)
+if HOW == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if HOW in ("junk", "junk too"):
+    print("Starting the server … 日本", flush=True)
+    sys.stdout.buffer.write(b"\xff\xfe not UTF-8\n{\n[]\n")
+    sys.stdout.flush()
+if HOW == "loud":
+    sys.stderr.write("x" * 1_000_000 + "\n")
+while HOW in ("silent", "junk"):
+    time.sleep(1)
+for number, line in enumerate(sys.stdin):
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
+    match message["method"]:
+        case "initialize":
+            answer["result"] = {
+                "protocolVersion": "2024-11-05",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "hostile", "version": "1"},
+            }
+        case "tools/list":
+            answer["result"] = tools(number)
+        case "tools/call" if HOW == "refusal":
+            answer["error"] = {"code": -32602, "message": "no such tool\nat all"}
+        case "tools/call":
+            answer["result"] = called()
+        case _:
+            answer["error"] = {"code": -32601, "message": "method not found"}
+    say(answer)
+while HOW == "deaf":
+    time.sleep(1)
