@@ -15,6 +15,7 @@ NAMES = {
 SCHEMA: Any = {
     "schemas": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
         "anyOf": [{"required": ["a"]}],
         "properties": {"a": True, "list": {"type": "array"}, "items": {"type": "string"}},
         "required": ["a"],
@@ -48,34 +49,36 @@ def tools(number: int) -> dict[str, Any]:
     return {"tools": [] if HOW == "no tools" else listed}
 
 
+def texts(*blocks: dict[str, Any]) -> dict[str, Any]:
+    return {"content": list(blocks)}
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+RESULTS: dict[str, dict[str, Any]] = {
+    "parts": texts(
+        text("one"),
+        {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
+        {"type": "resource_link", "name": "a file", "uri": "file:///tmp/a"},
+        {"type": "resource", "resource": {"uri": "file:///b", "text": "held"}},
+        {"type": "resource", "resource": {"uri": "file:///c", "blob": "AAAA"}},
+    ),
+    "structured": {"content": [], "structuredContent": {"kyoto": 3}},
+    "error": {**texts(text("no such city")), "isError": True},
+    "silent error": {"content": [], "isError": True},
+    "half a result": {"content": 3},
+    "key": texts(text(f"the key is {os.environ.get('CANARY')}")),
+}
+
+
 def called() -> dict[str, Any]:
-    match HOW:
-        case "silent call":
-            time.sleep(600)
-        case "dies":
-            os._exit(1)
-        case "parts":
-            return {
-                "content": [
-                    {"type": "text", "text": "one"},
-                    {"type": "audio", "data": "AAAA", "mimeType": "audio/wav"},
-                    {"type": "resource_link", "name": "a file", "uri": "file:///tmp/a"},
-                    {"type": "resource", "resource": {"uri": "file:///b", "text": "held"}},
-                    {"type": "resource", "resource": {"uri": "file:///c", "blob": "AAAA"}},
-                ]
-            }
-        case "structured":
-            return {"content": [], "structuredContent": {"kyoto": 3}}
-        case "error":
-            return {"content": [{"type": "text", "text": "no such city"}], "isError": True}
-        case "silent error":
-            return {"content": [], "isError": True}
-        case "half a result":
-            return {"content": 3}
-        case "key":
-            key = os.environ["CANARY"]
-            return {"content": [{"type": "text", "text": f"the key is {key}"}]}
-    return {"content": [{"type": "text", "text": "gone"}]}
+    if HOW == "silent call":
+        time.sleep(600)
+    if HOW == "dies":
+        os._exit(1)
+    return RESULTS.get(HOW, texts(text("gone")))
 
 
 if HOW == "ends at once":
@@ -84,7 +87,8 @@ if HOW == "ends at once":
 if HOW == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if HOW in ("junk", "junk too"):
-    print("Starting the server … 日本", flush=True)
+    sys.stdout.write("Starting the server … 日本\n")
+    sys.stdout.flush()
     sys.stdout.buffer.write(b"\xff\xfe not UTF-8\n{\n[]\n")
     sys.stdout.flush()
 if HOW == "loud":

@@ -265,7 +265,12 @@ class _Connection:
     @property
     def is_over(self) -> bool:
         """Whether it was closed, or has ended by itself."""
-        return self._closing or not self._thread.is_alive()
+        return self._closing or not self.is_alive
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
 
     def ready(self, limit_s: float, watch: Watch = lambda _: None) -> Any:
         """Wait until it has started, and return the package's client.
@@ -322,32 +327,39 @@ class _Connection:
         error = _innermost(error)
         if isinstance(error, McpError):
             return error
-        if isinstance(error, FileNotFoundError) and self.server.command:
-            command = shorten(self.server.command)
-            if not os.path.isdir(self.server.folder):  # noqa: PTH112 - Path raises where a folder cannot be entered
-                return self.error(Text("there is no folder {path}", path=self.server.folder))
-            return self.error(Text("there is no program {command}", command=command))
         if isinstance(error, ImportError):
             told = "the package mcp cannot be imported ({said}): run `{install}`"
             return self.error(Text(told, said=str(error), install=INSTALL))
         if _is_end(error):
             self.close()
-        if self.is_over and self.server.command:
-            if said := self._wrote.last_line():
-                return self.error(Text("it has ended: {said}", said=said))
-            return self.error(Text("it has ended"))
+        said = on_one_line(str(error)).strip() or type(error).__name__
         if callable(errors := getattr(error, "errors", None)):  # of pydantic
             first = errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            told = "it answers what is not MCP ({where}: {said})"
-            return self.error(Text(told, where=where, said=first["msg"]))
-        said = on_one_line(str(error)).strip() or type(error).__name__
+            where, said = ".".join(map(str, first["loc"])), first["msg"]
+            why = Text("it answers what is not MCP ({where}: {said})", where=where, said=said)
+        elif self.server.command:
+            why = self._why_of_program(error, said)
+        else:
+            why = self._why_of_address(said)
+        return self.error(why)
+
+    def _why_of_program(self, error: BaseException, said: str) -> Text:
+        if isinstance(error, FileNotFoundError):
+            if os.path.isdir(self.server.folder):  # noqa: PTH112 - Path raises where a folder cannot be entered
+                return Text("there is no program {command}", command=shorten(self.server.command))
+            return Text("there is no folder {path}", path=self.server.folder)
+        if not self.is_over:
+            return Text("{said}", said=said)
+        last = self._wrote.last_line()
+        return Text("it has ended: {said}", said=last) if last else Text("it has ended")
+
+    def _why_of_address(self, said: str) -> Text:
         if self._status in (401, 403):
             told = "it refuses what it is sent (status {status}): check its api_key or headers"
-            return self.error(Text(told, status=self._status))
+            return Text(told, status=self._status)
         if self._status >= 400:  # noqa: PLR2004 - HTTP's own
-            return self.error(Text("status {status}: {said}", status=self._status, said=said))
-        return self.error(Text("{said}", said=said))
+            return Text("status {status}: {said}", status=self._status, said=said)
+        return Text("{said}", said=said)
 
     def _run(self) -> None:
         _threads.add(threading.get_ident())
@@ -495,6 +507,9 @@ def _is_end(error: BaseException) -> bool:
 _open: dict[str, _Connection] = {}
 """The servers of this process by their names."""
 
+_started: list[_Connection] = []
+"""Those, and the ones that are still ending."""
+
 _opening = threading.Lock()
 
 
@@ -506,10 +521,11 @@ def _connected(server: Server) -> _Connection:
             return connection
         if connection is not None:
             connection.close()
-        if not _open:
+        if not _started:
             atexit.unregister(close_all)
             atexit.register(close_all)
         _open[server.name] = connection = _Connection(server)
+        _started[:] = [*(each for each in _started if each.is_alive), connection]
         return connection
 
 
@@ -531,8 +547,8 @@ def _listed(
 
 def close_all() -> None:
     """Close all servers, and wait until they have ended."""
-    closing = list(_open.values())
-    _open.clear()
+    closing = list(_started)
+    _forget()
     for each in closing:
         each.close()
     until_s = time.monotonic() + CLOSING_S
@@ -540,8 +556,13 @@ def close_all() -> None:
         each.join(until_s)
 
 
+def _forget() -> None:
+    _open.clear()
+    _started.clear()
+
+
 if hasattr(os, "register_at_fork"):  # a child has none of the threads
-    os.register_at_fork(after_in_child=_open.clear)
+    os.register_at_fork(after_in_child=_forget)
 
 
 async def _list(client: Any) -> list[Any]:
