@@ -28,7 +28,7 @@ from openhands_llm_magic.notebook import arguments, option_help
 from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from openhands_llm_magic.config.configurable import LLMSettings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.tools.calls import Call
     from openhands_llm_magic.llm.worker import Clock, Run
     from openhands_llm_magic.notebook.arguments import PromptOptions
-    from openhands_llm_magic.notebook.tools import Answering
+    from openhands_llm_magic.notebook.tools import Answering, Named
     from openhands_llm_magic.notebook.view.display import View
 
 
@@ -277,7 +277,7 @@ class Asking:
                     max_rounds=options.max_rounds,
                 )
                 if named.tools:
-                    interrupts.answer = self._answering(prepared, named.called(options.yes))
+                    interrupts.answer = self._answering(prepared, named, options)
         except KeyboardInterrupt:
             stopped = Stopped("stopped before the prompt was sent.")
             stopped.reply = Reply(error=stopped)
@@ -304,8 +304,8 @@ class Asking:
                 raise reply.error from None
         return self.just_shown  # as `_keeping` has left it
 
-    def _answering(self, prepared: Prepared, allowed: Collection[str]) -> Answering:
-        """Return what answers the calls of a cell's functions, some of which need no question.
+    def _answering(self, prepared: Prepared, named: Named, options: PromptOptions) -> Answering:
+        """Return what answers the calls of a cell's functions.
 
         Raises:
             UsageError: Nobody can be asked whether one may be called.
@@ -313,14 +313,14 @@ class Asking:
         from openhands_llm_magic.notebook import tools
 
         answering = tools.Answering(
-            prepared.tools,
-            allowed,
+            named.tools,
+            named.called(options.yes),
             self._settings.allowed,
             can_ask=tools.can_ask(self._shell),
             limit_chars=prepared.settings.max_message_chars,
         )
         if not _is_stored(prepared):
-            answering.require_allowed(prepared.tools)
+            answering.require_allowed(named)
         return answering
 
     def _untold_problems(self, settings: Snapshot) -> list[Text]:

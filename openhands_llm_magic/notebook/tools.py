@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.tools.calls import as_json
 from openhands_llm_magic.llm.tools.declared import Tool, tools_of
@@ -64,6 +65,14 @@ class Named:
                 raise UsageError(Text(YES_WITHOUT, name=word))
         return {name for name, words in self.words.items() if not words.isdisjoint(names)}
 
+    def shortest(self, names: Collection[str]) -> list[str]:
+        """Return what the person may call these by, and nothing else: a server, where it is all."""
+        words: list[str] = []
+        for name in names:
+            fitting = (each for each in self.words[name] if self.called([each]) <= {*names})
+            words.append(min(fitting, key=len))
+        return [*dict.fromkeys(words)]
+
 
 def named(
     names: Sequence[str], variables: Mapping[str, object], settings: Snapshot, shell: Any
@@ -88,11 +97,22 @@ def named(
             words |= {each.name: mcp_words(each) for each in found}
             continue
         if first not in variables:
-            raise UsageError(Text("-t {name}: there is no variable {name}.", name=first))
+            raise UsageError(_nothing_of(first, settings))
         tool = Tool.of(value, rest[-1] if rest else name)
         made.append(tool)
         words[tool.name] = frozenset([name])
     return Named(tools_of(made), words)
+
+
+def _nothing_of(name: str, settings: Snapshot) -> Text:
+    from openhands_llm_magic.llm.tools import mcp  # noqa: PLC0415 - as in `_of_server`
+
+    if servers := ", ".join(mcp.servers(settings)):
+        told = (
+            "-t {name}: there is no variable {name}, and no such MCP server; there are: {servers}."
+        )
+        return Text(told, name=name, servers=shorten(servers, MOST_ASKED))
+    return Text("-t {name}: there is no variable {name}.", name=name)
 
 
 def mcp_words(tool: Tool) -> frozenset[str]:
@@ -153,13 +173,14 @@ class Answering:
             each.name: True for each in tools if each.name in by_name or _kind(each) in always
         }
 
-    def require_allowed(self, tools: Sequence[Tool]) -> None:
+    def require_allowed(self, named: Named) -> None:
         """Refuse functions of which nobody can be asked, before anything is sent and paid for.
 
         Raises:
             UsageError: There is one.
         """
-        names = [each.name for each in tools if each.name not in self._allowed]
+        left = [each.name for each in named.tools if each.name not in self._allowed]
+        names = named.shortest(left)
         if names and not self._can_ask:
             told = (
                 "nobody can be asked here whether {names} may be called: {options} allows it by"

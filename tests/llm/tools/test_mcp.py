@@ -48,7 +48,7 @@ FRIENDLY, HOSTILE = PROGRAMS / "friendly.py", PROGRAMS / "hostile.py"
 CANARY = "sk-canary-0123456789abcdef"
 PATIENCE_S = 20
 
-assert package.Client  # its import takes seconds, which no server's time limit should see
+assert callable(package.Client)  # its import takes seconds, which no server's time limit should see
 
 
 @pytest.fixture(autouse=True)
@@ -521,7 +521,8 @@ class Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def log_message(self, *_: object) -> None:
         """Write nothing."""
