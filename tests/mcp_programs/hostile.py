@@ -17,6 +17,7 @@ SCHEMA: Any = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
         "anyOf": [{"required": ["a"]}],
+        "oneOf": [{"properties": {"b": {"type": ["array", "null"]}, "items": {}}}, 3],
         "properties": {"a": True, "list": {"type": "array"}, "items": {"type": "string"}},
         "required": ["a"],
     },
@@ -46,6 +47,8 @@ def tools(number: int) -> dict[str, Any]:
     if HOW == "endless list":
         listed[0]["name"] = f"go_{number}"
         return {"tools": listed, "nextCursor": "more"}
+    if HOW == "misfit":
+        listed[0]["outputSchema"] = {"type": "object", "required": ["nara"]}
     return {"tools": [] if HOW == "no tools" else listed}
 
 
@@ -66,6 +69,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         {"type": "resource", "resource": {"uri": "file:///c", "blob": "AAAA"}},
     ),
     "structured": {"content": [], "structuredContent": {"kyoto": 3}},
+    "misfit": {**texts(text("three")), "structuredContent": {"kyoto": 3}},
     "error": {**texts(text("no such city")), "isError": True},
     "silent error": {"content": [], "isError": True},
     "half a result": {"content": 3},

@@ -330,8 +330,8 @@ class _Connection:
         if isinstance(error, ImportError):
             told = "the package mcp cannot be imported ({said}): run `{install}`"
             return self.error(Text(told, said=str(error), install=INSTALL))
-        if _is_end(error):
-            self.close()
+        if _is_end(error) or self._status >= 400:  # noqa: PLR2004 - HTTP's own
+            self.close()  # the next call begins anew
         said = on_one_line(str(error)).strip() or type(error).__name__
         if callable(errors := getattr(error, "errors", None)):  # of pydantic
             first = errors(include_url=False, include_input=False)[0]
@@ -667,22 +667,33 @@ def fit_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     told less of.
     """
     fitted = _fitted(schema, 0)
-    fitted = fitted if isinstance(fitted, dict) else {}
+    properties = _properties_in(fitted)
     for name in ("$schema", "$id", "$comment", "title", *COMBINED):
         fitted.pop(name, None)
-    properties = fitted.get("properties")
+    fitted |= {"type": "object", "properties": properties}
     required = fitted.get("required")
-    fitted |= {"type": "object", "properties": properties if isinstance(properties, dict) else {}}
     if not isinstance(required, list):
         fitted.pop("required", None)
     return fitted
+
+
+def _properties_in(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments that a schema names, also in alternatives, which are left out."""
+    own = schema.get("properties")
+    properties = dict(own) if isinstance(own, dict) else {}
+    for combined in ("allOf", "anyOf", "oneOf"):
+        branches = schema.get(combined)
+        for branch in branches if isinstance(branches, list) else ():
+            if isinstance(branch, dict):
+                properties = _properties_in(branch) | properties
+    return properties
 
 
 IN_NAMES = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """The keywords whose value has schemas by names of the person's own."""
 
 
-def _fitted(schema: Any, depth: int) -> Any:
+def _fitted(schema: Any, depth: int = 0) -> Any:
     """Return a schema with none in it that is a truth value, nested too deep, or half a list."""
     if not isinstance(schema, dict):
         return [_fitted(each, depth) for each in schema] if isinstance(schema, list) else schema
@@ -701,7 +712,8 @@ def _fitted(schema: Any, depth: int) -> Any:
             fitted[key] = {}
         else:
             fitted[key] = _fitted(value, depth + 1)
-    if fitted.get("type") == "array":
+    kind = fitted.get("type")
+    if kind == "array" or (isinstance(kind, list) and "array" in kind):
         fitted.setdefault("items", {})
     return fitted
 

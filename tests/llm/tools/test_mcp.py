@@ -249,6 +249,7 @@ PARTS = (
     [
         ("parts", PARTS),
         ("structured", '{"kyoto": 3}'),
+        ("misfit", "three"),
         ("junk too", "gone"),
         ("loud", "gone"),
         ("schemas", "gone"),
@@ -342,6 +343,7 @@ def test_what_providers_refuse_of_a_schema(configure: Callable[..., Snapshot]) -
     assert go.schema == {
         "type": "object",
         "properties": {
+            "b": {"type": ["array", "null"], "items": {}},
             "a": {},
             "list": {"type": "array", "items": {}},
             "items": {"type": "string"},
@@ -395,6 +397,19 @@ def test_a_program_that_is_not_there(configure: Callable[..., Snapshot]) -> None
 def test_a_server_that_ends_for_nothing_is_killed(configure: Callable[..., Snapshot]) -> None:
     """It takes no end of its input and no SIGTERM for an answer; `nothing_left_running` looks."""
     assert mcp_tools("it", hostile(configure, "deaf"))
+
+
+def test_what_a_program_has_started_ends_with_it(
+    configure: Callable[..., Snapshot], tmp_path: Path
+) -> None:
+    """As npx and uvx do, which start another and wait for it."""
+    script, kept = tmp_path / "wrapper.sh", tmp_path / "pid"
+    program = f"{sys.executable} {HOSTILE} deaf"
+    script.write_text(f"#!/bin/sh\n{program} <&0 &\necho $! > {kept}\nwait\n")
+    script.chmod(0o755)
+    assert mcp_tools("it", configure(f'[openhands_llm_magic.mcp.it]\ncommand = "{script}"\n'))
+    mcp.close_all()
+    wait_for(lambda: not is_running(int(kept.read_text())))
 
 
 def test_the_process_leaves_no_server_behind(configure: Callable[..., Snapshot]) -> None:
@@ -501,6 +516,17 @@ def test_a_large_result_over_http(
 ) -> None:
     settings = configure(at(serving("http")))
     assert len(by_name(mcp_tools("web", settings))["long"](characters=3_000_000)) == 3_000_000
+
+
+def test_an_address_whose_server_dies_in_a_call(
+    configure: Callable[..., Snapshot], serving: Callable[[str], str]
+) -> None:
+    settings = configure(at(serving("http")), timeout_s=5)
+    tools = by_name(mcp_tools("web", settings))
+    with pytest.raises(RemoteError, match="the MCP server web: "):
+        tools["die"]()
+    with pytest.raises(RemoteError, match="All connection attempts failed"):
+        tools["add"](a=1, b=2)
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer
 
 PROGRAMS = Path(__file__).parents[1] / "mcp_programs"
-FRIENDLY = PROGRAMS / "friendly.py"
+FRIENDLY, HOSTILE = PROGRAMS / "friendly.py", PROGRAMS / "hostile.py"
 CANARY = "sk-canary-0123456789abcdef"
 ADD = Call("friend__add", '{"a": 1, "b": 2}')
 DONE = Answer("Three.")
@@ -33,8 +33,8 @@ def notebook(kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
     file.write_text(
         f'[openhands_llm_magic.mcp.friend]\n{command}\nargs = ["{FRIENDLY}"]\n'
         f'env = {{TOKEN = "{CANARY}"}}\n'
-        f'[openhands_llm_magic.mcp.silent]\n{command}\nargs = ["{PROGRAMS / "hostile.py"}", "silent"]\n'
-        f'[openhands_llm_magic.mcp.junk]\n{command}\nargs = ["{PROGRAMS / "hostile.py"}", "junk too"]\n'
+        f'[openhands_llm_magic.mcp.silent]\n{command}\nargs = ["{HOSTILE}", "silent"]\n'
+        f'[openhands_llm_magic.mcp.junk]\n{command}\nargs = ["{HOSTILE}", "junk too"]\n'
     )
     named = f"import os\nos.environ['LLM_MAGIC_CONFIG'] = {str(file)!r}\nkey = 'sk-of-the-test'"
     assert kernel.run(named).error is None
@@ -98,9 +98,9 @@ def test_nobody_to_ask(notebook: Kernel, model_server: ModelServer) -> None:
         ("-t friend.ad", "friend.ad: the MCP server friend has no tool ad; did you mean add?"),
         ("-t friend --yes friend.nosuch", "--yes friend.nosuch goes with -t friend.nosuch"),
         ("-t friend.add --yes other", "--yes other goes with -t other"),
-        ("-t silent --mcp-timeout 0.5", "silent (", ),
+        ("-t silent --mcp-timeout 0.5", "did not answer within 0.5 s (mcp_timeout)"),
     ],
-)  # fmt: skip
+)
 def test_a_line_that_makes_no_sense(
     notebook: Kernel, model_server: ModelServer, options: str, told: str
 ) -> None:
@@ -190,13 +190,12 @@ def test_an_interrupt_of_a_call(notebook: Kernel, model_server: ModelServer) -> 
 
 
 def test_nothing_of_it_is_imported_without_a_server() -> None:
-    """Neither the package nor its door, also for functions."""
+    """LiteLLM imports the package if it is there; a function needs nothing of ours."""
     home = Path.cwd() / "home"
     home.mkdir()
     with Kernel({"PATH": os.environ["PATH"], "HOME": str(home)}, cwd=str(Path.cwd())) as fresh:
         fresh.run("%load_ext openhands_llm_magic\ndef f():\n    return 1")
         ran = fresh.run("%%llm -m practice/tools -t f --yes f\ncall f {}")
         assert ran.error is None
-        loaded = "[each for each in sys.modules if each.split('.')[0] == 'mcp']"
         door = "'openhands_llm_magic.llm.tools.mcp' in sys.modules"
-        assert fresh.run(f"import sys\nprint({loaded}, {door})").stdout == "[] False\n"
+        assert fresh.run(f"import sys\nprint({door})").stdout == "False\n"
