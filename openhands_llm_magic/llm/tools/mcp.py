@@ -666,7 +666,7 @@ def fit_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     The server holds what it is given to its own schema, so that what is left out here is only
     told less of.
     """
-    fitted = _fitted(schema, 0)
+    fitted: dict[str, Any] = _fitted(dict(schema))
     properties = _properties_in(fitted)
     for name in ("$schema", "$id", "$comment", "title", *COMBINED):
         fitted.pop(name, None)

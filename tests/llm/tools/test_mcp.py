@@ -405,7 +405,7 @@ def test_what_a_program_has_started_ends_with_it(
     """As npx and uvx do, which start another and wait for it."""
     script, kept = tmp_path / "wrapper.sh", tmp_path / "pid"
     program = f"{sys.executable} {HOSTILE} deaf"
-    script.write_text(f"#!/bin/sh\n{program} <&0 &\necho $! > {kept}\nwait\n")
+    script.write_text(f"#!/bin/sh\nexec 3<&0\n{program} <&3 &\necho $! > {kept}\nwait\n")
     script.chmod(0o755)
     assert mcp_tools("it", configure(f'[openhands_llm_magic.mcp.it]\ncommand = "{script}"\n'))
     mcp.close_all()
