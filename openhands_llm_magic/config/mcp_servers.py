@@ -228,7 +228,10 @@ def faults(name: str, table: object) -> Iterator[Fault]:
         message = Text("{name} is no name for an MCP server", name=shorten(repr(name)))
         yield Fault("", message, Text("Write letters, digits, - and _"))
     yield from _faults_of_keys(table)
+    meant = {closest(key, KEYS) for key in table if key not in KEYS}
     if ("command" in table) == ("url" in table):
+        if "url" not in table and meant & {"command", "url"}:
+            return
         told = "{name} has neither command nor url"
         if "command" in table:
             told = "{name} has both command and url"
