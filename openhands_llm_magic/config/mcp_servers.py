@@ -28,6 +28,7 @@ from openhands_llm_magic.errors import (
     Text,
     UntrustedSettingError,
     on_one_line,
+    quoted,
     reason_of,
 )
 
@@ -405,7 +406,7 @@ def problem_of_json(openhands: Path) -> Text | None:
     except OSError as error:
         why: Text = reason_of(error)
     except (ValueError, RecursionError) as error:
-        why = Text(on_one_line(shorten(str(error))))
+        why = quoted(on_one_line(shorten(str(error))))
     else:
         return None
     return Text("{origin}: {problem}", origin=Origin("file", path=path).text, problem=why)

@@ -97,22 +97,23 @@ def named(
             words |= {each.name: mcp_words(each) for each in found}
             continue
         if first not in variables:
-            raise UsageError(_nothing_of(first, settings))
+            raise _nothing_of(first, settings)
         tool = Tool.of(value, rest[-1] if rest else name)
         made.append(tool)
         words[tool.name] = frozenset([name])
     return Named(tools_of(made), words)
 
 
-def _nothing_of(name: str, settings: Snapshot) -> Text:
+def _nothing_of(name: str, settings: Snapshot) -> UsageError:
     from openhands_llm_magic.llm.tools import mcp  # noqa: PLC0415 - as in `_of_server`
 
-    if servers := ", ".join(mcp.servers(settings)):
+    servers = ", ".join(mcp.servers(settings))
+    told = "-t {name}: there is no variable {name}."
+    if servers:
         told = (
             "-t {name}: there is no variable {name}, and no such MCP server; there are: {servers}."
         )
-        return Text(told, name=name, servers=shorten(servers, MOST_ASKED))
-    return Text("-t {name}: there is no variable {name}.", name=name)
+    return UsageError(Text(told, name=name, servers=shorten(servers, MOST_ASKED)))
 
 
 def mcp_words(tool: Tool) -> frozenset[str]:
