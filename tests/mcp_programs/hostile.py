@@ -25,6 +25,19 @@ SCHEMA: Any = {
 }.get(HOW, {"type": "object"})
 
 
+BROKEN: list[Any] = [
+    {"name": "none"},
+    {"name": "null", "description": 3, "inputSchema": None},
+    {"name": "text", "inputSchema": {"type": "string", "required": None}, "outputSchema": 3},
+    {
+        "name": "int",
+        "inputSchema": {"properties": {"a": {"type": "int"}, "required": ["a"]}, "required": ["a"]},
+    },
+    {"name": 3},
+    "no tool",
+]
+
+
 def deep() -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(200):
@@ -43,7 +56,9 @@ def tools(number: int) -> dict[str, Any]:
         {"name": name, "description": "Go.", "inputSchema": schema} for name in NAMES
     ]
     if HOW == "unreadable list":
-        return {"tools": [{"name": 3}]}
+        return {"tools": 3}
+    if HOW == "broken tools":
+        return {"tools": BROKEN}
     if HOW == "endless list":
         listed[0]["name"] = f"go_{number}"
         return {"tools": listed, "nextCursor": "more"}

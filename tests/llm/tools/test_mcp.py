@@ -32,8 +32,9 @@ from openhands_llm_magic.errors import (
     UsageError,
 )
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.tools import mcp
+from openhands_llm_magic.llm.tools import mcp, mcp_told
 from openhands_llm_magic.llm.tools.declared import LONGEST_NAME, RemoteError, fit_name
+from openhands_llm_magic.llm.tools.mcp_connection import MOST_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -285,7 +286,7 @@ def test_a_call_that_fails(configure: Callable[..., Snapshot], how: str, told: s
     ("how", "told"),
     [
         ("ends at once", r"it has ended: no config found, the key is \*{10}\.$"),
-        ("unreadable list", r"it answers what is not MCP \(tools\.0\.inputSchema: Field required"),
+        ("unreadable list", r"it answers what is not MCP \(tools: Input should be a valid list"),
         ("no tools", "it has no tools"),
     ],
 )
@@ -318,7 +319,7 @@ def test_a_call_that_is_never_answered(configure: Callable[..., Snapshot]) -> No
 
 def test_an_endless_list_and_a_long_one(configure: Callable[..., Snapshot]) -> None:
     settings = hostile(configure, "endless list")
-    assert len(mcp_tools("it", settings)) == mcp.MOST_PAGES
+    assert len(mcp_tools("it", settings)) == MOST_PAGES
     settings = hostile(configure, "many")
     with pytest.raises(
         UsageError, match=r"has 500 tools.*128 at most.*as in it\.tool_0\."
@@ -369,18 +370,31 @@ SCHEMAS = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=10), SCHEMAS, max_size=5))
 def test_any_schema_becomes_that_of_an_object(schema: dict[str, Any]) -> None:
-    fitted = mcp.fit_schema(schema)
+    fitted = mcp_told.fit_schema(schema)
     assert fitted["type"] == "object"
     assert isinstance(fitted["properties"], dict)
-    assert not fitted.keys() & set(mcp.COMBINED)
-    assert mcp.fit_schema(fitted) == fitted
+    assert not fitted.keys() & set(mcp_told.COMBINED)
+    assert mcp_told.fit_schema(fitted) == fitted
+
+
+def test_a_tool_that_is_broken_costs_no_other(configure: Callable[..., Snapshot]) -> None:
+    """As servers have them: no schema, one of no object, misspelt types, required in its place."""
+    tools = mcp_tools("it", hostile(configure, "broken tools"))
+    empty = {"type": "object", "properties": {}}
+    assert [(each.name, each.schema) for each in tools] == [
+        ("it__none", empty),
+        ("it__null", empty),
+        ("it__text", empty),
+        ("it__int", {"type": "object", "properties": {"a": {}, "required": {}}, "required": ["a"]}),
+    ]
+    assert tools[0].function() == "gone"
 
 
 def test_a_deep_schema_is_cut() -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(1_000):
         schema = {"type": "object", "properties": {"a": schema}}
-    assert len(json.dumps(mcp.fit_schema(schema))) < 10_000
+    assert len(json.dumps(mcp_told.fit_schema(schema))) < 10_000
 
 
 def test_a_program_that_is_not_there(configure: Callable[..., Snapshot]) -> None:
