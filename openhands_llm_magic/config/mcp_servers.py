@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from openhands_llm_magic.config import files, trust, trusted
 from openhands_llm_magic.config.document import LARGEST_FILE, Document, Origin, read_file
 from openhands_llm_magic.config.openhands_file import takes
-from openhands_llm_magic.config.secret import Secret, masked
+from openhands_llm_magic.config.secret import Secrecy, Secret, can_be_secret, masked, secrecy
 from openhands_llm_magic.config.setting import MCP, OURS, described, shorten
 from openhands_llm_magic.config.settings import closest
 from openhands_llm_magic.errors import (
@@ -91,8 +91,13 @@ class Server:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All that must not show, in plain text."""
-        values = [value.get_secret_value() for _, value in (*self.env, *self.headers)]
+        """All that must not show, in plain text; a level of logging need not be hidden."""
+        given = [(name, value.get_secret_value()) for name, value in (*self.env, *self.headers)]
+        values = [
+            value
+            for name, value in given
+            if secrecy(name) >= Secrecy.POSSIBLE or can_be_secret(value)
+        ]
         bare = [value.removeprefix("Bearer ") for value in values]
         return tuple(dict.fromkeys([*values, *bare]))
 

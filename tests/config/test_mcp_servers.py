@@ -96,14 +96,15 @@ def test_a_server_of_an_untrusted_file_is_noted() -> None:
 
 def test_no_key_shows(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither in what is wrong with a server, nor in one that is read."""
-    text = HEAD + f'command = "npx"\nenv = {{TOKEN = "{KEY}"}}\nheaders = {{A = "{KEY}"}}'
+    text = HEAD + 'command = "npx"\n'
+    text += f'env = {{TOKEN = "{KEY}", LEVEL = "warning"}}\nheaders = {{A = "{KEY}"}}'
     assert KEY not in str(problems(text))
     file = written(text.replace("headers", "#"))
     trust(file)
     entry = mcp_servers.configured(load_settings(), Path("nowhere"))["it"]
     assert KEY not in repr(entry)
     assert KEY not in repr(entry.server())
-    assert KEY in entry.server().secrets
+    assert entry.server().secrets == (KEY,)
     print(entry, entry.server())  # noqa: T201 - as a person may
     assert KEY not in capsys.readouterr().out
 
