@@ -57,7 +57,8 @@ input, after 2 s asks it to end, and after 2 more ends it."""
 def mcp_tools(name: str, settings: Snapshot | None = None) -> list[Tool]:
     """Return the tools of an MCP server, for `ask(..., tools=mcp_tools("files"))`.
 
-    The server is started or connected to, unless it was before. It stands in the configuration:
+    The server is started or connected to, unless it was before, which is waited for: in an event
+    loop, `await asyncio.to_thread(mcp_tools, "files")`. It stands in the configuration:
     `[openhands_llm_magic.mcp.NAME]` or OpenHands' own, of a file that the person trusts.
 
     Args:
