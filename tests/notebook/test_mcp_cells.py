@@ -166,7 +166,7 @@ def test_an_interrupt_while_a_server_starts(notebook: Kernel, model_server: Mode
     ran = notebook.run(f"%%llm {at(model_server)} -t silent\nHello", on_message=stop)
     assert ran.error is not None
     assert "Stopped: stopped before the prompt was sent." in ran.error
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 30
     assert model_server.count == 0
 
 
