@@ -25,6 +25,7 @@ SCHEMA: Any = {
 }.get(HOW, {"type": "object"})
 
 
+MODERN = {"resultType": "complete", "ttlMs": 0, "cacheScope": "public"}
 BROKEN: list[Any] = [
     {"name": "none"},
     {"name": "null", "description": 3, "inputSchema": None},
@@ -120,6 +121,15 @@ for number, line in enumerate(sys.stdin):
         continue
     answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
     match message["method"]:
+        case "initialize" if HOW == "modern":
+            versions = {"supported": ["2026-07-28"], "requested": "2025-11-25"}
+            answer["error"] = {"code": -32022, "message": "no handshake", "data": versions}
+        case "server/discover" if HOW == "modern":
+            answer["result"] = {
+                **MODERN,
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}},
+            }
         case "initialize":
             answer["result"] = {
                 "protocolVersion": "2024-11-05",
@@ -127,11 +137,11 @@ for number, line in enumerate(sys.stdin):
                 "serverInfo": {"name": "hostile", "version": "1"},
             }
         case "tools/list":
-            answer["result"] = tools(number)
+            answer["result"] = tools(number) | (MODERN if HOW == "modern" else {})
         case "tools/call" if HOW == "refusal":
             answer["error"] = {"code": -32602, "message": "no such tool\nat all"}
         case "tools/call":
-            answer["result"] = called()
+            answer["result"] = {"resultType": "complete", **called()}
         case _:
             answer["error"] = {"code": -32601, "message": "method not found"}
     say(answer)

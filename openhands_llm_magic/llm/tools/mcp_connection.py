@@ -192,7 +192,6 @@ class Connection:
     async def _live(self) -> None:
         import anyio
         from mcp import Client
-        from mcp.shared.exceptions import MCPError
 
         _quieten()
         with anyio.CancelScope() as scope:
@@ -210,8 +209,9 @@ class Connection:
                         self._wrote.begin()
                         self._ready.set_result(client)
                         await anyio.sleep_forever()
-                except MCPError as error:
-                    if mode == "auto" or error.code != UNSUPPORTED_VERSION or self._ready.done():
+                except Exception as error:
+                    code = getattr(_innermost(error), "code", None)
+                    if mode == "auto" or code != UNSUPPORTED_VERSION or self._ready.done():
                         raise
         if not self._ready.done():
             self._ready.set_exception(concurrent.futures.CancelledError())

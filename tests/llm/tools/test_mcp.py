@@ -258,6 +258,7 @@ PARTS = (
         ("structured", '{"kyoto": 3}'),
         ("misfit", "three"),
         ("junk too", "gone"),
+        ("modern", "gone"),
         ("loud", "gone"),
         ("schemas", "gone"),
     ],
