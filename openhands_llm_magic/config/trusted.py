@@ -33,7 +33,7 @@ from openhands_llm_magic.config.setting import OURS as OURS_TABLE
 from openhands_llm_magic.errors import SettingError, Text, on_one_line, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 OURS = "openhands-llm-magic"
 LARGEST_ENTRY = 100_000
@@ -102,7 +102,7 @@ def trust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> 
     document = read_file(file).require_readable()
     servers = dict.fromkeys(_servers_in(document.data))
     hosts = tuple(_shown(server) for server in servers)
-    programs = tuple(_programs_in(document.data))
+    programs = tuple(programs_in(document.data))
     entry = Trusted(_real(file), document.digest, hosts, programs)
     try:
         files.write(_place(entry.path, env), json.dumps(asdict(entry)).encode() + b"\n")
@@ -147,10 +147,13 @@ NOTHING = Text("no config file is trusted.")
 
 def told(entry: Trusted) -> Text:
     """Return a line about a file that is trusted, with what it may lead to, and start."""
-    line = _told(entry)
-    if not entry.programs:
-        return line
-    return Text("{line} It may start {programs}.", line=line, programs=", ".join(entry.programs))
+    return with_programs(_told(entry), entry.programs)
+
+
+def with_programs(line: Text, programs: Iterable[str]) -> Text:
+    """Return a line about a file, and which MCP servers the file may start."""
+    shown = ", ".join(programs)
+    return Text("{line} It may start {programs}.", line=line, programs=shown) if shown else line
 
 
 def _told(entry: Trusted) -> Text:
@@ -226,7 +229,7 @@ def _entry(place: Path) -> Trusted | None:
     return Trusted(path, digest, tuple(hosts), tuple(programs))
 
 
-def _programs_in(data: Mapping[str, Any]) -> Iterator[str]:
+def programs_in(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield the programs that a file's MCP servers are, as they would be typed."""
     ours, openhands = data.get(OURS_TABLE), data.get(MCP)
     tables = ours.get(MCP) if isinstance(ours, dict) else None
