@@ -69,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = "Trust a config file no longer."
     command(untrust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     command(trusted, "List the config files that are trusted.")
+    about = (
+        "Load the magics at the start of every IPython and kernel of this environment, or no longer"
+        " (on, off), or say whether that is so (status, whose exit status is 1 if it is not)."
+    )
+    made = command(autoload, about)
+    made.add_argument("action", choices=("on", "off", "status"))
+    _add_scopes(made)
     about = "Show what requests have cost: today and this month, or a period by model or day."
     of_usage = command(usage, about)
     _add_usage_options(of_usage)
@@ -163,6 +170,35 @@ def _on_file(args: argparse.Namespace, change: Callable[[str], Text]) -> int:
         print(f"{PROGRAM} {name}: {error.text.worded(say)}", file=sys.stderr)
         return 1
     return 0
+
+
+def autoload(args: argparse.Namespace) -> int:
+    """Write or remove the startup file, or tell of it; return 1 if that fails, or none loads us."""
+    from openhands_llm_magic.errors import SettingError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook import autoload as startup  # noqa: PLC0415 - imports IPython
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+
+    say, loads = script_words(), True
+    try:
+        if args.action == "status":
+            lines, loads = startup.status([args.scope] if args.scope else startup.SCOPES)
+        else:
+            switch = startup.switch_on if args.action == "on" else startup.switch_off
+            lines = switch(args.scope or startup.SCOPES[0])
+    except SettingError as error:
+        print(f"{PROGRAM} autoload: {error.text.worded(say)}", file=sys.stderr)
+        return 1
+    print("\n".join(line.worded(say) for line in lines))
+    return int(not loads)
+
+
+def _add_scopes(made: argparse.ArgumentParser) -> None:
+    scope = made.add_mutually_exclusive_group()
+    of = {"sys-prefix": "of this environment (default)", "user": "of yours, in any environment"}
+    for name, whose in of.items():
+        scope.add_argument(
+            f"--{name}", dest="scope", action="store_const", const=name, help=f"the file {whose}"
+        )
 
 
 def usage(args: argparse.Namespace) -> int:

@@ -28,7 +28,6 @@ from IPython.core.magic import (
 
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.errors import LLMMagicError
-from openhands_llm_magic.llm.litellm.loading import load_in_background
 
 if TYPE_CHECKING:
     import threading
@@ -400,7 +399,12 @@ go to another provider.
 
 
 def load(shell: Any) -> None:
-    """Register the settings and the magics; LiteLLM is imported when a cell has run."""
+    """Register the settings and the magics; LiteLLM is imported when a cell names us.
+
+    What IPython has loaded at its start, a cell's `%load_ext` finds loaded.
+    """
+    if LLMMagics.__name__ in shell.magics_manager.registry:
+        return
     settings, chats = _SESSIONS.get(shell) or (LLMSettings(parent=shell), None)
     shell.configurables.append(settings)
     magics = LLMMagics(shell, settings, chats=chats)
@@ -468,6 +472,9 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
         return transformed
 
 
+OURS = "openhands_llm_magic"
+"""The name of the extension."""
+
 FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.llm.run",
     "openhands_llm_magic.notebook.asking",
@@ -487,23 +494,32 @@ FOR_THE_FIRST_ANSWER = (
 
 
 def _import_when_used(shell: Any) -> None:
-    """Start to import LiteLLM in the background when a cell is over, or one begins that asks.
+    """Start to import LiteLLM in the background when a prompt is near: a cell names us.
 
-    With `%load_ext` that is the end of its own cell. A kernel that loads the extension when it
-    starts imports nothing by that: whoever opens a notebook has not run anything in it yet.
+    It is at the end of the cell of `%load_ext`, and where a first `%llm` begins. A kernel that
+    loads the extension when it starts may never come to a prompt, and imports nothing by that.
     """
 
     def begin(_: Any) -> None:
+        from openhands_llm_magic.llm.litellm.loading import load_in_background
+
         shell.events.unregister("pre_run_cell", begin_early)
-        shell.events.unregister("post_run_cell", begin)
+        shell.events.unregister("post_run_cell", begin_late)
         _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
 
     def begin_early(info: Any) -> None:
-        if "%llm" in (info.raw_cell or ""):
+        cell = info.raw_cell or ""
+        if f"%load_ext {OURS}" in cell:  # else IPython would say in the cell that it is loaded
+            shell.extension_manager.loaded.discard(OURS)
+        if "%llm" in cell:
             begin(info)
 
+    def begin_late(result: Any) -> None:
+        if OURS in (result.info.raw_cell or ""):
+            begin(result)
+
     shell.events.register("pre_run_cell", begin_early)
-    shell.events.register("post_run_cell", begin)
+    shell.events.register("post_run_cell", begin_late)
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
