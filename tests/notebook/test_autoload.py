@@ -370,7 +370,8 @@ def test_what_is_edited_is_the_persons(place: autoload.Place, data: st.DataObjec
         assert place.file.read_bytes() == edited.encode()
 
 
-def of_another_version(place: autoload.Place) -> str:
+def of_another_version() -> str:
+    """What an older version has written."""
     body = "\n\nprint('as it was once')\n"
     return f"{autoload.HEAD}{autoload.MARK}{autoload._digest(body)}\n{body}"
 
@@ -379,11 +380,11 @@ def test_one_of_another_version_is_renewed_and_removed(
     place: autoload.Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.file.parent.mkdir(parents=True)
-    place.file.write_text(of_another_version(place))
+    place.file.write_text(of_another_version())
     assert place.state()[0] == "stale"
     assert main(["autoload", "on"]) == 0
     assert place.file.read_text() == place.text()
-    place.file.write_text(of_another_version(place))
+    place.file.write_text(of_another_version())
     assert main(["autoload", "off"]) == 0
     assert not place.file.exists()
     assert "is written" in capsys.readouterr().out
