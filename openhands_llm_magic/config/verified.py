@@ -48,7 +48,7 @@ PAGE = Verified(
 # LiteLLM's. Most of these models are behind openhands/ and openrouter/, too.
 CURRENT = Verified(
     title="OpenHands SDK 1.58.2", as_of="2026-10-25",
-    source="https://pypi.org/project/openhands-sdk/1.58.2/",
+    source="https://github.com/OpenHands/software-agent-sdk/blob/v1.58.2/openhands-sdk/openhands/sdk/llm/utils/verified_models.py",
     models=(
         "anthropic/claude-opus-5-5", "anthropic/claude-opus-5", "anthropic/claude-sonnet-5-5",
         "anthropic/claude-sonnet-5", "anthropic/claude-haiku-5-5",
