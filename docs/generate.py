@@ -250,13 +250,13 @@ def openhands_page() -> str:
     told = VERIFIED_INTRODUCTION.format(
         page=page.as_of, title=current.title, source=current.source, current=current.as_of
     )
-    head = ("Provider", f"The page, {page.as_of}", f"{current.title}, {current.as_of}")
+    columns = ("Provider", f"The page, {page.as_of}", f"{current.title}, {current.as_of}")
     rows = [
         _line([provider.title, *(_verified(provider, each) for each in verified.LISTS)])
         for provider in PROVIDERS.values()
         if provider.verified_models
     ]
-    parts.append("\n".join([told + _line(head), _line(["---"] * 3), *rows, ""]))
+    parts.append("\n".join([told + _line(columns), _line(["---"] * 3), *rows, ""]))
     return "".join(parts)
 
 
