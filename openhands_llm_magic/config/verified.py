@@ -1,7 +1,7 @@
 """The models that OpenHands lists as verified: those of its page on LLMs, and its current ones.
 
-Each list has the date on which it was as it is here, and where it is from. `docs/page.md`,
-`%llm_models`, the panel and Tab take them from here: the page's first, then the current ones.
+Each list has the date on which it was as it is here, and where it is from. `docs/page.md`, the
+search for models, the panel and Tab take them from here: the page's first, then the current ones.
 """
 
 from __future__ import annotations
