@@ -475,6 +475,8 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
 OURS = "openhands_llm_magic"
 """The name of the extension."""
 
+_LOADS_US = re.compile(rf"\bload_ext\W+{OURS}\b")
+
 FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.llm.run",
     "openhands_llm_magic.notebook.asking",
@@ -509,7 +511,7 @@ def _import_when_used(shell: Any) -> None:
 
     def begin_early(info: Any) -> None:
         cell = info.raw_cell or ""
-        if f"%load_ext {OURS}" in cell:  # else IPython would say in the cell that it is loaded
+        if _LOADS_US.search(cell):  # else IPython would say in the cell that it is loaded already
             shell.extension_manager.loaded.discard(OURS)
         if "%llm" in cell:
             begin(info)

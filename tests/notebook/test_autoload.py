@@ -171,6 +171,23 @@ def test_loading_it_in_a_cell_is_silent(environment: Environment) -> None:
             assert ran.outputs[0]["text/plain"] == str(line != "%unload_ext")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%load_ext   openhands_llm_magic",
+        "load_ext openhands_llm_magic",
+        "get_ipython().run_line_magic('load_ext', 'openhands_llm_magic')",
+    ],
+)
+def test_in_whatever_form_it_is_loaded(environment: Environment, line: str) -> None:
+    """As people write it, with automagic, and as nbconvert makes a script of it."""
+    environment.switch("on")
+    printed, warned = environment.terminal(line, "%llm_config -h")
+    assert "already loaded" not in printed
+    assert "%llm_config" in printed
+    assert warned == ""
+
+
 def test_no_file_of_the_working_folder_runs(environment: Environment) -> None:
     """In a kernel and in a terminal, whatever it is called, once we are loaded as before."""
     environment.switch("on")
