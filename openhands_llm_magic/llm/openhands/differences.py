@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import Origin
-from openhands_llm_magic.config.export import NOT_IN_PROFILES
+from openhands_llm_magic.config.export import NOT_IN_PROFILES, without_field
 from openhands_llm_magic.config.lint.finding import FAILS, Finding
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, server_of
@@ -83,7 +83,10 @@ def _of_file(settings: Snapshot) -> Iterator[Finding]:
     if file is None or not names:
         return
     message = Text("the current OpenHands reads no config.toml, and ignores all of it")
-    if unknown := [name for name in names if name in NOT_IN_PROFILES]:
+    unknown = [
+        each for name in names if name in NOT_IN_PROFILES for each in without_field(settings, name)
+    ]
+    if unknown:
         told = "the current OpenHands reads no config.toml, and a profile of it has no {names}"
         message = Text(told, names=", ".join(unknown))
     yield Finding(Origin("file", path=file), message, Text(WRITE_PROFILE), level="note")

@@ -2,8 +2,9 @@
 
 The CLI has one file with one model, `agent_settings.json`. The SDK and the servers built on it have
 a file for each profile, and one with provider connections: a key and an address that profiles
-share. A file is taken whole or not at all: of two places mixed, one's key would go to the other's
-server.
+share. The GUI and these servers have `settings.json` with the model in use, and the GUI its own
+profiles in it. A model is taken whole or not at all: of two places mixed, one's key would go to the
+other's server.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import BOM, LARGEST_FILE, Origin, shown_path
-from openhands_llm_magic.config.export import ALWAYS, NOT_IN_PROFILES, NULL_IN_PROFILES
+from openhands_llm_magic.config.export import (
+    ALWAYS,
+    FURTHER_IN_PROFILES,
+    NOT_IN_PROFILES,
+    NULL_IN_PROFILES,
+)
 from openhands_llm_magic.config.resolve import (
     AZURE_API_VERSION,
     Found,
@@ -49,11 +55,14 @@ if TYPE_CHECKING:
 CLI_FILE = "agent_settings.json"
 """The CLI's settings; no profile can be called so, since a profile's name loses its ".json"."""
 
+GUI_FILE = "settings.json"
+"""The settings of the GUI (openhands-ai 1.11.0) and of the agent server (1.58.2)."""
+
 CLI_VARIABLE = "OPENHANDS_PERSISTENCE_DIR"
 """What names the folder of the CLI (1.16.0)."""
 
 SDK_VARIABLE = "OH_PERSISTENCE_DIR"
-"""What names the folder of the SDK's profiles and connections (1.58.2)."""
+"""What names the folder of the SDK's profiles and connections, and of the GUI's file."""
 
 PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names that the SDK takes."""
@@ -62,6 +71,16 @@ NAME_RULE = Text("1 to 64 letters, digits, '.', '_' and '-', the first a letter 
 
 NEWEST_SCHEMA = 1
 """The `schema_version` of a profile that SDK 1.58.2 writes; it refuses a newer one."""
+
+NEWEST_GUI_SCHEMA = 6
+"""The same of `settings.json`, as agent server 1.58.2 writes it."""
+
+NEWEST_AGENT_SCHEMA = 9
+"""The same of the `agent_settings` in it."""
+
+EARLIER_FIELDS = ("model", "api_key", "base_url")
+"""What a `settings.json` of OpenHands 0.41 and later has, each as `llm_` and its name; the GUI of
+today does not look at them."""
 
 ENCRYPTED = "gAAAAA"
 """The beginning of what the servers encrypt with OH_SECRET_KEY."""
@@ -78,11 +97,10 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
     "api_mode": "auto", "auth_type": "api_key", "aws_bedrock_runtime_endpoint": None,
     "aws_profile_name": None, "aws_role_name": None, "aws_session_name": None,
     "aws_session_token": None, "capability_overrides": {}, "enable_encrypted_reasoning": True,
-    "extended_thinking_budget": 200_000, "extra_headers": None, "force_string_serializer": None,
-    "inline_image_urls": None, "is_subscription": False, "litellm_extra_body": {},
-    "model_canonical_name": None, "prompt_cache_retention": "24h", "provider_connection_id": None,
-    "reasoning_summary": None, "stream": False, "stream_idle_timeout": 300,
-    "subscription_vendor": None,
+    "extended_thinking_budget": 200_000, "force_string_serializer": None,
+    "inline_image_urls": None, "is_subscription": False, "model_canonical_name": None,
+    "prompt_cache_retention": "24h", "provider_connection_id": None, "reasoning_summary": None,
+    "stream": False, "stream_idle_timeout": 300, "subscription_vendor": None,
 })
 # fmt: on
 """The other fields of that class with their defaults, which are not worth a word."""
@@ -95,8 +113,12 @@ _HALF_LETTER = re.compile(r"[\ud800-\udfff]")  # JSON can name one, and no file 
 LONGEST_LIST = 500
 """Characters of a list of names; a file that OpenHands wrote has no more."""
 
-OF_CLI_ALONE = "modify_params"
-"""The setting that the CLI's SDK (1.21) has a field for, and later ones always switch on."""
+OF_EARLIER_SDK = "modify_params"
+"""The setting that the SDK of the CLI (1.21) and of the GUI (1.34) has a field for, and later ones
+always switch on."""
+
+NO_OBJECT = "it takes a JSON object"
+NO_TEXTS = "it takes a JSON object of texts"
 
 NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
 """What a file has that changes no request, or that is followed."""
@@ -107,12 +129,17 @@ class Kept:
     """A file of OpenHands that names a model.
 
     Attributes:
-        name: What a person calls it: a profile's name, or `CLI_FILE`.
+        name: What a person calls it: a profile's name, `CLI_FILE`, `GUI_FILE`, or the latter with
+            a slash and the name of a profile in it.
         path: The file.
+        within: The keys under which the model's settings are in the file.
+        is_earlier: Whether it is the GUI's file as an earlier OpenHands wrote it.
     """
 
     name: str
     path: Path
+    within: tuple[str, ...] = ()
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +193,14 @@ def profiles_folder(env: Mapping[str, str]) -> Path:
 
 
 def kept(env: Mapping[str, str] = os.environ) -> list[Kept]:
-    """Return the files that there are: the CLI's, then the profiles by name.
+    """Return what there is: the CLI's model, the GUI's and its profiles, the profiles by name.
 
     Raises:
         SettingError: A variable that names a folder holds no whole path.
     """
     cli = folder(CLI_VARIABLE, env) / CLI_FILE
-    found = [Kept(CLI_FILE, cli)] if os.path.lexists(cli) else []
+    found = [Kept(CLI_FILE, cli, ("llm",))] if os.path.lexists(cli) else []
+    found += _of_gui(folder(SDK_VARIABLE, env) / GUI_FILE, env)
     try:
         names = sorted(each.name for each in profiles_folder(env).iterdir())
     except OSError:  # there is none, or it may not be read
@@ -184,13 +212,30 @@ def kept(env: Mapping[str, str] = os.environ) -> list[Kept]:
     return found
 
 
+def _of_gui(path: Path, env: Mapping[str, str]) -> Iterator[Kept]:
+    """Yield the model that the GUI uses, and its profiles but for the one that this is."""
+    if not os.path.lexists(path):
+        return
+    try:
+        data = parsed(content_of(path, env), path)
+    except ConfigFileError:  # which is told of the file itself
+        data = {}
+    is_earlier = "agent_settings" not in data and "llm_model" in data
+    yield Kept(GUI_FILE, path, ("agent_settings", "llm"), is_earlier)
+    profiles = data.get("llm_profiles")
+    listed = profiles.get("profiles") if isinstance(profiles, dict) else None
+    for name in listed if isinstance(listed, dict) else ():
+        if name != profiles.get("active"):
+            yield Kept(f"{GUI_FILE}/{name}", path, ("llm_profiles", "profiles", name))
+
+
 def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
     """Return one line about a file: its name, and the model in it or why there is none."""
     try:
         model = shorten(masked(str(_fields(each, env).get("model") or "")))
     except SettingError as error:
-        return Text("{name}  ({why})", name=each.name, why=error.text)
-    return Text("{name}  {model}", name=each.name, model=on_one_line(model))
+        return Text("{name}  ({why})", name=on_one_line(each.name), why=error.text)
+    return Text("{name}  {model}", name=on_one_line(each.name), model=on_one_line(model))
 
 
 def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
@@ -230,17 +275,18 @@ def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
     if not fields.get("model"):
         told = "{file}: it names no model, so that OpenHands would not load it"
         raise ConfigFileError(Text(told, file=shown_path(each.path)))
-    places = {name: _origin(each.path, name) for name in fields}
+    places = {name: _origin(each, name) for name in fields}
     _connect(fields, places, each, env)
     builder = LayerBuilder(each.name)
-    notes = [*_drop_unreadable_keys(fields)]
+    notes = [*_of_earlier(each), *_drop_unreadable_keys(fields)]
     for setting in SETTINGS_IN_PROFILES:
         _take(builder, setting, fields, places)
-    if each.name == CLI_FILE:
-        _take(builder, SETTINGS[OF_CLI_ALONE], fields, places)
+    if each.within:
+        _take(builder, SETTINGS[OF_EARLIER_SDK], fields, places)
+    _take_further(builder, fields, places)
     problem = builder.layer().problems[:1]
     if problem:
-        told = "{origin}: {problem}; OpenHands would not load it, and nothing was changed"
+        told = "{origin}: {problem}; nothing was changed"
         facts = {"origin": problem[0].origin.text, "problem": problem[0].message}
         raise ConfigFileError(Text(told, **facts).masked(masked))
     notes += _notes(builder.values, fields)
@@ -253,8 +299,17 @@ def is_subscription(fields: Mapping[str, Any]) -> bool:
     return fields.get("auth_type") == "subscription" or bool(fields.get("is_subscription"))
 
 
-def _origin(path: Path, name: str) -> Origin:
-    return Origin("openhands", Text("{name} in {file}", name=name, file=shown_path(path)))
+def _origin(each: Kept, name: str) -> Origin:
+    facts = {"name": f"llm_{name}" if each.is_earlier else name, "file": shown_path(each.path)}
+    if each.within[:1] == ("llm_profiles",):
+        profile = masked(each.within[-1])
+        return Origin("openhands", Text("{name} of {profile} in {file}", profile=profile, **facts))
+    return Origin("openhands", Text("{name} in {file}", **facts))
+
+
+def _of_earlier(each: Kept) -> Iterator[Text]:
+    if each.is_earlier:
+        yield Text("an earlier OpenHands wrote it; the GUI of today takes nothing of it")
 
 
 def content_of(path: Path, env: Mapping[str, str]) -> bytes:
@@ -317,30 +372,40 @@ def _is_plain(data: dict[str, Any]) -> bool:
     return False
 
 
-def require_known_schema(data: Mapping[str, Any], path: Path) -> None:
+def require_known_schema(data: Mapping[str, Any], path: Path, newest: int = NEWEST_SCHEMA) -> None:
     """Refuse a file that a newer OpenHands has written.
 
     Raises:
         ConfigFileError: It is one.
     """
     version = data.get("schema_version") or 0
-    if not isinstance(version, int) or version > NEWEST_SCHEMA:
+    if not isinstance(version, int) or version > newest:
         told = "{file}: a newer OpenHands wrote it (schema_version {version}; {known} is known)"
         shown = shorten(repr(version))
-        raise ConfigFileError(Text(told, file=shown_path(path), version=shown, known=NEWEST_SCHEMA))
+        raise ConfigFileError(Text(told, file=shown_path(path), version=shown, known=newest))
 
 
 def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of the model that a file names."""
     data = parsed(content_of(each.path, env), each.path)
-    if each.name == CLI_FILE:
-        model = data.get("llm")
-        if not isinstance(model, dict):
-            told = '{file}: it has no "llm" with a model\'s settings'
-            raise ConfigFileError(Text(told, file=shown_path(each.path)))
-        data = model
-    require_known_schema(data, each.path)
-    return data
+    if each.path.name == GUI_FILE and each.within:
+        require_known_schema(data, each.path, NEWEST_GUI_SCHEMA)
+        agent = data.get("agent_settings")
+        require_known_schema(
+            agent if isinstance(agent, dict) else {}, each.path, NEWEST_AGENT_SCHEMA
+        )
+    if each.is_earlier:
+        return {name: data.get(f"llm_{name}") for name in EARLIER_FIELDS}
+    model: Any = data
+    for name in each.within:
+        model = model.get(name) if isinstance(model, dict) else None
+    if not isinstance(model, dict):
+        told = '{file}: it has no "{name}" with a model\'s settings'
+        names = masked(".".join(each.within))
+        raise ConfigFileError(Text(told, file=shown_path(each.path), name=names))
+    if not each.within:
+        require_known_schema(model, each.path)
+    return model
 
 
 def connection(name: object, env: Mapping[str, str]) -> tuple[Path, dict[str, Any] | None]:
@@ -413,6 +478,24 @@ def _take(
         builder.values[setting.name] = Found(unset, places[setting.name])
 
 
+def _take_further(
+    builder: LayerBuilder, fields: Mapping[str, Any], places: Mapping[str, Origin]
+) -> None:
+    """Take the fields that are arguments in completion_kwargs here, unless they are empty."""
+    given = {argument: name for argument, name in FURTHER_IN_PROFILES.items() if fields.get(name)}
+    for name in given.values():
+        value = fields[name]
+        texts = value.values() if isinstance(value, dict) and name == "extra_headers" else ()
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in texts):
+            builder.problem(Text(NO_TEXTS if texts else NO_OBJECT), places[name])
+            return
+    if given:
+        setting = SETTINGS["completion_kwargs"]
+        raw = {argument: fields[name] for argument, name in given.items()}
+        origin = places[next(iter(given.values()))]
+        builder.take(setting, setting.from_toml, raw, origin)
+
+
 def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[Text]:
     differing = [
         f"{name} = {default!r}"
@@ -422,8 +505,10 @@ def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[T
     if differing:
         told = "it leaves OpenHands' defaults, which count here now: {values}"
         yield Text(told, values=", ".join(differing))
-    told_or_plain = {*values, *NEVER_TOLD, *(each.name for each in SETTINGS_IN_PROFILES)}
-    defaults = {**WITHOUT_COUNTERPART, OF_CLI_ALONE: True}
+    known = *FURTHER_IN_PROFILES.values(), *(each.name for each in SETTINGS_IN_PROFILES)
+    told_or_plain = {*values, *NEVER_TOLD, *known}
+    defaults = {**WITHOUT_COUNTERPART, OF_EARLIER_SDK: True}
+    defaults["stream_idle_timeout"] = fields.get("timeout", SDK.defaults["timeout"])  # its own rule
     rest = [
         shorten(name)
         for name, value in fields.items()
