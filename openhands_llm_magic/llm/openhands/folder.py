@@ -67,6 +67,9 @@ SDK_VARIABLE = "OH_PERSISTENCE_DIR"
 PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names that the SDK takes."""
 
+NAME_IN_GUI = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""The names that the GUI takes for its own profiles."""
+
 NAME_RULE = Text("1 to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
 
 NEWEST_SCHEMA = 1
@@ -225,7 +228,7 @@ def _of_gui(path: Path, env: Mapping[str, str]) -> Iterator[Kept]:
     profiles = data.get("llm_profiles")
     listed = profiles.get("profiles") if isinstance(profiles, dict) else None
     for name in listed if isinstance(listed, dict) else ():
-        if name != profiles.get("active"):
+        if name != profiles.get("active") and NAME_IN_GUI.fullmatch(name):
             yield Kept(f"{GUI_FILE}/{name}", path, ("llm_profiles", "profiles", name))
 
 
@@ -234,8 +237,8 @@ def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
     try:
         model = shorten(masked(str(_fields(each, env).get("model") or "")))
     except SettingError as error:
-        return Text("{name}  ({why})", name=on_one_line(each.name), why=error.text)
-    return Text("{name}  {model}", name=on_one_line(each.name), model=on_one_line(model))
+        return Text("{name}  ({why})", name=masked(each.name), why=error.text)
+    return Text("{name}  {model}", name=masked(each.name), model=on_one_line(model))
 
 
 def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
@@ -256,8 +259,8 @@ def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
     if not found:
         told = "OpenHands has no profile {name}: there is none in {folder}"
     shown = shown_path(profiles_folder(env))
-    known = ", ".join(found)
-    told_of = {"name": shorten(repr(name)), "near": near, "known": known, "folder": shown}
+    known = masked(", ".join(found))
+    told_of = {"name": shorten(repr(name)), "near": masked(near), "known": known, "folder": shown}
     raise UsageError(Text(told, **told_of))
 
 
