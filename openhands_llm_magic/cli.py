@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -313,14 +314,19 @@ The practice provider is running. It is not a language model: its answers are fi
   base URL  {server.base_url}
   API key   {server.key}
 
-For OpenHands, put this into config.toml:
+For OpenHands' CLI of today:
+
+  export LLM_MODEL=openai/agent LLM_BASE_URL={server.base_url} LLM_API_KEY={shlex.quote(server.key)}
+  openhands --override-with-envs -t 'Run the command `ls`.'
+
+For OpenHands 0.41, put this into config.toml:
 
   [llm]
   model = "openai/echo"
   base_url = {json.dumps(server.base_url)}
   api_key = {json.dumps(server.key)}
 
-In place of "echo":
+In place of "agent" or "echo":
 
 {models}
 

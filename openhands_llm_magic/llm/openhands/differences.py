@@ -14,9 +14,11 @@ from openhands_llm_magic.config.lint.finding import FAILS, Finding
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, server_of
 from openhands_llm_magic.config.save import WRITE_PROFILE
-from openhands_llm_magic.config.setting import OUR_PREFIX
+from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.config.setting import OUR_PREFIX, shorten
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.errors import SettingError, Text, on_one_line
+from openhands_llm_magic.llm.openhands import folder
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 from openhands_llm_magic.llm.openhands.version import is_set
@@ -31,6 +33,9 @@ CLI = "OpenHands CLI 1.16"
 
 TAKEN_BY_CLI = ("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")
 """The variables that the CLI takes, and then only with --override-with-envs."""
+
+NEEDED_BY_CLI = ("LLM_API_KEY", "LLM_MODEL")
+"""Those of them without which it does not start where it has no settings of its own."""
 
 POLICY = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier", "timeout")
 """The settings whose defaults are others in each version, and change no request but how often and
@@ -70,6 +75,7 @@ def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]
     """Yield a note for each thing in which the versions differ over these settings."""
     yield from _of_file(settings)
     yield from _of_variables(env)
+    yield from _of_cli(env)
     yield from _of_defaults(settings)
     yield from _of_parameters(settings)
 
@@ -120,6 +126,33 @@ def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
     for names, message, fix in found:
         if names:
             yield Finding(Origin("environment", names[0]), message, fix, level="note")
+
+
+def _of_cli(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Find what the CLI makes of some of its three variables without the others."""
+    given = [name for name in TAKEN_BY_CLI if env.get(name)]
+    missing = [name for name in NEEDED_BY_CLI if name not in given]
+    if not given:
+        return
+    origin = Origin("environment", given[0])
+    try:
+        own = folder.of_cli(env)
+    except SettingError:  # a folder that is none, which is told where it is asked for
+        return
+    if own is None and missing:
+        told = "{version} does not start with --override-with-envs and without {names}"
+        message = Text(told, version=CLI, names=", ".join(missing))
+        fix = Text("Set it; any text is a key for a server that asks for none")
+        yield Finding(origin, message, fix, level="note")
+    address = str((own or {}).get("base_url") or "")
+    if address and "LLM_BASE_URL" not in given:
+        told = (
+            "with --override-with-envs {version} goes on to ask {address}, which its {file} names,"
+            " as LLM_BASE_URL is not set"
+        )
+        shown = shorten(masked(address))
+        message = Text(told, version=CLI, address=shown, file=folder.CLI_FILE).masked(on_one_line)
+        yield Finding(origin, message, Text("Set LLM_BASE_URL, too"), level="note")
 
 
 def _is_llm(name: str) -> bool:

@@ -9,6 +9,7 @@ other's server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -226,7 +227,8 @@ def _of_gui(path: Path, env: Mapping[str, str]) -> Iterator[Kept]:
     is_earlier = "agent_settings" not in data and "llm_model" in data
     yield Kept(GUI_FILE, path, ("agent_settings", "llm"), is_earlier)
     profiles = data.get("llm_profiles")
-    listed = profiles.get("profiles") if isinstance(profiles, dict) else None
+    profiles = profiles if isinstance(profiles, dict) else {}
+    listed = profiles.get("profiles")
     for name in listed if isinstance(listed, dict) else ():
         if name != profiles.get("active") and NAME_IN_GUI.fullmatch(name):
             yield Kept(f"{GUI_FILE}/{name}", path, ("llm_profiles", "profiles", name))
@@ -239,6 +241,19 @@ def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
     except SettingError as error:
         return Text("{name}  ({why})", name=masked(each.name), why=error.text)
     return Text("{name}  {model}", name=masked(each.name), model=on_one_line(model))
+
+
+def of_cli(env: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
+    """Return the fields of the CLI's model, or None where it would find none.
+
+    Raises:
+        SettingError: The variable that names its folder holds no whole path.
+    """
+    for each in kept(env):
+        if each.name == CLI_FILE:
+            with contextlib.suppress(ConfigFileError):
+                return _fields(each, env)
+    return None
 
 
 def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
