@@ -155,9 +155,12 @@ def profile_fields(snapshot: Snapshot, *, with_key: bool = False) -> dict[str, A
 
 
 def without_field(snapshot: Snapshot, name: str) -> list[str]:
-    """Name a setting that goes into no profile; of completion_kwargs, those arguments."""
+    """Name a setting that goes into no profile; of completion_kwargs, those arguments.
+
+    Nothing is lost of modify_params, which the SDK always switches on.
+    """
     if name != "completion_kwargs":
-        return [name]
+        return [] if name == "modify_params" and snapshot.modify_params else [name]
     given = snapshot.completion_kwargs or ()
     return [f"{name}.{each}" for each in given if each not in FURTHER_IN_PROFILES]
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.document import LARGEST_FILE
 from openhands_llm_magic.config.pending import PendingEdits
@@ -197,6 +198,17 @@ def test_what_has_no_counterpart_is_named_where_it_is_not_the_default(home: Path
     assert "canary" not in told
 
 
+def test_an_address_that_names_a_variable_is_found_in_words_that_are_not_of_toml(
+    home: Path,
+) -> None:
+    put(home, "work", {**PROFILE, "base_url": "${BASE_URL}"})
+    session = LLMSettings()
+    session.take(take("work").layer)
+    [found] = [each for each in check_settings(session.snapshot()) if each.is_problem]
+    assert "base_url is the name of a variable" in found.message
+    assert str(found.fix) == "Nothing is put in for it there: set the value itself"
+
+
 def test_the_idle_time_that_openhands_makes_of_the_timeout_is_not_worth_a_word(home: Path) -> None:
     put(home, "work", {**PROFILE, "timeout": 100, "stream_idle_timeout": 100})
     assert take("work").notes == ()
@@ -224,7 +236,7 @@ def test_headers_and_body_of_a_profile_are_further_arguments_whose_keys_do_not_s
         "extra_body": FURTHER["litellm_extra_body"],
     }
     assert str(found.origin("completion_kwargs")) == (
-        "extra_headers in ~/.openhands/profiles/work.json"
+        "extra_headers, litellm_extra_body in ~/.openhands/profiles/work.json"
     )
     assert "completion_kwargs" in taken.shown
     assert taken.notes == ()
@@ -340,14 +352,18 @@ def test_names_in_the_gui_s_file_that_it_would_not_take_are_not_listed(home: Pat
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["", " ", "**********", "gAAAAABm-an-encrypted-canary-0123456789"])
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", "**********", "gAAAAABm-an-encrypted-canary-0123456789", "${CANARY_KEY}", "%CANARY%"],
+)
 def test_what_is_no_key_is_not_taken_for_one(home: Path, key: str) -> None:
-    """An encrypted one is said to be that."""
+    """An encrypted one is said to be that, and so is the name of a variable."""
     put(home, "work", {**PROFILE, "api_key": key})
     taken = take("work")
     assert values(taken)["api_key"] is None
     told = " ".join(taken.notes)
     assert ("OH_SECRET_KEY" in told) == key.startswith("gAAAAA")
+    assert ("names a variable there" in told) == ("CANARY" in key)
     assert "there is no key in it" in told
     assert "canary" not in told
 

@@ -293,9 +293,12 @@ def test_a_file_that_is_no_profile_of_ours_to_change_stays_as_it_is(
 def test_what_does_not_go_along_is_said() -> None:
     given = settings(
         deadline=30.0, requests_per_minute=10.0, custom_llm_provider="openai", model="mine",
-        completion_kwargs={"stop": ["x"]}, footer="off",
+        completion_kwargs={"stop": ["x"]}, footer="off", modify_params=True,
     )  # fmt: skip
     said = told(profile.save(given, "work"))
+    assert "modify_params" not in said, "the SDK always switches it on"
+    without = given.with_overrides({"modify_params": False})
+    assert "modify_params" in told(profile.save(without, "other"))
     assert "deadline, requests_per_minute" in said
     for name in ("custom_llm_provider", "completion_kwargs"):
         assert name in said

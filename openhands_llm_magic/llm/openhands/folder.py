@@ -26,6 +26,7 @@ from openhands_llm_magic.config.export import (
     NOT_IN_PROFILES,
     NULL_IN_PROFILES,
 )
+from openhands_llm_magic.config.lint.value import Placeholder, placeholder_in
 from openhands_llm_magic.config.resolve import (
     AZURE_API_VERSION,
     Found,
@@ -120,9 +121,6 @@ LONGEST_LIST = 500
 OF_EARLIER_SDK = "modify_params"
 """The setting that the SDK of the CLI (1.21) and of the GUI (1.34) has a field for, and later ones
 always switch on."""
-
-NO_OBJECT = "it takes a JSON object"
-NO_TEXTS = "it takes a JSON object of texts"
 
 NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
 """What a file has that changes no request, or that is followed."""
@@ -275,7 +273,12 @@ def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
         told = "OpenHands has no profile {name}: there is none in {folder}"
     shown = shown_path(profiles_folder(env))
     known = masked(", ".join(found))
-    told_of = {"name": shorten(repr(name)), "near": masked(near), "known": known, "folder": shown}
+    told_of = {
+        "name": shorten(repr(masked(name))),
+        "near": masked(near),
+        "known": known,
+        "folder": shown,
+    }
     raise UsageError(Text(told, **told_of))
 
 
@@ -301,7 +304,7 @@ def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
         _take(builder, setting, fields, places)
     if each.within:
         _take(builder, SETTINGS[OF_EARLIER_SDK], fields, places)
-    _take_further(builder, fields, places)
+    _take_further(builder, fields, each)
     problem = builder.layer().problems[:1]
     if problem:
         told = "{origin}: {problem}; nothing was changed"
@@ -475,7 +478,11 @@ def _drop_unreadable_keys(fields: dict[str, Any]) -> Iterator[Text]:
         if value.startswith(ENCRYPTED):
             told = "{name} is encrypted there with OH_SECRET_KEY, which is not read here"
             yield Text(told, name=setting.name)
-        if value.startswith(ENCRYPTED) or value.strip() in ("", MASK):
+        names_variable = placeholder_in(value, is_secret=True) is Placeholder.REFERENCE
+        if names_variable:
+            told = "{name} names a variable there, which OpenHands would send as it is"
+            yield Text(told, name=setting.name)
+        if value.startswith(ENCRYPTED) or value.strip() in ("", MASK) or names_variable:
             del fields[setting.name]
     if not fields.get("api_key"):
         told = (
@@ -496,21 +503,19 @@ def _take(
         builder.values[setting.name] = Found(unset, places[setting.name])
 
 
-def _take_further(
-    builder: LayerBuilder, fields: Mapping[str, Any], places: Mapping[str, Origin]
-) -> None:
+def _take_further(builder: LayerBuilder, fields: Mapping[str, Any], each: Kept) -> None:
     """Take the fields that are arguments in completion_kwargs here, unless they are empty."""
     given = {argument: name for argument, name in FURTHER_IN_PROFILES.items() if fields.get(name)}
     for name in given.values():
         value = fields[name]
-        texts = value.values() if isinstance(value, dict) and name == "extra_headers" else ()
-        if not isinstance(value, dict) or not all(isinstance(each, str) for each in texts):
-            builder.problem(Text(NO_TEXTS if texts else NO_OBJECT), places[name])
-            return
-    if given:
+        if not isinstance(value, dict):
+            builder.problem(Text("it takes a JSON object"), _origin(each, name))
+        elif name == "extra_headers" and not all(isinstance(it, str) for it in value.values()):
+            builder.problem(Text("it takes a JSON object of texts"), _origin(each, name))
+    if given and not builder.problems:
         setting = SETTINGS["completion_kwargs"]
         raw = {argument: fields[name] for argument, name in given.items()}
-        origin = places[next(iter(given.values()))]
+        origin = _origin(each, ", ".join(given.values()))
         builder.take(setting, setting.from_toml, raw, origin)
 
 
