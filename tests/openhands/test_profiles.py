@@ -14,7 +14,7 @@ from openhands_llm_magic.config.resolve import load_settings, resolve
 from openhands_llm_magic.config.schedule import openhands_waits_s
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.litellm.preview import preview
-from openhands_llm_magic.llm.openhands import folder, profile
+from openhands_llm_magic.llm.openhands import folder, json_file, profile
 from openhands_llm_magic.llm.openhands.differences import REFUSE, SENDS_CACHE_KEY, SENDS_EFFORT
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.sent import as_sent_by
@@ -147,7 +147,7 @@ def test_what_we_say_of_its_fields_and_names_is_so(sdk: OpenHands) -> None:
     assert {name: value for name, value in differing.items() if name not in kept} == {
         name: value for name, value in known.items() if value != SETTINGS[name].default
     }
-    assert told["schema"] == folder.NEWEST_SCHEMA
+    assert told["schema"] == json_file.NEWEST_SCHEMA
     assert told["name"] == f"^{folder.PROFILE_NAME.pattern}$"
 
 

@@ -10,16 +10,13 @@ other's server.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import files
-from openhands_llm_magic.config.document import BOM, LARGEST_FILE, Origin, shown_path
+from openhands_llm_magic.config.document import Origin, shown_path
 from openhands_llm_magic.config.export import (
     ALWAYS,
     FURTHER_IN_PROFILES,
@@ -43,9 +40,9 @@ from openhands_llm_magic.errors import (
     Text,
     UsageError,
     on_one_line,
-    reason_of,
 )
 from openhands_llm_magic.llm.explain import GIVE_KEY
+from openhands_llm_magic.llm.openhands import json_file
 from openhands_llm_magic.llm.openhands.sdk import SDK
 
 if TYPE_CHECKING:
@@ -74,11 +71,8 @@ NAME_IN_GUI = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 NAME_RULE = Text("1 to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
 
-NEWEST_SCHEMA = 1
-"""The `schema_version` of a profile that SDK 1.58.2 writes; it refuses a newer one."""
-
 NEWEST_GUI_SCHEMA = 6
-"""The same of `settings.json`, as agent server 1.58.2 writes it."""
+"""The `schema_version` of a `settings.json` that agent server 1.58.2 writes."""
 
 NEWEST_AGENT_SCHEMA = 9
 """The same of the `agent_settings` in it."""
@@ -109,11 +103,6 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
 })
 # fmt: on
 """The other fields of that class with their defaults, which are not worth a word."""
-
-DEEPEST = 50
-"""Levels of lists and objects within each other; OpenHands writes a handful."""
-
-_HALF_LETTER = re.compile(r"[\ud800-\udfff]")  # JSON can name one, and no file or terminal takes it
 
 LONGEST_LIST = 500
 """Characters of a list of names; a file that OpenHands wrote has no more."""
@@ -219,7 +208,7 @@ def _of_gui(path: Path, env: Mapping[str, str]) -> Iterator[Kept]:
     if not os.path.lexists(path):
         return
     try:
-        data = parsed(content_of(path, env), path)
+        data = json_file.parsed(json_file.content_of(path, env), path)
     except ConfigFileError:  # which is told of the file itself
         data = {}
     is_earlier = "agent_settings" not in data and "llm_model" in data
@@ -333,86 +322,13 @@ def _of_earlier(each: Kept) -> Iterator[Text]:
         yield Text("an earlier OpenHands wrote it; the GUI of today takes nothing of it")
 
 
-def content_of(path: Path, env: Mapping[str, str]) -> bytes:
-    """Return the content of a file of OpenHands.
-
-    Raises:
-        ConfigFileError: It cannot be read, is another person's, or is far too large.
-    """
-    try:
-        return files.read(path, LARGEST_FILE, env)
-    except OSError as error:
-        raise ConfigFileError(
-            Text("{file}: {why}", file=shown_path(path), why=reason_of(error))
-        ) from None
-
-
-def parsed(content: bytes, path: Path) -> dict[str, Any]:
-    """Return the JSON object that a file of OpenHands holds.
-
-    Raises:
-        ConfigFileError: It holds none.
-    """
-    text = ""
-    try:
-        text = content.decode()
-        data = json.loads(text)
-    except UnicodeDecodeError:
-        why = Text("it is not UTF-8 text")
-    except json.JSONDecodeError as error:
-        why = Text("it is no JSON from line {line} on", line=error.lineno)
-        if text.startswith(BOM):
-            why = Text("it begins with a byte order mark (BOM)")
-        elif not text.strip():
-            why = Text("it is empty")
-    except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
-        why = Text("its JSON is not one that OpenHands writes")
-    else:
-        if isinstance(data, dict) and _is_plain(data):
-            return data
-        why = Text("it holds no JSON object")
-        if isinstance(data, dict):
-            why = Text("its JSON is not one that OpenHands writes")
-    raise ConfigFileError(Text("{file}: {why}", file=shown_path(path), why=why))
-
-
-def _is_plain(data: dict[str, Any]) -> bool:
-    """Return whether data can be walked through, shown and written: no depths, no half letters."""
-    level: list[Any] = [data]
-    for _ in range(DEEPEST):
-        inner = (
-            [*each, *each.values()] if isinstance(each, dict) else each
-            for each in level
-            if isinstance(each, dict | list)
-        )
-        level = list(chain.from_iterable(inner))
-        if any(isinstance(each, str) and _HALF_LETTER.search(each) for each in level):
-            return False
-        if not level:
-            return True
-    return False
-
-
-def require_known_schema(data: Mapping[str, Any], path: Path, newest: int = NEWEST_SCHEMA) -> None:
-    """Refuse a file that a newer OpenHands has written.
-
-    Raises:
-        ConfigFileError: It is one.
-    """
-    version = data.get("schema_version") or 0
-    if not isinstance(version, int) or version > newest:
-        told = "{file}: a newer OpenHands wrote it (schema_version {version}; {known} is known)"
-        shown = shorten(repr(version))
-        raise ConfigFileError(Text(told, file=shown_path(path), version=shown, known=newest))
-
-
 def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of the model that a file names."""
-    data = parsed(content_of(each.path, env), each.path)
+    data = json_file.parsed(json_file.content_of(each.path, env), each.path)
     if each.path.name == GUI_FILE and each.within:
-        require_known_schema(data, each.path, NEWEST_GUI_SCHEMA)
+        json_file.require_known_schema(data, each.path, NEWEST_GUI_SCHEMA)
         agent = data.get("agent_settings")
-        require_known_schema(
+        json_file.require_known_schema(
             agent if isinstance(agent, dict) else {}, each.path, NEWEST_AGENT_SCHEMA
         )
     if each.is_earlier:
@@ -425,7 +341,7 @@ def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
         names = masked(".".join(each.within))
         raise ConfigFileError(Text(told, file=shown_path(each.path), name=names))
     if not each.within:
-        require_known_schema(model, each.path)
+        json_file.require_known_schema(model, each.path)
     return model
 
 
@@ -438,8 +354,8 @@ def connection(name: object, env: Mapping[str, str]) -> tuple[Path, dict[str, An
     path = folder(SDK_VARIABLE, env) / "provider-connections" / "provider_connections.json"
     if not os.path.lexists(path):
         return path, None
-    data = parsed(content_of(path, env), path)
-    require_known_schema(data, path)
+    data = json_file.parsed(json_file.content_of(path, env), path)
+    json_file.require_known_schema(data, path)
     listed = data.get("connections")
     found = (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else ()
     return path, next((each for each in found if each.get("id") == name), None)

@@ -40,7 +40,7 @@ from openhands_llm_magic.errors import (
     UntrustedSettingError,
     reason_of,
 )
-from openhands_llm_magic.llm.openhands import folder
+from openhands_llm_magic.llm.openhands import folder, json_file
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.sent import refusal
 from openhands_llm_magic.llm.openhands.version import is_set
@@ -174,14 +174,14 @@ def _plan(
         export.require_no_login(snapshot)
     _require_addresses_of_the_person(snapshot, path, env)
     content = _content(path, env)
-    old = {} if content is None else folder.parsed(content, path)
-    folder.require_known_schema(old, path)
+    old = {} if content is None else json_file.parsed(content, path)
+    json_file.require_known_schema(old, path)
     fields = export.profile_fields(snapshot, with_key=with_key)
     writes_key = any(fields.get(key) for key in KEYS) or any(_with_keys(fields))
     known = {each.name for each in folder.SETTINGS_IN_PROFILES} - {*KEYS}
     left = {key: value for key, value in old.items() if key not in known}
     kept = {} if with_key else {key: old[key] for key in _with_keys(old)}
-    after = left | fields | kept | {"schema_version": folder.NEWEST_SCHEMA}
+    after = left | fields | kept | {"schema_version": json_file.NEWEST_SCHEMA}
     keeps_key = bool(kept) or any(key not in fields for key in _with_keys(old))
     keeps_key |= "api_key" not in fields and old.get("api_key") not in (None, "", MASK)
     keys = {"writes_key": writes_key, "keeps_key": keeps_key, "force": force}
@@ -243,7 +243,7 @@ def _content(path: Path, env: Mapping[str, str]) -> bytes | None:
         if os.path.lexists(place) and (owner := files.owner_of_other(place, env)):
             why = Text("{place} belongs to {owner}", place=shown_path(place), owner=owner)
             raise ConfigFileError(Text(told, file=shown_path(path), why=why))
-    return folder.content_of(path, env) if os.path.lexists(path) else None
+    return json_file.content_of(path, env) if os.path.lexists(path) else None
 
 
 def _of_one_place(  # noqa: PLR0913 - the last three are named
