@@ -317,7 +317,7 @@ The practice provider is running. It is not a language model: its answers are fi
 For OpenHands' CLI of today:
 
   export LLM_MODEL=openai/agent LLM_BASE_URL={server.base_url} LLM_API_KEY={shlex.quote(server.key)}
-  openhands --override-with-envs -t 'Run the command `ls`.'
+  openhands --headless --override-with-envs -t 'Run the command `ls`.'
 
 For OpenHands 0.41, put this into config.toml:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -79,6 +80,12 @@ def test_practice_tells_how_to_use_it_and_ends_with_ctrl_c(
         trust_env=False,
     )
     assert "> Hello" in response.json()["choices"][0]["message"]["content"]
+    exported = re.search(r"  export (.+)", text)
+    assert exported is not None
+    variables = dict(each.split("=", 1) for each in shlex.split(exported[1]))
+    assert variables == {
+        "LLM_MODEL": "openai/agent", "LLM_BASE_URL": llm["base_url"], "LLM_API_KEY": llm["api_key"],
+    }  # fmt: skip
     practice.send_signal(signal.SIGINT)
     stdout, stderr = practice.communicate(timeout=10)
     assert practice.returncode == 0
