@@ -71,6 +71,15 @@ def test_variables_that_a_version_does_not_take_are_named() -> None:
     ]
 
 
+def test_no_profile_is_proposed_for_the_cli_which_reads_none() -> None:
+    env = {"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": "sk-canary-0123456789", "LLM_SEED": "1"}
+    found = [each for each in differences(settings(), env) if "CLI" in each.message]
+    assert [str(each.fix) for each in found] == [
+        "Start it with --override-with-envs",
+        'Write what it has a field for into "llm" of its agent_settings.json',
+    ]
+
+
 def put_cli(folder: Path, content: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "agent_settings.json").write_text(content)

@@ -138,10 +138,15 @@ def test_what_it_keeps_is_taken_and_its_address_stays_beside_our_key(
     assert found.api_key is not None
     assert found.api_key.get_secret_value() == "sk-its-own-canary-123"
     assert taken.notes == ()
+    path = cli.home / ".openhands" / folder.CLI_FILE
+    kept = json.loads(path.read_text())
+    kept["llm"] |= {"num_retries": 1, "temperature": 0.5, "extra_headers": {"X-Team": "research"}}
+    path.write_text(json.dumps(kept))
     env = {"LLM_MODEL": "openai/mine", "LLM_API_KEY": KEY}
     model_server.script(Answer())
     cli.do(TASK, "--override-with-envs", **env)
     sent = model_server.received[0]
+    assert sent.headers["x-team"] == "research"
     assert sent.headers["authorization"] == f"Bearer {KEY}"
     assert sent.body["model"] == "mine"
     assert {"reasoning_effort", "prompt_cache_key"} < sent.body.keys()

@@ -114,12 +114,15 @@ def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
         "{version} ignores {names} without --override-with-envs", names=", ".join(with_flag), **cli
     )
     always = Text("{version} ignores {names} in any case", names=", ".join(ignored_by_cli), **cli)
+    # It reads no profiles.
+    into = 'Write what it has a field for into "llm" of its {file}'
+    own_file = Text(into, file=folder.CLI_FILE)
     silently = "{version} ignores {names} without a word"
     by_sdk = Text(silently, names=", ".join(ignored_by_sdk), **sdk)
     by_0_41 = Text(silently, names=", ".join(ignored_by_0_41), **earlier)
     found = (
-        (with_flag, without_flag, Text("Start it with --override-with-envs, or write a profile")),
-        (ignored_by_cli, always, Text(WRITE_PROFILE)),
+        (with_flag, without_flag, Text("Start it with --override-with-envs")),
+        (ignored_by_cli, always, own_file),
         (ignored_by_sdk, by_sdk, Text(WRITE_PROFILE)),
         (ignored_by_0_41, by_0_41, Text("Unset what is not needed")),
     )
