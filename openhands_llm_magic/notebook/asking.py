@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.tools.calls import Call
     from openhands_llm_magic.llm.tools.declared import Tool
-    from openhands_llm_magic.llm.worker import Clock, Run
+    from openhands_llm_magic.llm.worker import Clock, Run, Runs
     from openhands_llm_magic.notebook.arguments import PromptOptions
     from openhands_llm_magic.notebook.tools import Answering
     from openhands_llm_magic.notebook.view.display import View
@@ -115,7 +115,7 @@ class Interrupts:
 
     def watch(
         self,
-        run: Run,
+        run: Run | Runs,
         show: Callable[[Any], None],
         view: View,
     ) -> None:
