@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS
@@ -406,6 +407,20 @@ def _format(text: str) -> str:
 def _version(text: str) -> str:
     """Read the name of a version of OpenHands."""
     return one_of(OPENHANDS, "--as", text)
+
+
+def number(option: str, most: int, text: str) -> int:
+    """Read an option's number, from 1 on.
+
+    Raises:
+        UsageError: It is none, or too large.
+    """
+    is_number = text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and 0 < int(text) <= most):
+        told = "{option} takes a number from 1 to {most}, not {given}."
+        given = shorten(repr(text))
+        raise UsageError(Text(told, option=option, most=f"{most:,}", given=given))
+    return int(text)
 
 
 def one_of(choices: Sequence[str], option: str, text: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder, Retrying
-    from openhands_llm_magic.llm.worker import Clock, Control
+    from openhands_llm_magic.llm.worker import Clock, Control, Controls
     from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 
@@ -599,7 +599,7 @@ class Waits:
     They switch its `control`, where `clicks` say that there may be buttons.
     """
 
-    def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
+    def __init__(self, clicks: Clicks, control: Control | Controls, clock: Clock) -> None:
         self._clicks = clicks
         self._control = control
         self._clock = clock

@@ -142,7 +142,7 @@ def _measured(spent: Spent) -> str:
     if spent.first_token_s is not None:
         parts.append(f"first token after {spent.first_token_s:.2g} s")
     if spent.tokens_per_s is not None:
-        parts.append(f"{spent.tokens_per_s:.3g} tokens a second")
+        parts.append(f"{spent.tokens_per_s:,.1f} tokens a second")
     return ", ".join(parts) + "."
 
 

@@ -415,10 +415,11 @@ def history() -> Course:
 
 KEY = "7391"
 FILLER = "This shelf holds old letters that nobody has read for years. "
-LONG_WORDS = 7_200
-"""About 9,000 tokens."""
-LONGEST_WORDS = 22_400
-"""About 28,000 tokens, which fit into a context of 32,768 with an answer of 4,096."""
+LONG_WORDS = 8_200
+"""About 9,000 tokens, as OpenAI's tokenizer counts."""
+LONGEST_WORDS = 23_600
+"""About 26,000 tokens: with an answer of 4,096 they fit into a context of 32,768, also where a
+tokenizer counts a tenth more."""
 
 
 def _long(words: int = LONG_WORDS) -> Ask:
@@ -548,11 +549,11 @@ PROBES = (
     Probe("again", Text("caches what was sent before"), again, needs="needle"),
     Probe(
         "long",
-        Text("reads 28,000 tokens"),
+        Text("reads 26,000 tokens"),
         partial(needle, LONGEST_WORDS),
         needs="needle",
         if_refused=Finding(
-            Text("the server refuses a prompt of 28,000 tokens"), STOPS, CONTEXT_CURE
+            Text("the server refuses a prompt of 26,000 tokens"), STOPS, CONTEXT_CURE
         ),
         refusals=TOO_LONG,
         is_long=True,

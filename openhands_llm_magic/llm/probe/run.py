@@ -1,8 +1,8 @@
 """Making the probes, one after the other, each request on the one road of all requests.
 
-Several models at one endpoint are probed one after the other too: a server of one's own may hold
-one model at a time, and two that share a processor or a limit would spoil each other's times.
-Models of different endpoints are probed at the same time.
+Several models at one host are probed one after the other too: a server of one's own may hold one
+model at a time, and two that share a processor or a limit would spoil each other's times. Models
+of different hosts are probed at the same time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.config.secret import Redactor
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import (
@@ -25,7 +26,7 @@ from openhands_llm_magic.llm.events import (
 )
 from openhands_llm_magic.llm.litellm.send import send
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.llm.probe.context import CONTEXT, context_of, declared
+from openhands_llm_magic.llm.probe.context import CONTEXT, DECLARED, context_of, declared
 from openhands_llm_magic.llm.probe.metadata import UNKNOWN, metadata_of
 from openhands_llm_magic.llm.probe.probes import NOTHING, PROBES, WELL, Finding, Turn
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed
@@ -98,15 +99,12 @@ class OfModel:
     event: Any
 
 
-MOST_REPEATS = 20
-
-
 @dataclass(frozen=True, slots=True)
 class Extent:
     """How much is probed.
 
     Attributes:
-        is_full: Whether it is asked as well what stands at the beginning of 28,000 tokens.
+        is_full: Whether it is asked as well what stands at the beginning of 26,000 tokens.
         repeats: How often each probe of what the model itself does is made.
     """
 
@@ -165,22 +163,22 @@ def estimate(settings: Snapshot, extent: Extent = ONCE) -> Estimate:
         SettingError: No request can be made of the settings.
     """
     settings = limited(settings)
-    made = [
-        (each, extent.times(probe)) for probe in extent.probes for each in _at_most(probe, settings)
-    ]
-    host = made[0][0].host
-    costs = [each.most_usd for each, _ in made]
-    most_usd = sum(
-        usd * times for usd, (_, times) in zip(costs, made, strict=True) if usd is not None
-    )
+    made = [(_at_most(each, settings), extent.times(each)) for each in extent.probes]
+    host = made[0][0][0].host
+    costs = [(each.most_usd, times) for asked, times in made for each in asked]
+    known = [usd * times for usd, times in costs if usd is not None]
     return Estimate(
         settings.model,
         host,
-        sum(times for _, times in made),
-        round(sum((each.request.tokens - _limit(each)) * times for each, times in made)),
-        None if None in costs else most_usd,
+        sum(times for _, times in costs),
+        round(sum(_prompt_tokens(asked[0]) * len(asked) * times for asked, times in made)),
+        sum(known) if len(known) == len(costs) else None,
         is_free(AttemptEnded(0, "stopped", host=host), settings),
     )
+
+
+def _prompt_tokens(prepared: Prepared) -> float:
+    return prepared.request.tokens - _limit(prepared)
 
 
 def _limit(prepared: Prepared) -> int:
@@ -406,6 +404,18 @@ def probe(
     return Run(Probing(settings, extent, clock, control), control)
 
 
+def cut_short(settings: Snapshot, extent: Extent, results: Sequence[Result]) -> Report:
+    """Return the report of a run that was left behind, from what had come of it."""
+    made = {each.name: each for each in results}
+    stopped = Text("stopped")
+    for name, title in (("context", CONTEXT), ("declared", DECLARED)):
+        made.setdefault(name, Result(name, title, "not asked", why=stopped))
+    for each in extent.probes:
+        made.setdefault(each.name, Result(each.name, each.title, "not asked", why=stopped))
+    every = tuple(made.values())
+    return Report(settings.model, every, verdicts(every, settings), setup_of(settings))
+
+
 def probe_each(
     settings: Sequence[Snapshot], extent: Extent = ONCE, clock: Clock = SYSTEM_CLOCK
 ) -> Runs:
@@ -416,10 +426,11 @@ def probe_each(
     Raises:
         SettingError: No request can be made of the settings.
     """
-    by_endpoint: dict[object, list[int]] = {}
+    by_host: dict[str, list[int]] = {}
     for number, each in enumerate(settings):
         host = estimate(each).host
-        by_endpoint.setdefault(host or (each.model.partition("/")[0],), []).append(number)
+        known = "this machine" if is_loopback(host) else host or each.model.partition("/")[0]
+        by_host.setdefault(known, []).append(number)
 
     def run(numbers: Sequence[int]) -> Run:
         control = Control()
@@ -431,7 +442,7 @@ def probe_each(
 
         return Run(job, control)
 
-    return Runs([run(numbers) for numbers in by_endpoint.values()])
+    return Runs([run(numbers) for numbers in by_host.values()])
 
 
 def _told_of(emit: Emit, number: int, event: Any) -> None:
