@@ -42,10 +42,7 @@ def context_of(told: Metadata, why: Text = NOTHING) -> Result:
     if window is not None or (most is not None and most < ENOUGH_TOKENS):
         finding = judged_window(window or most or 0, most, told.server)
         if told.is_loaded is not None:
-            state = (
-                Text("loaded") if told.is_loaded else Text("not loaded before the first request")
-            )
-            finding = _noted(finding, state)
+            finding = _noted(finding, Text("loaded") if told.is_loaded else Text("not loaded yet"))
         return Result("context", CONTEXT, "failed" if finding.did else "held", finding)
     if most is not None:
         why = Text(
@@ -105,11 +102,8 @@ def declared(told: Metadata, *, calls: bool | None = None) -> Result:
         why = Text("the server does not tell")
         return Result("declared", DECLARED, "not asked", why=why)
     if told.knows_tools:
-        if told.server:
-            return Result(
-                "declared", DECLARED, "held", Finding(note=Text("{server} says so", **says))
-            )
-        return Result("declared", DECLARED, "held", Finding(note=Text("by LiteLLM's list")))
+        note = Text("{server} says so", **says) if told.server else Text("LiteLLM's list says so")
+        return Result("declared", DECLARED, "held", Finding(note=note))
     if calls:
         note = Text("{server} says that it does not, and it does", **says)
         return Result("declared", DECLARED, "held", Finding(note=note))

@@ -82,14 +82,14 @@ def metadata_of(settings: Snapshot) -> Metadata:
         if by_list == UNKNOWN:
             raise
         return by_list
-    return told if told.window_tokens or told.most_window_tokens else by_list
+    return by_list if told == UNKNOWN else told
 
 
 def _told(settings: Snapshot) -> Metadata:
     place = served.place_of(settings)
     name = settings.model.removeprefix(place.prefix)
     names = (name, f"{name}:latest")  # the latter is Ollama's
-    kinds = _kinds(settings, place)
+    kinds = kinds_at(settings, place)
 
     def read(asking: served.Asking) -> Metadata:
         for kind in kinds:
@@ -102,7 +102,7 @@ def _told(settings: Snapshot) -> Metadata:
     return served.asked(place, read)
 
 
-def _kinds(settings: Snapshot, place: served.Place) -> Sequence[Kind]:
+def kinds_at(settings: Snapshot, place: served.Place) -> Sequence[Kind]:
     """Return what may be asked of a server: a provider's own has its list and nothing else."""
     provider = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
     server = server_of(place.address)
