@@ -234,7 +234,8 @@ class _Watched:
         self._clicks = clicks
         self._clock = clock or SYSTEM_CLOCK
         self._running = probe_each(settings, extent, self._clock)
-        self._names = ", ".join(each.model for each in settings)
+        several = Text("{count} models", count=len(settings)).worded(cell_words())
+        self._names = settings[0].model if len(settings) == 1 else several
         self._builder = ReplyBuilder(self._names)
         self._gathered = Gathered(settings, extent)
 

@@ -127,6 +127,8 @@ def _side_by_side(reports: Sequence[Report], say: Say) -> Shown:
 
 
 def _cell(result: Result) -> Text:
+    if result.name == "context" and result.finding.note:
+        return Text.joined([MARKS[result.outcome], result.finding.note], " ")
     return Text.joined([MARKS[result.outcome], _outcome(result)], " ")
 
 

@@ -80,26 +80,13 @@ def _unwritten(name: str, error: Exception) -> UsageError:
 
 
 def _section(report: Report) -> Iterator[str]:
-    setup, metadata, model = report.setup, report.metadata, shown_model(report.model)
+    setup, model = report.setup, shown_model(report.model)
     yield f"# {_plain(model)} with OpenHands"
     yield ""
-    yield "In the settings of OpenHands, under LLM:"
-    yield ""
-    if setup.provider:
-        yield f"- LLM Provider: {_plain(setup.provider)}"
-    yield f"- LLM Model: {_code(model)}"
-    if setup.address == OWN_SERVER:
-        yield f"- Base URL: {OWN_SERVER}"
-    elif setup.address:
-        yield f"- Base URL: {_code(setup.address)}"
-    yield f"- API Key: {'a key of the provider' if setup.has_key else 'none is set'}"
-    if metadata.server:
-        yield f"- Server: {metadata.server}"
-    for name, value in setup.settings.items():
-        yield f"- {name}: {_code(json.dumps(value, default=str))}"
+    yield from _settings(report, model)
     yield ""
     for verdict in report.verdicts:
-        yield f"**{verdict.version}: {ANSWERS[verdict.answer]}** ({_plain(verdict.why)})  "
+        yield f"- **{verdict.version}: {ANSWERS[verdict.answer]}** ({_plain(verdict.why)})"
     yield ""
     yield "| what OpenHands needs | result | |"
     yield "|---|---|---|"
@@ -110,11 +97,41 @@ def _section(report: Report) -> Iterator[str]:
         found = each.finding
         if parts := [str(part) for part in (found.effect, found.cure) if part]:
             yield f"- {_plain(each.title)}: {_plain('. '.join(parts))}."
-    yield ""
+    if any(each.finding.effect or each.finding.cure for each in report.results):
+        yield ""
     yield _measured(report.spent)
     yield ""
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
     yield f"Probed on {setup.probed_on} with `%llm_probe` of {versions}."
+
+
+def _settings(report: Report, model: str) -> Iterator[str]:
+    """Say what to set, by the names of the fields in OpenHands' settings."""
+    setup = report.setup
+    is_advanced = bool(setup.address)
+    yield (
+        "In the OpenHands UI, through the Settings under the `LLM` tab"
+        + (", with `Advanced` on:" if is_advanced else ":")
+    )
+    yield ""
+    if is_advanced:
+        address = OWN_SERVER if setup.address == OWN_SERVER else _code(setup.address)
+        yield f"- `Custom Model` to {_code(model)}"
+        yield f"- `Base URL` to {address}{_server(report)}"
+    else:
+        yield f"- `LLM Provider` to {_plain(setup.provider)}"
+        yield f"- `LLM Model` to {_code(model)}"
+    yield f"- `API Key` to {'a key of your own' if setup.has_key else 'any text: none was set'}"
+    if setup.settings:
+        yield ""
+        yield "Further settings, by their names in `config.toml`:"
+        yield ""
+        for name, value in setup.settings.items():
+            yield f"- {_code(name)} to {_code(json.dumps(value, default=str))}"
+
+
+def _server(report: Report) -> str:
+    return f" ({report.metadata.server})" if report.metadata.server else ""
 
 
 def _outcome(result: Result) -> str:
@@ -146,7 +163,7 @@ def _measured(spent: Spent) -> str:
     return ", ".join(parts) + "."
 
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>|#]|(?<!\w)_|_(?!\w))")
 
 
 def _plain(text: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import is_loopback, provider_of, server_of
 from openhands_llm_magic.config.save import is_unset
+from openhands_llm_magic.config.secret import can_be_secret
 from openhands_llm_magic.llm.spending.attempt import day_of
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ def setup_of(settings: Snapshot) -> Setup:
     return Setup(
         provider.title if provider else "",
         _address(settings),
-        has_key=settings.api_key is not None,
+        has_key=bool(settings.api_key or (provider and provider.stand_in("api_key", os.environ))),
         settings=shown,
         versions={name: version(name) for name in PACKAGES},
         probed_on=day_of(time.time()),
@@ -89,7 +92,9 @@ def _address(settings: Snapshot) -> str:
     provider = provider_of(settings.model, base_url, settings.custom_llm_provider)
     if server is None or not (is_loopback(server.host) or (provider and provider.is_at(base_url))):
         return OWN_SERVER
-    return f"{server.scheme}://{server.host}:{server.port}"
+    parts = urlsplit(base_url)
+    path = "" if any(map(can_be_secret, parts.path.split("/"))) else parts.path
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
 def shown_model(model: str) -> str:
