@@ -265,7 +265,7 @@ def probe(args: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(args).items() if value not in (None, False)}
     try:
         probe_magic.require_fitting(given)
-        budgets = dict.fromkeys(BUDGETS, "none") if args.over_budget else {}
+        budgets = dict.fromkeys(BUDGETS) if args.over_budget else {}
         models = [{"model": each} for each in args.models or ()] or [{}]
         settings = [
             load_settings(group=args.group).with_overrides(each | budgets) for each in models

@@ -308,9 +308,64 @@ def test_probe_tells_the_verdict_by_its_status(
     assert main(["probe", "-m", f"practice/{model}"]) == status
     out, err = capsys.readouterr()
     assert out.startswith("OpenHands 0.41: it will")
-    assert err == f"probing practice/{model}: up to 11 requests without retries, local\n"
+    told = "up to 11 requests and about 30,000 tokens without retries, local"
+    assert err == f"probing practice/{model}: {told}\n"
     assert main(["probe", "-m", f"practice/{model}", "--json"]) == status
     assert json.loads(capsys.readouterr().out)["model"] == f"practice/{model}"
+
+
+def test_probe_of_several_models_takes_the_worst(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status is that of the worst; each is a column, or one of a list in JSON."""
+    good, weak = ["-m", "practice/agent"], ["-m", "practice/agent-repeats"]
+    assert main(["probe", *good, *weak, "--repeat", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert out.split("\n")[0].split() == ["practice/agent", "practice/agent-repeats"]
+    assert "✗ 0 of 2" in out
+    assert err.count("up to 18 requests") == 2
+    assert main(["probe", *good, *good, "--json"]) == 0
+    assert [each["model"] for each in json.loads(capsys.readouterr().out)] == ["practice/agent"] * 2
+
+
+def test_probe_writes_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It is printed below the table, or written to a new file."""
+    assert main(["probe", "-m", "practice/agent", "--full", "--report"]) == 0
+    out, err = capsys.readouterr()
+    assert "\n# practice/agent with OpenHands\n" in out
+    assert "| reads 26,000 tokens | yes |  |" in out
+    assert "up to 12 requests" in err
+    page = tmp_path / "page.md"
+    assert main(["probe", "-m", "practice/agent", "--json", "--report", str(page)]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "practice/agent"
+    assert page.read_text().startswith("# practice/agent with OpenHands\n")
+    assert main(["probe", "-m", "practice/agent", "--report", str(page)]) == 1
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"openhands-llm-magic probe: .+ such a file already\. .+--force\.\n", err)
+    assert out == ""
+
+
+def test_probe_keeps_within_a_limit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before the first request, and the option lifts the limit."""
+    for name, value in (
+        ("MAX_BUDGET_PER_TASK", "0.0001"),
+        ("LLM_INPUT_COST_PER_TOKEN", "0.000001"),
+        ("LLM_OUTPUT_COST_PER_TOKEN", "0.000002"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert main(["probe", "-m", "practice/agent"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"openhands-llm-magic probe: nothing was sent: .+--over-budget.+\n", err)
+    assert main(["probe", "-m", "practice/agent", "--over-budget"]) == 0
+
+
+def test_probe_refuses_a_bad_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, with the range."""
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "--repeat", "0"])
+    assert end.value.code == 2
+    assert "--repeat: it is a whole number from 1 to 20, not '0'" in capsys.readouterr().err
 
 
 def test_probe_without_a_model_that_can_be_asked_is_one_line(

@@ -209,7 +209,7 @@ def cell_words() -> Language:
 
 def script_words() -> Language:
     """Return the words for what a command prints; see `cell_words` for the language."""
-    return Language(_preferred_or_english(), OF_SYSTEM)
+    return Language(_preferred_or_english(), {**OF_SYSTEM, explain.LIFT: CELLS[explain.LIFT]})
 
 
 def _preferred_or_english() -> str:
