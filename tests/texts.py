@@ -67,7 +67,7 @@ SETTING_HELPS = {each.help for each in SETTINGS.values()}
 
 MAKES_TEXTS = {*SPEAKERS, "joined", "reason_of", "_stopped_words", "_problem", "told", "untrusted"}
 MAKES_TEXTS |= {"base_url_words", "_unlisted_guide", "help_text", "write_csv", "import_from"}
-MAKES_TEXTS |= {"estimated"}
+MAKES_TEXTS |= {"estimated", "write_page"}
 """The functions whose value can be an error's words: those are found where the value is made."""
 
 DYNAMIC: dict[str, Iterable[str]] = {

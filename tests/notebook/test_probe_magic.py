@@ -148,7 +148,7 @@ def test_a_limit_refuses_all_of_it_before_the_first_request(
         ran = kernel.run("%llm_probe -m openai/test")
         assert re.match(
             r"OverBudgetError: nothing was sent: \$0\.00 of \$0\.20 was spent in this session, and"
-            r" all of these requests can cost up to \$0\.\d+\. .*max_budget_per_task.*--over-budget",
+            r" all of these requests can cost up to \$0\.\d+\. .*max_budget_per_task.*--over-b",
             str(ran.error),
         )
         assert model_server.count == 0

@@ -24,7 +24,7 @@ DECLARED = Text("is said to call functions")
 CURES = {
     "Ollama": Text("Start Ollama with OLLAMA_CONTEXT_LENGTH=32768 or more"),
     "LM Studio": Text("Load it again: lms load MODEL --context-length 32768, or more"),
-    "llama.cpp": Text("Start it with -c 32768 or more, times the slots of --parallel"),
+    "llama.cpp": Text("Start it with -c 32768 or more for each slot of --parallel"),
     "vLLM": Text("Start it with --max-model-len 32768 or more"),
     "SGLang": Text("Start it with --context-length 32768 or more"),
 }

@@ -102,7 +102,7 @@ def _section(report: Report) -> Iterator[str]:
     yield _measured(report.spent)
     yield ""
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
-    yield f"Probed on {setup.probed_on} with `%llm_probe` of {versions}."
+    yield f"Probed on {setup.probed_on} with {versions}."
 
 
 def _settings(report: Report, model: str) -> Iterator[str]:

@@ -219,7 +219,9 @@ def require_room(settings: Snapshot, all_of: Sequence[AttemptEnded]) -> None:
             spent_usd = _spent_usd(name, ledger)
         if spent_usd + most_usd > limit_usd:
             together = replace(charged[0], most_usd=most_usd)
-            raise OverBudgetError(_over(settings, name, limit_usd, spent_usd, together, ALL_OVER))
+            raise OverBudgetError(
+                _over(settings, name, limit_usd, spent_usd, together, is_all=True)
+            )
 
 
 @contextlib.contextmanager
@@ -333,24 +335,24 @@ def _no_price(settings: Snapshot, begin: AttemptEnded, limit: str) -> Text:
     return Text(told, limit=limit, place=place, model=begin.model, lift=lift)
 
 
-PROMPT_OVER = (
-    "not sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
-    " max_output_tokens, or a higher {limit} ({place}), or {lift}."
-)
-ALL_OVER = (
-    "nothing was sent: {spent}{on}, and all of these requests can cost up to {most}. Set a lower"
-    " max_output_tokens, or a higher {limit} ({place}), or {lift}."
-)
-
-
-def _over(  # noqa: PLR0913, PLR0917 - all of them are told
+def _over(  # noqa: PLR0913 - all of them are told
     settings: Snapshot,
     name: str,
     limit_usd: float,
     spent_usd: float,
     begin: AttemptEnded,
-    told: str = PROMPT_OVER,
+    *,
+    is_all: bool = False,
 ) -> Text:
+    told = (
+        "not sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
+        " max_output_tokens, or a higher {limit} ({place}), or {lift}."
+    )
+    if is_all:
+        told = (
+            "nothing was sent: {spent}{on}, and all of these requests can cost up to {most}. Set a"
+            " lower max_output_tokens, or a higher {limit} ({place}), or {lift}."
+        )
     if begin.operation == "embeddings":  # they have no answer
         told = (
             "not sent: {spent}{on}, and these texts can cost up to {most}. Set a higher"
