@@ -49,7 +49,7 @@ to call functions, and then the model for what OpenHands asks of it, with the na
 of its tools: a call of a function, the result and the end of the task, an exact edit in a file with
 tabs, a file full of quotes and backslashes, a call that is written into the text up to a stop word,
 a history with a broken call, what stands at the beginning of 9,000 tokens, the same again from a
-cache, and the parameters that the SDK adds. In all that is up to 11 requests and about 25,000
+cache, and the parameters that the SDK adds. In all that is up to 11 requests and fewer than 30,000
 tokens, without what a model thinks; --full adds one request of 26,000 tokens. What all of it can
 cost is held against the limits before the first request. Each takes the way of a prompt: retries,
 limits, budgets and the ledger count. An answer is limited to 4,096 tokens unless max_output_tokens

@@ -189,7 +189,7 @@ def row(result: Result, say: Say, report: Report) -> tuple[str, ...]:
     found = result.finding
     why = found.did or found.note or result.why
     if result.name == "again" and (times := _times(report)):
-        why = Text.joined([why, times], "; ")
+        why = Text("{first}; {next}", first=why, next=times) if why else times
     return (
         MARKS[result.outcome],
         result.title.worded(say),
