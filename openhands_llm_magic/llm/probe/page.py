@@ -85,6 +85,8 @@ def _section(report: Report) -> Iterator[str]:
     yield ""
     yield from _settings(report, model)
     yield ""
+    yield "## Will it work?"
+    yield ""
     for verdict in report.verdicts:
         yield f"- **{verdict.version}: {ANSWERS[verdict.answer]}** ({_plain(verdict.why)})"
     yield ""
@@ -157,7 +159,7 @@ def _measured(spent: Spent) -> str:
     else:
         parts.append(("about " if spent.is_about else "") + usd(spent.cost_usd))
     if spent.first_token_s is not None:
-        parts.append(f"first token after {spent.first_token_s:.2g} s")
+        parts.append(f"first token after {spent.first_token_s:.2f} s")
     if spent.tokens_per_s is not None:
         parts.append(f"{spent.tokens_per_s:,.1f} tokens a second")
     return ", ".join(parts) + "."
