@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -293,22 +294,33 @@ def probe(args: argparse.Namespace) -> int:
 
 
 def _watched(runs: Runs, gathered: Gathered, say: Say) -> bool:
-    """Take what comes of probes, tell a terminal how far they are; return whether Ctrl-C came."""
+    """Take what comes of probes, and tell a terminal how far they are.
+
+    Returns:
+        Whether Ctrl-C has stopped them; what had come by then is kept.
+    """
     was_stopped = False
-    shows = sys.stderr.isatty()
-    while not runs.ended:
+    while True:
         try:
-            for event in runs.take():
-                if gathered.take(event) and shows:
-                    print(f"\r\x1b[K{gathered.progress(say)}", end="", file=sys.stderr, flush=True)
+            while not runs.ended:
+                for event in runs.take():
+                    if gathered.take(event):
+                        _tell(gathered.progress(say))
+            break
         except KeyboardInterrupt:
+            runs.control.cancel()
             if was_stopped:
                 break
             was_stopped = True
-            runs.control.cancel()
-    if shows:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    _tell("")
     return was_stopped
+
+
+def _tell(words: str) -> None:
+    """Write over the line of a terminal that tells how far the work is."""
+    if sys.stderr.isatty():
+        fitting = words[: shutil.get_terminal_size().columns - 1]  # one that wraps would stay
+        print(f"\r\x1b[K{fitting}", end="", file=sys.stderr, flush=True)
 
 
 def _add_probe_options(made: argparse.ArgumentParser) -> None:

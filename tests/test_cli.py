@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from model_server import Call, Refuse, asks
 
 from openhands_llm_magic import cli
 from openhands_llm_magic.cli import main
@@ -29,6 +30,8 @@ from openhands_llm_magic.llm.spending.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from model_server import ModelServer
 
 COMMAND = [sys.executable, "-c", "import sys, openhands_llm_magic.cli as c; sys.exit(c.main())"]
 
@@ -358,6 +361,27 @@ def test_probe_keeps_within_a_limit(
     assert out == ""
     assert re.fullmatch(r"openhands-llm-magic probe: nothing was sent: .+--over-budget.+\n", err)
     assert main(["probe", "-m", "practice/agent", "--over-budget"]) == 0
+
+
+def test_probe_keeps_what_came_when_it_is_stopped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model_server: ModelServer
+) -> None:
+    """Ctrl-C in a request or a wait ends all models, and the table is printed."""
+    call = Call("terminal", '{"command": "echo ready", "security_risk": "LOW"}')
+
+    def interrupted(_received: object) -> Refuse:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Refuse(429, {"retry-after": "60"})
+
+    model_server.script(asks(call), interrupted)
+    monkeypatch.setenv("LLM_BASE_URL", model_server.openai_base)
+    monkeypatch.setenv("LLM_API_KEY", "sk-canary-0123456789abcdef")
+    assert main(["probe", "-m", "openai/a", "-m", "openai/b"]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"^calls a function +✓ held +· not asked$", out, re.MULTILINE)
+    assert re.search(r"^edits a file exactly +· not asked +· not asked$", out, re.MULTILINE)
+    assert err.endswith("openhands-llm-magic probe: stopped\n")
+    assert model_server.count <= 2
 
 
 def test_probe_refuses_a_bad_number(capsys: pytest.CaptureFixture[str]) -> None:
