@@ -277,7 +277,7 @@ def probe(args: argparse.Namespace) -> int:
         gathered = probe_magic.Gathered(settings, extent)
         was_stopped = _watched(probe_each(settings, extent), gathered, say)
         reports = gathered.reports
-        shown = probe_table.shown(reports, say).text
+        shown = probe_magic.shown_as_table(reports, say).text
         print(probe_magic.as_json(reports) if args.json else shown)
         if args.report:
             told = page.write_page(args.report, page.page_of(reports), over=args.force)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.probe.result import Report, Result
     from openhands_llm_magic.llm.probe.run import Estimate, Extent
     from openhands_llm_magic.llm.worker import Clock
+    from openhands_llm_magic.notebook.probe_table import Shown
     from openhands_llm_magic.notebook.view.display import View
     from openhands_llm_magic.notebook.wording import Clicks
 
@@ -183,6 +184,15 @@ def estimated(snapshots: Sequence[Snapshot], extent: Extent) -> list[Estimate]:
     return found
 
 
+def shown_as_table(reports: Sequence[Report], say: Say) -> Shown:
+    """Show reports: one with its verdicts above the table, several side by side."""
+    from openhands_llm_magic.notebook import probe_table
+
+    if len(reports) > 1:
+        return probe_table.side_by_side(reports, say)
+    return probe_table.shown(reports[0], say)
+
+
 def as_json(reports: Sequence[Report]) -> str:
     """Write reports as JSON: one by itself, several as a list."""
     data = [each.as_data() for each in reports]
@@ -196,13 +206,12 @@ def _show(reports: Sequence[Report], given: Mapping[str, Any], shell: Any) -> No
         UsageError: The page cannot be written.
     """
     from openhands_llm_magic.llm.probe import page
-    from openhands_llm_magic.notebook import probe_table
     from openhands_llm_magic.notebook.view import display
 
     if "json" in given:
         print(as_json(reports))  # noqa: T201 - it is asked for
     else:
-        shown = probe_table.shown(reports, cell_words())
+        shown = shown_as_table(reports, cell_words())
         display.show_both(shell, text=shown.text, html=shown.html)
     if "report" not in given:
         return

@@ -69,12 +69,7 @@ def progress(results: Sequence[Result], title: Text | None, say: Say) -> str:
     return " ".join(filter(None, [marks, title and title.worded(say)]))
 
 
-def shown(reports: Sequence[Report], say: Say) -> Shown:
-    """Show what came of one model, or of several side by side."""
-    return _side_by_side(reports, say) if len(reports) > 1 else _alone(reports[0], say)
-
-
-def _alone(report: Report, say: Say) -> Shown:
+def shown(report: Report, say: Say) -> Shown:
     """Show a report: verdicts, a row for each probe, what to do about failures, and the costs."""
     verdicts = worded([verdict(each) for each in report.verdicts], say)
     headings = ("", say("probe"), say("result"), say("why"))
@@ -94,7 +89,7 @@ def _below(lines: Sequence[str], last: str) -> str:
     return (f"<ul>{listed}</ul>" if listed else "") + f"<p>{html.escape(last)}</p>"
 
 
-def _side_by_side(reports: Sequence[Report], say: Say) -> Shown:
+def side_by_side(reports: Sequence[Report], say: Say) -> Shown:
     """Show a column for each model: verdicts, probes, times and costs; below, what went wrong."""
     first = reports[0]
     rows: list[list[Text | str]] = [

@@ -211,7 +211,8 @@ def test_hostile_words_are_shown_as_text() -> None:
     """What a model or a server says is no HTML of the page."""
     title, why = Text("calls a function"), Text("{said}", said="<img src=x onerror=alert(1)>")
     each = Report("m", (Result("call", title, "fault", why=why),))
-    for shown in (probe_table.shown([each], ENGLISH), probe_table.shown([each, each], ENGLISH)):
+    beside = probe_table.side_by_side([each, each], ENGLISH)
+    for shown in (probe_table.shown(each, ENGLISH), beside):
         assert "<img" not in shown.html
 
 
