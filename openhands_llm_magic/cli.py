@@ -304,7 +304,7 @@ def _watched(runs: Runs, gathered: Gathered, say: Say) -> bool:
         try:
             while not runs.ended:
                 for event in runs.take():
-                    if gathered.take(event):
+                    if gathered.take(event) is None:
                         _tell(gathered.progress(say))
             break
         except KeyboardInterrupt:

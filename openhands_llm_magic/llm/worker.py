@@ -367,6 +367,11 @@ class OfRun:
     event: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """One of several runs is over, and all of its events were taken."""
+
+
 class Controls:
     """The switches of several runs, switched together."""
 
@@ -392,7 +397,7 @@ class Controls:
 class Runs:
     """Several runs at once, each on its own thread, whose events are read together.
 
-    It is read as a `Run` is; what it gives are the runs' events as `OfRun`.
+    It is read as a `Run` is. It gives the events of the runs as `OfRun`, the last of each `Over`.
 
     Args:
         each: The runs; none of them was started.
@@ -403,11 +408,12 @@ class Runs:
         self.control = Controls([run.control for run in each])
         # Not an event: a signal handler may put into this queue whatever its reader is doing.
         self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._over: set[int] = set()
 
     @property
     def ended(self) -> bool:
         """Whether all of them are over and their events were taken."""
-        return all(run.ended for run in self._each)
+        return len(self._over) == len(self._each)
 
     def wake(self) -> None:
         """Let `take` return now; a signal handler may call this."""
@@ -429,8 +435,10 @@ class Runs:
         while not self._woken.empty():
             with contextlib.suppress(queue.Empty):
                 self._woken.get_nowait()
-        return [
-            OfRun(number, event)
-            for number, run in enumerate(self._each)
-            for event in run.take(timeout_s=0)
-        ]
+        taken: list[OfRun] = []
+        for number, run in enumerate(self._each):
+            taken += [OfRun(number, event) for event in run.take(timeout_s=0)]
+            if run.ended and number not in self._over:
+                self._over.add(number)
+                taken.append(OfRun(number, Over()))
+        return taken

@@ -263,11 +263,11 @@ class _Watched:
         return self._gathered.reports, control.cancelled
 
     def _take(self, event: Any, view: View) -> None:
-        if self._gathered.take(event):
+        if (of_request := self._gathered.take(event)) is None:
             view.tell(self._gathered.progress(cell_words()))
-        elif isinstance(event, OfRun):
-            self._builder.add(event.event.event)
-            view.update(event.event.event, self._builder)
+            return
+        self._builder.add(of_request)
+        view.update(of_request, self._builder)
 
 
 class Gathered:
@@ -285,25 +285,25 @@ class Gathered:
         self._results: list[list[Result]] = [[] for _ in settings]
         self._now: list[Text | None] = [None for _ in settings]
 
-    def take(self, event: Any) -> bool:
-        """Take in an event, and return whether it was one of a probe and not of a request."""
+    def take(self, event: Any) -> Any:
+        """Take in an event of the runs; return it if it is one of a request, else None."""
         from openhands_llm_magic.llm.probe.result import Report
-        from openhands_llm_magic.llm.probe.run import ProbeBegan, ProbeEnded
+        from openhands_llm_magic.llm.probe.run import OfModel, ProbeBegan, ProbeEnded
 
-        if not isinstance(event, OfRun):  # the runs were left behind
-            return True
-        number = event.event.number
-        match event.event.event:
+        told = event.event if isinstance(event, OfRun) else None
+        if not isinstance(told, OfModel):  # a run is over, or was left behind
+            return None
+        match told.event:
             case Report() as report:
-                self._reports[number] = report
+                self._reports[told.number] = report
             case ProbeBegan(title=title):
-                self._now[number] = title
+                self._now[told.number] = title
             case ProbeEnded(result):
-                self._results[number].append(result)
-                self._now[number] = None
+                self._results[told.number].append(result)
+                self._now[told.number] = None
             case _:
-                return False
-        return True
+                return told.event
+        return None
 
     @property
     def reports(self) -> list[Report]:

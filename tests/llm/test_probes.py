@@ -25,6 +25,7 @@ from openhands_llm_magic.llm.probe.run import (
     ONCE,
     RESULT_CHARS,
     Extent,
+    OfModel,
     ProbeBegan,
     ProbeEnded,
     cut_short,
@@ -569,7 +570,8 @@ def test_a_limit_is_held_against_all_requests_together() -> None:
 def events_of(runs: Runs) -> Iterator[Any]:
     while not runs.ended:
         for each in runs.take():
-            yield each.event
+            if isinstance(each.event, OfModel):
+                yield each.event
 
 
 def test_several_models(clock: FakeClock, model_server: ModelServer) -> None:

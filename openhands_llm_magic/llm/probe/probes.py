@@ -484,7 +484,7 @@ def parameters_in(text: str) -> dict[str, str]:
     return {name: value for name, (value, end, _) in values.items() if end}
 
 
-TOO_LONG = (BadRequestError, ContextLengthError, RequestTooLargeError)
+SIZE_REFUSALS = (BadRequestError, ContextLengthError, RequestTooLargeError)
 REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
 
 PROBES = (
@@ -544,7 +544,7 @@ PROBES = (
         if_refused=Finding(
             Text("the server refuses a prompt of 9,000 tokens"), STOPS, CONTEXT_CURE
         ),
-        refusals=TOO_LONG,
+        refusals=SIZE_REFUSALS,
     ),
     Probe("again", Text("caches what was sent before"), again, needs="needle"),
     Probe(
@@ -555,7 +555,7 @@ PROBES = (
         if_refused=Finding(
             Text("the server refuses a prompt of 26,000 tokens"), STOPS, CONTEXT_CURE
         ),
-        refusals=TOO_LONG,
+        refusals=SIZE_REFUSALS,
         is_long=True,
     ),
     Probe(
