@@ -77,7 +77,7 @@ MOST_REPEATS = 20
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the line's options."""
     made = arguments.Parser(prog="%llm_probe", add_help=False, allow_abbrev=False)
-    made.add_argument("-m", "--model", dest="models", action="append", metavar="MODEL")
+    made.add_argument("-m", "--model", action="append", metavar="MODEL")
     made.add_argument("-g", "--group", metavar="NAME")
     made.add_argument("--full", action="store_true", default=None)
     number = functools.partial(arguments.number, "--repeat", MOST_REPEATS)
@@ -131,7 +131,7 @@ def run(  # noqa: PLR0913 - those of all magics that ask
         settings.snapshot(
             arguments.settings_in(budgets | model, known, variables.own), given.get("group")
         )
-        for model in ([{"model": each} for each in given.get("models", ())] or [{}])
+        for model in ([{"model": each} for each in given.get("model", ())] or [{}])
     ]
     extent = extent_of(given)
     estimates = estimated(snapshots, extent)
