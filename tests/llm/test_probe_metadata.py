@@ -71,6 +71,10 @@ TOLD: list[tuple[Paths, Metadata]] = [
         Metadata("Ollama", None, None, is_loaded=True, knows_tools=True),
     ),
     (
+        ollama(SHOWN | {"remote_host": "https://ollama.com:443"}),
+        Metadata("Ollama", 40_960, knows_tools=True),
+    ),
+    (
         {"/api/v0/models": {"data": [LM_STUDIO]}},
         Metadata("LM Studio", 8_192, 262_144, is_loaded=True, knows_tools=True),
     ),
@@ -114,6 +118,12 @@ def told_by(paths: Mapping[str, Any], model: str = "openai/qwen3", **overrides: 
 def test_each_kind_of_server(paths: Paths, expected: Metadata) -> None:
     """It is found out by what it tells, as most people write openai/ for their own server."""
     assert told_by(paths) == expected
+
+
+def test_a_model_of_ollamas_own_service() -> None:
+    """It has its whole context, and is never loaded on this machine."""
+    told = told_by(ollama(SHOWN), model="openai/qwen3:480b-cloud")
+    assert told == Metadata("Ollama", 40_960, knows_tools=True)
 
 
 def test_a_server_that_is_named_is_asked_in_its_own_way_alone() -> None:

@@ -64,7 +64,8 @@ SERVERS = [
     ("https://acme-research.openai.azure.com", OWN_SERVER),
     ("http://localhost:11434/v1", "http://localhost:11434/v1"),
     ("http://me:hunter2@127.0.0.1:8000/v1?a=sesame", "http://127.0.0.1:8000/v1"),
-    (f"http://127.0.0.1:8000/{KEY}/v1", "http://127.0.0.1:8000"),
+    ("http://127.0.0.1:8000/sesame/v1", "http://127.0.0.1:8000"),
+    ("http://127.0.0.1:8000/openai/v1/", "http://127.0.0.1:8000/openai/v1/"),
     ("https://api.openai.com/v1", "https://api.openai.com/v1"),
     (None, ""),
 ]

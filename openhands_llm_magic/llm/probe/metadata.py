@@ -112,6 +112,10 @@ def kinds_at(settings: Snapshot, place: served.Place) -> Sequence[Kind]:
     return (KINDS[provider.name],) if provider.name in KINDS else ()
 
 
+REMOTE = (":cloud", "-cloud")
+"""How the names of models end that Ollama asks its own service for; they have their whole context."""
+
+
 def _ollama(ask: Ask, names: Sequence[str]) -> Metadata | None:
     running = _items(ask("/api/ps"), "models")
     shown = ask("/api/show", {"model": names[0]}) if running is not None else None
@@ -124,6 +128,9 @@ def _ollama(ask: Ask, names: Sequence[str]) -> Metadata | None:
     set_by_hand = re.search(r"^num_ctx\s+(\d+)", str(shown.get("parameters")), re.MULTILINE)
     can, template = shown.get("capabilities"), shown.get("template")
     knows_tools = "tools" in can if isinstance(can, list) else ".Tools" in str(template or "")
+    if shown.get("remote_host") or names[0].endswith(REMOTE):  # it is never loaded here
+        window = _count(next(iter(trained), None))
+        return Metadata("Ollama", window, knows_tools=knows_tools)
     return Metadata(
         "Ollama",
         _count(here.get("context_length") if here else set_by_hand and int(set_by_hand[1])),

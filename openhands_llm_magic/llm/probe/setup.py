@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import is_loopback, provider_of, server_of
 from openhands_llm_magic.config.save import is_unset
-from openhands_llm_magic.config.secret import can_be_secret
 from openhands_llm_magic.llm.spending.attempt import day_of
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ OWN_SERVER = "a server of one's own"
 """What is said in place of an address that is neither the provider's nor this machine's."""
 
 PACKAGES = ("openhands-llm-magic", "litellm")
+
+_USUAL_PATH = re.compile(r"(/(api|openai|v\d+(beta)?))*/?")
 
 _PATH = re.compile(r"^([^/\\~]*/)??(?:[A-Za-z]:[/\\]|\.{0,2}/|~|\\).*[/\\]")
 """The folders of a file's path; llama.cpp and vLLM call a model so unless they are told a name."""
@@ -93,7 +94,7 @@ def _address(settings: Snapshot) -> str:
     if server is None or not (is_loopback(server.host) or (provider and provider.is_at(base_url))):
         return OWN_SERVER
     parts = urlsplit(base_url)
-    path = "" if any(map(can_be_secret, parts.path.split("/"))) else parts.path
+    path = parts.path if _USUAL_PATH.fullmatch(parts.path) else ""  # a token may be in another
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
