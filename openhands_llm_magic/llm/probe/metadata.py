@@ -113,7 +113,7 @@ def kinds_at(settings: Snapshot, place: served.Place) -> Sequence[Kind]:
 
 
 REMOTE = (":cloud", "-cloud")
-"""How the names of models end that Ollama asks its own service for; they have their whole context."""
+"""How the names of models end that Ollama asks its own service for: they have all their context."""
 
 
 def _ollama(ask: Ask, names: Sequence[str]) -> Metadata | None:
