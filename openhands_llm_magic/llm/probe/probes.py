@@ -422,18 +422,20 @@ LONGEST_WORDS = 23_600
 tokenizer counts a tenth more."""
 
 
-def _long(words: int = LONG_WORDS) -> Ask:
-    prompt = (
+def _prompt(words: int) -> str:
+    return (
         f"The key of the archive is {KEY}. "
         + FILLER * (words // len(FILLER.split()))
         + "\n\nWhat is the key of the archive? Answer with the number alone."
     )
-    return Ask([{"role": "user", "content": prompt}])
+
+
+LONG = _prompt(LONG_WORDS)
 
 
 def needle(words: int = LONG_WORDS) -> Course:
     """What stands at the beginning of a long prompt, and whether the server has read it all."""
-    ask = _long(words)
+    ask = Ask([{"role": "user", "content": _prompt(words)}])
     turn = yield ask
     if counts.is_cut(ask.messages, turn.usage):
         assert turn.usage is not None  # noqa: S101 - `is_cut` says so
@@ -457,7 +459,7 @@ CONTEXT_CURE = Text(
 
 def again() -> Course:
     """The same prompt again: how much of it comes from a cache."""
-    turn = yield _long()
+    turn = yield Ask([{"role": "user", "content": LONG}])
     if turn.usage is None:
         return Finding(note=Text("the server counts no tokens"))
     known = {"cached": f"{turn.usage.cached_tokens:,}", "tokens": f"{turn.usage.prompt_tokens:,}"}
