@@ -14,8 +14,8 @@ No two kinds of server say it alike. What each was read from:
 - LiteLLM Proxy: `supports_function_calling` and `max_input_tokens` in `/v1/model/info`, from its
   list or its config file. Both may be missing or wrong, so that nothing follows from a "no".
 
-LiteLLM Proxy and llama.cpp were measured with the real servers: of `-c 32768 --parallel 4`, `/props`
-tells 8,192. The others were read in their sources and documentation.
+LiteLLM Proxy and llama.cpp were measured with the real servers: with `-c 32768 --parallel 4`, the
+latter tells 8,192. The others were read in their sources and documentation.
 """
 
 from __future__ import annotations
