@@ -7,7 +7,7 @@ import difflib
 import functools
 import keyword
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,8 +61,10 @@ def _mistake(message: str) -> Text:
     return Text(message)
 
 
-def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
-    """Add the flag of a setting to a parser, or to a group of one."""
+def add_flag(
+    group: Any, setting: Setting, short: str | None = None, *, repeated: bool = False
+) -> None:
+    """Add the flag of a setting to a parser, or to a group of one; `repeated` makes a list."""
     names = [setting.flag] if short is None else [short, setting.flag]
     about = Text(setting.help)
     if setting.name in ALONE:
@@ -75,8 +77,11 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
         made = group.add_argument(*names, action=action, dest=setting.name)
     else:
         metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
-        made = group.add_argument(*names, dest=setting.name, metavar=metavar)
+        how = {"action": "append"} if repeated else {}
+        made = group.add_argument(*names, dest=setting.name, metavar=metavar, **how)
     made.help = Text("{about} ({values})", about=about, values=setting.takes)
+    if repeated:
+        made.help = Text("{about}; repeated, all are asked at once", about=made.help)
 
 
 def add_over_budget(made: argparse.ArgumentParser) -> None:
@@ -280,6 +285,9 @@ class PromptOptions:
         block: Which code block of the answer counts, from 1 on; None for all that fit together.
         help: Whether the help is asked for, of which `prompt` then names the topic.
         sent_by: The version of OpenHands whose request a dry run shows (`--as`), or None for ours.
+        group: The group of settings that it is asked with, or None for the session's.
+        models: Several models that are asked at once; `each` has the options for each.
+        groups: The same of groups of settings.
         settings: Settings for this cell alone, by name.
     """
 
@@ -300,9 +308,26 @@ class PromptOptions:
     dry_run: bool = False
     sent_by: str | None = None
     group: str | None = None
+    models: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     block: int | None = None
     help: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether several models, or one with several groups of settings, are asked at once."""
+        return bool(self.models or self.groups)
+
+    @property
+    def each(self) -> tuple[PromptOptions, ...]:
+        """The options for each model that is asked, in the order of the line."""
+        alone = replace(self, models=(), groups=())
+        by_model = (
+            replace(alone, settings={**self.settings, "model": model}) for model in self.models
+        )
+        by_group = (replace(alone, group=group) for group in self.groups)
+        return (*by_model, *by_group) or (alone,)
 
     @property
     def alone(self) -> bool:
@@ -318,7 +343,7 @@ def parser() -> argparse.ArgumentParser:
     _add_own(made)
     for setting in SETTINGS.values():
         if setting.topic != "embedding":
-            add_flag(made, setting, setting.short)
+            add_flag(made, setting, setting.short, repeated=setting.name == "model")
     return made
 
 
@@ -393,7 +418,8 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     told = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
     how = {"choices": OPENHANDS, "metavar": "|".join(OPENHANDS)}
     add("--as", dest="sent_by", type=_version, **how, about=Text(told))
-    add("-g", "--group", metavar="NAME", about=Text("use the settings of [llm.NAME]"))
+    about = Text("use the settings of [llm.NAME]; repeated, each group is asked at once")
+    add("-g", "--group", metavar="NAME", action="append", about=about)
     told = "print this help, or with a topic that of its options; `all` explains all"
     add("-h", "--help", action="store_true", about=Text(told))
 
@@ -474,19 +500,18 @@ def parse(
     as_is = line.rstrip().removesuffix(prompt).rstrip().endswith("--")
     if not (in_cell or as_is):
         _require_first(prompt)
-    if given["goes_on"] and "chat" in given:
-        raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
-    if "schema" in given and given.get("format") == "code":
-        raise UsageError("--schema and -f code exclude each other: code is no JSON.")
-    if "block" in given and given.get("format") != "code":
-        raise UsageError("--block goes with -f code.")
+    _require_together(given)
     _require_tools(given)
-    if "sent_by" in given and not given["dry_run"]:
-        raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
+    models, groups = given.pop("model", []), given.pop("group", [])
+    _require_few(models, groups, is_chat="chat" in given)
     lift_limits(given)
     own = variables if own is None else own
     flags = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
-    for name in ("out", "chat", "group", "schema"):
+    groups = [put_in(group, own, "--group") for group in groups]
+    models = [settings_in({"model": model}, variables, own)["model"] for model in models]
+    if len(groups) == 1:
+        flags["group"] = groups.pop()
+    for name in ("out", "chat", "schema"):
         if name in flags:
             flags[name] = put_in(flags[name], own, f"--{name}")
     flags["out"], flags["part"] = _stored(flags.get("out"))
@@ -494,7 +519,44 @@ def parse(
     flags["attach"] = tuple(put_in(word, own, "--attach") for word in flags.get("attach", ()))
     flags.setdefault("format", "json" if "schema" in flags else "markdown")
     settings = settings_in(given, variables, own)
+    if len(models) == 1:
+        settings["model"] = models.pop()
+    flags |= {"models": tuple(models), "groups": tuple(groups)}
     return PromptOptions(prompt, as_is, **flags, settings=settings)
+
+
+MOST_MODELS = 8
+"""Models that are asked at once; more columns could not be read side by side."""
+
+
+def _require_few(models: Sequence[str], groups: Sequence[str], *, is_chat: bool) -> None:
+    """Refuse more models than can be asked at once, two meanings of "each", and a named chat."""
+    if len(models) > 1 and len(groups) > 1:
+        raise UsageError(
+            "several -m and several -g exclude each other: the models are asked with the settings"
+            " of one group, or one model with those of each."
+        )
+    count = max(len(models), len(groups))
+    if count > MOST_MODELS:
+        told = "{count} models are too many for one cell: at most {most} are asked at once."
+        raise UsageError(Text(told, count=count, most=MOST_MODELS))
+    if count > 1 and is_chat:
+        raise UsageError(
+            "--chat goes with one model, as a conversation has one answer to each prompt; `-c -m"
+            " MODEL` goes on from one of several answers."
+        )
+
+
+def _require_together(given: Mapping[str, Any]) -> None:
+    """Refuse options that exclude each other, and those that mean nothing without another."""
+    if given["goes_on"] and "chat" in given:
+        raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
+    if "schema" in given and given.get("format") == "code":
+        raise UsageError("--schema and -f code exclude each other: code is no JSON.")
+    if "block" in given and given.get("format") != "code":
+        raise UsageError("--block goes with -f code.")
+    if "sent_by" in given and not given["dry_run"]:
+        raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
 
 
 def _require_tools(given: Mapping[str, Any]) -> None:

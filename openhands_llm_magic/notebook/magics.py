@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import contextmanager, suppress
-from functools import cached_property, partial, wraps
+from contextlib import contextmanager
+from functools import cached_property, wraps
 from importlib import import_module
 from tokenize import DEDENT, INDENT
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
+    from openhands_llm_magic.notebook.replies import Replies
 
 
 def matcher(
@@ -166,9 +167,10 @@ class LLMMagics(Magics):
         shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display)
+        for module, name in REPLIES:
+            formatter.for_type_by_name(module, name, self._display)
 
-    def _display(self, reply: Reply) -> None:
+    def _display(self, reply: Reply | Replies) -> None:
         with _replacing():
             self.asking.display(reply)
 
@@ -203,7 +205,7 @@ class LLMMagics(Magics):
     @_told
     def llm(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
-    ) -> Reply | None:
+    ) -> Reply | Replies | None:
         """Send a prompt to a language model and show the answer as it arrives."""
         return self.asking.run(line, cell and self._as_typed(line, cell), self._own(local_ns))
 
@@ -213,7 +215,9 @@ class LLMMagics(Magics):
     @line_magic
     @needs_local_scope
     @_told
-    def llm_error(self, line: str, local_ns: dict[str, Any] | None = None) -> Reply | None:
+    def llm_error(
+        self, line: str, local_ns: dict[str, Any] | None = None
+    ) -> Reply | Replies | None:
         """Ask the model why the last cell that failed did so."""
         from openhands_llm_magic.notebook import error_magic
 
@@ -320,13 +324,9 @@ class LLMMagics(Magics):
 
         A line that was not understood is quoted in it, also where a key was typed on it.
         """
-        from openhands_llm_magic.config.secret import can_be_secret, masked
         from openhands_llm_magic.notebook.wording import cell_words
 
-        keys: list[str] = []
-        with suppress(LLMMagicError):  # the settings may be what is wrong
-            keys += filter(can_be_secret, self._settings.snapshot().secrets())
-        error.args = (error.text.masked(partial(masked, secrets=keys)),)
+        error.args = (self._settings.masked(error.text),)
         say = cell_words()
         error.say_in(say)
         if self._panel is not None and not self._panel.closed:
@@ -387,6 +387,12 @@ class LLMMagics(Magics):
         self._last_error.note(cell)
 
 
+REPLIES = (
+    ("openhands_llm_magic.llm.events", "Reply"),
+    ("openhands_llm_magic.notebook.replies", "Replies"),
+)
+"""What a cell shows while it runs, so that IPython need not: the module and name of its class."""
+
 _WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
 
 
@@ -424,7 +430,8 @@ def unload(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter
-    formatter.pop("openhands_llm_magic.llm.events.Reply", None)
+    for module, name in REPLIES:
+        formatter.pop(f"{module}.{name}", None)
     for event, callbacks in shell.events.callbacks.items():
         for callback in [each for each in callbacks if _is_ours(each)]:
             shell.events.unregister(event, callback)
