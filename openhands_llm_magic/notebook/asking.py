@@ -455,13 +455,14 @@ class Asking:
 
     def display(self, reply: Reply | Replies) -> None:
         """Show a reply as an output, or several as a table, unless this very cell has shown it."""
-        from openhands_llm_magic.llm.events import Reply
+        from openhands_llm_magic.notebook.replies import Replies
         from openhands_llm_magic.notebook.view import display
 
-        if self.just_shown is not reply and isinstance(reply, Reply):
-            display.show(reply)
-        elif self.just_shown is not reply:
-            display.show_both(self._shell, text=repr(reply), html=reply.as_html())
+        if self.just_shown is not reply:
+            if isinstance(reply, Replies):
+                display.show_both(self._shell, text=repr(reply), html=reply.as_html())
+            else:
+                display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print_texts(Text("(shown above)"))  # terminal IPython has begun the line "Out[n]: "
 

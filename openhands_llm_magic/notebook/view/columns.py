@@ -81,25 +81,29 @@ def side_by_side(columns: Iterable[tuple[str, Bundle]]) -> Bundle:
     return {"text/html": f'<div style="{ROW}">{shown}</div>', "text/plain": "\n\n".join(texts)}
 
 
-def failure_words(reply: Reply) -> str:
-    """Say why there is no whole answer, or return "" where there is one."""
+def failure_words(reply: Reply) -> tuple[str, str] | None:
+    """Say that there is no whole answer, and why, or return None where there is one."""
     if reply.error is None:
-        return ""
+        return None
     say = wording.cell_words()
-    why = reply.error.text.worded(say)
-    if reply.is_whole:
-        return why
-    return say("Not complete: {why}", why=why) if reply.text else say("No answer: {why}", why=why)
+    why = sanitize.to_plain(reply.error.text.worded(say))
+    if isinstance(reply.error, Stopped):
+        return say("Stopped"), why
+    if reply.finish_reason is not None and reply.text:  # it does not fit, or could not be kept
+        return say("Failed"), why
+    return say("Not complete") if reply.text else say("No answer"), why
 
 
 def _with_failure(reply: Reply, shown: Bundle) -> Bundle:
     """Add to what is shown of a reply why it is none."""
     words = failure_words(reply)
-    if not words:
+    if words is None:
         return shown
-    told = f"<p {wording.NO_MATH}><b>{html.escape(words)}</b></p>"
-    plain = "\n\n".join(filter(None, (shown.get("text/plain", "").rstrip(), words)))
-    return {"text/html": shown.get("text/html", "") + told, "text/plain": plain}
+    what, why = words
+    told = f"<p {wording.NO_MATH}><b>{html.escape(what)}:</b> {html.escape(why)}</p>"
+    plain = [shown.get("text/plain", "").rstrip(), f"{what}: {why}"]
+    html_now = shown.get("text/html", "") + told
+    return {"text/html": html_now, "text/plain": "\n\n".join(filter(None, plain))}
 
 
 class _Column:
@@ -263,7 +267,7 @@ class _Turn(display.TerminalView):
         self.render(reply)
         self.finish()
         if words := failure_words(reply):
-            self._write(f"({sanitize.to_plain(words)})\n")
+            self._write(f"({': '.join(words)})\n")
 
 
 class InTurn:
