@@ -225,7 +225,8 @@ def test_an_interrupt_stops_all_and_keeps_what_came(
 def test_a_broken_answer_is_asked_for_again_beside_one_that_is_whole(
     kernel: Kernel, server: ModelServer
 ) -> None:
-    broken = iter([Cut(2, of=Answer("It broke off here.")), Answer("It is whole.")])
+    two: list[Step] = [Cut(2, of=Answer("It broke off here.")), Answer("It is whole.")]
+    broken = iter(two)
     server.script(lambda got: next(broken) if got.model == "b" else Answer("I am a."))
     ran = kernel.run("%%llm -m openai/a -m openai/b --retry-min-wait 0 --retry-max-wait 0\nWho?")
     text = shown(ran, "lab")
@@ -322,7 +323,8 @@ def test_a_conversation_goes_on_from_the_answer_of_a_model(
 @pytest.mark.usefixtures("server")
 def test_no_cell_is_silent_meanwhile(kernel: Kernel, server: ModelServer) -> None:
     """A wait is counted down in its column while another has answered, footer and all."""
-    waits = iter([Refuse(429, {"retry-after": "2"}, message="Slow down."), Answer("At last.")])
+    slow: list[Step] = [Refuse(429, {"retry-after": "2"}, message="Slow down."), Answer("At last.")]
+    waits = iter(slow)
     server.script(lambda got: next(waits) if got.model == "slow" else Answer("At once."))
     ran = kernel.run("%%llm --footer on -m openai/slow -m openai/fast\nWho?")
     counted = [each for each in ran.updates if "retry 1 of 4 in" in each]

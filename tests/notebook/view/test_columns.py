@@ -28,7 +28,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.worker import Control
-from openhands_llm_magic.notebook.view import columns, outputs
+from openhands_llm_magic.notebook.view import columns, display, outputs
 from openhands_llm_magic.notebook.wording import Clicks, Waits
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Screen:
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     made = Screen()
     monkeypatch.setattr(outputs, "display", made.display)
-    monkeypatch.setattr(columns.display, "publish", made.display)
+    monkeypatch.setattr(display, "publish", made.display)
     return made
 
 
@@ -180,7 +180,7 @@ def test_no_word_of_any_column_goes_away(pieces: Sequence[tuple[int, str]]) -> N
         for before, after in zip(screen.states, screen.states[1:], strict=False):
             assert _letters(before) <= _letters(after)
         for builder in asking.builders:
-            assert columns.display.answer_html(builder.reply) in final
+            assert display.answer_html(builder.reply) in final
         assert len(screen.outputs) == 1
 
 
