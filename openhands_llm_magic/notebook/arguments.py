@@ -81,7 +81,12 @@ def add_flag(
         made = group.add_argument(*names, dest=setting.name, metavar=metavar, **how)
     made.help = Text("{about} ({values})", about=about, values=setting.takes)
     if repeated:
-        made.help = Text("{about}; repeated, all are asked at once", about=made.help)
+        made.help = _repeated(made.help)
+
+
+def _repeated(about: Text) -> Text:
+    """Add what it means that an option is given more than once."""
+    return Text("{about}; repeated, all are asked at once", about=about)
 
 
 def add_over_budget(made: argparse.ArgumentParser) -> None:
@@ -418,7 +423,7 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     told = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
     how = {"choices": OPENHANDS, "metavar": "|".join(OPENHANDS)}
     add("--as", dest="sent_by", type=_version, **how, about=Text(told))
-    about = Text("use the settings of [llm.NAME]; repeated, each group is asked at once")
+    about = _repeated(Text("use the settings of [llm.NAME]"))
     add("-g", "--group", metavar="NAME", action="append", about=about)
     told = "print this help, or with a topic that of its options; `all` explains all"
     add("-h", "--help", action="store_true", about=Text(told))

@@ -49,8 +49,8 @@ class Replies(list[Reply]):
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         say = wording.cell_words()
-        told = ("Model", "Time", "Tokens", "Cost", "Ended")
-        return ("", *map(say, told)), [
+        told = (say("Model"), say("Time"), say("Tokens"), say("Cost"), say("Ended"))
+        return ("", *told), [
             (
                 str(number),
                 on_one_line(reply.model),
