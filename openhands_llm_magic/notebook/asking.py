@@ -460,7 +460,9 @@ class Asking:
 
         if self.just_shown is not reply:
             if isinstance(reply, Replies):
-                display.show_both(self._shell, text=repr(reply), html=reply.as_html())
+                # Terminal IPython has begun the line "Out[n]: ".
+                above = "\n" * (display.front_end(self._shell) == "terminal")
+                display.show_both(self._shell, text=f"{above}{reply!r}", html=reply.as_html())
             else:
                 display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):

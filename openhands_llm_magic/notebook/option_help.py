@@ -40,8 +40,8 @@ More by topic: `%llm --help retries` explains those of a topic, `%llm --help all
 
 SEVERAL = """Several `-m` ask several models at once, and show their answers side by side; several
 `-g` do so with groups of settings. The value is then a list of replies. One that has failed has
-an `error` and stops no other; the cell fails where none has answered. `-c -m MODEL` goes on from
-the answer of one of them.
+an `error` and stops no other; the cell fails where none has answered. Code goes into no new cell
+then, and `-c -m MODEL` goes on from the answer of one of them.
 """
 
 

@@ -13,7 +13,7 @@ from openhands_llm_magic.notebook.view import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_SAID = 100
+MOST_SAID = 60
 """Characters of an error in the table."""
 
 
@@ -56,11 +56,16 @@ class Replies(list[Reply]):
                 on_one_line(reply.model),
                 "" if reply.took_s is None else wording.seconds(reply.took_s, say),
                 wording.tokens_words(reply, say) if reply.usage or reply.is_whole else "",
-                wording.cost_words(reply, say) if reply.attempts or reply.is_whole else "",
+                wording.cost_words(reply, say) if _has_cost(reply) else "",
                 _ended(reply, say),
             )
             for number, reply in enumerate(self)
         ]
+
+
+def _has_cost(reply: Reply) -> bool:
+    """Tell whether it may have cost something; a request that was refused has not."""
+    return reply.is_whole or bool(reply.text) or reply.cost_usd is not None
 
 
 def _ended(reply: Reply, say: wording.Language) -> str:
