@@ -507,13 +507,12 @@ def parse(
         _require_first(prompt)
     _require_together(given)
     _require_tools(given)
-    models, groups = given.pop("model", []), given.pop("group", [])
-    _require_few(models, groups, is_chat="chat" in given)
     lift_limits(given)
     own = variables if own is None else own
+    groups = [put_in(group, own, "--group") for group in given.pop("group", [])]
+    models = [each for text in given.pop("model", []) for each in _models_named(text, own)]
+    _require_few(models, groups, is_chat="chat" in given)
     flags = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
-    groups = [put_in(group, own, "--group") for group in groups]
-    models = [settings_in({"model": model}, variables, own)["model"] for model in models]
     if len(groups) == 1:
         flags["group"] = groups.pop()
     for name in ("out", "chat", "schema"):
@@ -528,6 +527,23 @@ def parse(
         settings["model"] = models.pop()
     flags |= {"models": tuple(models), "groups": tuple(groups)}
     return PromptOptions(prompt, as_is, **flags, settings=settings)
+
+
+def _models_named(text: str, own: Mapping[str, object]) -> list[Any]:
+    """Return the models that a value of `-m` names: one, or those of the list in a variable.
+
+    Raises:
+        UsageError: There is no such variable, or the list is empty.
+        SettingError: There is something in it that is no name.
+    """
+    from openhands_llm_magic.notebook import placeholders  # noqa: PLC0415 - it brings much along
+
+    listed = placeholders.whole(text, own) if "{" in text else text
+    if not isinstance(listed, list | tuple):
+        return [settings_in({"model": text}, {}, own)["model"]]
+    if not listed:
+        raise UsageError(Text("--model: {name} is an empty list.", name=text))
+    return [SETTINGS["model"].validate(each) for each in listed]
 
 
 MOST_MODELS = 8

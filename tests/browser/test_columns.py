@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from browser.lab import DARK, LIGHT
 from browser.server import PATIENCE_S
@@ -119,6 +120,47 @@ def test_two_columns_grow_at_once(
     output.get_by_text("The end.").first.wait_for()
     assert output.inner_text() == shown
     assert opened.page.evaluate(PLACES) == places
+    assert opened.trusted
+
+    changed = opened.saved
+    changed.cells[0].source += "\n# by somebody else"
+    changed.cells[1].outputs[0].data["text/html"] += "<i>added</i>"
+    nbformat.write(changed, opened.path)
+    opened.reload(new_kernel=True)
+    output.get_by_text("The end.").first.wait_for()
+    assert not opened.trusted
+    assert opened.page.evaluate(PLACES) == places
+    assert opened.errors == []
+
+
+def test_the_buttons_are_those_of_all(
+    notebook: OpenNotebook, model_server: ModelServer, images: Path
+) -> None:
+    """The one that ends a wait ends the waits of all that wait."""
+    waits: dict[str, Step] = {}
+
+    def step(received: Received) -> Step:
+        if received.model in waits:
+            return Answer(f"I am {received.model}.")
+        waits[received.model] = Refuse(429, {"retry-after": "50"}, message="Slow down.")
+        return waits[received.model]
+
+    model_server.script(step)
+    line = f"-m openai/a -m openai/b --base-url {model_server.openai_base} --api-key $key"
+    load = "%load_ext openhands_llm_magic\nkey = 'sk-of-the-test'"
+    opened = notebook(load, f"%%llm {line}\nWho?")
+    opened.run(0)
+    opened.wait_for_idle()
+    opened.run(1)
+    expect(opened.output(1).get_by_text("Rate limit (429)")).to_have_count(2)
+    button = opened.output(1).get_by_role("button", name="Retry now")
+    button.wait_for()
+    opened.page.screenshot(path=images / "columns-wait.png")
+    button.click()
+    for name in "ab":
+        opened.output(1).get_by_text(f"I am {name}.").wait_for()
+    opened.wait_for_idle()
+    assert opened.page.locator(".llm-wait").count() == 0
     assert opened.errors == []
 
 

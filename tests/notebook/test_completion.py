@@ -81,6 +81,7 @@ def test_models() -> None:
     found = offered("%%llm --model=practice/rate")
     assert found == ("practice/rate", ["practice/rate-limited"])
     assert offered("%llm_config model=practice/rate") == found
+    assert offered("%%llm -m openai/gpt-4o -m practice/rate") == found
     many = offered("%%llm -m openai/")
     assert many is not None
     assert 20 < len(many[1]) <= MOST

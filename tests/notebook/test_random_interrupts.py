@@ -99,6 +99,9 @@ def lasting():
     "Come back when all is over."
     threading.Event().wait(60)
 
+def of_litellm(name):
+    return name.startswith("litellm-logging")
+
 def told(reply):
     error = getattr(reply, "error", None)
     return {"text": getattr(reply, "text", None), "error": error and type(error).__name__}
@@ -111,7 +114,7 @@ def report(number):
         **told(None if several else reply),
         "each": [told(one) for one in several],
         # LiteLLM logs on a pool of its own, which has a thread for each answer at once.
-        "threads": len(os.listdir("/proc/self/task")) - sum("litellm-logging" in it for it in named),
+        "threads": len(os.listdir("/proc/self/task")) - sum(map(of_litellm, named)),
         "named": named,
     }))
 """

@@ -149,6 +149,7 @@ def test_an_address_that_is_not_trusted_stops_its_model_alone(
         ("-m openai/a -m openai/b -m openai/c " * 3, "9 models are too many"),
         ("-m openai/a -m openai/b -g one -g two", "exclude each other"),
         ("-m openai/a -m openai/b --chat talk", "--chat goes with one model"),
+        ("-m {empty}", "--model: {empty} is an empty list."),
         ("-m openai/a -m openai/b -t nothing", "there is no variable nothing"),
         ("-m openai/a -m openai/b --schema nothing", "there is no variable nothing"),
         ("-m openai/a -m openai/b -a nothing.txt", "-a nothing.txt"),
@@ -158,6 +159,7 @@ def test_a_mistake_of_the_line_stops_all(
     kernel: Kernel, server: ModelServer, line: str, said: str
 ) -> None:
     """One line, before anything is sent."""
+    kernel.run("empty = []")
     ran = kernel.run(f"%%llm {line}\nWho?")
     assert ran.error is not None
     assert ran.error.startswith("UsageError: ")
@@ -174,6 +176,31 @@ def test_what_the_prompt_names_is_read_once(kernel: Kernel, server: ModelServer)
     kernel.run("%%llm -m openai/a -m openai/b\nThis is {who}.")
     assert [each.body["messages"][0]["content"] for each in server.received] == ["This is me."] * 2
     assert told(kernel, "Counted.times") == 1
+
+
+@pytest.mark.usefixtures("server")
+def test_a_list_of_models_may_be_in_a_variable(kernel: Kernel) -> None:
+    kernel.run("models = ['openai/a', 'openai/b']\none = 'c'")
+    kernel.run("%%llm -m {models} -m openai/{one}\nWho?")
+    assert told(kernel, "[*_]") == ["I am a.", "I am b.", "I am c."]
+
+
+def test_a_key_that_a_server_echoes_is_shown_nowhere(kernel: Kernel, server: ModelServer) -> None:
+    """Neither in a column nor in the table, the error or the reply."""
+    key = "sk-canary-0123456789abcdef"
+    kernel.run(f"import getpass; other = {key!r}")
+    server.script(Refuse(401, message=f"No such key: {key}."), Answer(f"Is it {key}?"))
+    for line in ("-m openai/a -m openai/b --max-output-tokens {other}", "-m openai/a -m openai/b"):
+        ran = kernel.run(f"%%llm {line} --api-key $other\nWho?")
+        assert key not in ran.everything
+    assert key not in kernel.run("_, [str(each.error) for each in _], [*_]").everything
+
+
+def test_requests_to_one_model_keep_to_its_limit(kernel: Kernel, server: ModelServer) -> None:
+    """That of requests a minute holds over all columns."""
+    kernel.run("%%llm -m openai/a -m openai/a --requests-per-minute 60\nWho?")
+    assert sorted(told(kernel, "[each.throttled_s > 0.5 for each in _]")) == [False, True]
+    assert server.count == 2
 
 
 def test_one_model_twice_gives_two_answers(kernel: Kernel, server: ModelServer) -> None:
