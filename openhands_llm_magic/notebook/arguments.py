@@ -510,11 +510,11 @@ def parse(
     lift_limits(given)
     own = variables if own is None else own
     groups = [put_in(group, own, "--group") for group in given.pop("group", [])]
-    models = [each for text in given.pop("model", []) for each in _models_named(text, own)]
+    groups, one_group = (groups, []) if len(groups) > 1 else ([], groups)
+    models, one_model = _models_named(given.pop("model", []), own)
     _require_few(models, groups, is_chat="chat" in given)
     flags = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
-    if len(groups) == 1:
-        flags["group"] = groups.pop()
+    flags["group"] = one_group[0] if one_group else None
     for name in ("out", "chat", "schema"):
         if name in flags:
             flags[name] = put_in(flags[name], own, f"--{name}")
@@ -522,15 +522,17 @@ def parse(
     flags |= {name: tuple(flags.get(name, ())) for name in ("tools", "yes")}
     flags["attach"] = tuple(put_in(word, own, "--attach") for word in flags.get("attach", ()))
     flags.setdefault("format", "json" if "schema" in flags else "markdown")
-    settings = settings_in(given, variables, own)
-    if len(models) == 1:
-        settings["model"] = models.pop()
+    settings = settings_in(given, variables, own) | one_model
     flags |= {"models": tuple(models), "groups": tuple(groups)}
     return PromptOptions(prompt, as_is, **flags, settings=settings)
 
 
-def _models_named(text: str, own: Mapping[str, object]) -> list[Any]:
-    """Return the models that a value of `-m` names: one, or those of the list in a variable.
+def _models_named(
+    texts: Sequence[str], own: Mapping[str, object]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the several models that the values of `-m` name, or the setting for the only one.
+
+    A list in a variable names several, also where there is but one in it: its reader gets a list.
 
     Raises:
         UsageError: There is no such variable, or the list is empty.
@@ -538,12 +540,18 @@ def _models_named(text: str, own: Mapping[str, object]) -> list[Any]:
     """
     from openhands_llm_magic.notebook import placeholders  # noqa: PLC0415 - it brings much along
 
-    listed = placeholders.whole(text, own) if "{" in text else text
-    if not isinstance(listed, list | tuple):
-        return [settings_in({"model": text}, {}, own)["model"]]
-    if not listed:
-        raise UsageError(Text("--model: {name} is an empty list.", name=text))
-    return [SETTINGS["model"].validate(each) for each in listed]
+    found: list[Any] = []
+    is_list = len(texts) > 1
+    for text in texts:
+        listed = placeholders.whole(text, own) if "{" in text else text
+        if isinstance(listed, list | tuple):
+            is_list = True
+            found += [SETTINGS["model"].validate(each) for each in listed]
+        else:
+            found.append(settings_in({"model": text}, {}, own)["model"])
+    if texts and not found:
+        raise UsageError(Text("--model: {names} is an empty list.", names=" ".join(texts)))
+    return (found, {}) if is_list or not found else ([], {"model": found[0]})
 
 
 MOST_MODELS = 8
@@ -552,16 +560,16 @@ MOST_MODELS = 8
 
 def _require_few(models: Sequence[str], groups: Sequence[str], *, is_chat: bool) -> None:
     """Refuse more models than can be asked at once, two meanings of "each", and a named chat."""
-    if len(models) > 1 and len(groups) > 1:
+    if models and groups:
         raise UsageError(
             "several -m and several -g exclude each other: the models are asked with the settings"
             " of one group, or one model with those of each."
         )
-    count = max(len(models), len(groups))
+    count = len(models or groups)
     if count > MOST_MODELS:
         told = "{count} models are too many for one cell: at most {most} are asked at once."
         raise UsageError(Text(told, count=count, most=MOST_MODELS))
-    if count > 1 and is_chat:
+    if count and is_chat:
         raise UsageError(
             "--chat goes with one model, as a conversation has one answer to each prompt; `-c -m"
             " MODEL` goes on from one of several answers."

@@ -268,7 +268,7 @@ class Asking:
             self._shell.displayhook.update_user_ns(stopped.reply)
             raise stopped from None
         if options.dry_run:
-            print_texts(*(one.why for one in each if isinstance(one, several.Refused)))
+            print_texts(*(one.line for one in each if isinstance(one, several.Refused)))
             return None
         asked = [one for one in each if one is not None]
         answering = [one.answering for one in asked if isinstance(one, Asked) and one.answering]
@@ -344,8 +344,8 @@ class Asking:
         with self._keeping(lambda: cell.replies, options):
             cell.run(self._shell, self._clock, self.clicks, interrupts)
             self.chats.add_several(cell.answered)
-            if cell.failure is not None:
-                raise cell.failure
+            if failure := cell.failure:
+                raise failure
 
     def _answering(self, prepared: Prepared, options: PromptOptions) -> Answering:
         """Return what answers the calls of a cell's functions.

@@ -492,6 +492,7 @@ FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.notebook.prompt",
     "openhands_llm_magic.notebook.scope",
     "openhands_llm_magic.notebook.settings_table",
+    "openhands_llm_magic.notebook.several",
     "openhands_llm_magic.notebook.which_notebook",
     "openhands_llm_magic.notebook.view.display",
     "openhands_llm_magic.notebook.view.live",

@@ -56,6 +56,11 @@ class Refused:
         return str(self.options.settings.get("model") or self.options.group)
 
     @property
+    def line(self) -> Text:
+        """Which model it is, and why it is not asked."""
+        return Text("{model}: {why}", model=self.model, why=self.why)
+
+    @property
     def reply(self) -> Reply:
         """What came of it."""
         return Reply(model=self.model, error=RequestError(self.why))
@@ -92,9 +97,8 @@ def prepared(
 
 
 def _none_of(each: Sequence[Refused]) -> Text:
-    why = (Text("{model}: {why}", model=one.model, why=one.why) for one in each)
     told = "none of the {count} models can be asked: {why}"
-    return Text(told, count=len(each), why=Text.joined(why, " "))
+    return Text(told, count=len(each), why=Text.joined((one.line for one in each), " "))
 
 
 class Cell:

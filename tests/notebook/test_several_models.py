@@ -183,6 +183,9 @@ def test_a_list_of_models_may_be_in_a_variable(kernel: Kernel) -> None:
     kernel.run("models = ['openai/a', 'openai/b']\none = 'c'")
     kernel.run("%%llm -m {models} -m openai/{one}\nWho?")
     assert told(kernel, "[*_]") == ["I am a.", "I am b.", "I am c."]
+    kernel.run("models = ['openai/a']")
+    kernel.run("%%llm -m {models}\nWho?")
+    assert told(kernel, "[*_]") == ["I am a."]  # and no text, whose letters a loop would get
 
 
 def test_a_key_that_a_server_echoes_is_shown_nowhere(kernel: Kernel, server: ModelServer) -> None:
