@@ -137,7 +137,8 @@ class Parts:
         self._breakable = breakable
         self.longest = sanitize.MAX_RENDERED
         self._is_markdown = form in MARKDOWN or form == "math"
-        self._ends = (form in MARKDOWN or form == "text") and not is_one
+        self._ends = form in MARKDOWN or form == "text"
+        self._is_one = is_one
         self._characters = Characters()
         self._return = ""
         self._shown_before = before
@@ -151,9 +152,9 @@ class Parts:
         self.text = ""
 
     @property
-    def is_cut(self) -> bool:
-        """Whether a part has ended."""
-        return bool(self._sealed)
+    def is_long(self) -> bool:
+        """Whether a part has ended, or would have: it is not rendered as a whole once more."""
+        return bool(self._sealed) or (self._is_one and self._ends and len(self.text) > LEAST)
 
     def add(self, text: str) -> None:
         """Take in the next piece of the answer."""
@@ -243,7 +244,7 @@ class Parts:
         arrived = self._shown_before + len(self.text)
         most = max(LEAST, arrived // SHARE)
         size = sum(len(block.text) for block in self._blocks)
-        if not self._ends or size + len(self._open) <= most:
+        if self._is_one or not self._ends or size + len(self._open) <= most:
             return 0
         return self._seam(most) or (self._cut_open() and self._seam(most))
 
@@ -463,7 +464,7 @@ class LiveView:
             self.breakable, self._attempt.longest = nullcontext, STOPPED_LIMIT
         self._attempt.flush()
         self._end_parts()
-        if answer is self._attempt and not answer.is_cut:
+        if answer is self._attempt and not answer.is_long:
             with self.breakable():
                 last = Part(answer.rest, self._render(reply))
         else:

@@ -28,6 +28,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.worker import Control
+from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import columns, display, outputs
 from openhands_llm_magic.notebook.wording import Clicks, Waits
 
@@ -194,8 +195,18 @@ def test_a_long_answer_stays_one_output(screen: Screen) -> None:
     asking = Asking("live")
     for number in range(300):
         asking.see(number % 3, TextDelta(f"Paragraph {number}. {'word ' * 80}\n\n"))
+    for number in range(3):
+        asking.end(number, Done("stop"))
+    asking.view.finish()
     assert len(screen.outputs) == 1
-    assert "Paragraph 0." in screen.states[-1]
+    for title, builder in zip(TITLES, asking.builders, strict=True):
+        whole = text_of(display.answer_html(builder.reply))
+        assert column(screen.states[-1], title) == f"{title} {whole} {footer(builder)}"
+
+
+def footer(builder: ReplyBuilder) -> str:
+    """Return the line below an answer."""
+    return wording.footer_words(builder.reply)
 
 
 def test_what_is_far_apart_is_updated_less_often(screen: Screen) -> None:
