@@ -145,7 +145,7 @@ class Cell:
             for reply in replies
             if reply.error is not None
         )
-        told = "none of the {count} models has answered: {why}"
+        told = "none of the {count} models has given an answer: {why}"
         return RequestError(Text(told, count=len(replies), why=Text.joined(why, " ")))
 
     def run(self, shell: Any, clock: Clock, clicks: Clicks, interrupts: Interrupts) -> None:

@@ -103,7 +103,7 @@ def test_where_none_answers_the_cell_fails_with_one_line(
 ) -> None:
     ran = kernel.run("%%llm -o both -m openai/bad -m openai/worse\nWho?")
     assert ran.error is not None
-    assert ran.error.startswith("RequestError: none of the 2 models has answered: openai/bad: the")
+    assert ran.error.startswith("RequestError: none of the 2 models has given an answer: openai/bad: the")
     assert "\n" not in ran.error
     assert told(kernel, "[len(both), len(_)]") == [2, 2]
     assert server.count == 2
