@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -74,15 +75,16 @@ def test_the_value_is_a_list_that_shows_itself_as_a_table(kernel: Kernel) -> Non
     assert table[0].split() == ["Model", "Time", "Tokens", "Cost", "Ended"]
     assert table[1].split()[:2] == ["0", "openai/a"]
     assert table[1].split()[-2:] == ["local", "stop"]
-    assert table[2].split()[:4] == ["1", "openai/bad", "unknown", "cost"] or "refused" in table[2]
+    assert re.match(r"1  openai/bad +the provider refused the key .*…", table[2])
     assert told(kernel, "[isinstance(answers, list), answers.text]") == [True, ["I am a.", ""]]
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize(("part", "value"), [("", ["I am a.", "I am b."]), (":text", None)])
-def test_out_stores_the_list(kernel: Kernel, part: str, value: object) -> None:
+@pytest.mark.parametrize("part", ["", ":text"])
+def test_out_stores_the_list(kernel: Kernel, part: str) -> None:
     kernel.run(f"%%llm -o both{part} -m openai/a -m openai/b\nWho?")
-    assert told(kernel, "[*both]") == (value or ["I am a.", "I am b."])
+    assert told(kernel, "[*both]") == ["I am a.", "I am b."]
+    assert told(kernel, "type(both[0]).__name__") == ("str" if part else "Reply")
 
 
 def test_all_are_asked_at_once(kernel: Kernel, server: ModelServer) -> None:
@@ -103,7 +105,10 @@ def test_where_none_answers_the_cell_fails_with_one_line(
 ) -> None:
     ran = kernel.run("%%llm -o both -m openai/bad -m openai/worse\nWho?")
     assert ran.error is not None
-    assert ran.error.startswith("RequestError: none of the 2 models has given an answer: openai/bad: the")
+    said = (
+        "RequestError: none of the 2 models has given an answer: openai/bad: the provider refused"
+    )
+    assert ran.error.startswith(said)
     assert "\n" not in ran.error
     assert told(kernel, "[len(both), len(_)]") == [2, 2]
     assert server.count == 2
