@@ -241,6 +241,7 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "model": lambda known, typed: chain(known.aliases(), _models(typed)),
     "out": lambda known, _typed: known.own_variables,
     "profile": lambda _known, _typed: [name for name in _kept() if not name.endswith(".json")],
+    "report": lambda _known, typed: _files(typed),
     "schema": lambda known, _typed: known.schemas,
     "tools": lambda known, _typed: chain(known.functions, known.servers()),
     "yes": lambda known, _typed: chain(known.functions, known.servers()),

@@ -51,8 +51,9 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
                                       and into a file that git tracks only with --force
     %llm_config --from-openhands [NAME]
                                       take what the current OpenHands has: the profile of this
-                                      name, or agent_settings.json for its CLI's; without a name
-                                      the only one, or a list
+                                      name, agent_settings.json for its CLI's model, or
+                                      settings.json for its GUI's; without a name the only one,
+                                      or a list
     %llm_config --to-openhands NAME [--with-key] [--force]
                                       write them as a profile of the current OpenHands, the key
                                       only if you say so; --force also where the profile's own key
@@ -239,8 +240,9 @@ def _only_kept(kept: list[folder.Kept]) -> folder.Kept:
 
     if not kept:
         place = shown_path(folder.profiles_folder(os.environ))
-        told = "OpenHands has no profile in {folder}, and its CLI no {file}."
-        raise UsageError(Text(told, folder=place, file=folder.CLI_FILE))
+        told = "OpenHands has no profile in {folder}, its CLI no {file}, and its GUI no {gui}."
+        facts = {"folder": place, "file": folder.CLI_FILE, "gui": folder.GUI_FILE}
+        raise UsageError(Text(told, **facts))
     if len(kept) > 1:
         print_texts(*map(folder.described, kept))
         raise UsageError(Text("which of them? Write `%llm_config --from-openhands NAME`."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -101,6 +102,8 @@ def test_the_models_to_choose_from_are_the_providers() -> None:
         PROVIDERS["openai"].verified_models
     )
     assert "openai/gpt-4o" in offered
+    assert "OpenHands lists as verified (2025-05-07): openai/o3-mini, openai/o3," in driver.text
+    assert re.search(r"OpenHands SDK 1.58.2 lists as verified \(2026-10-25\): .+ …", driver.text)
     driver.type("Model", "openai/gpt-99")
     assert driver.panel.draft.snapshot().model == "openai/gpt-99"
 

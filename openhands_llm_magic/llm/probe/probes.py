@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
@@ -105,6 +106,9 @@ class Probe:
         if_refused: What it means where the server refuses the request.
         refusals: The errors that count as such.
         takes_any_answer: Whether it holds with whatever answer, also without text.
+        is_sampled: Whether another answer may come of the same request, so that it can be repeated;
+            what the server alone decides, and a long prompt, is asked once.
+        is_long: Whether it is left out unless all is to be asked.
     """
 
     name: str
@@ -115,6 +119,8 @@ class Probe:
     if_refused: Finding = WELL
     refusals: tuple[type[RequestError], ...] = (BadRequestError, ToolsRefusedError)
     takes_any_answer: bool = False
+    is_sampled: bool = False
+    is_long: bool = False
 
 
 NATIVE_CURE = Text(
@@ -409,23 +415,27 @@ def history() -> Course:
 
 KEY = "7391"
 FILLER = "This shelf holds old letters that nobody has read for years. "
-LONG_WORDS = 7_200
-"""About 9,000 tokens."""
-
-LONG = (
-    f"The key of the archive is {KEY}. "
-    + FILLER * (LONG_WORDS // len(FILLER.split()))
-    + "\n\nWhat is the key of the archive? Answer with the number alone."
-)
+LONG_WORDS = 8_200
+"""About 9,000 tokens, as OpenAI's tokenizer counts."""
+LONGEST_WORDS = 23_600
+"""About 26,000 tokens: with an answer of 4,096 they fit into a context of 32,768, also where a
+tokenizer counts a tenth more."""
 
 
-def _long() -> Ask:
-    return Ask([{"role": "user", "content": LONG}])
+def _prompt(words: int) -> str:
+    return (
+        f"The key of the archive is {KEY}. "
+        + FILLER * (words // len(FILLER.split()))
+        + "\n\nWhat is the key of the archive? Answer with the number alone."
+    )
 
 
-def needle() -> Course:
-    """What stands at the beginning of 9,000 tokens, and whether the server has read them all."""
-    ask = _long()
+LONG = _prompt(LONG_WORDS)
+
+
+def needle(words: int = LONG_WORDS) -> Course:
+    """What stands at the beginning of a long prompt, and whether the server has read it all."""
+    ask = Ask([{"role": "user", "content": _prompt(words)}])
     turn = yield ask
     if counts.is_cut(ask.messages, turn.usage):
         assert turn.usage is not None  # noqa: S101 - `is_cut` says so
@@ -449,7 +459,7 @@ CONTEXT_CURE = Text(
 
 def again() -> Course:
     """The same prompt again: how much of it comes from a cache."""
-    turn = yield _long()
+    turn = yield Ask([{"role": "user", "content": LONG}])
     if turn.usage is None:
         return Finding(note=Text("the server counts no tokens"))
     known = {"cached": f"{turn.usage.cached_tokens:,}", "tokens": f"{turn.usage.prompt_tokens:,}"}
@@ -476,10 +486,11 @@ def parameters_in(text: str) -> dict[str, str]:
     return {name: value for name, (value, end, _) in values.items() if end}
 
 
+SIZE_REFUSALS = (BadRequestError, ContextLengthError, RequestTooLargeError)
 REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
 
 PROBES = (
-    Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS),
+    Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS, is_sampled=True),
     Probe(
         "finish",
         Text("reads the result and finishes"),
@@ -487,6 +498,7 @@ PROBES = (
         most_requests=2,
         needs="call",
         if_refused=Finding(Text("the server refuses the result of a call"), STOPS, NATIVE_CURE),
+        is_sampled=True,
     ),
     Probe(
         "edit",
@@ -495,6 +507,7 @@ PROBES = (
         most_requests=2,
         needs="call",
         if_refused=REFUSES_TOOLS,
+        is_sampled=True,
     ),
     Probe(
         "file",
@@ -502,6 +515,7 @@ PROBES = (
         file,
         needs="call",
         if_refused=REFUSES_TOOLS,
+        is_sampled=True,
     ),
     Probe(
         "written",
@@ -510,6 +524,7 @@ PROBES = (
         if_refused=Finding(
             Text("the server refuses a stop word"), STOPS, Text("Set native_tool_calling = true")
         ),
+        is_sampled=True,
     ),
     Probe(
         "history",
@@ -531,9 +546,20 @@ PROBES = (
         if_refused=Finding(
             Text("the server refuses a prompt of 9,000 tokens"), STOPS, CONTEXT_CURE
         ),
-        refusals=(BadRequestError, ContextLengthError, RequestTooLargeError),
+        refusals=SIZE_REFUSALS,
     ),
     Probe("again", Text("caches what was sent before"), again, needs="needle"),
+    Probe(
+        "long",
+        Text("reads 26,000 tokens"),
+        partial(needle, LONGEST_WORDS),
+        needs="needle",
+        if_refused=Finding(
+            Text("the server refuses a prompt of 26,000 tokens"), STOPS, CONTEXT_CURE
+        ),
+        refusals=SIZE_REFUSALS,
+        is_long=True,
+    ),
     Probe(
         "extras",
         Text("takes what the SDK adds"),

@@ -1,4 +1,9 @@
-"""One verdict for each version of OpenHands, from what the probes have found."""
+"""One verdict for each version of OpenHands, from what the probes have found.
+
+Where probes are made several times, a version's way of calling functions has to hold each time, as
+a call that does not come ends the task or stops it. What only costs a step, such as an edit that is
+refused and made again, has to hold half of the times.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,9 @@ ESSENTIAL = "context", "needle"
 
 QUALITY = "finish", "edit", "file"
 """Probes whose failure costs steps and breaks files; they are made with tools given as tools."""
+
+LONG = ("long",)
+"""The probe whose failure costs steps late in a task, and which is not always made."""
 
 UNANSWERED = Text("not all probes that it needs were answered")
 
@@ -69,27 +77,26 @@ def _judged(
     titles: Mapping[str, Text],
     settings: Snapshot,
 ) -> tuple[Answer, Text]:
-    def failed(names: Sequence[str]) -> Text:
-        return Text.joined([titles[name] for name in names if outcomes.get(name) == "failed"], ", ")
+    def named(outcome: Outcome, *names: str) -> Text:
+        return Text.joined([titles[name] for name in names if outcomes.get(name) == outcome], ", ")
 
     is_native = version.gives_tools(version.draft(settings))
     native, written = _all(("call",), outcomes), _all(("written",), outcomes)
     own, other = (native, written) if is_native else (written, native)
     quality = _all(QUALITY, outcomes)
-    how = Text("calls functions as tools") if is_native else Text("calls functions in its text")
-    if is_native and outcomes.get("history") == "failed":
-        # LiteLLM itself refuses it for some providers, whose models hardly ever break a call.
-        how = Text("{how}; one broken call would end the task", how=how)
-    if probes := failed(ESSENTIAL):
+    how = _how(outcomes, named("partly", *QUALITY), is_native=is_native)
+    if probes := named("failed", *ESSENTIAL):
         verdict: tuple[Answer, Text] = "no", Text("fails here: {probes}", probes=probes)
-    elif own == "failed" and other == "held":
+    elif own in {"failed", "partly"} and other == "held":
         value = str(not is_native).lower()
         verdict = "with a setting", Text("works with native_tool_calling = {value}", value=value)
+    elif own in {"failed", "partly"} and "partly" in {own, other}:
+        verdict = "hardly", Text("calls functions only sometimes")
     elif own == other == "failed":
         verdict = "no", Text("calls no functions in the form that it needs")
     elif own != "held" or (is_native and quality == "unknown"):
         verdict = "unknown", UNANSWERED
-    elif probes := failed(QUALITY):
+    elif probes := named("failed", *QUALITY, *LONG):
         verdict = "hardly", Text("loses its way: {probes}", probes=probes)
     elif version is SDK and outcomes.get("extras") == "failed":
         verdict = "with a setting", Text("works where it does not send what the server refuses")
@@ -100,11 +107,24 @@ def _judged(
     return verdict
 
 
+def _how(outcomes: Mapping[str, Outcome], sometimes: Text, *, is_native: bool) -> Text:
+    """Say how a model calls functions, and what is to be known of that."""
+    how = Text("calls functions as tools") if is_native else Text("calls functions in its text")
+    if is_native and outcomes.get("history") == "failed":
+        # LiteLLM itself refuses it for some providers, whose models hardly ever break a call.
+        how = Text("{how}; one broken call would end the task", how=how)
+    if sometimes:
+        how = Text("{how}; only sometimes: {probes}", how=how, probes=sometimes)
+    return how
+
+
 def _all(
     names: Sequence[str], outcomes: Mapping[str, Outcome]
-) -> Literal["held", "failed", "unknown"]:
-    """Return whether all probes of some names held, one failed, or that is not known."""
-    found = [outcomes.get(name, "not asked") for name in names]
+) -> Literal["held", "partly", "failed", "unknown"]:
+    """Return whether all probes of some names held, one did not always, or that is not known."""
+    found = {outcomes.get(name, "not asked") for name in names}
     if "failed" in found:
         return "failed"
-    return "held" if set(found) == {"held"} else "unknown"
+    if found <= {"held", "partly"}:
+        return "partly" if "partly" in found else "held"
+    return "unknown"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from openhands_llm_magic.config import keychain, schedule
+from openhands_llm_magic.config import keychain, schedule, verified
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
@@ -129,6 +129,7 @@ class Basic(Section):
         if provider:
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
+            lines += [escape(line) for line in verified_words(provider, say)]
         warnings: list[str] = [
             each.text.worded(say) for each in check_settings(settings) if each.is_problem
         ]
@@ -161,6 +162,22 @@ class Basic(Section):
         draft, say = self._bench.draft, self._bench.say
         draft.edit("api_key", keychain.key_for(self._bench.settings()))
         self._message.note(say("The key was taken from the keyring."))
+
+
+MOST_NAMES = 4
+"""Verified models of one list that are named; the field offers all of them."""
+
+
+def verified_words(provider: Provider, say: Language) -> list[str]:
+    """Say which of a provider's models OpenHands lists as verified, a line for each list."""
+    lines = []
+    for listed in verified.LISTS:
+        names = [model for model in provider.verified_models if model in listed.models]
+        if names:
+            named = say(", ").join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+            told = "{title} lists as verified ({date}): {names}"
+            lines.append(say(told, title=listed.title, date=listed.as_of, names=named))
+    return lines
 
 
 RETRY_NAMES = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier")
