@@ -103,7 +103,9 @@ class Result:
         found = self.finding
         told = {"did": found.did, "effect": found.effect, "cure": found.cure, "note": found.note}
         texts = {name: str(text) for name, text in (told | {"why": self.why}).items() if text}
-        return {"name": self.name, "outcome": self.outcome, **texts, **_spent_data(self.spent)}
+        cured = {"settings": dict(found.settings)} if found.settings else {}
+        spent = _spent_data(self.spent)
+        return {"name": self.name, "outcome": self.outcome, **texts, **cured, **spent}
 
 
 def _spent_data(spent: Spent) -> dict[str, Any]:
