@@ -85,6 +85,7 @@ def run(  # noqa: PLR0913 - those of all magics that ask
         SettingError: No request can be made of the settings.
         Stopped: The person has stopped it; what came is shown and stored.
     """
+    from openhands_llm_magic.llm.limits import advice, seen
     from openhands_llm_magic.llm.probe.run import estimate
     from openhands_llm_magic.notebook import probe_table
     from openhands_llm_magic.notebook.view import display
@@ -111,6 +112,7 @@ def run(  # noqa: PLR0913 - those of all magics that ask
         else:
             shown = probe_table.shown(report, cell_words())
             display.show_both(shell, text=shown.text, html=shown.html)
+            print_texts(*advice.told(advice.advice(snapshot, seen.seen(snapshot))))
         if was_stopped:
             raise Stopped("stopped before all probes were made.")
 
