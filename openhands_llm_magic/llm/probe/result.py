@@ -11,6 +11,7 @@ from openhands_llm_magic.llm.spending.attempt import is_free
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.events import AttemptEnded
     from openhands_llm_magic.llm.probe.probes import Finding
@@ -137,6 +138,19 @@ class Report:
     def spent(self) -> Spent:
         """What all of them have taken."""
         return sum((each.spent for each in self.results), Spent())
+
+    @property
+    def cures(self) -> dict[str, Value]:
+        """The settings that cure what failed, with their values.
+
+        What a verdict needs counts first; where failures ask for opposite values, none is named.
+        """
+        failed = [each.finding.settings for each in self.results if each.outcome == "failed"]
+        asked: dict[str, list[Value]] = {}
+        for name, value in (item for settings in failed for item in settings.items()):
+            asked.setdefault(name, []).append(value)
+        agreed = {name: found[0] for name, found in asked.items() if len({*found}) == 1}
+        return agreed | {name: it for each in self.verdicts for name, it in each.settings.items()}
 
     def __getitem__(self, name: str) -> Result:
         """Return the result of a probe."""
