@@ -109,7 +109,7 @@ def run(
     match words:
         case [] if front_end(shell) == "terminal":
             _show(session, [])
-            print_texts(*_advice_on(settings.snapshot()), Text(TERMINAL_HINT))
+            print_texts(*advice_on(settings.snapshot()), Text(TERMINAL_HINT))
         case []:
             open_panel()
         case [option, *rest] if option in ACTIONS:
@@ -154,7 +154,7 @@ def _advice(session: _Session, words: list[str]) -> None:
     print_texts(*advice.told_in_full(snapshot, seen.seen(snapshot)))
 
 
-def _advice_on(snapshot: Snapshot) -> list[Text]:
+def advice_on(snapshot: Snapshot) -> list[Text]:
     """Say what to set where retries do not outlast what was seen."""
     from openhands_llm_magic.llm.limits import advice, seen  # noqa: PLC0415 - see _show
 
@@ -227,7 +227,7 @@ def _advice_after(reply: Reply, snapshot: Snapshot) -> list[Text]:
     from openhands_llm_magic.notebook import connection_log  # noqa: PLC0415 - see _show
 
     met = [each.caused_by for each in reply.waits] + ([reply.error] if reply.error else [])
-    return _advice_on(snapshot) if any(map(connection_log.may_pass, met)) else []
+    return advice_on(snapshot) if any(map(connection_log.may_pass, met)) else []
 
 
 def _save(session: _Session, words: list[str]) -> None:

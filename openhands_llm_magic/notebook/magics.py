@@ -329,7 +329,13 @@ class LLMMagics(Magics):
             keys += filter(can_be_secret, self._settings.snapshot().secrets())
         error.args = (error.text.masked(partial(masked, secrets=keys)),)
         say = cell_words()
+        gave_up = error.text.facts.get("limit_name") == "num_retries"
         error.say_in(say)
+        if gave_up:
+            from openhands_llm_magic.notebook.config_magic import advice_on
+
+            advised = [each.worded(say) for each in advice_on(self._settings.snapshot())[1:]]
+            error.args = (" ".join([str(error), *advised]),)
         if self._panel is not None and not self._panel.closed:
             self._panel.add_pending(error, say)
 

@@ -91,7 +91,9 @@ def jupyterlab(
     command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
     command += ["--IdentityProvider.token=", "--LabApp.news_url="]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    names = ("PATH", "PYTHONPATH")  # the latter may name the copy to test
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    environment["HOME"] = str(home)
     for kind in ("CONFIG", "DATA", "RUNTIME"):
         environment[f"JUPYTER_{kind}_DIR"] = str(home / f"jupyter-{kind.lower()}")
     environment["JUPYTERLAB_SETTINGS_DIR"] = str(home / "user-settings")

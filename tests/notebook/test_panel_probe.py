@@ -72,6 +72,7 @@ def test_retries_that_outlast_what_a_test_met(at_server: Driver, model_server: M
     at_server.test()
     assert GIVES_UP in at_server.text
     texts = [each.value for each in at_server.widgets if isinstance(each, ipywidgets.HTML)]
+    assert "Number of retries = 8, First wait (s) = 15, Longest wait (s) = 60" in at_server.text
     [drawn] = [text for text in texts if 'class="llm-track"' in text]
     assert drawn.count('class="llm-track"') == 6
     assert "nan" not in drawn
@@ -133,7 +134,7 @@ def test_probes_are_reckoned_first_and_a_cure_is_set_by_a_button(clock: FakeCloc
     driver.wait()
     told = "probing practice/agent-writes: up to 11 requests without retries, local"
     assert told in driver.text
-    assert "OpenHands SDK 1.58" not in driver.text
+    assert "OpenHands SDK 1.58: it will do" not in driver.text
     assert {"Send them", "Cancel"} <= names_of(driver)
     driver.press("Send them")
     driver.wait()

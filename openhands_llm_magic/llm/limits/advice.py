@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.limits.seen import Seen
+    from openhands_llm_magic.llm.openhands.version import Version
 
 ROUNDING_S = 1.0
 """Servers tell whole seconds."""
@@ -93,19 +94,21 @@ def schedules(settings: Snapshot) -> tuple[Schedule, ...]:
     """Return the schedules that settings make: this package's, OpenHands 0.41's, its SDK's."""
     retries = range(1, min(settings.num_retries, MOST_WAITS) + 1)
     ours = tuple(schedule.our_wait_s(settings, retry) for retry in retries)
-    before, now = (
-        settings.with_overrides(
-            {name: each.defaults[name] for name in POLICY if not is_set(settings, name)}
-        )
-        for each in (V0_41, SDK)
-    )
+    before = taken_by(V0_41, settings)
     earlier = schedule.openhands_waits_s(before)
     if schedule.has_client_retries(settings):
         earlier = schedule.openhands_client_waits_s(before, at_least=True)
     return (
         Schedule(Text("this package"), ours),
         Schedule(Text(V0_41.title), _first(earlier)),
-        Schedule(Text(SDK.title), _first(schedule.openhands_waits_s(now))),
+        Schedule(Text(SDK.title), _first(schedule.openhands_waits_s(taken_by(SDK, settings)))),
+    )
+
+
+def taken_by(version: Version, settings: Snapshot) -> Snapshot:
+    """Return the settings with a version's own defaults for what nobody has set of the retries."""
+    return settings.with_overrides(
+        {name: version.defaults[name] for name in POLICY if not is_set(settings, name)}
     )
 
 
@@ -204,10 +207,12 @@ def _longest(seen: Seen) -> Text:
 
 def outlasts(made: Advice) -> Text:
     """Say what to set."""
+    values = {name: f"{value:g}" for name, value in made.values.items()}
+    assigned = [Text(f"{name} = {{value}}", value=value) for name, value in values.items()]
     return Text(
         OUTLASTS,
-        values=", ".join(f"{name} = {value:g}" for name, value in made.values.items()),
-        command=" ".join(f"{name}={value:g}" for name, value in made.values.items()),
+        values=Text.joined(assigned, ", "),
+        command=" ".join(f"{name}={value}" for name, value in values.items()),
         waits=", ".join(f"{_shown(each)} s" for each in made.then),
     )
 

@@ -25,6 +25,9 @@ RECENT_DAYS = 7
 LONGEST_S = 600.0
 """A longer wait than this is not to be outlasted by retries: nothing would happen for as long."""
 
+SHORTEST_S = 1.0
+"""A shorter one says nothing: any retry outlasts it."""
+
 MOST_REMEMBERED = 500
 MOST_READ = 10_000
 
@@ -77,7 +80,7 @@ def seen_in(attempts: Iterable[Attempt]) -> Seen:
 
 def _longer(one_s: float | None, other_s: float | None) -> float | None:
     """Return the longer of two waits that retries can outlast, if there is one."""
-    known = [each for each in (one_s, other_s) if each and each <= LONGEST_S]
+    known = [each for each in (one_s, other_s) if each and SHORTEST_S <= each <= LONGEST_S]
     return max(known, default=None)
 
 

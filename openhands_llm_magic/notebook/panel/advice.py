@@ -96,7 +96,8 @@ def drawing(made: Advice, say: Language) -> str:
         for now, then in zip(made.now, made.then, strict=True)
     )
     heads = f"<tr><th></th><th>{escape(say('now'))}</th><th>{escape(say('with these values'))}</th>"
-    return f'<table aria-hidden="true">{heads}</tr>{rows}</table>'
+    told = say("Each tick is an attempt, and the dark part is the wait that was seen.")
+    return f'<table aria-hidden="true">{heads}</tr>{rows}</table><div>{escape(told)}</div>'
 
 
 def _track(each: Schedule, wait_s: float, scale_s: float) -> str:

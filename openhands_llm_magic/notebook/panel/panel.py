@@ -92,8 +92,8 @@ class Panel:
         self._fields: dict[str, Field] = {}
         self.basic = Basic(bench, self.field)
         self.trust = TrustSection(bench)
-        self.connection = ConnectionSection(bench, self._advise, self._clock)
-        self.probe = ProbeSection(bench, self._advise, self._clock)
+        self.connection = ConnectionSection(bench, self._look_again, self._clock)
+        self.probe = ProbeSection(bench, self._look_again, self._clock)
         self.retries = Retries(bench, self.field)
         self.advice = AdviceSection(bench)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
@@ -140,8 +140,9 @@ class Panel:
         self.speak(change["new"])
         self.usage.read()
 
-    def _advise(self) -> None:
-        """Show what the requests of a thread have shown of a server's limits; called on it."""
+    def _look_again(self) -> None:
+        """Show what requests of a thread have told and cost; called on it when they are over."""
+        self.usage.read()
         with self._bench.lock, suppress(LLMMagicError):  # the file or the group is gone
             settings = self.draft.snapshot()
             self.advice.refresh(settings)
