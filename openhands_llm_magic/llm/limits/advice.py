@@ -60,7 +60,7 @@ class Schedule:
         waits_s: Seconds before each further attempt, at most `MOST_WAITS` of them.
     """
 
-    title: Text
+    title: str
     waits_s: tuple[float, ...]
 
     @property
@@ -100,8 +100,8 @@ def schedules(settings: Snapshot) -> tuple[Schedule, ...]:
         earlier = schedule.openhands_client_waits_s(before, at_least=True)
     return (
         Schedule(Text("this package"), ours),
-        Schedule(Text(V0_41.title), _first(earlier)),
-        Schedule(Text(SDK.title), _first(schedule.openhands_waits_s(taken_by(SDK, settings)))),
+        Schedule(V0_41.title, _first(earlier)),
+        Schedule(SDK.title, _first(schedule.openhands_waits_s(taken_by(SDK, settings)))),
     )
 
 

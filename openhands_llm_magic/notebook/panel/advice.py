@@ -13,6 +13,7 @@ from openhands_llm_magic.errors import LLMMagicError, Text
 from openhands_llm_magic.llm.limits import seen
 from openhands_llm_magic.llm.limits.advice import NO_RETRY_HELPS, Advice, advice, told
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
+from openhands_llm_magic.notebook.wording import worded
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
@@ -90,10 +91,11 @@ def drawing(made: Advice, say: Language) -> str:
     wait_s = made.seen.longest_s or 0.0
     longest_s = max(each.gives_up_s for each in (*made.now, *made.then))
     scale_s = min(max(longest_s, wait_s), DRAWN * wait_s)
+    titles = worded([each.title for each in made.now], say)
     rows = "".join(
-        f"<tr><th>{escape(now.title.worded(say))}</th>"
+        f"<tr><th>{escape(title)}</th>"
         f"<td>{_track(now, wait_s, scale_s)}</td><td>{_track(then, wait_s, scale_s)}</td></tr>"
-        for now, then in zip(made.now, made.then, strict=True)
+        for title, now, then in zip(titles, made.now, made.then, strict=True)
     )
     heads = f"<tr><th></th><th>{escape(say('now'))}</th><th>{escape(say('with these values'))}</th>"
     told = say("Each tick is an attempt, and the dark part is the wait that was seen.")
