@@ -386,7 +386,7 @@ class Requests:
             if isinstance(event, BEGINNINGS) and told.first_token_s is None:
                 told = replace(told, first_token_s=self._clock.now() - began_s)
             elif isinstance(event, Accepted):
-                told = replace(told, status=200, asked_s=waits.asked_s(event.headers, ""))
+                told = replace(told, status=200, asked_s=waits.opens_s(event.headers))
                 permit.accepted(self._clock.now(), event.headers)
             emit(event)
 

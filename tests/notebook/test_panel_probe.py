@@ -209,3 +209,20 @@ def test_opposite_cures_are_none() -> None:
     assert Report("m", results[:1]).cures == AS_TEXT
     needed = Verdict("OpenHands", "with a setting", Text("why"), AS_TOOLS)
     assert Report("m", results, (needed,)).cures == AS_TOOLS
+
+
+def test_probes_end_with_the_panel(at_server: Driver, model_server: ModelServer) -> None:
+    """And where it speaks another language, whose sections are new."""
+    model_server.script(Hang())
+    at_server.press("Probe the model …")
+    at_server.wait()
+    at_server.press("Send them")
+    at_server.panel.speak("ja")
+    at_server.wait()
+    at_server.panel.speak("en")
+    at_server.press("Probe the model …")
+    at_server.wait()
+    model_server.script(Hang())
+    at_server.press("Send them")
+    at_server.panel.close()
+    at_server.wait()

@@ -8,7 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import RateLimitError, TransientError
-from openhands_llm_magic.llm.limits.limiter import number_in, seconds_until, since_1970_s
+from openhands_llm_magic.llm.limits.limiter import (
+    LONGEST_WAIT_S,
+    number_in,
+    seconds_until,
+    since_1970_s,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,6 +104,16 @@ def _in_words_s(words: str) -> float | None:
                 then = datetime.fromisoformat(f"{match[1]}T{match[2]}").replace(tzinfo=zone)
                 return max(0.0, (then - _now()).total_seconds())
     return None
+
+
+def opens_s(headers: Mapping[str, str]) -> float | None:
+    """Return when a limit opens of which an answer says that nothing remains, in seconds.
+
+    What is longer than a minute may be when a whole day's bucket is full again, of which the next
+    request needs a drop; a refusal would say more.
+    """
+    reset_s = _reset_s(headers)
+    return reset_s if reset_s is not None and reset_s <= LONGEST_WAIT_S else None
 
 
 _WINDOWS = (

@@ -245,12 +245,61 @@ def test_retries_that_gave_up_have_seen_how_long_at_least(
     assert advised(settings, found).values["num_retries"] > 4
 
 
+@pytest.mark.parametrize(("reset", "asked_s"), [("58s", 58.0), ("23h59m54s", None)])
 def test_what_an_accepted_request_used_up_is_seen(
-    model_server: ModelServer, clock: FakeClock
+    reset: str, asked_s: float | None, model_server: ModelServer, clock: FakeClock
 ) -> None:
-    """The server tells when its limit opens before it refuses anything."""
-    used_up = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "58s"}
+    """The server tells when its limit opens; the reset of a day's bucket says nothing of that."""
+    used_up = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": reset}
     model_server.script(Answer("Hi", headers=used_up))
     ask("Hello", clock=clock, **at(model_server))
     settings = load_settings().with_overrides(at(model_server))
-    assert seen.seen(settings) == Seen(asked_s=58.0)
+    assert seen.seen(settings) == Seen(asked_s=asked_s)
+
+
+TPM = "Rate limit reached on tokens per minute (TPM): Limit 7000, "
+FREE = {"x-ratelimit-limit": "50", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "32503680000"}
+REPORTED = {
+    "a limit of a minute without a wait": (
+        Refuse(429, message="It would exceed your rate limit of 80,000 input tokens per minute."),
+        {"num_retries": 8, "retry_min_wait": 15, "retry_max_wait": 60},
+    ),
+    "a minute and a fraction": (
+        Refuse(429, message=f"{TPM}Used 6148, Requested 6895. Please try again in 1m0.363142857s."),
+        {"num_retries": 8, "retry_min_wait": 15, "retry_max_wait": 61},
+    ),
+    "more than is ever free": (
+        Refuse(429, message=f"{TPM}Used 0, Requested ~12903. Please try again in 50.597142857s."),
+        None,
+    ),
+    "a few seconds": (
+        Refuse(429, message=f"{TPM}Used 6900, Requested 451. Please try again in 5.289s."),
+        {},
+    ),
+    "two minutes of another limit": (
+        Refuse(429, message="Rate limit reached. Please try again in 1m47.5854s."),
+        {"num_retries": 8, "retry_min_wait": 15, "retry_max_wait": 108},
+    ),
+    "Gemini's decimals": (
+        Refuse(429, message="Quota exceeded for a metric. Please retry in 45.837906927s."),
+        {"num_retries": 8, "retry_min_wait": 12, "retry_max_wait": 46},
+    ),
+    "two days": (Refuse(429, {"retry-after": "198300"}), None),
+    "a free model's day": (
+        Refuse(429, FREE, message="Rate limit exceeded: free-models-per-day."),
+        None,
+    ),
+    "overloaded once": (Refuse(529, message="Overloaded"), None),
+}
+
+
+@pytest.mark.parametrize(("refusal", "values"), REPORTED.values(), ids=REPORTED)
+def test_what_was_reported_elsewhere(
+    refusal: Refuse, values: dict[str, int] | None, model_server: ModelServer, clock: FakeClock
+) -> None:
+    """None where no retry helps, or where nothing is known of how long it lasts."""
+    model_server.script(refusal)
+    ask_in_vain(clock=clock, num_retries=0, **at(model_server))
+    settings = load_settings().with_overrides(at(model_server, model="openai/gpt-4o"))
+    made = advice(settings, seen.seen(settings))
+    assert (made.values if made else None) == values
