@@ -157,7 +157,7 @@ def _outlasting(settings: Snapshot, wait_s: float) -> dict[str, int | float]:
 
 def told(made: Advice | None) -> list[Text]:
     """Say what was seen, and what to set, a line each; nothing where nothing is to be set."""
-    return [_gives_up(made), outlasts(made)] if made is not None and made.values else []
+    return [gives_up(made), outlasts(made)] if made is not None and made.values else []
 
 
 def told_in_full(settings: Snapshot, seen: Seen) -> list[Text]:
@@ -165,7 +165,7 @@ def told_in_full(settings: Snapshot, seen: Seen) -> list[Text]:
     made = advice(settings, seen)
     lines = told(made)
     if made is not None and not lines:
-        lines = [_gives_up(made), Text("That is enough: nothing is to be set.")]
+        lines = [gives_up(made), Text("That is enough: nothing is to be set.")]
     if seen.is_closed:
         lines.append(Text(NO_RETRY_HELPS))
     unseen = "{model} has refused no request for a limit, in this session or the last {days} days."
@@ -178,7 +178,7 @@ NO_RETRY_HELPS = (
 )
 
 
-def _gives_up(made: Advice) -> Text:
+def gives_up(made: Advice) -> Text:
     """Say what was seen, and when each gives up."""
     (ours, ours_s), (earlier, earlier_s), (later, later_s) = (
         (each.title, _shown(each)) for each in made.now
@@ -207,14 +207,13 @@ def _longest(seen: Seen) -> Text:
 
 def outlasts(made: Advice) -> Text:
     """Say what to set."""
-    values = {name: f"{value:g}" for name, value in made.values.items()}
-    assigned = [Text(f"{name} = {{value}}", value=value) for name, value in values.items()]
-    return Text(
-        OUTLASTS,
-        values=Text.joined(assigned, ", "),
-        command=" ".join(f"{name}={value}" for name, value in values.items()),
-        waits=", ".join(f"{_shown(each)} s" for each in made.then),
-    )
+    command = " ".join(f"{name}={value:g}" for name, value in made.values.items())
+    return Text(OUTLASTS, command=command, waits=lasting(made))
+
+
+def lasting(made: Advice) -> str:
+    """Return when each gives up with what is advised."""
+    return ", ".join(f"{_shown(each)} s" for each in made.then)
 
 
 def _shown(each: Schedule) -> str:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.errors import LLMMagicError, Text
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.llm.limits import seen
-from openhands_llm_magic.llm.limits.advice import NO_RETRY_HELPS, Advice, advice, told
+from openhands_llm_magic.llm.limits.advice import NO_RETRY_HELPS, Advice, advice, gives_up, lasting
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.wording import worded
 
@@ -69,14 +70,23 @@ class AdviceSection(Section):
     def _show(self, settings: Snapshot) -> None:
         found = seen.seen_in([*seen.in_session(settings), *self._earlier])
         self._made = made = advice(settings, found)
-        lines = told(made)
+        say = self._bench.say
+        lines, drawn = [], ""
+        if made is not None and made.values:
+            lines = [gives_up(made).worded(say), self._outlasts(made)]
+            drawn = drawing(made, say)
         if found.is_closed:
-            lines.append(Text(NO_RETRY_HELPS))
-        say = self._bench.errors
-        drawn = drawing(made, self._bench.say) if made and made.values else ""
-        words = "".join(f"<div>{escape(line.worded(say))}</div>" for line in lines)
+            lines.append(say(NO_RETRY_HELPS))
+        words = "".join(f"<div>{escape(line)}</div>" for line in lines)
         self._shown.value = f'<div role="status">{words}</div>{drawn}' if lines else ""
         show_if(self._row, drawn)
+
+    def _outlasts(self, made: Advice) -> str:
+        """Say what to set, with settings by the titles of their fields."""
+        say = self._bench.say
+        values = [f"{say(SETTINGS[name].title)} = {it:g}" for name, it in made.values.items()]
+        told = "{values} would outlast it: they give up after {waits}."
+        return say(told, values=say(", ").join(values), waits=lasting(made))
 
     def _set(self) -> None:
         """Put the values into the fields; they are in force once the person applies them."""

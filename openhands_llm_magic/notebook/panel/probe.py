@@ -59,7 +59,7 @@ class ProbeSection(Section):
         self._others = bench.html("llm-warning")
         tip = say("Says first what it takes at most; nothing is sent yet")
         ask = bench.button("Probe the model …", self._ask, tell, tip=tip, style="primary")
-        self._stop = bench.button("Stop", self.stop, tell, tip=say("Stop the probes"))
+        self._stop = bench.button("Stop the probes", self.stop, tell)
         self._asking = bench.box([ask, self._stop], "llm-row", "llm-probing")
         begin = bench.button("Send them", self._begin, tell, style="primary")
         cancel = bench.button("Cancel", self._cancel, tell, tip=say("Send no probes"))
