@@ -113,9 +113,9 @@ def test_a_limit_that_was_met_gives_advice_on_retries(
     kernel: Kernel, model_server: ModelServer
 ) -> None:
     """Below the result, and not in what is read by programs."""
-    model_server.script(Refuse(429, {"retry-after": "60"}))
-    kernel.run(f"%llm_config model=hosted_vllm/of-a-minute base_url={model_server.openai_base}")
+    model_server.script(Refuse(429, {"retry-after": "1"}))
+    kernel.run(f"%llm_config model=hosted_vllm/of-a-second base_url={model_server.openai_base}")
     kernel.run("%llm_config num_retries=0")
     ran = kernel.run("%llm_probe")
-    assert "`%llm_config num_retries=8 retry_min_wait=15 retry_max_wait=60`" in ran.stdout
-    assert json.loads(kernel.run("%llm_probe --json").stdout)["model"] == "hosted_vllm/of-a-minute"
+    assert "`%llm_config num_retries=2` would outlast it" in ran.stdout
+    assert json.loads(kernel.run("%llm_probe --json").stdout)["model"] == "hosted_vllm/of-a-second"

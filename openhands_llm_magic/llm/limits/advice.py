@@ -118,9 +118,10 @@ def _first(waits_s: Iterator[float]) -> tuple[float, ...]:
 
 def advice(settings: Snapshot, seen: Seen) -> Advice | None:
     """Return what to set, or None where nothing was seen that retries can outlast."""
-    wait_s, now = seen.longest_s, schedules(settings)
+    wait_s = seen.longest_s
     if wait_s is None or wait_s > LONGEST_S:
         return None
+    now = schedules(settings)
     is_enough = all(each.outlasts(wait_s) for each in now)
     values = {} if is_enough else _outlasting(settings, wait_s)
     asked_s = math.ceil(seen.asked_s or 0)
