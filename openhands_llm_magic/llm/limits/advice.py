@@ -82,12 +82,14 @@ class Advice:
         now: The schedules of the settings in force.
         values: The settings to change, with their values; none where the retries are enough.
         then: The schedules with these values.
+        deadline_s: The deadline that is set, where it is sooner than what was seen is over.
     """
 
     seen: Seen
     now: tuple[Schedule, ...]
     values: Mapping[str, int | float]
     then: tuple[Schedule, ...]
+    deadline_s: float | None = None
 
 
 def schedules(settings: Snapshot) -> tuple[Schedule, ...]:
@@ -128,7 +130,9 @@ def advice(settings: Snapshot, seen: Seen) -> Advice | None:
     if asked_s > settings.retry_after_limit:  # this package makes no retry at all
         now = (Schedule(now[0].title, ()), *now[1:])
         values["retry_after_limit"] = float(asked_s)
-    return Advice(seen, now, values, schedules(settings.with_overrides(values)))
+    then = schedules(settings.with_overrides(values))
+    is_early = settings.deadline is not None and settings.deadline < wait_s + ROUNDING_S
+    return Advice(seen, now, values, then, settings.deadline if is_early else None)
 
 
 def _outlasting(settings: Snapshot, wait_s: float) -> dict[str, int | float]:
@@ -158,7 +162,9 @@ def _outlasting(settings: Snapshot, wait_s: float) -> dict[str, int | float]:
 
 def told(made: Advice | None) -> list[Text]:
     """Say what was seen, and what to set, a line each; nothing where nothing is to be set."""
-    return [gives_up(made), outlasts(made)] if made is not None and made.values else []
+    if made is None or not made.values:
+        return []
+    return [gives_up(made), outlasts(made), *early_end(made)]
 
 
 def told_in_full(settings: Snapshot, seen: Seen) -> list[Text]:
@@ -166,7 +172,8 @@ def told_in_full(settings: Snapshot, seen: Seen) -> list[Text]:
     made = advice(settings, seen)
     lines = told(made)
     if made is not None and not lines:
-        lines = [gives_up(made), Text("That is enough: nothing is to be set.")]
+        enough = Text("That is enough: nothing is to be set.")
+        lines = [gives_up(made), *(early_end(made) or [enough])]
     if seen.is_closed:
         lines.append(Text(NO_RETRY_HELPS))
     unseen = "{model} has refused no request for a limit, in this session or the last {days} days."
@@ -210,6 +217,14 @@ def outlasts(made: Advice) -> Text:
     """Say what to set."""
     command = " ".join(f"{name}={value:g}" for name, value in made.values.items())
     return Text(OUTLASTS, command=command, waits=lasting(made))
+
+
+def early_end(made: Advice) -> list[Text]:
+    """Say where the deadline that is set ends a prompt before a retry could help."""
+    if made.deadline_s is None:
+        return []
+    told = "deadline = {seconds} s ends a prompt of this package before that, whatever the retries."
+    return [Text(told, seconds=f"{made.deadline_s:g}")]
 
 
 def lasting(made: Advice) -> str:

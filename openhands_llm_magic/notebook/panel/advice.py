@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.llm.limits import seen
-from openhands_llm_magic.llm.limits.advice import NO_RETRY_HELPS, Advice, advice, gives_up, lasting
+from openhands_llm_magic.llm.limits.advice import (
+    NO_RETRY_HELPS,
+    Advice,
+    advice,
+    early_end,
+    gives_up,
+    lasting,
+)
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.wording import worded
 
@@ -74,6 +81,7 @@ class AdviceSection(Section):
         lines, drawn = [], ""
         if made is not None and made.values:
             lines = [gives_up(made).worded(say), self._outlasts(made)]
+            lines += [each.worded(self._bench.errors) for each in early_end(made)]
             drawn = drawing(made, say)
         if found.is_closed:
             lines.append(say(NO_RETRY_HELPS))

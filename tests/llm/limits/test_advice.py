@@ -18,7 +18,7 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.limits import seen, waits
-from openhands_llm_magic.llm.limits.advice import Advice, advice, schedules
+from openhands_llm_magic.llm.limits.advice import Advice, advice, schedules, told
 from openhands_llm_magic.llm.limits.seen import LONGEST_S, Seen, seen_in
 from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
 from openhands_llm_magic.llm.spending.ledger import REFUSED, ledger_of
@@ -89,6 +89,15 @@ def test_advice(found: Seen, values: dict[str, Any], advised_values: dict[str, f
 def test_no_retry_outlasts_hours_or_a_day(found: Seen) -> None:
     """Nor is anything advised where nothing was seen."""
     assert advice(chosen(), found) is None
+
+
+def test_a_deadline_that_comes_first_is_told() -> None:
+    """It is the person's own, and nothing advises another."""
+    early = chosen(model="anthropic/m", deadline=30.0)
+    lines = told(advised(early, MINUTE))
+    assert lines[-1].startswith("deadline = 30 s ends a prompt of this package before that")
+    assert "deadline" not in advised(early, MINUTE).values
+    assert len(told(advised(chosen(model="anthropic/m", deadline=90.0), MINUTE))) == 2
 
 
 NUMBERS = {
