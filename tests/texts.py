@@ -90,6 +90,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "field: setting.title": SETTING_TITLES,
     "field: self.setting.title": SETTING_TITLES,
     "handover: SETTINGS[name].title": SETTING_TITLES,
+    "probe: SETTINGS[name].title": SETTING_TITLES,
+    "advice: SETTINGS[name].title": SETTING_TITLES,
     "panel: SETTINGS[name].title": SETTING_TITLES,
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},

@@ -53,6 +53,7 @@ THE_SCHEMA = "argument {name}"
 LIFT = "give None for the limit, which lets this one pass"
 MORE_ROUNDS = "max_rounds allows more"
 WITHOUT_TOOLS = "ask without tools"
+OUTLASTS = "{command} would outlast it: they give up after {waits}."
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.openhands import folder
 
 HELP = Text("""Show, change, test, check, save or hand over the settings that prompts are sent with.
@@ -43,6 +45,9 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
                                       wait out passing faults only with --retries, and pass a
                                       limit of what is spent only with --over-budget
+    %llm_config --advice              say whether retries outlast the waits that the model's server
+                                      has been seen to ask for, here and in OpenHands, and what to
+                                      set if they do not
     %llm_config --check [PATH]        find mistakes in a config.toml and in LLM_* variables
     %llm_config --trust [PATH]        let this config.toml decide where prompts and keys go, as it
                                       is now; --untrust takes that back, --trusted lists all
@@ -105,7 +110,7 @@ def run(
     match words:
         case [] if front_end(shell) == "terminal":
             _show(session, [])
-            print_texts(Text(TERMINAL_HINT))
+            print_texts(*advice_on(settings.snapshot()), Text(TERMINAL_HINT))
         case []:
             open_panel()
         case [option, *rest] if option in ACTIONS:
@@ -138,6 +143,23 @@ def _show(session: _Session, names: list[str]) -> None:
         text=settings_table.as_text(table, problems, say),
         html=settings_table.as_html(table, problems, say),
     )
+
+
+def _advice(session: _Session, words: list[str]) -> None:
+    """Print whether retries outlast what was seen of the server, and what to set if not."""
+    from openhands_llm_magic.llm.limits import advice, seen  # noqa: PLC0415 - rarely needed
+
+    if words:
+        raise UsageError(Text("write `%llm_config --advice`."))
+    snapshot = session.settings.snapshot()
+    print_texts(*advice.told_in_full(snapshot, seen.seen(snapshot)))
+
+
+def advice_on(snapshot: Snapshot) -> list[Text]:
+    """Say what to set where retries do not outlast what was seen."""
+    from openhands_llm_magic.llm.limits import advice, seen  # noqa: PLC0415 - see _show
+
+    return advice.told(advice.advice(snapshot, seen.seen(snapshot)))
 
 
 def _keyring(session: _Session, words: list[str]) -> None:
@@ -174,7 +196,8 @@ def _test(session: _Session, words: list[str]) -> None:
     say = wording.Language(wording.preferred())
     lifted = dict.fromkeys(BUDGETS) if "--over-budget" in words else {}
     retries = "--retries" in words
-    trial = ConnectionTest(session.settings.snapshot().with_overrides(lifted), retries=retries)
+    snapshot = session.settings.snapshot().with_overrides(lifted)
+    trial = ConnectionTest(snapshot, retries=retries)
     try:
         for event in trial.run():
             match event:
@@ -190,11 +213,22 @@ def _test(session: _Session, words: list[str]) -> None:
                     print(wording.throttled_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
-    if trial.reply.error is not None:
-        if connection_log.may_pass(trial.reply.error) and not retries:
-            print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
-        raise trial.reply.error
-    print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
+    error = trial.reply.error
+    if error is None:
+        print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
+    elif connection_log.may_pass(error) and not retries:
+        print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
+    print_texts(*_advice_after(trial.reply, snapshot))
+    if error is not None:
+        raise error
+
+
+def _advice_after(reply: Reply, snapshot: Snapshot) -> list[Text]:
+    """Say what to set where a test has met a limit, and retries would not outlast it."""
+    from openhands_llm_magic.notebook import connection_log  # noqa: PLC0415 - see _show
+
+    met = [each.caused_by for each in reply.waits] + ([reply.error] if reply.error else [])
+    return advice_on(snapshot) if any(map(connection_log.may_pass, met)) else []
 
 
 def _save(session: _Session, words: list[str]) -> None:
@@ -391,6 +425,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
     "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
     "--test": _test,
+    "--advice": _advice,
     "--check": _check,
     "--trust": _trust,
     "--untrust": _untrust,

@@ -339,7 +339,13 @@ class LLMMagics(Magics):
 
         error.args = (self._settings.masked(error.text),)
         say = cell_words()
+        gave_up = error.text.facts.get("limit_name") == "num_retries"
         error.say_in(say)
+        if gave_up:
+            from openhands_llm_magic.notebook.config_magic import advice_on
+
+            advised = [each.worded(say) for each in advice_on(self._settings.snapshot())[1:]]
+            error.args = (" ".join([str(error), *advised]),)
         if self._panel is not None and not self._panel.closed:
             self._panel.add_pending(error, say)
 

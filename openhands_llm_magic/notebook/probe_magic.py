@@ -14,6 +14,7 @@ from openhands_llm_magic.errors import Stopped, Text, UsageError
 from openhands_llm_magic.llm.worker import OfRun
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.config_magic import advice_on
 from openhands_llm_magic.notebook.line import words as split_words
 from openhands_llm_magic.notebook.wording import Waits, cell_words, print_texts
 
@@ -143,6 +144,9 @@ def run(  # noqa: PLR0913 - those of all magics that ask
         if "out" in given:
             shell.user_ns[given["out"]] = reports if len(reports) > 1 else reports[0]
         _show(reports, given, shell)
+        if "json" not in given and "report" not in given:
+            for each in snapshots:
+                print_texts(*advice_on(each))
         if was_stopped:
             raise Stopped("stopped before all probes were made.")
 

@@ -67,6 +67,7 @@ CELLS: Mapping[str, str] = {
     explain.STORE_IT: "Run the cell once with `--cache`",
     trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
     explain.THE_SCHEMA: "--schema {name}",
+    explain.OUTLASTS: "`%llm_config {command}` would outlast it: they give up after {waits}.",
     explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
     explain.NO_EMBEDDING_MODEL: (
         "embedding_model is not set: write `-m openai/text-embedding-3-small`, or"

@@ -34,7 +34,7 @@ from openhands_llm_magic.llm.probe.run import (
     probe_each,
     require_room,
 )
-from openhands_llm_magic.llm.probe.verdict import verdicts
+from openhands_llm_magic.llm.probe.verdict import QUALITY, verdicts
 from openhands_llm_magic.llm.tools.calls import Asked
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Control
 from openhands_llm_magic.notebook import probe_table
@@ -648,3 +648,53 @@ def test_a_local_answer_costs_nothing_known(clock: FakeClock) -> None:
     settings = load_settings().with_overrides({"model": "practice/agent"})
     ended = [each for each in probe(settings, clock) if isinstance(each, AttemptEnded)]
     assert {each.cost.told_by for each in ended} == {"local"}
+
+
+NATIVE = "native_tool_calling"
+
+
+@pytest.mark.parametrize(
+    ("model", "probe_name", "cured_by", "needed"),
+    [
+        ("practice/agent-writes", "call", {NATIVE: False}, [{}, {NATIVE: False}]),
+        ("practice/agent-runs-on", "written", {NATIVE: True}, [{NATIVE: True}, {}]),
+        ("practice/agent-is-strict", "history", {NATIVE: False}, [{}, {}]),
+        ("practice/agent-forgets", "needle", {}, [{}, {}]),
+        ("practice/agent-is-plain", "extras", {}, [{}, {}]),
+    ],
+)
+def test_a_cure_that_is_a_setting_is_told_as_one(
+    model: str,
+    probe_name: str,
+    cured_by: dict[str, bool],
+    needed: list[dict[str, bool]],
+    clock: FakeClock,
+) -> None:
+    """The failure and the verdict name it with its value; a server's own flag is none."""
+    report = probed(model, clock)
+    assert report[probe_name].finding.settings == cured_by
+    assert [each.settings for each in report.verdicts] == needed
+    told = json.loads(json.dumps(report.as_data()))
+    [failed] = [each for each in told["probes"] if each["name"] == probe_name]
+    assert failed.get("settings", {}) == cured_by
+    assert [each.get("settings", {}) for each in told["verdicts"]] == needed
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "needed"),
+    [
+        ("openai/qwen3", "http://h.example/v1", {"model": "litellm_proxy/qwen3"}),
+        ("hosted_vllm/maker/qwen3", "http://h.example/v1", {"model": "litellm_proxy/maker/qwen3"}),
+        ("openai/qwen3", None, {}),
+        ("groq/qwen3", "http://h.example/v1", {}),
+    ],
+)
+def test_a_server_that_refuses_what_the_sdk_adds_is_named_as_a_proxy(
+    model: str, base_url: str | None, needed: dict[str, str]
+) -> None:
+    """Only where the address is set, and is asked in OpenAI's dialect either way."""
+    outcomes = dict.fromkeys(["call", "written", *QUALITY], "held") | {"extras": "failed"}
+    results = [Result(name, Text(name), outcome) for name, outcome in outcomes.items()]  # type: ignore[arg-type]
+    settings = load_settings().with_overrides({"model": model, "base_url": base_url})
+    _, sdk = verdicts(results, settings)
+    assert (sdk.answer, sdk.settings) == ("with a setting", needed)

@@ -224,3 +224,15 @@ def test_costs() -> None:
     assert say(Spent(2, usage, 0.01, unknown=1)).endswith("$0.01, 1 of unknown cost")
     assert say(Spent(2, usage, unknown=2)).endswith("cost unknown")
     assert say(Spent(2, usage, is_local=True)).endswith("local")
+
+
+def test_a_limit_that_was_met_gives_advice_on_retries(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Below the result, and not in what is read by programs."""
+    model_server.script(Refuse(429, {"retry-after": "1"}))
+    kernel.run(f"%llm_config model=hosted_vllm/of-a-second base_url={model_server.openai_base}")
+    kernel.run("%llm_config num_retries=0")
+    ran = kernel.run("%llm_probe")
+    assert "`%llm_config num_retries=2` would outlast it" in ran.stdout
+    assert json.loads(kernel.run("%llm_probe --json").stdout)["model"] == "hosted_vllm/of-a-second"

@@ -30,6 +30,7 @@ from openhands_llm_magic.llm.tools.declared import MisfitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Usage
     from openhands_llm_magic.llm.tools.calls import Asked
@@ -82,12 +83,14 @@ class Finding:
         effect: What OpenHands would make of it.
         cure: Which setting or option of the server cures it.
         note: What else is to be known, also where all is well.
+        settings: The settings that cure it, with their values; none where the cure is another.
     """
 
     did: Text = NOTHING
     effect: Text = NOTHING
     cure: Text = NOTHING
     note: Text = NOTHING
+    settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
 
 WELL = Finding()
@@ -127,6 +130,8 @@ NATIVE_CURE = Text(
     "Set native_tool_calling = false, or have the server read calls: vLLM with"
     " --enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
 )
+AS_TEXT: Mapping[str, Value] = {"native_tool_calling": False}
+AS_TOOLS: Mapping[str, Value] = {"native_tool_calling": True}
 STOPS = Text("OpenHands stops at this request")
 ASKS_AGAIN = Text("OpenHands tells it so and asks again: each time costs a step")
 NO_ACTION = Text("OpenHands sees no action: it stops and waits for you")
@@ -169,7 +174,7 @@ def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping
         arguments = arguments_in(call.arguments)
     except MisfitError as misfit:
         did = Text("the arguments of its call cannot be read: {why}", why=shorten(str(misfit)))
-        raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE)) from None
+        raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE, settings=AS_TEXT)) from None
     if name == call.name:
         missing = {*named[name]["required"]} - arguments.keys() - NOT_MISSED
         if missing:
@@ -190,9 +195,11 @@ def _uncalled(turn: Turn) -> Finding:
         did = Text("its answer was cut off at the limit of its tokens before a call came")
         return Finding(did, NO_ACTION, Text("Raise max_output_tokens"))
     if LOOKS_LIKE_CALL.search(turn.text):
-        return Finding(Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE)
+        return Finding(
+            Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE, settings=AS_TEXT
+        )
     did = Text("it answered in words and called nothing")
-    return Finding(did, NO_ACTION, NATIVE_CURE)
+    return Finding(did, NO_ACTION, NATIVE_CURE, settings=AS_TEXT)
 
 
 def answer_to(turn: Turn, result: str) -> list[Message]:
@@ -388,11 +395,21 @@ def written() -> Course:
     _, begun, text = turn.text.partition("<function=")
     if not begun:
         did = Text("it did not write the call in the form that it was told")
-        return Finding(did, NO_ACTION, Text("Set native_tool_calling = true, if it calls tools"))
+        return Finding(
+            did,
+            NO_ACTION,
+            Text("Set native_tool_calling = true, if it calls tools"),
+            settings=AS_TOOLS,
+        )
     text, _, rest = text.partition(schemas.STOP_WORD)
     if rest.lstrip("s> \n"):
         did = Text("it wrote on after {word}, where it is to stop", word=f"{schemas.STOP_WORD}>")
-        return Finding(did, Text("OpenHands may read results that the model made up"), STOP_CURE)
+        return Finding(
+            did,
+            Text("OpenHands may read results that the model made up"),
+            STOP_CURE,
+            settings=AS_TOOLS,
+        )
     name, _, body = text.partition(">")
     arguments = parameters_in(body)
     if name != "execute_bash" or "command" not in arguments:
@@ -487,7 +504,7 @@ def parameters_in(text: str) -> dict[str, str]:
 
 
 SIZE_REFUSALS = (BadRequestError, ContextLengthError, RequestTooLargeError)
-REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
+REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE, settings=AS_TEXT)
 
 PROBES = (
     Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS, is_sampled=True),
@@ -497,7 +514,9 @@ PROBES = (
         finish,
         most_requests=2,
         needs="call",
-        if_refused=Finding(Text("the server refuses the result of a call"), STOPS, NATIVE_CURE),
+        if_refused=Finding(
+            Text("the server refuses the result of a call"), STOPS, NATIVE_CURE, settings=AS_TEXT
+        ),
         is_sampled=True,
     ),
     Probe(
@@ -522,7 +541,10 @@ PROBES = (
         Text("calls functions that the prompt describes"),
         written,
         if_refused=Finding(
-            Text("the server refuses a stop word"), STOPS, Text("Set native_tool_calling = true")
+            Text("the server refuses a stop word"),
+            STOPS,
+            Text("Set native_tool_calling = true"),
+            settings=AS_TOOLS,
         ),
         is_sampled=True,
     ),
@@ -535,6 +557,7 @@ PROBES = (
             Text("a history with a broken call is refused"),
             Text("one broken call ends the task"),
             Text("Set native_tool_calling = false"),
+            settings=AS_TEXT,
         ),
         refusals=(BadRequestError, ToolsRefusedError, ServerError),
         takes_any_answer=True,

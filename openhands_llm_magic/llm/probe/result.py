@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.events import AttemptEnded
     from openhands_llm_magic.llm.probe.probes import Finding
@@ -152,8 +153,10 @@ class Result:
         told = {"did": found.did, "effect": found.effect, "cure": found.cure, "note": found.note}
         texts = {name: str(text) for name, text in (told | {"why": self.why}).items() if text}
         how_often = {"held": self.held, "answered": self.answered}
+        cured = {"settings": dict(found.settings)} if found.settings else {}
         spent = _spent_data(self.spent)
-        return {"name": self.name, "outcome": self.outcome, **how_often, **texts, **spent}
+        named = {"name": self.name, "outcome": self.outcome}
+        return {**named, **how_often, **texts, **cured, **spent}
 
 
 def summed(runs: Sequence[Result]) -> Result:
@@ -208,6 +211,20 @@ class Report:
     def spent(self) -> Spent:
         """What all of them have taken."""
         return sum((each.spent for each in self.results), Spent())
+
+    @property
+    def cures(self) -> dict[str, Value]:
+        """The settings that cure what failed, with their values.
+
+        What a verdict needs counts first; where failures ask for opposite values, none is named.
+        """
+        outcomes = ("failed", "partly")
+        failed = [each.finding.settings for each in self.results if each.outcome in outcomes]
+        asked: dict[str, list[Value]] = {}
+        for name, value in (item for settings in failed for item in settings.items()):
+            asked.setdefault(name, []).append(value)
+        agreed = {name: found[0] for name, found in asked.items() if len({*found}) == 1}
+        return agreed | {name: it for each in self.verdicts for name, it in each.settings.items()}
 
     def __getitem__(self, name: str) -> Result:
         """Return the result of a probe."""

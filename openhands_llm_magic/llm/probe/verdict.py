@@ -7,10 +7,12 @@ refused and made again, has to hold half of the times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.config.schedule import BY_OPENAI_CLIENT
 from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm.openhands.differences import SENDS_CACHE_KEY
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.llm.openhands.version import Version
     from openhands_llm_magic.llm.probe.result import Outcome, Result
 
@@ -43,15 +46,18 @@ class Verdict:
         version: The version's title.
         answer: The verdict.
         why: The reason, or the setting that it needs.
+        settings: The settings that it needs, with their values, as far as they are known.
     """
 
     version: str
     answer: Answer
     why: Text
+    settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
-    def as_data(self) -> dict[str, str]:
+    def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it, in English."""
-        return {"version": self.version, "answer": self.answer, "why": str(self.why)}
+        needed = {"settings": dict(self.settings)} if self.settings else {}
+        return {"version": self.version, "answer": self.answer, "why": str(self.why), **needed}
 
 
 def verdicts(results: Sequence[Result], settings: Snapshot) -> tuple[Verdict, ...]:
@@ -67,8 +73,8 @@ def _verdict(
     titles: Mapping[str, Text],
     settings: Snapshot,
 ) -> Verdict:
-    answer, why = _judged(version, outcomes, titles, settings)
-    return Verdict(version.title, answer, why)
+    answer, why, needed = _judged(version, outcomes, titles, settings)
+    return Verdict(version.title, answer, why, needed)
 
 
 def _judged(
@@ -76,7 +82,7 @@ def _judged(
     outcomes: Mapping[str, Outcome],
     titles: Mapping[str, Text],
     settings: Snapshot,
-) -> tuple[Answer, Text]:
+) -> tuple[Answer, Text, Mapping[str, Value]]:
     def named(outcome: Outcome, *names: str) -> Text:
         return Text.joined([titles[name] for name in names if outcomes.get(name) == outcome], ", ")
 
@@ -84,12 +90,14 @@ def _judged(
     native, written = _all(("call",), outcomes), _all(("written",), outcomes)
     own, other = (native, written) if is_native else (written, native)
     quality = _all(QUALITY, outcomes)
+    needed: Mapping[str, Value] = {}
     how = _how(outcomes, named("partly", *QUALITY), is_native=is_native)
     if probes := named("failed", *ESSENTIAL):
         verdict: tuple[Answer, Text] = "no", Text("fails here: {probes}", probes=probes)
     elif own in {"failed", "partly"} and other == "held":
         value = str(not is_native).lower()
         verdict = "with a setting", Text("works with native_tool_calling = {value}", value=value)
+        needed = {"native_tool_calling": not is_native}
     elif own in {"failed", "partly"} and "partly" in {own, other}:
         verdict = "hardly", Text("calls functions only sometimes")
     elif own == other == "failed":
@@ -100,11 +108,19 @@ def _judged(
         verdict = "hardly", Text("loses its way: {probes}", probes=probes)
     elif version is SDK and outcomes.get("extras") == "failed":
         verdict = "with a setting", Text("works where it does not send what the server refuses")
+        needed = _without_extras(settings)
     elif quality == "unknown":
         verdict = "yes", Text("{how}; how well it edits was not asked", how=how)
     else:
         verdict = "yes", how
-    return verdict
+    return *verdict, needed
+
+
+def _without_extras(settings: Snapshot) -> Mapping[str, Value]:
+    """Return the model by the name with which the SDK adds nothing, where that is known."""
+    prefix, _, name = settings.model.partition("/")
+    speaks_openais = prefix in (SENDS_CACHE_KEY & BY_OPENAI_CLIENT) - {"azure"}
+    return {"model": f"litellm_proxy/{name}"} if settings.base_url and speaks_openais else {}
 
 
 def _how(outcomes: Mapping[str, Outcome], sometimes: Text, *, is_native: bool) -> Text:

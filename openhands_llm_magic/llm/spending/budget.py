@@ -20,6 +20,7 @@ from openhands_llm_magic.config.settings import BUDGETS
 from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
+from openhands_llm_magic.llm.limits import seen
 from openhands_llm_magic.llm.spending import spans
 from openhands_llm_magic.llm.spending.attempt import (
     attempt_of,
@@ -139,6 +140,7 @@ class Booking:
             self._release_of_session()
         row = attempt_of(attempt, self.settings, counted_usd=counted_usd, ended_at_s=time.time())
         spans.trace(row)
+        seen.note(row)
         if self.ledger is not None:
             with _noting_problem():
                 self.ledger.add(row, self.reservation)

@@ -14,7 +14,9 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.llm.limits.advice import taken_by
 from openhands_llm_magic.llm.litellm.models import models_of
+from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.notebook.panel.field import origin_words
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.panel.served import ServedModels
@@ -208,6 +210,11 @@ class Retries(Section):
         if ours_s != theirs_s:
             told = "OpenHands itself counts attempts, not retries. It would do: {schedule}"
             lines.append(say(told, schedule=schedule_words(theirs_s, say)))
+        sdks_s = [*islice(schedule.openhands_waits_s(taken_by(SDK, settings)), most)]
+        if sdks_s != theirs_s:
+            told = "{version} takes other values for what nobody has set: {schedule}"
+            words = schedule_words(sdks_s, say)
+            lines.append(say(told, version=SDK.title, schedule=words))
         if schedule.has_client_retries(settings):
             all_s = [*islice(schedule.openhands_client_waits_s(settings), most)]
             told = (
