@@ -22,7 +22,7 @@ OPENHANDS := openhands-ai==0.41.0
 OPENHANDS_NEEDS := litellm==1.72.0 openai==1.83.0 httpx==0.28.1 pydantic==2.11.5 tenacity==9.1.2 toml==0.10.2 \
   python-dotenv==1.1.0 python-json-logger==3.3.0 python-frontmatter==1.1.0 termcolor==3.1.0 boto3==1.38.28 \
   deprecated google-cloud-storage json-repair uvicorn
-# Both versions run on 3.12 and 3.13 alone.
+# The CLI runs on 3.12 alone, and neither of the others on 3.14.
 OPENHANDS_PYTHON ?= 3.12
 
 # How long `make fuzz` tries each kind of input.
@@ -64,6 +64,7 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/*.ipynb
+	$(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/ja/*.ipynb
 	$(RUN) -m pytest -n 3 # half of the time the tests wait
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
@@ -114,8 +115,8 @@ test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
 	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
 
 # Its tests wait for retries most of the time, so they wait together.
-test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41 and the newest SDK (installs them, 500 MB; OPENHANDS_PYTHON=PATH for another Python 3.12)
-	$(RUN) -m pytest -n 4 tests/openhands --openhands=$(VENV)-openhands-0.41 --openhands-sdk=$(VENV)-openhands-sdk
+test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41, the newest SDK and CLI (installs them, 1 GB; OPENHANDS_PYTHON=PATH for another Python 3.12)
+	$(RUN) -m pytest -n 4 tests/openhands --openhands=$(VENV)-openhands-0.41 --openhands-sdk=$(VENV)-openhands-sdk --openhands-cli=$(VENV)-openhands-cli
 	$(RUN) -m pytest tests/llm/test_openhands.py
 
 openhands-recordings: $(VENV)/.installed-openhands ## Record anew what the real OpenHands sends
@@ -124,10 +125,11 @@ openhands-recordings: $(VENV)/.installed-openhands ## Record anew what the real 
 # Made anew each time, from uv's cache: the newest SDK may be another than yesterday's.
 .PHONY: $(VENV)/.installed-openhands
 $(VENV)/.installed-openhands: $(VENV)/.installed-dev
-	@for name in 0.41 sdk; do $(RUN) -m uv venv --quiet --clear --python '$(OPENHANDS_PYTHON)' $(VENV)-openhands-$$name || { echo "OpenHands needs Python 3.12 or 3.13: make OPENHANDS_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; done
+	@for name in 0.41 sdk cli; do $(RUN) -m uv venv --quiet --clear --python '$(OPENHANDS_PYTHON)' $(VENV)-openhands-$$name || { echo "OpenHands needs Python 3.12: make OPENHANDS_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; done
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 --no-deps '$(OPENHANDS)'
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 $(OPENHANDS_NEEDS)
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-sdk openhands-sdk
+	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-cli openhands
 
 test-newest: ## Run the tests as `pip install .` brings what they need: the newest of everything (PYTHON=python3.13 for another Python)
 	@$(CHECK_PYTHON)
@@ -140,6 +142,7 @@ lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
 	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(RUN) notebooks/show.py --save $$notebook || exit 1; done
+	@for notebook in notebooks/ja/*.ipynb; do $(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) notebooks/show.py --save $$notebook || exit 1; done
 
 images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
 	@sh tests/browser/chromium.sh

@@ -35,6 +35,7 @@ from benchmarks import (  # noqa: E402 - found there
     rendering,
     session,
     spending,
+    starting,
     streams,
     trust,
     usage,
@@ -54,6 +55,7 @@ their work as well, so CPU time judges what is work, and the clock what is waite
 
 - `%load_ext`: the median of {loads} fresh processes with IPython's shell alone. LiteLLM's import is
   what follows in the background.
+- `autoload`: the median of the differences of {starts} kernels with its file and as many without.
 - The first answer: the median of the ratios of {firsts} rounds. Bare is `import litellm` and one
   streamed `litellm.completion`, of the same answer from the same server, in a fresh kernel, too.
 - The panel: the median of {openings} fresh kernels, from the call to its return. What the browser
@@ -114,7 +116,7 @@ def _speed() -> str:
         lines.append(line)
         print(f"{line.what}: {line.measured}" + "; not met" * (not line.met), flush=True)
 
-    for first in (loading, first_answer, opening, trust, spending, usage):
+    for first in (loading, starting, first_answer, opening, trust, spending, usage):
         for line in first.lines():
             note(line)
     with session.running() as kernel_and_model:
@@ -124,6 +126,7 @@ def _speed() -> str:
     return TEXT.format(
         table=markdown(lines),
         loads=loading.TIMES,
+        starts=starting.ROUNDS,
         firsts=first_answer.ROUNDS,
         openings=opening.TIMES,
         decisions=trust.TIMES,

@@ -1,7 +1,8 @@
 """Write what follows from the code: `make docs` runs this.
 
 The page and the types of the settings come from their declarations, the pages of faults and of
-providers from the tables that the tests play and read, the page of the ledger from its columns.
+providers from the tables that the tests play and read, the page of the ledger from its columns, the
+table of OpenHands' page from docs/page.toml.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openhands_llm_magic import config
+from openhands_llm_magic.config import verified
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import DailyLimitError, TransientError
@@ -27,11 +31,12 @@ from openhands_llm_magic.llm.spending.attempt import COLUMNS as LEDGER_COLUMNS
 from openhands_llm_magic.llm.spending.attempt import LONGEST_TEXT, OTEL_NAMES, Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from faults import Fault
     from faults.wordings import Wording
 
+    from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.setting import Setting
     from openhands_llm_magic.llm.openhands.version import Version
 
@@ -39,6 +44,8 @@ SETTINGS_PAGE = Path(__file__).parent / "settings.md"
 FAULTS_PAGE = Path(__file__).parent / "faults.md"
 PROVIDERS_PAGE = Path(__file__).parent / "providers.md"
 MONEY_PAGE = Path(__file__).parent / "money.md"
+OPENHANDS_PAGE = Path(__file__).parent / "page.md"
+OPENHANDS_ROWS = Path(__file__).parent / "page.toml"
 SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.pyi")
 TESTS = Path(__file__).parents[1] / "tests"
 
@@ -205,6 +212,101 @@ def _attributes(described: type) -> dict[str, str]:
     _, _, part = (inspect.getdoc(described) or "").partition("Attributes:\n")
     found = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", part, re.MULTILINE)
     return {name: " ".join(words.split()) for name, words in found}
+
+
+OPENHANDS_PAGE_INTRODUCTION = """\
+# OpenHands' page on LLMs, line by line
+
+Written by `make docs` from `docs/page.toml` and the code; `tests/test_page.py` asks for each file,
+heading, test, line and default that is named here.
+
+What [that page]({source}), as it was on {date}, promises or asks for, in its order, and where it is
+done here. Guides to providers as notebooks are still to be written.
+
+"""
+
+OPENHANDS_PAGE_HEAD = ("The page", "Here", "Lines", "Read on", "Tests")
+
+VERIFIED_INTRODUCTION = """\
+## Verified models
+
+Those of the page first, as of {page}, then those of [{title}]({source}), as of {current}. The lists
+are in `openhands_llm_magic/config/verified.py`, and `%llm_models`, the panel and Tab have them from
+there. What is missing in a list was never in it, or is there no longer: a newer list keeps the
+newest versions alone. Its prefixes that are not LiteLLM's (`glm`, `qwen` and the like) are left
+out; most of those models are behind `openhands/` and `openrouter/`.
+
+"""
+
+
+def openhands_page() -> str:
+    """Return the text of docs/page.md."""
+    page, current = verified.LISTS
+    parts = [OPENHANDS_PAGE_INTRODUCTION.format(source=page.source, date=page.as_of)]
+    for section in tomllib.loads(OPENHANDS_ROWS.read_text("utf-8"))["section"]:
+        rows = [_page_row(row) for row in section["row"]]
+        head = [_line(OPENHANDS_PAGE_HEAD), _line(["---"] * len(OPENHANDS_PAGE_HEAD))]
+        parts.append("\n".join([f"## {section['title']}\n", *head, *rows, "\n"]))
+    told = VERIFIED_INTRODUCTION.format(
+        page=page.as_of, title=current.title, source=current.source, current=current.as_of
+    )
+    columns = ("Provider", f"The page, {page.as_of}", f"{current.title}, {current.as_of}")
+    rows = [
+        _line([provider.title, *(_verified(provider, each) for each in verified.LISTS)])
+        for provider in PROVIDERS.values()
+        if provider.verified_models
+    ]
+    parts.append("\n".join([told + _line(columns), _line(["---"] * 3), *rows, ""]))
+    return "".join(parts)
+
+
+def _page_row(row: dict[str, Any]) -> str:
+    return _line(
+        [
+            row["about"] + (f" (default {row['page_default']})" if "page_default" in row else ""),
+            " ".join([*_here(row)]),
+            ", ".join(f"`{line}`" for line in row.get("lines", ())),
+            ", ".join([*_read_on(row)]),
+            ", ".join(_test_link(test) for test in row["tests"]),
+        ]
+    )
+
+
+def _here(row: dict[str, Any]) -> Iterator[str]:
+    """Yield what there is for a row, in sentences."""
+    if "setting" in row:
+        setting = SETTINGS[row["setting"]]
+        default = "none" if setting.default is None else f"`{setting.default}`"
+        yield f"`{setting.name}`, `{setting.variable}`; its default is {default}."
+        named = [
+            f"`{version.defaults[setting.name]}` in {version.title}"
+            for version in VERSIONS.values()
+            if version.defaults.get(setting.name) not in (None, setting.default)
+        ]
+        if named:
+            yield f"It is {', '.join(named)}."
+    for name in row.get("providers", ()):
+        provider = PROVIDERS[name]
+        yield f"{provider.title}, as `{provider.example}`: {provider.guide}"
+    if "here" in row:
+        yield row["here"]
+
+
+def _read_on(row: dict[str, Any]) -> Iterator[str]:
+    for page in row.get("docs", ()):
+        yield f"[{page}]({page})"
+    for notebook in row.get("notebooks", ()):
+        yield f"[{notebook}](../notebooks/{notebook})"
+
+
+def _test_link(test: str) -> str:
+    file, _, name = test.partition("::")
+    return f"[{name or file.removeprefix('tests/')}](../{file})"
+
+
+def _verified(provider: Provider, listed: verified.Verified) -> str:
+    """Return the models of a provider in a list."""
+    return ", ".join(f"`{name}`" for name in provider.verified_models if name in listed.models)
 
 
 LONGEST_WORDS = 160
@@ -406,3 +508,4 @@ if __name__ == "__main__":
     FAULTS_PAGE.write_text(faults_page(), "utf-8")
     PROVIDERS_PAGE.write_text(providers_page(), "utf-8")
     MONEY_PAGE.write_text(money_page(), "utf-8")
+    OPENHANDS_PAGE.write_text(openhands_page(), "utf-8")

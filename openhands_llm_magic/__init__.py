@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.prepare import Prepared, prepare
     from openhands_llm_magic.llm.run import run
     from openhands_llm_magic.llm.tools.declared import tool
+    from openhands_llm_magic.llm.tools.mcp import mcp_tools
     from openhands_llm_magic.llm.worker import Control, Run
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "events",
     "load_ipython_extension",
     "load_settings",
+    "mcp_tools",
     "practice_in_place_of",
     "prepare",
     "run",
@@ -71,6 +73,7 @@ _HOMES = {
     "errors": "",
     "events": "llm",
     "load_settings": "config.resolve",
+    "mcp_tools": "llm.tools.mcp",
     "practice_in_place_of": "llm.practice.stand_in",
     "prepare": "llm.prepare",
     "run": "llm.run",

@@ -6,6 +6,8 @@ import argparse
 import io
 import json
 import os
+import shlex
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from openhands_llm_magic.errors import Text
+    from openhands_llm_magic.errors import Say, Text
     from openhands_llm_magic.llm.practice.server import PracticeServer
+    from openhands_llm_magic.llm.worker import Runs
+    from openhands_llm_magic.notebook.probe_magic import Gathered
 
 PROGRAM = "openhands-llm-magic"
 HIGHEST_PORT = 65535
@@ -59,16 +63,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     about = (
         "Find out with a few requests whether a model will do for OpenHands; they cost what"
-        " prompts cost. The exit status is 1 unless it will."
+        " prompts cost. The exit status is 0 if each model that is named will do for each version"
+        " of OpenHands, if need be with a setting, and else 1."
     )
-    made = command(probe, about)
-    made.add_argument("-m", "--model", help="the model (default: that of the settings)")
-    made.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_probe_options(command(probe, about))
     about = "Let a project's config file decide where prompts and keys go, as it is now."
     command(trust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     about = "Trust a config file no longer."
     command(untrust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
     command(trusted, "List the config files that are trusted.")
+    about = (
+        "Load the magics at the start of every IPython and kernel of this environment, or no longer"
+        " (on, off), or say whether that is so (status, whose exit status is 1 if it is not)."
+    )
+    made = command(autoload, about)
+    made.add_argument("action", choices=("on", "off", "status"))
+    _add_scopes(made)
     about = "Show what requests have cost: today and this month, or a period by model or day."
     of_usage = command(usage, about)
     _add_usage_options(of_usage)
@@ -165,6 +175,35 @@ def _on_file(args: argparse.Namespace, change: Callable[[str], Text]) -> int:
     return 0
 
 
+def autoload(args: argparse.Namespace) -> int:
+    """Write or remove the startup file, or tell of it; return 1 if that fails, or none loads us."""
+    from openhands_llm_magic.errors import SettingError  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook import autoload as startup  # noqa: PLC0415 - imports IPython
+    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+
+    say, loads = script_words(), True
+    try:
+        if args.action == "status":
+            lines, loads = startup.status([args.scope] if args.scope else startup.SCOPES)
+        else:
+            switch = startup.switch_on if args.action == "on" else startup.switch_off
+            lines = switch(args.scope or startup.SCOPES[0])
+    except SettingError as error:
+        print(f"{PROGRAM} autoload: {error.text.worded(say)}", file=sys.stderr)
+        return 1
+    print("\n".join(line.worded(say) for line in lines))
+    return int(not loads)
+
+
+def _add_scopes(made: argparse.ArgumentParser) -> None:
+    scope = made.add_mutually_exclusive_group()
+    of = {"sys-prefix": "of this environment (default)", "user": "of yours, in any environment"}
+    for name, whose in of.items():
+        scope.add_argument(
+            f"--{name}", dest="scope", action="store_const", const=name, help=f"the file {whose}"
+        )
+
+
 def usage(args: argparse.Namespace) -> int:
     """Print what requests have cost; return 1 if that cannot be read, or the file not be written.
 
@@ -214,28 +253,93 @@ def _add_usage_options(made: argparse.ArgumentParser) -> None:
 
 
 def probe(args: argparse.Namespace) -> int:
-    """Print whether a model will do for OpenHands; return 1 unless it will for each version."""
+    """Print whether models will do for OpenHands; return 1 unless each will for each version."""
     from openhands_llm_magic.config.resolve import load_settings  # noqa: PLC0415 - as above
+    from openhands_llm_magic.config.settings import BUDGETS  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import LLMMagicError  # noqa: PLC0415 - as above
-    from openhands_llm_magic.llm.probe import run as probing  # noqa: PLC0415 - as above
-    from openhands_llm_magic.notebook import probe_table  # noqa: PLC0415 - as above
+    from openhands_llm_magic.llm.probe import page  # noqa: PLC0415 - as above
+    from openhands_llm_magic.llm.probe.run import probe_each  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook import probe_magic, probe_table  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
 
     say = script_words()
+    given = {name: value for name, value in vars(args).items() if value not in (None, False)}
     try:
-        settings = load_settings().with_overrides({"model": args.model} if args.model else {})
-        most = probe_table.estimated(probing.estimate(settings), settings.model)
-        print(most.worded(say), file=sys.stderr)
-        *_, report = probing.probe(settings)
+        probe_magic.require_fitting(given)
+        budgets = dict.fromkeys(BUDGETS) if args.over_budget else {}
+        models = [{"model": each} for each in args.models or ()] or [{}]
+        settings = [
+            load_settings(group=args.group).with_overrides(each | budgets) for each in models
+        ]
+        extent = probe_magic.extent_of(given)
+        for each in probe_magic.estimated(settings, extent):
+            print(probe_table.estimated(each).worded(say), file=sys.stderr)
+        gathered = probe_magic.Gathered(settings, extent)
+        was_stopped = _watched(probe_each(settings, extent), gathered, say)
+        reports = gathered.reports
+        shown = probe_magic.shown_as_table(reports, say).text
+        print(probe_magic.as_json(reports) if args.json else shown)
+        if args.report:
+            told = page.write_page(args.report, page.page_of(reports), over=args.force)
+            print(told.worded(say), file=sys.stderr)
+        elif args.report is not None:
+            print(page.page_of(reports), end="")
     except LLMMagicError as error:
         print(f"{PROGRAM} probe: {error.text.worded(say)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    if was_stopped:
         print(f"{PROGRAM} probe: {say('stopped')}", file=sys.stderr)
-        return 1
-    shown = probe_table.shown(report, say).text
-    print(json.dumps(report.as_data(), indent=2) if args.json else shown)
-    return int(not all(each.answer in WILL_DO for each in report.verdicts))
+    answers = [verdict.answer for report in reports for verdict in report.verdicts]
+    return int(was_stopped or any(each not in WILL_DO for each in answers))
+
+
+def _watched(runs: Runs, gathered: Gathered, say: Say) -> bool:
+    """Take what comes of probes, and tell a terminal how far they are.
+
+    Returns:
+        Whether Ctrl-C has stopped them; what had come by then is kept.
+    """
+    was_stopped = False
+    while True:
+        try:
+            while not runs.ended:
+                for event in runs.take():
+                    if gathered.take(event) is None:
+                        _tell(gathered.progress(say))
+            break
+        except KeyboardInterrupt:
+            runs.control.cancel()
+            if was_stopped:
+                break
+            was_stopped = True
+    _tell("")
+    return was_stopped
+
+
+def _tell(words: str) -> None:
+    """Write over the line of a terminal that tells how far the work is."""
+    if sys.stderr.isatty():
+        fitting = words[: shutil.get_terminal_size().columns - 1]  # one that wraps would stay
+        print(f"\r\x1b[K{fitting}", end="", file=sys.stderr, flush=True)
+
+
+def _add_probe_options(made: argparse.ArgumentParser) -> None:
+    model = "the model (default: that of the settings); several -m are shown side by side"
+    made.add_argument("-m", "--model", dest="models", action="append", metavar="MODEL", help=model)
+    made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
+    full = "ask also what fills a context of 32,768 tokens: one request of 26,000 tokens more"
+    made.add_argument("--full", action="store_true", help=full)
+    repeat = "ask N times what the model may do otherwise the next time, and tell how often it held"
+    made.add_argument("--repeat", type=_repeats, metavar="N", help=repeat)
+    made.add_argument("--json", action="store_true", help="print the result as JSON")
+    report = (
+        "print a page of Markdown that shares the set-up without keys and private hosts, or write"
+        " it to FILE, which must not exist yet"
+    )
+    made.add_argument("--report", nargs="?", const="", metavar="FILE", help=report)
+    made.add_argument("--force", action="store_true", help="write over the file of --report")
+    over = "send this even where a limit of what is spent would not let it pass"
+    made.add_argument("--over-budget", action="store_true", help=over)
 
 
 def practice(args: argparse.Namespace) -> int:
@@ -283,14 +387,19 @@ The practice provider is running. It is not a language model: its answers are fi
   base URL  {server.base_url}
   API key   {server.key}
 
-For OpenHands, put this into config.toml:
+For OpenHands' CLI of today:
+
+  export LLM_MODEL=openai/agent LLM_BASE_URL={server.base_url} LLM_API_KEY={shlex.quote(server.key)}
+  openhands --headless --override-with-envs -t 'Run the command `ls`.'
+
+For OpenHands 0.41, put this into config.toml:
 
   [llm]
   model = "openai/echo"
   base_url = {json.dumps(server.base_url)}
   api_key = {json.dumps(server.key)}
 
-In place of "echo":
+In place of "agent" or "echo":
 
 {models}
 
@@ -314,6 +423,16 @@ def _days(text: str) -> int:
     """Return the number of days in a text; argparse shows the error."""
     if not text.isdecimal() or not 0 < int(text) <= MOST_DAYS:
         message = f"a number of days is a whole number from 1 to {MOST_DAYS}, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _repeats(text: str) -> int:
+    """Return the number of times in a text; argparse shows the error."""
+    from openhands_llm_magic.notebook.probe_magic import MOST_REPEATS  # noqa: PLC0415 - as above
+
+    if not text.isdecimal() or not 0 < int(text) <= MOST_REPEATS:
+        message = f"it is a whole number from 1 to {MOST_REPEATS}, not {text!r}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 

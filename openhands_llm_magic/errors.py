@@ -9,6 +9,7 @@
     │   ├── ConfigFileError     a config file cannot be read
     │   ├── UntrustedSettingError  a project's config file sets what it must not decide
     │   └── KeychainError       the operating system's keyring cannot keep, read or forget a key
+    ├── McpError                an MCP server does not start, answer or list its tools
     ├── NotPickledError         what holds a key was to be pickled
     ├── LedgerError             the ledger of what was spent cannot be read or written
     └── RequestError            a prompt got no complete answer; `reply` holds what came
@@ -222,6 +223,10 @@ class UntrustedSettingError(SettingError):
 
 class KeychainError(SettingError):
     """The operating system's keyring cannot keep, read or forget a key."""
+
+
+class McpError(LLMMagicError):
+    """An MCP server does not start, answer or list its tools."""
 
 
 class LedgerError(LLMMagicError):

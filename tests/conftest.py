@@ -17,7 +17,7 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
-from openhands_llm_magic.llm.limits import limiter
+from openhands_llm_magic.llm.limits import limiter, seen
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.spending import budget, ledger
 
@@ -78,6 +78,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def nothing_learned() -> Iterator[None]:
     """Forget what earlier tests have taught about a server's limit, and what they have spent."""
     limiter.forget()
+    seen.forget()
     budget.forget()
     yield
     ledger.close_all()  # each test has one of its own, in its home folder

@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -118,10 +119,13 @@ class Kernel:
     Args:
         env: Its whole environment, but for a PYTHONPATH that names the copy to test.
         cwd: Its working directory.
+        python: The Python that runs it; by default the one of the tests.
     """
 
-    def __init__(self, env: dict[str, str], cwd: str) -> None:
+    def __init__(self, env: dict[str, str], cwd: str, python: str = sys.executable) -> None:
         self._manager = KernelManager(kernel_name="python3")
+        assert self._manager.kernel_spec is not None
+        self._manager.kernel_spec.argv[0] = python
         named = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
         # Of a footer the tests that ask for one look at it.
         self._manager.start_kernel(env={"LLM_MAGIC_FOOTER": "off", **named, **env}, cwd=cwd)

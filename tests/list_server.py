@@ -68,6 +68,10 @@ class ListServer(ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: ListServer
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def do_GET(self) -> None:
         server = self.server
         server.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.notebook.panel import served, usage
+from openhands_llm_magic.notebook.panel import advice, probe, served, usage
 from openhands_llm_magic.notebook.panel.connection import THREAD
 from openhands_llm_magic.notebook.panel.panel import Panel
 from openhands_llm_magic.notebook.panel.parts import HIDDEN
@@ -100,9 +100,9 @@ class Driver:
 
     @staticmethod
     def wait() -> None:
-        """Wait until no test runs, no server is asked for its models, and no ledger is read."""
+        """Wait until nothing is tested or probed, no server is asked, and no ledger is read."""
         for thread in threading.enumerate():
-            if thread.name in (THREAD, served.THREAD, usage.THREAD):
+            if thread.name in (THREAD, *(each.THREAD for each in (advice, probe, served, usage))):
                 thread.join(PATIENCE_S)
                 assert not thread.is_alive()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from model_server import Call, Refuse, asks
 
 from openhands_llm_magic import cli
 from openhands_llm_magic.cli import main
@@ -28,6 +30,8 @@ from openhands_llm_magic.llm.spending.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from model_server import ModelServer
 
 COMMAND = [sys.executable, "-c", "import sys, openhands_llm_magic.cli as c; sys.exit(c.main())"]
 
@@ -79,6 +83,12 @@ def test_practice_tells_how_to_use_it_and_ends_with_ctrl_c(
         trust_env=False,
     )
     assert "> Hello" in response.json()["choices"][0]["message"]["content"]
+    exported = re.search(r"  export (.+)", text)
+    assert exported is not None
+    variables = dict(each.split("=", 1) for each in shlex.split(exported[1]))
+    assert variables == {
+        "LLM_MODEL": "openai/agent", "LLM_BASE_URL": llm["base_url"], "LLM_API_KEY": llm["api_key"],
+    }  # fmt: skip
     practice.send_signal(signal.SIGINT)
     stdout, stderr = practice.communicate(timeout=10)
     assert practice.returncode == 0
@@ -301,9 +311,85 @@ def test_probe_tells_the_verdict_by_its_status(
     assert main(["probe", "-m", f"practice/{model}"]) == status
     out, err = capsys.readouterr()
     assert out.startswith("OpenHands 0.41: it will")
-    assert err == f"probing practice/{model}: up to 11 requests without retries, local\n"
+    told = "up to 11 requests and about 30,000 tokens without retries, local"
+    assert err == f"probing practice/{model}: {told}\n"
     assert main(["probe", "-m", f"practice/{model}", "--json"]) == status
     assert json.loads(capsys.readouterr().out)["model"] == f"practice/{model}"
+
+
+def test_probe_of_several_models_takes_the_worst(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status is that of the worst; each is a column, or one of a list in JSON."""
+    good, weak = ["-m", "practice/agent"], ["-m", "practice/agent-repeats"]
+    assert main(["probe", *good, *weak, "--repeat", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert out.split("\n")[0].split() == ["practice/agent", "practice/agent-repeats"]
+    assert "✗ 0 of 2" in out
+    assert err.count("up to 18 requests") == 2
+    assert main(["probe", *good, *good, "--json"]) == 0
+    assert [each["model"] for each in json.loads(capsys.readouterr().out)] == ["practice/agent"] * 2
+
+
+def test_probe_writes_a_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It is printed below the table, or written to a new file."""
+    assert main(["probe", "-m", "practice/agent", "--full", "--report"]) == 0
+    out, err = capsys.readouterr()
+    assert "\n# practice/agent with OpenHands\n" in out
+    assert "| reads 26,000 tokens | yes |  |" in out
+    assert "up to 12 requests" in err
+    page = tmp_path / "page.md"
+    assert main(["probe", "-m", "practice/agent", "--json", "--report", str(page)]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "practice/agent"
+    assert page.read_text().startswith("# practice/agent with OpenHands\n")
+    assert main(["probe", "-m", "practice/agent", "--report", str(page)]) == 1
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"openhands-llm-magic probe: .+ such a file already\. .+--force\.\n", err)
+    assert out == ""
+
+
+def test_probe_keeps_within_a_limit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before the first request, and the option lifts the limit."""
+    for name, value in (
+        ("MAX_BUDGET_PER_TASK", "0.0001"),
+        ("LLM_INPUT_COST_PER_TOKEN", "0.000001"),
+        ("LLM_OUTPUT_COST_PER_TOKEN", "0.000002"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert main(["probe", "-m", "practice/agent"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"openhands-llm-magic probe: nothing was sent: .+--over-budget.+\n", err)
+    assert main(["probe", "-m", "practice/agent", "--over-budget"]) == 0
+
+
+def test_probe_keeps_what_came_when_it_is_stopped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model_server: ModelServer
+) -> None:
+    """Ctrl-C in a request or a wait ends all models, and the table is printed."""
+    call = Call("terminal", '{"command": "echo ready", "security_risk": "LOW"}')
+
+    def interrupted(_received: object) -> Refuse:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Refuse(429, {"retry-after": "60"})
+
+    model_server.script(asks(call), interrupted)
+    monkeypatch.setenv("LLM_BASE_URL", model_server.openai_base)
+    monkeypatch.setenv("LLM_API_KEY", "sk-canary-0123456789abcdef")
+    assert main(["probe", "-m", "openai/a", "-m", "openai/b"]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"^calls a function +✓ held +· not asked$", out, re.MULTILINE)
+    assert re.search(r"^edits a file exactly +· not asked +· not asked$", out, re.MULTILINE)
+    assert err.endswith("openhands-llm-magic probe: stopped\n")
+    assert model_server.count <= 2
+
+
+def test_probe_refuses_a_bad_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, with the range."""
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "--repeat", "0"])
+    assert end.value.code == 2
+    assert "--repeat: it is a whole number from 1 to 20, not '0'" in capsys.readouterr().err
 
 
 def test_probe_without_a_model_that_can_be_asked_is_one_line(

@@ -42,6 +42,7 @@ HOME_OF = {
     "anywidget": f"{PACKAGE}.notebook",
     "keyring": f"{PACKAGE}.config.keychain",
     "litellm": f"{PACKAGE}.llm.litellm",
+    **dict.fromkeys(("mcp", "mcp_types", "httpx2"), f"{PACKAGE}.llm.tools.mcp_connection"),
 }
 """The one place that may import each of these packages."""
 
@@ -159,7 +160,7 @@ def test_litellm_is_imported_inside_functions_only(module: str) -> None:
     ("floor", "heavy"),
     [
         (f"{PACKAGE}.config", {"IPython", "ipywidgets", "keyring", "litellm", "tomlkit"}),
-        (f"{PACKAGE}.llm", {"IPython", "ipywidgets", "litellm", "tomlkit"}),
+        (f"{PACKAGE}.llm", {"IPython", "ipywidgets", "litellm", "mcp", "tomlkit"}),
         (f"{PACKAGE}.notebook", {"litellm"}),
     ],
 )

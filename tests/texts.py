@@ -65,9 +65,9 @@ LABELS = {each.label for each in classes(RequestError)}
 SETTING_TITLES = {each.title for each in SETTINGS.values()}
 SETTING_HELPS = {each.help for each in SETTINGS.values()}
 
-MAKES_TEXTS = {*SPEAKERS, "joined", "reason_of", "_stopped_words", "_problem", "told", "untrusted"}
+MAKES_TEXTS = {*SPEAKERS, "joined", "reason_of", "stopped_words", "_problem", "told", "untrusted"}
 MAKES_TEXTS |= {"base_url_words", "_unlisted_guide", "help_text", "write_csv", "import_from"}
-MAKES_TEXTS |= {"estimated"}
+MAKES_TEXTS |= {"estimated", "write_page", "_none_of"}
 """The functions whose value can be an error's words: those are found where the value is made."""
 
 DYNAMIC: dict[str, Iterable[str]] = {
@@ -91,6 +91,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "field: setting.title": SETTING_TITLES,
     "field: self.setting.title": SETTING_TITLES,
     "handover: SETTINGS[name].title": SETTING_TITLES,
+    "probe: SETTINGS[name].title": SETTING_TITLES,
+    "advice: SETTINGS[name].title": SETTING_TITLES,
     "panel: SETTINGS[name].title": SETTING_TITLES,
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
@@ -100,6 +102,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
         *TEXTS.values(),
         *(explain.ANY_KEY_WILL_DO, explain.GATEWAYS_KEY, explain.SETTING_REFUSED),
         *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER, explain.ADDRESS_UNSENDABLE),
+        explain.HEADER_UNSENDABLE,
     },
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
@@ -121,6 +124,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "wording: ends_it": ENDS_IT.values(),
     "wording: label": LABELS,
     "field: setting.help": SETTING_HELPS,
+    "several: self.why": (),  # of an error, whose words are found where it is made
+    "several: told.text": (),  # the same
 }
 """The texts that are no literals where they are said: "module: expression", what it can be."""
 

@@ -137,7 +137,7 @@ def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Sub
 
 
 def _found(subject: Subject) -> Iterator[Finding]:
-    for rule in (*lint.file.RULES, *lint.sections.RULES, *lint.env.RULES):
+    for rule in (*lint.file.RULES, *lint.sections.RULES, *lint.mcp.RULES, *lint.env.RULES):
         yield from rule(subject)
     for settings in subject.settings.values():
         yield from lint.model.findings(subject, settings)

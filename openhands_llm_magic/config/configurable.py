@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -11,13 +13,16 @@ from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
 from openhands_llm_magic.config import files, resolve
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.secret import Secret, masking
+from openhands_llm_magic.config.secret import Secret, can_be_secret, masked, masking
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
+from openhands_llm_magic.errors import LLMMagicError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from openhands_llm_magic.errors import Text
 
 
 class _InForce(traitlets.TraitType[Any, Any]):
@@ -94,6 +99,13 @@ class LLMSettings(SettingAttributes, Configurable):
         layers, file = resolve.outside_layers(self._file, os.environ, group, self._read_file)
         snapshot = resolve.resolve([*layers, self._ipython_config, self._session], file, group)
         return snapshot.with_overrides(flags, "flag") if flags else snapshot
+
+    def masked(self, text: Text) -> Text:
+        """Return a text with the keys in use hidden, as far as the settings can be read."""
+        keys: list[str] = []
+        with suppress(LLMMagicError):  # the settings may be what the text is about
+            keys += filter(can_be_secret, self.snapshot().secrets())
+        return text.masked(partial(masked, secrets=keys))
 
     def set(self, **values: object) -> None:
         """Set settings for this session to Python values: all of them, or on an error none.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import DOCKER_HOST
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
-from openhands_llm_magic.config.secret import Secret, logins_in
+from openhands_llm_magic.config.secret import Secret, logins_in, secrets_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
 from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import SettingError, Text, UsageError
@@ -35,6 +35,11 @@ NOT_IN_PROFILES = frozenset({
     "safety_settings",
 })  # fmt: skip
 """The settings of `[llm]` that `LLM` of openhands-sdk 1.58.2 has no field for."""
+
+FURTHER_IN_PROFILES: Mapping[str, str] = MappingProxyType(
+    {"extra_headers": "extra_headers", "extra_body": "litellm_extra_body"}
+)
+"""The arguments in completion_kwargs that it has a field for, each with the field."""
 
 NULL_IN_PROFILES = frozenset({"reasoning_effort", "timeout"})
 """What somebody may have unset, and the SDK has another default for than none."""
@@ -134,13 +139,30 @@ def profile_fields(snapshot: Snapshot, *, with_key: bool = False) -> dict[str, A
         if setting.section == "llm" and setting.name not in NOT_IN_PROFILES
         if with_key or not holds_key(snapshot, setting.name)
     }
+    further = {
+        FURTHER_IN_PROFILES[name]: _plain(value)
+        for name, value in (snapshot.completion_kwargs or {}).items()
+        if name in FURTHER_IN_PROFILES and value
+        if with_key or not any(secrets_in(value, name))
+    }
     unset = {
         name: None
         for name in SETTINGS
         if name in NULL_IN_PROFILES and is_unset(getattr(snapshot, name))
         if snapshot.origin(name).kind != "default"
     }
-    return fields | unset
+    return fields | further | unset
+
+
+def without_field(snapshot: Snapshot, name: str) -> list[str]:
+    """Name a setting that goes into no profile; of completion_kwargs, those arguments.
+
+    Nothing is lost of modify_params, which the SDK always switches on.
+    """
+    if name != "completion_kwargs":
+        return [] if name == "modify_params" and snapshot.modify_params else [name]
+    given = snapshot.completion_kwargs or ()
+    return [f"{name}.{each}" for each in given if each not in FURTHER_IN_PROFILES]
 
 
 def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:

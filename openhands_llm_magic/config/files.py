@@ -285,6 +285,45 @@ def write(path: Path, content: bytes) -> None:
         draft.put(content)
 
 
+def write_new(path: Path, text: str, *, over: bool) -> None:
+    """Write a file that a person has named, whole or not at all, in a folder that exists.
+
+    Args:
+        path: The file.
+        text: What is written.
+        over: Whether it may take the place of a file.
+
+    Raises:
+        FileExistsError: There is such a file, and `over` is false.
+        OSError: It cannot be written; nothing is changed.
+    """
+    target = target_of(path)
+    require_free(target, over=over)
+    with writing(target) as draft:
+        content = text.encode(errors="replace")
+        if not draft.put(content, over=ANYTHING if over else None):
+            raise FileExistsError  # it came just now
+
+
+def require_free(path: Path, *, over: bool) -> None:
+    """Refuse what is there already, unless it is a file that may be written over.
+
+    Raises:
+        FileExistsError: There is such a file, and `over` is false.
+        OSError: It is refused.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(0, Text("it is a folder"))
+    if not over:
+        raise FileExistsError
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, Text("it is not a regular file"))
+
+
 def _new_file_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, Secret, masked, secrets_in
+from openhands_llm_magic.config.secret import MASK, SHORTEST_REAL_KEY, masked, secrets_in
 from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.config.settings import SETTINGS, setting_named
 from openhands_llm_magic.errors import SettingError, Text
@@ -38,7 +38,7 @@ class PendingEdits:
         """Why the text that was typed last was refused, by the name of its setting."""
         return MappingProxyType(self._refused)
 
-    def edit(self, name: str, value: str | Secret | None) -> None:
+    def edit(self, name: str, value: Value) -> None:
         """Edit one setting; a refused value changes nothing.
 
         A text that may not stay in a form, because it may be a key, is not noted in `refused`.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
+from openhands_llm_magic.config.verified import MODELS, RECOMMENDED_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +129,6 @@ class Provider:
         guide: How to set the provider up, in one line.
         mistake: The usual mistake, in one line.
         local: Whether the provider runs on the user's own machine and needs no account.
-        verified_models: Those of its models that OpenHands lists as verified.
         other_prefixes: Further prefixes that lead to it, of which "openai/" only with its base_url.
         bare_names: Patterns of model names without a prefix that LiteLLM takes for its own.
         servers: Patterns of "host:port" that only its servers have.
@@ -149,7 +149,6 @@ class Provider:
     guide: str
     mistake: str
     local: bool = False
-    verified_models: tuple[str, ...] = ()
     other_prefixes: tuple[str, ...] = ()
     bare_names: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
@@ -174,6 +173,13 @@ class Provider:
         if name.upper() in variables:
             variables = [name.upper()]
         return next((each for each in variables if env.get(each)), "")
+
+    @property
+    def verified_models(self) -> tuple[str, ...]:
+        """Those of its models that OpenHands lists as verified; see `verified.LISTS`."""
+        if provider_of(self.prefix) is not self:  # another one has the prefix without an address
+            return ()
+        return tuple(model for model in MODELS if model.startswith(self.prefix))
 
     @property
     def names_are_own(self) -> bool:
@@ -237,15 +243,12 @@ def address_variables(env: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name: env[name] for name in names if env.get(name)}
 
 
-RECOMMENDED_MODEL = "anthropic/claude-3-7-sonnet-20250219"
-"""The model that OpenHands recommends among those it lists as verified."""
-
 # fmt: off
 _ENTRIES = (
     Provider(
         name="anthropic", title="Anthropic", prefix="anthropic/", example=RECOMMENDED_MODEL,
         key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
-        base_url_form="https://api.anthropic.com", verified_models=(RECOMMENDED_MODEL,),
+        base_url_form="https://api.anthropic.com",
         servers=("api.anthropic.com:*",), openai_path="/v1", has_own_alone=True,
         bare_names=("claude-*",),
         guide="Give an API key of the Anthropic Console; no base_url is needed.",
@@ -257,7 +260,6 @@ _ENTRIES = (
         base_url_form="https://generativelanguage.googleapis.com/v1beta",
         servers=("generativelanguage.googleapis.com:*",),
         openai_path="/v1beta/openai", has_own_alone=True,
-        verified_models=("gemini/gemini-2.5-pro",),
         guide="Give an API key of Google AI Studio; no base_url is needed.",
         mistake="A model gemini-… without gemini/ in front goes to Vertex AI.",
     ),
@@ -265,7 +267,6 @@ _ENTRIES = (
         name="deepseek", title="DeepSeek", prefix="deepseek/", example="deepseek/deepseek-chat",
         key_variables=("DEEPSEEK_API_KEY",), base_url_form="https://api.deepseek.com/v1",
         servers=("api.deepseek.com:*",), openai_path="", has_own_alone=True,
-        verified_models=("deepseek/deepseek-chat",),
         guide="Give an API key of the DeepSeek platform; no base_url is needed.",
         mistake="The model deepseek-chat without deepseek/ in front.",
     ),
@@ -273,7 +274,6 @@ _ENTRIES = (
         name="openai", title="OpenAI", prefix="openai/", example="openai/gpt-4o",
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.openai.com/v1",
         servers=("api.openai.com:*",), openai_path="/v1", has_own_alone=True,
-        verified_models=("openai/o3-mini", "openai/o3", "openai/o4-mini"),
         bare_names=("gpt-*", "o[134]", "o[134]-*", "ft:gpt-*"),
         guide="Give an API key of the OpenAI platform; no base_url is needed.",
         mistake="A key of one project with a model that this project may not use.",
@@ -284,7 +284,6 @@ _ENTRIES = (
         key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
         base_url_form="https://openrouter.ai/api/v1",
         servers=("openrouter.ai:*",), openai_path="/api/v1",
-        verified_models=("openrouter/all-hands/openhands-lm-32b-v0.1",),
         guide="Write openrouter/ before the whole name of OpenRouter's page, maker included.",
         mistake="The maker left out of the name: openrouter/gpt-4o for openrouter/openai/gpt-4o.",
     ),
@@ -416,9 +415,6 @@ _ENTRIES = (
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({each.name: each for each in _ENTRIES})
 """Every provider by its name."""
-
-VERIFIED_MODELS = tuple(model for each in _ENTRIES for model in each.verified_models)
-"""The models of OpenHands' page "LLMs", the recommended one first."""
 
 
 def provider_at(base_url: str | None) -> Provider | None:

@@ -16,7 +16,7 @@ from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import Document, Origin, Problem, read_file, shown_path
 from openhands_llm_magic.config.openhands_file import IGNORED_TOO, NOTHING, on_bad_key
 from openhands_llm_magic.config.secret import NeverPickled, Secret, masked, masking, secrets_in
-from openhands_llm_magic.config.setting import OURS, Setting, shorten
+from openhands_llm_magic.config.setting import MCP, OURS, Setting, shorten
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, closest, setting_named
 from openhands_llm_magic.errors import SettingError, Text
@@ -257,7 +257,8 @@ def file_layer(document: Document) -> Layer:
             builder.problem(text, document.origin("llm", name))
     core = {key: raw for key, raw in document.table("core").items() if key in SETTINGS}
     _take(builder, document, ("core",), core)
-    _take(builder, document, (OURS,), document.table(OURS))
+    ours = {key: raw for key, raw in document.table(OURS).items() if key != MCP}
+    _take(builder, document, (OURS,), ours)
     return builder.layer()
 
 

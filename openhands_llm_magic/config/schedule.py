@@ -25,8 +25,11 @@ BY_OPENAI_CLIENT = frozenset({
 OpenHands 0.41.0 is locked to (`completion` in its `main.py`)."""
 
 CLIENT_WAITS_S = (0.5, 1.0)
-"""Seconds before each retry that OpenAI's client makes by itself, or up to a quarter less, where
-the server asks for no wait (`_calculate_retry_timeout` in its `_base_client.py`)."""
+"""Seconds before each retry that OpenAI's client makes by itself, where the server asks for no wait
+(`_calculate_retry_timeout` in its `_base_client.py`)."""
+
+CLIENT_JITTER = 0.25
+"""The part of each of them that it may leave out."""
 
 
 def wait_s(retry: int, min_wait_s: float, max_wait_s: float, multiplier: float) -> float:
@@ -63,15 +66,20 @@ def openhands_waits_s(settings: Snapshot) -> Iterator[float]:
         yield openhands_wait_s(settings, retry)
 
 
-def openhands_client_waits_s(settings: Snapshot) -> Iterator[float]:
+def openhands_client_waits_s(settings: Snapshot, *, at_least: bool = False) -> Iterator[float]:
     """Yield the seconds before each request but the first that OpenHands 0.41 makes.
 
     Its own retries are there, and within each attempt those that OpenAI's client makes.
+
+    Args:
+        settings: The settings.
+        at_least: Whether the client's waits are to be the shortest that they may be.
     """
-    yield from CLIENT_WAITS_S
+    clients_s = tuple(wait * (1 - CLIENT_JITTER * at_least) for wait in CLIENT_WAITS_S)
+    yield from clients_s
     for wait in openhands_waits_s(settings):
         yield wait
-        yield from CLIENT_WAITS_S
+        yield from clients_s
 
 
 def has_client_retries(settings: Snapshot) -> bool:

@@ -140,6 +140,8 @@ class MaskingDict(dict[str, Any]):
 
     __slots__ = ()
 
+    _in_headers = False
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         if any(secrets_in(self)):
             raise _not_pickled(self)
@@ -153,19 +155,35 @@ class MaskingDict(dict[str, Any]):
 
     def __repr__(self) -> str:
         pairs = (
-            f"{name!r}: {MASK if is_secret(name, value) else repr(value)}"
+            f"{name!r}: {MASK if is_secret(name, value, self._in_headers) else repr(value)}"
             for name, value in self.items()
         )
         return "{" + ", ".join(pairs) + "}"
 
 
-def is_secret(name: object, value: object) -> bool:
+class MaskingHeaders(MaskingDict):
+    """HTTP headers: what can be a key by its looks is masked, too, whatever its name."""
+
+    __slots__ = ()
+
+    _in_headers = True
+
+
+def is_secret(name: object, value: object, in_headers: bool = False) -> bool:
     """Return whether a value in a dictionary may be a secret: text, or a list, under such a name.
 
-    A number is never a secret: max_tokens holds no token.
+    A number is never a secret: max_tokens holds no token. A gateway may take a key in a header of
+    any name, so there a text counts that can be one.
     """
     is_text = isinstance(value, str | list) and bool(value)
+    if in_headers and isinstance(value, str) and any(map(can_be_secret, value.split())):
+        return True
     return is_text and secrecy(str(name)) >= Secrecy.POSSIBLE
+
+
+def is_of_headers(name: object) -> bool:
+    """Return whether a dictionary under this name holds HTTP headers."""
+    return str(name).lower().endswith("headers")
 
 
 def can_be_secret(text: str) -> bool:
@@ -180,19 +198,24 @@ def can_be_secret(text: str) -> bool:
     return re.match(_KEY_PREFIX, text) is not None or not is_words
 
 
-def masking(value: Any) -> Any:
+def masking(value: Any, name: object = "") -> Any:
     """Return a deep copy of lists and dictionaries, each of the latter as a `MaskingDict`.
 
     Any other value is returned as it is.
+
+    Args:
+        value: The list, the dictionary or a single value.
+        name: The name that `value` stands under.
     """
     if isinstance(value, dict):
-        return MaskingDict({name: masking(each) for name, each in value.items()})
+        kind = MaskingHeaders if is_of_headers(name) else MaskingDict
+        return kind({each_name: masking(each, each_name) for each_name, each in value.items()})
     if isinstance(value, list):
         return [masking(each) for each in value]
     return value
 
 
-def secrets_in(value: object, name: object = "") -> Iterator[str]:
+def secrets_in(value: object, name: object = "", in_headers: bool = False) -> Iterator[str]:
     """Yield every text in nested lists and dictionaries that `MaskingDict` masks.
 
     Of a text like "Bearer sk-..." the last word is yielded, too.
@@ -200,14 +223,15 @@ def secrets_in(value: object, name: object = "") -> Iterator[str]:
     Args:
         value: The list, the dictionary or a single value.
         name: The name that `value` stands under.
+        in_headers: Whether that is the name of an HTTP header.
     """
     if isinstance(value, dict):
         for each_name, each in value.items():
-            yield from secrets_in(each, each_name)
+            yield from secrets_in(each, each_name, is_of_headers(name))
     elif isinstance(value, list):
         for each in value:
-            yield from secrets_in(each, name)
-    elif isinstance(value, str) and is_secret(name, value):
+            yield from secrets_in(each, name, in_headers)
+    elif isinstance(value, str) and is_secret(name, value, in_headers):
         yield value
         yield value.split()[-1] if value.split() else value
 

@@ -20,6 +20,9 @@ Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
 OURS: Final = "openhands_llm_magic"
 """The table of config.toml that holds the settings OpenHands does not know."""
 
+MCP: Final = "mcp"
+"""The table of MCP servers, within that one; OpenHands 0.41 has one at the top of the file."""
+
 OUR_PREFIX: Final = "LLM_MAGIC_"
 """The beginning of the environment variables that OpenHands does not know."""
 

@@ -101,6 +101,8 @@ class SettingAttributes:
     """The address of the embedding model's server."""
     max_message_chars: int
     """Characters that a longer value put into a prompt is cut to."""
+    mcp_timeout: float
+    """Seconds that an MCP server has to start, and to answer each call."""
     max_input_tokens: int | None
     """Tokens that a prompt has room for; none takes what the model is known for."""
     disable_vision: bool | None

@@ -286,6 +286,11 @@ _DECLARATIONS = (
         help="Characters that a longer value put into a prompt is cut to.",
     ),
     Setting(
+        name="mcp_timeout", title="MCP timeout (s)", topic="prompt", kind="float", default=60.0,
+        used_for="tools of MCP servers", minimum=0.1, section=OURS, in_projects=True,
+        help="Seconds that an MCP server has to start, and to answer each call.",
+    ),
+    Setting(
         name="max_input_tokens", title="Input tokens", topic="prompt", kind="int",
         used_for="trimming conversations", minimum=1,
         help="Tokens that a prompt has room for; none takes what the model is known for.",

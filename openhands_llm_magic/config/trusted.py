@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,10 +27,13 @@ from openhands_llm_magic.config.providers import (
     server_of,
 )
 from openhands_llm_magic.config.resolve import FILE_NAME, absolute
-from openhands_llm_magic.errors import SettingError, Text, reason_of
+from openhands_llm_magic.config.secret import masked, secrets_in
+from openhands_llm_magic.config.setting import MCP, shorten
+from openhands_llm_magic.config.setting import OURS as OURS_TABLE
+from openhands_llm_magic.errors import SettingError, Text, on_one_line, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 OURS = "openhands-llm-magic"
 LARGEST_ENTRY = 100_000
@@ -44,11 +48,13 @@ class Trusted:
         path: The file, without links in its path.
         digest: The SHA-256 of its text.
         hosts: The servers that it names, as "https://host:443".
+        programs: The MCP servers that it may start, as they would be typed.
     """
 
     path: str
     digest: str
     hosts: tuple[str, ...]
+    programs: tuple[str, ...] = ()
 
 
 def data_folder(env: Mapping[str, str] = os.environ) -> Path:
@@ -96,7 +102,8 @@ def trust(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> 
     document = read_file(file).require_readable()
     servers = dict.fromkeys(_servers_in(document.data))
     hosts = tuple(_shown(server) for server in servers)
-    entry = Trusted(_real(file), document.digest, hosts)
+    programs = tuple(programs_in(document.data))
+    entry = Trusted(_real(file), document.digest, hosts, programs)
     try:
         files.write(_place(entry.path, env), json.dumps(asdict(entry)).encode() + b"\n")
     except OSError as error:
@@ -139,7 +146,17 @@ NOTHING = Text("no config file is trusted.")
 
 
 def told(entry: Trusted) -> Text:
-    """Return a line about a file that is trusted, with the hosts that it may lead to."""
+    """Return a line about a file that is trusted, with what it may lead to, and start."""
+    return with_programs(_told(entry), entry.programs)
+
+
+def with_programs(line: Text, programs: Iterable[str]) -> Text:
+    """Return a line about a file, and which MCP servers the file may start."""
+    shown = ", ".join(programs)
+    return Text("{line} It may start {programs}.", line=line, programs=shown) if shown else line
+
+
+def _told(entry: Trusted) -> Text:
     file = shown_path(Path(entry.path))
     if not entry.digest:
         return Text("{file} is trusted, by {variable}.", file=file, variable=files.TRUST_VARIABLE)
@@ -203,11 +220,28 @@ def _entry(place: Path) -> Trusted | None:
                 return None
             kept = json.loads(file.read(LARGEST_ENTRY))
         path, digest, hosts = kept["path"], kept["digest"], [*kept["hosts"]]
+        programs = [*kept.get("programs", ())]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not all(isinstance(each, str) for each in (path, digest, *hosts)) or not digest:
+    texts = (path, digest, *hosts, *programs)
+    if not all(isinstance(each, str) for each in texts) or not digest:
         return None
-    return Trusted(path, digest, tuple(hosts))
+    return Trusted(path, digest, tuple(hosts), tuple(programs))
+
+
+def programs_in(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the programs that a file's MCP servers are, as they would be typed."""
+    ours, openhands = data.get(OURS_TABLE), data.get(MCP)
+    tables = ours.get(MCP) if isinstance(ours, dict) else None
+    listed = openhands.get("stdio_servers") if isinstance(openhands, dict) else None
+    servers = [*(tables.values() if isinstance(tables, dict) else ())]
+    servers += listed if isinstance(listed, list) else ()
+    for server in servers:
+        if isinstance(server, dict) and isinstance(server.get("command"), str):
+            args = server.get("args")
+            words = [server["command"], *(args if isinstance(args, list) else ())]
+            typed = on_one_line(shlex.join(map(str, words)))
+            yield shorten(masked(typed, secrets_in(server)))
 
 
 def _servers_in(value: Any) -> Iterator[Server]:

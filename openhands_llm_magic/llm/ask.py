@@ -46,9 +46,10 @@ def ask(  # noqa: PLR0913 - all but the first two are named
         schema: What the answer is held to, a pydantic class or a JSON schema; the reply's `data` is
             then an instance of the class, or what the JSON says. An answer that does not fit is
             sent back once, with what is wrong.
-        tools: Functions that the model may ask for; they are called on this thread, with what it
-            gives as arguments, and what they return is sent to it. Their type hints and docstrings
-            tell it what they take. The calls are in the reply's `tool_calls`.
+        tools: Functions that the model may ask for, and what `mcp_tools` returns; they are called
+            on this thread, with what it gives as arguments, and what they return is sent to it.
+            Their type hints and docstrings tell it what they take. The calls are in the reply's
+            `tool_calls`.
         max_rounds: How often the model may ask for functions before it answers.
         clock: Measures and makes the waits between retries.
         overrides: Settings for this request alone, by name.

@@ -16,7 +16,7 @@ from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.tools.messages import messages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import ToolCall
@@ -251,24 +251,32 @@ class Conversations:
         named: Those with a name, by it, in the order in which they began.
         last: The one that the last answer belongs to, which `--continue` goes on with.
         last_name: The name of that one, or None where it has no name.
+        by_model: Where the last cell asked several models, what the answer of each belongs to.
     """
 
     named: dict[str, list[Turn]] = field(default_factory=dict)
     last: list[Turn] = field(default_factory=list)
     last_name: str | None = None
+    by_model: dict[str, list[Turn]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def begin(self, *, name: str | None = None, goes_on: bool = False) -> Place:
+    def begin(
+        self, *, name: str | None = None, goes_on: bool = False, model: str | None = None
+    ) -> Place:
         """Return the place of a prompt, which stands alone unless it is given something to go on.
 
         Args:
             name: The conversation that it belongs to.
             goes_on: Whether it belongs to the conversation of the last answer.
+            model: The model that is asked; of several last answers it goes on from its own.
+
+        Raises:
+            UsageError: There were several last answers, and none is of that model.
         """
         with self._lock:
             if goes_on:
-                before, name = self.last, self.last_name
+                before, name = self._last_of(model), self.last_name
             else:
                 before = [] if name is None else self.named.get(name, [])
             return Place(tuple(before), name, next(self._numbers))
@@ -282,10 +290,39 @@ class Conversations:
         """
         turn = Turn(prompt, answer, place.number, calls)
         with self._lock:
+            self.by_model = {}
             self.last, self.last_name = [*place.before, turn], place.name
             if place.name is not None:
                 self.last = self.named.setdefault(place.name, [])
                 bisect.insort(self.last, turn, key=lambda each: each.number)
+
+    def add_several(self, answered: Iterable[tuple[str, Place, Turn]]) -> None:
+        """Add the answers of several models to one prompt; `--continue` goes on from one of them.
+
+        Args:
+            answered: Each model with its place and its turn; of one that was asked twice, the
+                first counts.
+        """
+        by_model: dict[str, list[Turn]] = {}
+        for model, place, turn in answered:
+            by_model.setdefault(model, [*place.before, turn])
+        if by_model:
+            with self._lock:
+                self.last, self.last_name, self.by_model = [], None, by_model
+
+    def _last_of(self, model: str | None) -> list[Turn]:
+        """Return the conversation of the last answer, or of that of a model among several."""
+        if not self.by_model:
+            return self.last
+        if len(self.by_model) == 1:
+            return next(iter(self.by_model.values()))
+        if model not in self.by_model:
+            told = (
+                "-c goes on from one answer, and the last cell had several: `-c -m MODEL` names"
+                " that of {models}."
+            )
+            raise UsageError(Text(told, models=" or ".join(self.by_model)))
+        return self.by_model[model]
 
     def forget(self, name: str) -> bool:
         """Forget a conversation; tell whether there was one."""
@@ -299,7 +336,7 @@ class Conversations:
         """Forget all conversations."""
         with self._lock:
             self.named.clear()
-            self.last, self.last_name = [], None
+            self.last, self.last_name, self.by_model = [], None, {}
 
 
 def trimmed(turns: Sequence[Turn], room_tokens: float) -> tuple[list[Turn], int]:

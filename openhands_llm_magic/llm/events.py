@@ -304,6 +304,10 @@ class AttemptEnded:
         operation: What was asked for, in OpenTelemetry's words.
         response_id: The provider's own name of the answer, or None.
         most_usd: US dollars that it could cost at most, or None where that is not known.
+        asked_s: Seconds that the server asked to wait, or that the limit which it named counts, or
+            None where it told neither.
+        refused_s: Seconds from its prompt's first refusal, for a limit or a busy server, to this
+            attempt; None where there was none, or one whose wait was named and was enough.
     """
 
     number: int
@@ -322,6 +326,8 @@ class AttemptEnded:
     operation: Literal["chat", "embeddings"] = "chat"
     response_id: str | None = None
     most_usd: float | None = None
+    asked_s: float | None = None
+    refused_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

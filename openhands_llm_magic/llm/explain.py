@@ -53,6 +53,7 @@ THE_SCHEMA = "argument {name}"
 LIFT = "give None for the limit, which lets this one pass"
 MORE_ROUNDS = "max_rounds allows more"
 WITHOUT_TOOLS = "ask without tools"
+OUTLASTS = "{command} would outlast it: they give up after {waits}."
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"
@@ -170,6 +171,10 @@ ADDRESS_UNSENDABLE = (
     "no request can be made {said}. Set base_url ({base_url_from}) to an address that begins with"
     " http://, or with https:// where the server has a certificate."
 )
+HEADER_UNSENDABLE = (
+    "no request can be made, as a character in a header does not fit into HTTP. Check extra_headers"
+    " in completion_kwargs ({kwargs_from}), and api_key ({api_key_from})."
+)
 SETTING_REFUSED = (
     "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
 )
@@ -201,6 +206,8 @@ def _text_for(
             text = CALL_CUT_OFF
         case errors.UnsendableError if "base_url" in error.named:
             text = ADDRESS_UNSENDABLE
+        case errors.UnsendableError if (settings.completion_kwargs or {}).get("extra_headers"):
+            text = HEADER_UNSENDABLE
         case errors.QuotaError if "max_output_tokens" in error.named:
             text = TOO_EXPENSIVE
         case errors.ContextLengthError if "max_output_tokens" in _set(error.named, settings):
@@ -335,6 +342,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "base_url_from": origin_of(settings, "base_url"),
         "timeout_from": origin_of(settings, "timeout"),
         "deadline_from": origin_of(settings, "deadline"),
+        "kwargs_from": settings.origin("completion_kwargs").text,
         "max_output_tokens_from": origin_of(settings, "max_output_tokens"),
         "given_by": error.given_by,
         "named": _named(error, settings),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import litellm_files
-from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS, provider_of
+from openhands_llm_magic.config import litellm_files, verified
+from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.llm.litellm import models
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Model:
         """What can be searched for beside the name."""
         known = {
             "embedding": self.embeds,
-            "verified": self.name in VERIFIED_MODELS,
+            **dict.fromkeys(verified.traits_of(self.name), True),
             "vision": self.abilities.sees,
             "PDF": self.abilities.reads_pdf,
             "schema": self.abilities.takes_schema,
@@ -102,8 +102,9 @@ def all_models() -> tuple[Model, ...]:
 
 
 def _rank(name: str) -> tuple[Any, ...]:
-    verified = VERIFIED_MODELS.index(name) if name in VERIFIED_MODELS else len(VERIFIED_MODELS)
-    return verified, not _in_catalogue(name), models.by_number(name)
+    listed = verified.MODELS
+    place = listed.index(name) if name in listed else len(listed)
+    return place, not _in_catalogue(name), models.by_number(name)
 
 
 def _written(listed: str, facts: Mapping[str, Any]) -> str:

@@ -244,7 +244,8 @@ def prepare(  # noqa: PLR0913 - all but the first two are named
     if tools:
         declared = {"tools": [each.declaration for each in tools]}
         request = replace(request, options={**request.options, **declared}, has_tools=True)
-    secrets = tuple(secrets_of(settings, request.options))
+    of_tools = (secret for each in tools for secret in each.secrets)
+    secrets = (*secrets_of(settings, request.options), *of_tools)
     return Prepared(settings, request, schema, secrets, tuple(tools), max_rounds)
 
 

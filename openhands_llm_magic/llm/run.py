@@ -23,7 +23,9 @@ from openhands_llm_magic.errors import (
     FormatError,
     LibraryError,
     OverBudgetError,
+    RateLimitError,
     RequestError,
+    ServerError,
     Stopped,
     TransientError,
     UntrustedAddressError,
@@ -49,6 +51,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.explain import explained
+from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.limits.limiter import Throttle
 from openhands_llm_magic.llm.litellm import loading
 from openhands_llm_magic.llm.litellm.clients import ours
@@ -197,6 +200,27 @@ def with_retries(
         yield from countdown(retrying, clock, control)
 
 
+class Refusals:
+    """Those of one prompt by a server that limits the rate or is busy."""
+
+    def __init__(self) -> None:
+        self._first_s: float | None = None
+        self._is_waited_for = False
+        """Whether there is but one, and its wait was named."""
+
+    def note(self, error: TransientError, now_s: float) -> None:
+        """Take in a failure."""
+        if isinstance(error, RateLimitError | ServerError):
+            self._is_waited_for = self._first_s is None and error.retry_after_s is not None
+            self._first_s = now_s if self._first_s is None else self._first_s
+
+    def since_s(self, now_s: float) -> float | None:
+        """Return the seconds since the first, where it is not known by a wait that was named."""
+        if self._first_s is None or self._is_waited_for:
+            return None
+        return now_s - self._first_s
+
+
 class Masked:
     """Masks known keys in events, whatever pieces a key comes in, and passes the events on."""
 
@@ -285,6 +309,7 @@ class Requests:
         account = account_of(request.options)
         throttle = Throttle(request, account, self._settings, self._clock, self._control)
         answered: list[Response] = []
+        refusals = Refusals()
         waited_s, retries = 0.0, 0
         if self.began_s is None:
             self.began_s = self._clock.now()
@@ -301,7 +326,11 @@ class Requests:
                 self._attempts += 1
                 throttled_s = self._clock.now() - held_from_s
                 begin = replace(
-                    to, number=self._attempts, throttled_s=throttled_s, waited_s=waited_s
+                    to,
+                    number=self._attempts,
+                    throttled_s=throttled_s,
+                    waited_s=waited_s,
+                    refused_s=refusals.since_s(self._clock.now()),
                 )
                 with contextlib.closing(budget.book(self._settings, begin)) as booking:
                     response = self._send_once(request, send, booking.noting(emit), permit, begin)
@@ -309,6 +338,7 @@ class Requests:
                     answered.append(response)
                     return
                 if isinstance(response.error, TransientError):
+                    refusals.note(response.error, self._clock.now())
                     pause_s = self._policy.wait_before_s(retries + 1)
                     throttle.learn(permit, response.error, pause_s)
                 raise response.error
@@ -356,7 +386,7 @@ class Requests:
             if isinstance(event, BEGINNINGS) and told.first_token_s is None:
                 told = replace(told, first_token_s=self._clock.now() - began_s)
             elif isinstance(event, Accepted):
-                told = replace(told, status=200)
+                told = replace(told, status=200, asked_s=waits.opens_s(event.headers))
                 permit.accepted(self._clock.now(), event.headers)
             emit(event)
 
@@ -387,6 +417,7 @@ class Requests:
             outcome = "answered"
         took_s = self._clock.now() - began_s
         told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
+        told = replace(told, asked_s=told.asked_s or waits.told_s(error))
         status = error.status if error else None
         told = replace(told, status=status or told.status, model_answered=response.model)
         is_local = response.cost.told_by == "unknown" and is_free(told, self._settings)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config import trust
@@ -38,10 +38,12 @@ from openhands_llm_magic.llm.prepare import REGIONAL
 from openhands_llm_magic.llm.worker import Cancelled, Control, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
+
+T = TypeVar("T")
 
 TIMEOUT_S = 5.0
 """Seconds in which a server has to tell its whole list."""
@@ -237,6 +239,21 @@ def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
         RequestError: It could not be reached, refused the key, or told no list.
         UntrustedAddressError: The key must not go there; nothing was sent.
     """
+    return asked(place, Asking.models, timeout_s)
+
+
+def asked(place: Place, work: Callable[[Asking], T], timeout_s: float = TIMEOUT_S) -> T:
+    """Ask a server some things, and return what was made of them.
+
+    Args:
+        place: The server.
+        work: Asks them, on a thread of its own.
+        timeout_s: Seconds in which all of it has to come.
+
+    Raises:
+        RequestError: It could not be reached, or what `work` raises.
+        UntrustedAddressError: The key must not go there; nothing was sent.
+    """
     if place.refused is not None:
         raise errors.UntrustedAddressError(
             place.refused.masked(partial(masked, secrets=place.secrets))
@@ -245,7 +262,7 @@ def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
 
     def ask(emit: Any) -> None:
         try:
-            emit(control.on_socket(lambda: _Asking(place, timeout_s).models()))
+            emit(control.on_socket(lambda: _reached(place, work, timeout_s)))
         except errors.RequestError as error:
             emit(error.alone())
         except Cancelled:
@@ -256,8 +273,8 @@ def served(place: Place, timeout_s: float = TIMEOUT_S) -> tuple[Served, ...]:
             for found in asking.take():
                 if isinstance(found, errors.RequestError):
                     raise found
-                models: tuple[Served, ...] = found
-                return models
+                made: T = found
+                return made
             if time.monotonic() > until_s:
                 break
     why = Text("it did not answer within {seconds} s", seconds=f"{timeout_s:g}")
@@ -269,12 +286,50 @@ def _untold(place: Place, why: Text) -> Text:
     return told.masked(lambda text: masked(text, place.secrets))
 
 
-class _Asking:
-    """Asks one server, at each address where its list may be."""
+def _reached(place: Place, work: Callable[[Asking], T], timeout_s: float) -> T:
+    """Do what asks a server; a fault of the way is told in our words.
 
-    def __init__(self, place: Place, timeout_s: float) -> None:
+    Raises:
+        RequestError: It could not be reached, or what `work` raises.
+    """
+    import httpx  # noqa: PLC0415 - it takes 60 ms, and is rarely needed
+
+    server = server_of(place.address)
+    try:
+        with client_to(server.host if server else "", timeout_s) as client:
+            return work(Asking(place, client))
+    except httpx.TimeoutException:
+        why = Text("it did not answer within {seconds} s", seconds=f"{timeout_s:g}")
+        raise errors.NoAnswerInTimeError(_untold(place, why)) from None
+    except (httpx.LocalProtocolError, UnicodeEncodeError):  # its words hold the key
+        why = Text("a character in the key does not fit into HTTP headers")
+        raise errors.UnsendableError(_untold(place, why)) from None
+    # Beside a refused connection, an address or a proxy that cannot be.
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+        fault = fault_from(error, "sending")
+        words = _quoted(place, str(fault) or type(error).__name__)
+        why = Text("it could not be reached ({words})", words=words)
+        known = type(fault) is not errors.BadRequestError
+        kind = type(fault) if known else errors.ConnectionFailedError
+        raise kind(_untold(place, why)) from None
+
+
+def _quoted(place: Place, words: str) -> str:
+    """Return a server's words in short; keys are masked first, as half a key is not known."""
+    return shorten(masked(words, place.secrets), WORDS_LIMIT)
+
+
+class Asking:
+    """Asks one server, over one client.
+
+    Args:
+        place: The server.
+        client: The HTTP client.
+    """
+
+    def __init__(self, place: Place, client: Any) -> None:
         self._place = place
-        self._timeout_s = timeout_s
+        self._client = client
 
     def models(self) -> tuple[Served, ...]:
         """Return the models of the first list.
@@ -282,49 +337,47 @@ class _Asking:
         Raises:
             RequestError: There was none; a refusal of the key is told before all else.
         """
-        import httpx  # noqa: PLC0415 - it takes 60 ms, and is rarely needed
-
         refused: list[errors.RequestError] = []
-        server = server_of(self._place.address)
-        try:
-            with client_to(server.host if server else "", self._timeout_s) as client:
-                for url in self._place.urls:
-                    try:
-                        return self._models_at(client, url)
-                    except (errors.AuthenticationError, errors.BadRequestError) as error:
-                        refused.append(error)
-        except httpx.TimeoutException:
-            why = Text("it did not answer within {seconds} s", seconds=f"{self._timeout_s:g}")
-            raise errors.NoAnswerInTimeError(self._told(why)) from None
-        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its words hold the key
-            why = Text("a character in the key does not fit into HTTP headers")
-            raise errors.UnsendableError(self._told(why)) from None
-        # Beside a refused connection, an address or a proxy that cannot be.
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
-            fault = fault_from(error, "sending")
-            words = str(fault) or type(error).__name__
-            why = Text("it could not be reached ({words})", words=self._quoted(words))
-            known = type(fault) is not errors.BadRequestError
-            kind = type(fault) if known else errors.ConnectionFailedError
-            raise kind(self._told(why)) from None
+        for url in self._place.urls:
+            try:
+                return self._models_at(url)
+            except (errors.AuthenticationError, errors.BadRequestError) as error:
+                refused.append(error)
         keys = [error for error in refused if isinstance(error, errors.AuthenticationError)]
         raise (keys or refused)[-1]
 
-    def _told(self, why: Text) -> Text:
-        return _untold(self._place, why)
+    def told(self, path: str, question: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON at a path below the server's root, or None where there is none.
 
-    def _quoted(self, words: str) -> str:
-        """Return a server's words in short; keys are masked first, as half a key is not known."""
-        return shorten(masked(words, self._place.secrets), WORDS_LIMIT)
+        Args:
+            path: The path, with its query.
+            question: What is posted to it as JSON; without it nothing is.
+        """
+        base = self._place.address.partition("?")[0].rstrip("/").removesuffix("/v1")
+        response, body = self._answer("POST" if question else "GET", base + path, question)
+        if response.is_success and len(body) <= MOST_BYTES:
+            with contextlib.suppress(ValueError, RecursionError):
+                return json.loads(body)
+        return None
 
-    def _models_at(self, client: Any, url: str) -> tuple[Served, ...]:
-        with client.stream("GET", url, headers=dict(self._place.headers)) as response:
+    def _answer(
+        self, method: str, url: str, question: Mapping[str, Any] | None = None
+    ) -> tuple[Any, bytes]:
+        """Return an answer and its body, of which too long a one is only begun."""
+        headers = dict(self._place.headers)
+        with self._client.stream(method, url, headers=headers, json=question) as response:
             body = bytearray()
             for piece in response.iter_raw():
                 body += piece
                 if len(body) > MOST_BYTES:
-                    raise self._refusal(Text("its answer is too long"), response.status_code)
+                    break
+        return response, bytes(body)
+
+    def _models_at(self, url: str) -> tuple[Served, ...]:
+        response, body = self._answer("GET", url)
         status = response.status_code
+        if len(body) > MOST_BYTES:
+            raise self._refusal(Text("its answer is too long"), status)
         if response.is_redirect:  # the key is for this server alone
             from openhands_llm_magic.llm.litellm import bounds  # noqa: PLC0415 - it imports httpx
 
@@ -347,15 +400,15 @@ class _Asking:
             why = Text("it refuses the key ({status})", status=status)
             if not sends_key:
                 why = Text("it asks for a key ({status}), and none is sent there", status=status)
-            return errors.AuthenticationError(self._told(why), status=status)
+            return errors.AuthenticationError(_untold(self._place, why), status=status)
         if is_success and not refusal.is_told:
             return self._refusal(Text("its answer is not a list of models"), status)
-        words = self._quoted(refusal.words.rstrip("."))
+        words = _quoted(self._place, refusal.words.rstrip("."))
         told = f"{status}: {words}" if words else str(status)
         return self._refusal(Text("it refuses ({words})", words=told), status)
 
     def _refusal(self, why: Text, status: int) -> errors.BadRequestError:
-        return errors.BadRequestError(self._told(why), status=status)
+        return errors.BadRequestError(_untold(self._place, why), status=status)
 
     def _answering(self, items: list[Any]) -> Iterator[Served]:
         """Yield the models of a list that answer prompts, each once."""

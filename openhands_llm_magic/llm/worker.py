@@ -22,12 +22,13 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from openhands_llm_magic.llm.events import ReasoningDelta, TextDelta, ToolCalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from types import CodeType
     from typing import Self
 
@@ -356,3 +357,88 @@ class Run:
         if not isinstance(event, PIECES) or now_s - self._woke_s >= BATCH_S:
             self._woke_s = now_s
             self._wake()
+
+
+@dataclass(frozen=True, slots=True)
+class OfRun:
+    """An event of one of several runs, with the run's number."""
+
+    number: int
+    event: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """One of several runs is over, and all of its events were taken."""
+
+
+class Controls:
+    """The switches of several runs, switched together."""
+
+    def __init__(self, each: Sequence[Control]) -> None:
+        self._each = each
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether all of them were cancelled."""
+        return all(control.cancelled for control in self._each)
+
+    def cancel(self) -> None:
+        """Cancel all of them; the call returns at once."""
+        for control in self._each:
+            control.cancel()
+
+    def retry_now(self) -> None:
+        """End the waits of those that wait."""
+        for control in self._each:
+            control.retry_now()
+
+
+class Runs:
+    """Several runs at once, each on its own thread, whose events are read together.
+
+    It is read as a `Run` is. It gives the events of the runs as `OfRun`, the last of each `Over`.
+
+    Args:
+        each: The runs; none of them was started.
+    """
+
+    def __init__(self, each: Sequence[Run]) -> None:
+        self._each = each
+        self.control = Controls([run.control for run in each])
+        # Not an event: a signal handler may put into this queue whatever its reader is doing.
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._over: set[int] = set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of them are over and their events were taken."""
+        return len(self._over) == len(self._each)
+
+    def wake(self) -> None:
+        """Let `take` return now; a signal handler may call this."""
+        self._woken.put(None)
+
+    def take(self, timeout_s: float = POLL_S) -> list[OfRun]:
+        """Wait for events of any of them, and return all that have come.
+
+        Args:
+            timeout_s: How long to wait for the first.
+
+        Raises:
+            Exception: A job failed in a way that no event tells: a mistake in our own code.
+        """
+        for run in self._each:
+            run.start(self.wake)
+        with contextlib.suppress(queue.Empty):
+            self._woken.get(timeout=timeout_s)
+        while not self._woken.empty():
+            with contextlib.suppress(queue.Empty):
+                self._woken.get_nowait()
+        taken: list[OfRun] = []
+        for number, run in enumerate(self._each):
+            taken += [OfRun(number, event) for event in run.take(timeout_s=0)]
+            if run.ended and number not in self._over:
+                self._over.add(number)
+                taken.append(OfRun(number, Over()))
+        return taken

@@ -7,11 +7,12 @@ import difflib
 import functools
 import keyword
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS
@@ -60,8 +61,10 @@ def _mistake(message: str) -> Text:
     return Text(message)
 
 
-def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
-    """Add the flag of a setting to a parser, or to a group of one."""
+def add_flag(
+    group: Any, setting: Setting, short: str | None = None, *, repeated: bool = False
+) -> None:
+    """Add the flag of a setting to a parser, or to a group of one; `repeated` makes a list."""
     names = [setting.flag] if short is None else [short, setting.flag]
     about = Text(setting.help)
     if setting.name in ALONE:
@@ -74,8 +77,16 @@ def add_flag(group: Any, setting: Setting, short: str | None = None) -> None:
         made = group.add_argument(*names, action=action, dest=setting.name)
     else:
         metavar = "$NAME" if setting.kind == "secret" else setting.kind.upper()
-        made = group.add_argument(*names, dest=setting.name, metavar=metavar)
+        how = {"action": "append"} if repeated else {}
+        made = group.add_argument(*names, dest=setting.name, metavar=metavar, **how)
     made.help = Text("{about} ({values})", about=about, values=setting.takes)
+    if repeated:
+        made.help = _repeated(made.help)
+
+
+def _repeated(about: Text) -> Text:
+    """Add what it means that an option is given more than once."""
+    return Text("{about}; repeated, all are asked at once", about=about)
 
 
 def add_over_budget(made: argparse.ArgumentParser) -> None:
@@ -279,6 +290,9 @@ class PromptOptions:
         block: Which code block of the answer counts, from 1 on; None for all that fit together.
         help: Whether the help is asked for, of which `prompt` then names the topic.
         sent_by: The version of OpenHands whose request a dry run shows (`--as`), or None for ours.
+        group: The group of settings that it is asked with, or None for the session's.
+        models: Several models that are asked at once; `each` has the options for each.
+        groups: The same of groups of settings.
         settings: Settings for this cell alone, by name.
     """
 
@@ -299,9 +313,26 @@ class PromptOptions:
     dry_run: bool = False
     sent_by: str | None = None
     group: str | None = None
+    models: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     block: int | None = None
     help: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether several models, or one with several groups of settings, are asked at once."""
+        return bool(self.models or self.groups)
+
+    @property
+    def each(self) -> tuple[PromptOptions, ...]:
+        """The options for each model that is asked, in the order of the line."""
+        alone = replace(self, models=(), groups=())
+        by_model = (
+            replace(alone, settings={**self.settings, "model": model}) for model in self.models
+        )
+        by_group = (replace(alone, group=group) for group in self.groups)
+        return (*by_model, *by_group) or (alone,)
 
     @property
     def alone(self) -> bool:
@@ -317,7 +348,7 @@ def parser() -> argparse.ArgumentParser:
     _add_own(made)
     for setting in SETTINGS.values():
         if setting.topic != "embedding":
-            add_flag(made, setting, setting.short)
+            add_flag(made, setting, setting.short, repeated=setting.name == "model")
     return made
 
 
@@ -374,9 +405,14 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     add("--schema", metavar="NAME", about=Text(told))
     told = "send a file, an http address or a variable with the prompt; can be repeated"
     add("-a", "--attach", metavar="FILE", action="append", about=Text(told))
-    told = "let the model ask for this function of the notebook; can be repeated"
+    told = (
+        "let the model ask for this function of the notebook, or for the tools of this MCP server"
+        " of the configuration (SERVER.TOOL for one of them); can be repeated"
+    )
     add("-t", "--tool", dest="tools", metavar="NAME", action="append", about=Text(told))
-    told = "call this function without a question; can be repeated"
+    told = (
+        "call this function, or the tools of this MCP server, without a question; can be repeated"
+    )
     add("--yes", metavar="NAME", action="append", about=Text(told))
     told = "let the model ask for functions so often before it answers (default: {default})"
     about = Text(told, default=MOST_ROUNDS)
@@ -392,7 +428,8 @@ def _add_own(made: argparse.ArgumentParser) -> None:
     told = "with --dry-run, show what OpenHands 0.41 or the current SDK would send in its place"
     how = {"choices": OPENHANDS, "metavar": "|".join(OPENHANDS)}
     add("--as", dest="sent_by", type=_version, **how, about=Text(told))
-    add("-g", "--group", metavar="NAME", about=Text("use the settings of [llm.NAME]"))
+    about = _repeated(Text("use the settings of [llm.NAME]"))
+    add("-g", "--group", metavar="NAME", action="append", about=about)
     told = "print this help, or with a topic that of its options; `all` explains all"
     add("-h", "--help", action="store_true", about=Text(told))
 
@@ -406,6 +443,20 @@ def _format(text: str) -> str:
 def _version(text: str) -> str:
     """Read the name of a version of OpenHands."""
     return one_of(OPENHANDS, "--as", text)
+
+
+def number(option: str, most: int, text: str) -> int:
+    """Read an option's number, from 1 on.
+
+    Raises:
+        UsageError: It is none, or too large.
+    """
+    is_number = text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and 0 < int(text) <= most):
+        told = "{option} takes a number from 1 to {most}, not {given}."
+        given = shorten(repr(text))
+        raise UsageError(Text(told, option=option, most=f"{most:,}", given=given))
+    return int(text)
 
 
 def one_of(choices: Sequence[str], option: str, text: str) -> str:
@@ -459,27 +510,90 @@ def parse(
     as_is = line.rstrip().removesuffix(prompt).rstrip().endswith("--")
     if not (in_cell or as_is):
         _require_first(prompt)
-    if given["goes_on"] and "chat" in given:
-        raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
-    if "schema" in given and given.get("format") == "code":
-        raise UsageError("--schema and -f code exclude each other: code is no JSON.")
-    if "block" in given and given.get("format") != "code":
-        raise UsageError("--block goes with -f code.")
+    _require_together(given)
     _require_tools(given)
-    if "sent_by" in given and not given["dry_run"]:
-        raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
     lift_limits(given)
     own = variables if own is None else own
+    groups = [put_in(group, own, "--group") for group in given.pop("group", [])]
+    groups, one_group = (groups, []) if len(groups) > 1 else ([], groups)
+    models, one_model = _models_named(given.pop("model", []), own)
+    _require_few(models, groups, is_chat="chat" in given)
     flags = {name: given.pop(name) for name in [*given] if name not in SETTINGS}
-    for name in ("out", "chat", "group", "schema"):
+    flags["group"] = one_group[0] if one_group else None
+    for name in ("out", "chat", "schema"):
         if name in flags:
             flags[name] = put_in(flags[name], own, f"--{name}")
     flags["out"], flags["part"] = _stored(flags.get("out"))
     flags |= {name: tuple(flags.get(name, ())) for name in ("tools", "yes")}
     flags["attach"] = tuple(put_in(word, own, "--attach") for word in flags.get("attach", ()))
     flags.setdefault("format", "json" if "schema" in flags else "markdown")
-    settings = settings_in(given, variables, own)
+    settings = settings_in(given, variables, own) | one_model
+    flags |= {"models": tuple(models), "groups": tuple(groups)}
     return PromptOptions(prompt, as_is, **flags, settings=settings)
+
+
+def _models_named(
+    texts: Sequence[str], own: Mapping[str, object]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the several models that the values of `-m` name, or the setting for the only one.
+
+    A list in a variable names several, also where there is but one in it: its reader gets a list.
+
+    Raises:
+        UsageError: There is no such variable, or the list is empty.
+        SettingError: There is something in it that is no name.
+    """
+    from openhands_llm_magic.notebook import placeholders  # noqa: PLC0415 - it brings much along
+
+    found: list[Any] = []
+    is_list = len(texts) > 1
+    for text in texts:
+        listed = placeholders.whole(text, own) if "{" in text else text
+        if isinstance(listed, list | tuple):
+            is_list = True
+            found += [SETTINGS["model"].validate(each) for each in listed]
+        else:
+            found.append(settings_in({"model": text}, {}, own)["model"])
+    if texts and not found:
+        raise UsageError(Text("--model: {names} is an empty list.", names=" ".join(texts)))
+    return (found, {}) if is_list or not found else ([], {"model": found[0]})
+
+
+MOST_MODELS = 8
+"""Models that are asked at once; more columns could not be read side by side."""
+
+
+def _require_few(models: Sequence[str], groups: Sequence[str], *, is_chat: bool) -> None:
+    """Refuse more models than can be asked at once, two meanings of "each", and a named chat."""
+    if models and groups:
+        raise UsageError(
+            "several -m and several -g exclude each other: the models are asked with the settings"
+            " of one group, or one model with those of each."
+        )
+    count = len(models or groups)
+    if count > MOST_MODELS:
+        told = "{count} models are too many for one cell: at most {most} are asked at once."
+        raise UsageError(Text(told, count=count, most=MOST_MODELS))
+    if count and is_chat:
+        raise UsageError(
+            "--chat goes with one model, as a conversation has one answer to each prompt; `-c -m"
+            " MODEL` goes on from one of several answers."
+        )
+
+
+def _require_together(given: Mapping[str, Any]) -> None:
+    """Refuse options that exclude each other, and those that mean nothing without another."""
+    if given["goes_on"] and "chat" in given:
+        raise UsageError("--continue and --chat exclude each other: a chat goes on by itself.")
+    if "schema" in given and given.get("format") == "code":
+        raise UsageError("--schema and -f code exclude each other: code is no JSON.")
+    if "block" in given and given.get("format") != "code":
+        raise UsageError("--block goes with -f code.")
+    if "sent_by" in given and not given["dry_run"]:
+        raise UsageError("--as goes with --dry-run: it shows what OpenHands would send.")
+
+
+YES_WITHOUT = "--yes {name} goes with -t {name}."
 
 
 def _require_tools(given: Mapping[str, Any]) -> None:
@@ -488,8 +602,11 @@ def _require_tools(given: Mapping[str, Any]) -> None:
     if "max_rounds" in given and not tools:
         raise UsageError("--max-rounds goes with -t.")
     for name in given.get("yes", ()):
-        if name not in tools:
-            raise UsageError(Text("--yes {name} goes with -t {name}.", name=name))
+        within = (
+            f"{name}.".startswith(f"{each}.") or each.startswith(f"{name}.") for each in tools
+        )
+        if not any(within):
+            raise UsageError(Text(YES_WITHOUT, name=name))
 
 
 def _require_first(prompt: str) -> None:

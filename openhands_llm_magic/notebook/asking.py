@@ -15,7 +15,7 @@ import gc
 import signal
 import threading
 import time
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 from IPython import get_ipython
@@ -28,20 +28,22 @@ from openhands_llm_magic.notebook import arguments, option_help
 from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.tools.calls import Call
-    from openhands_llm_magic.llm.tools.declared import Tool
-    from openhands_llm_magic.llm.worker import Clock, Run
+    from openhands_llm_magic.llm.worker import Clock, Run, Runs
     from openhands_llm_magic.notebook.arguments import PromptOptions
-    from openhands_llm_magic.notebook.tools import Answering
-    from openhands_llm_magic.notebook.view.display import View
+    from openhands_llm_magic.notebook.asked import Asked
+    from openhands_llm_magic.notebook.prompt import Draft
+    from openhands_llm_magic.notebook.replies import Replies
+    from openhands_llm_magic.notebook.several import Cell
+    from openhands_llm_magic.notebook.tools import Answering, Named
+    from openhands_llm_magic.notebook.view.display import Ticking
 
 
 HURRIED_S = 0.1
@@ -115,9 +117,9 @@ class Interrupts:
 
     def watch(
         self,
-        run: Run,
+        run: Run | Runs,
         show: Callable[[Any], None],
-        view: View,
+        view: Ticking,
     ) -> None:
         """Show the events of a run to its end; the first interrupt cancels it.
 
@@ -147,7 +149,7 @@ class Interrupts:
                     with contextlib.suppress(KeyboardInterrupt):  # of rendering; it is counted
                         show(event)
                     if isinstance(event, ToolCalled):
-                        self._answer(event.call)
+                        self.answer_call(event.call)
                 with contextlib.suppress(KeyboardInterrupt):
                     view.tick()
         finally:
@@ -157,7 +159,7 @@ class Interrupts:
         if not run.ended:
             show(Failed(Stopped("stopped.")))
 
-    def _answer(self, call: Call) -> None:
+    def answer_call(self, call: Call) -> None:
         """Answer a call; one that is interrupted ends the prompt, whoever has raised that."""
         gc.set_threshold(*self._thresholds)  # it may run for long
         try:
@@ -217,14 +219,14 @@ class Asking:
         self._clock = clock or SYSTEM_CLOCK
         self.chats = chats or Conversations()
         self.clicks = Clicks(shell)
-        self.just_shown: Reply | None = None
+        self.just_shown: Reply | Replies | None = None
         self.code: list[str] = []
         self._told: set[str] = set()
 
     def run(
         self, line: str, cell: str | None, own: Mapping[str, object] | None = None
-    ) -> Reply | None:
-        """Run a line and its cell; a dry run gives no reply.
+    ) -> Reply | Replies | None:
+        """Run a line and its cell; a dry run gives no reply, and several models give a list.
 
         Args:
             line: What stands after the magic's name.
@@ -239,15 +241,11 @@ class Asking:
 
     def _ask(
         self, line: str, cell: str | None, own: Mapping[str, object], interrupts: Interrupts
-    ) -> Reply | None:
+    ) -> Reply | Replies | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
-        from openhands_llm_magic.llm import explain
-        from openhands_llm_magic.llm.events import Reply, ReplyBuilder
-        from openhands_llm_magic.llm.prepare import prepare
-        from openhands_llm_magic.llm.run import run
-        from openhands_llm_magic.llm.worker import Control
-        from openhands_llm_magic.notebook import dry_run, from_ai, prompt, scope
-        from openhands_llm_magic.notebook.view import display
+        from openhands_llm_magic.llm.events import Reply
+        from openhands_llm_magic.notebook import prompt, scope, several
+        from openhands_llm_magic.notebook.asked import Asked
 
         try:
             with interrupts.raised():  # variables and schemas are the person's own code
@@ -257,53 +255,111 @@ class Asking:
                 if options.help:
                     print_texts(option_help.help_text(cell_words(), options.prompt))
                     return None
-                settings = self._snapshot(options)
-                from_ai.require_written_as_here(settings)
-                body = _body(options, cell, settings.aliases or {})
-                place = self.chats.begin(name=options.chat, goes_on=options.goes_on)
-                made = prompt.made(body, options, variables, settings, place.before)
-                schema = display.schema_named(options.schema, known)
-                tools = _tools_named(options, known)
-                if options.dry_run:
-                    sent_by = options.sent_by
-                    dry_run.show(self._shell, made.with_left, settings, schema, tools, sent_by)
-                    return None
-                prepared = prepare(
-                    made.messages,
-                    settings,
-                    schema=schema,
-                    tools=tools,
-                    max_rounds=options.max_rounds,
+                draft_of = cache(partial(prompt.Draft, options=options, variables=variables))
+                named = self._named(options, known)
+                prepare = partial(
+                    self._prepared, cell=cell, known=known, named=named, draft_of=draft_of
                 )
-                if tools:
-                    interrupts.answer = self._answering(prepared, options)
+                if options.is_several:
+                    each = several.prepared(options, prepare, self._settings.masked)
+                else:
+                    each = [prepare(options)]
         except KeyboardInterrupt:
             stopped = Stopped("stopped before the prompt was sent.")
             stopped.reply = Reply(error=stopped)
             self._shell.displayhook.update_user_ns(stopped.reply)
             raise stopped from None
-        control = Control()
-        running = run(prepared, self._clock, control)
-        left_out = self._untold_problems(settings)
-        notes = (*left_out, *made.notes, *_notes_of_name(options.out, self._shell))
-        has_footer = settings.footer == "on"
-        builder = ReplyBuilder(
-            settings.model, made.messages, notes, options.format, has_footer=has_footer
-        )
-        with self._keeping(builder, options):
-            read = partial(_read, builder=builder, options=options, schema=schema)
-            with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
-                misfit = self._show(running, builder, read, waits, interrupts)
-            reply = builder.reply
-            if reply.is_whole:
-                self.chats.add(place, made.content, reply.text, reply.tool_calls)
-            if misfit is not None:
-                raise explain.misfit_explained(misfit, reply.finish_reason, settings) from None
-            if reply.error is not None:
-                raise reply.error from None
+        if options.dry_run:
+            print_texts(*(one.line for one in each if isinstance(one, several.Refused)))
+            return None
+        asked = [one for one in each if one is not None]
+        answering = [one.answering for one in asked if isinstance(one, Asked) and one.answering]
+        interrupts.answer = answering[0] if answering else interrupts.answer
+        if isinstance(asked[0], Asked) and not options.is_several:
+            self._ask_one(asked[0], interrupts)
+        else:
+            self._ask_several(several.Cell(asked, options.format), options, interrupts)
         return self.just_shown  # as `_keeping` has left it
 
-    def _answering(self, prepared: Prepared, options: PromptOptions) -> Answering:
+    def _named(self, options: PromptOptions, known: Mapping[str, object]) -> Named | None:
+        """Return what a line names for models to ask for, or None; it is read once for them all."""
+        if not options.tools:
+            return None
+        from openhands_llm_magic.notebook import tools
+
+        return tools.named(options.tools, known, self._snapshot(options), self._shell)
+
+    def _prepared(
+        self,
+        options: PromptOptions,
+        cell: str | None,
+        known: Mapping[str, object],
+        named: Named | None,
+        draft_of: Callable[[str], Draft],
+    ) -> Asked | None:
+        """Prepare the prompt to one model; a dry run is shown, and gives None.
+
+        Args:
+            options: What stands on the line.
+            cell: What stands below it, or None.
+            known: The variables of the notebook.
+            named: What the line names for a model to ask for, or None.
+            draft_of: Reads what a body names.
+        """
+        from openhands_llm_magic.llm.prepare import prepare
+        from openhands_llm_magic.notebook import dry_run, from_ai, prompt
+        from openhands_llm_magic.notebook.asked import Asked
+        from openhands_llm_magic.notebook.view import display
+
+        settings = self._snapshot(options)
+        from_ai.require_written_as_here(settings)
+        draft = draft_of(_body(options, cell, settings.aliases or {}))
+        place = self.chats.begin(name=options.chat, goes_on=options.goes_on, model=settings.model)
+        made = prompt.made(draft, settings, place.before)
+        schema = display.schema_named(options.schema, known)
+        tools = named.tools if named else ()
+        if options.dry_run:
+            sent_by = options.sent_by
+            dry_run.show(self._shell, made.with_left, settings, schema, tools, sent_by)
+            return None
+        rounds = options.max_rounds
+        prepared = prepare(made.messages, settings, schema=schema, tools=tools, max_rounds=rounds)
+        answering = self._answering(prepared, named, options) if named else None
+        left_out = self._untold_problems(settings)
+        notes = (*left_out, *made.notes, *_notes_of_name(options.out, self._shell))
+        return Asked(options, place, made, prepared, answering, notes)
+
+    def _ask_one(self, asked: Asked, interrupts: Interrupts) -> None:
+        """Ask one model, show its answer, and keep it."""
+        from openhands_llm_magic.llm import explain
+        from openhands_llm_magic.llm.run import run
+        from openhands_llm_magic.llm.worker import Control
+
+        control = Control()
+        running = run(asked.prepared, self._clock, control)
+        builder = asked.builder()
+        with self._keeping(lambda: builder.reply, asked.options):
+            with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
+                misfit = self._show(running, builder, asked, waits, interrupts)
+            reply = builder.reply
+            if reply.is_whole:
+                content = asked.made.content
+                self.chats.add(asked.place, content, reply.text, reply.tool_calls)
+            if misfit is not None:
+                told = explain.misfit_explained(misfit, reply.finish_reason, asked.settings)
+                raise told from None
+            if reply.error is not None:
+                raise reply.error from None
+
+    def _ask_several(self, cell: Cell, options: PromptOptions, interrupts: Interrupts) -> None:
+        """Ask several models at once, show their answers side by side, and keep them."""
+        with self._keeping(lambda: cell.replies, options):
+            cell.run(self._shell, self._clock, self.clicks, interrupts)
+            self.chats.add_several(cell.answered)
+            if failure := cell.failure:
+                raise failure
+
+    def _answering(self, prepared: Prepared, named: Named, options: PromptOptions) -> Answering:
         """Return what answers the calls of a cell's functions.
 
         Raises:
@@ -311,20 +367,15 @@ class Asking:
         """
         from openhands_llm_magic.notebook import tools
 
-        allowed = {
-            each.name
-            for name, each in zip(options.tools, prepared.tools, strict=True)
-            if name in options.yes
-        }
         answering = tools.Answering(
-            prepared.tools,
-            allowed,
+            named.tools,
+            named.called(options.yes),
             self._settings.allowed,
             can_ask=tools.can_ask(self._shell),
             limit_chars=prepared.settings.max_message_chars,
         )
         if not _is_stored(prepared):
-            answering.require_allowed(prepared.tools)
+            answering.require_allowed(named)
         return answering
 
     def _untold_problems(self, settings: Snapshot) -> list[Text]:
@@ -345,13 +396,15 @@ class Asking:
         return without if without.cache == "replay" else settings
 
     @contextlib.contextmanager
-    def _keeping(self, builder: ReplyBuilder, options: PromptOptions) -> Iterator[None]:
-        """Keep what comes of a prompt, also when that fails; code goes into a cell below."""
+    def _keeping(
+        self, came: Callable[[], Reply | Replies], options: PromptOptions
+    ) -> Iterator[None]:
+        """Keep what has come of a prompt, also when that fails; code goes into a cell below."""
         variables = self._shell.user_ns
         try:
             yield
         except BaseException as error:
-            self.just_shown = reply = builder.reply
+            self.just_shown = reply = came()
             if isinstance(error, RequestError | FormatError):
                 error.reply = reply
             if options.out and not options.part:
@@ -359,10 +412,10 @@ class Asking:
             # A cell that raises has no value; this keeps what came in `_` and `Out[n]`.
             self._shell.displayhook.update_user_ns(reply)
             raise
-        self.just_shown = reply = builder.reply
-        if reply.shown_as == "code":
+        self.just_shown = reply = came()
+        if options.format == "code" and not options.is_several:
             # IPython makes one new cell, of what it was told last.
-            self.code.append(reply.data)
+            self.code.append(str(reply.data))
             self._shell.set_next_input("\n\n".join(self.code), replace=False)
         if options.out:
             variables[options.out] = getattr(reply, options.part) if options.part else reply
@@ -371,11 +424,12 @@ class Asking:
         self,
         running: Run,
         builder: ReplyBuilder,
-        read: Callable[[str], Any],
+        asked: Asked,
         waits: Waits,
         interrupts: Interrupts,
     ) -> FormatError | None:
         """Show a request to its end, whatever that is, and read the data out of its answer."""
+        from openhands_llm_magic.notebook.asked import stopped_words
         from openhands_llm_magic.notebook.view import display
 
         where = display.front_end(self._shell)
@@ -390,7 +444,7 @@ class Asking:
         try:
             if builder.reply.is_whole:
                 with interrupts.raised():  # a validator is the person's own code
-                    builder.data = read(builder.text)
+                    builder.data = asked.read(builder)
         except FormatError as error:
             misfit = error
         except KeyboardInterrupt:
@@ -401,28 +455,25 @@ class Asking:
         except KeyboardInterrupt:
             builder.add(Failed(Stopped("stopped.")))
         if isinstance(builder.reply.error, Stopped):
-            builder.add(Failed(Stopped(_stopped_words(builder))))
+            builder.add(Failed(Stopped(stopped_words(builder))))
             view.render(builder.reply)
         view.finish()
         return misfit
 
-    def display(self, reply: Reply) -> None:
-        """Show a reply as an output, unless this very cell has just shown it."""
+    def display(self, reply: Reply | Replies) -> None:
+        """Show a reply as an output, or several as a table, unless this very cell has shown it."""
+        from openhands_llm_magic.notebook.replies import Replies
         from openhands_llm_magic.notebook.view import display
 
         if self.just_shown is not reply:
-            display.show(reply)
+            if isinstance(reply, Replies):
+                # Terminal IPython has begun the line "Out[n]: ".
+                above = "\n" * (display.front_end(self._shell) == "terminal")
+                display.show_both(self._shell, text=f"{above}{reply!r}", html=reply.as_html())
+            else:
+                display.show(reply)
         elif display.front_end(self._shell) == "terminal" and not hasattr(self._shell, "kernel"):
             print_texts(Text("(shown above)"))  # terminal IPython has begun the line "Out[n]: "
-
-
-def _tools_named(options: PromptOptions, known: Mapping[str, object]) -> Sequence[Tool]:
-    """Return the functions that a line names."""
-    if not options.tools:
-        return ()
-    from openhands_llm_magic.notebook import tools
-
-    return tools.named(options.tools, known)
 
 
 def _is_stored(prepared: Prepared) -> bool:
@@ -459,24 +510,6 @@ def _body(options: PromptOptions, cell: str | None, aliases: Mapping[str, object
     return cell
 
 
-def _read(text: str, builder: ReplyBuilder, options: PromptOptions, schema: Schema | None) -> Any:
-    """Return what an answer is in its format, and note what of it is left out.
-
-    Raises:
-        FormatError: It is not in its format.
-    """
-    from openhands_llm_magic.llm.answers import extract
-    from openhands_llm_magic.notebook.view import display
-
-    if options.format != "code":
-        return display.data_of(text, options.format, schema)
-    code = extract.code_in(text, options.block)
-    if options.block is None and (left_out := extract.blocks_left_out(text)):
-        told = "code blocks left out of the new cell: {blocks} (--block N takes one)"
-        builder.note(Text(told, blocks=", ".join(left_out)))
-    return code
-
-
 def _notes_of_name(name: str | None, shell: Any) -> list[Text]:
     """Tell that the variable of an answer hides a name of Python's or IPython's."""
     if name is None or not (hasattr(builtins, name) or name in shell.user_ns_hidden):
@@ -484,10 +517,3 @@ def _notes_of_name(name: str | None, shell: Any) -> list[Text]:
     return [
         Text("{name} now hides Python's or IPython's own: `del {name}` brings it back", name=name)
     ]
-
-
-def _stopped_words(builder: ReplyBuilder) -> Text:
-    """Say where to find what had come of an answer that was stopped."""
-    if not builder.reply.text.strip():
-        return Text("stopped before {model} had answered.", model=builder.model)
-    return Text("stopped; what {model} had answered is in `_`.", model=builder.model)

@@ -46,12 +46,14 @@ class Known:
         groups: Gives the names of the groups of settings.
         chats: The names of its conversations.
         aliases: Gives the short names of models.
+        servers: Gives the names of MCP servers, and of the tools of those that run.
     """
 
     variables: Mapping[str, object]
     groups: Callable[[], Iterable[str]]
     chats: Iterable[str]
     aliases: Callable[[], Iterable[str]] = tuple
+    servers: Callable[[], Iterable[str]] = tuple
 
     @property
     def own_variables(self) -> list[str]:
@@ -243,9 +245,10 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "model": lambda known, typed: chain(known.aliases(), _models(typed)),
     "out": lambda known, _typed: known.own_variables,
     "profile": lambda _known, _typed: [name for name in _kept() if not name.endswith(".json")],
+    "report": lambda _known, typed: _files(typed),
     "schema": lambda known, _typed: known.schemas,
-    "tools": lambda known, _typed: known.functions,
-    "yes": lambda known, _typed: known.functions,
+    "tools": lambda known, _typed: chain(known.functions, known.servers()),
+    "yes": lambda known, _typed: chain(known.functions, known.servers()),
     "sent_by": lambda _known, _typed: arguments.OPENHANDS,
     "setting": lambda _known, _typed: SETTINGS,
 }

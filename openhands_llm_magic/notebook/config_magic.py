@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.openhands import folder
 
 HELP = Text("""Show, change, test, check, save or hand over the settings that prompts are sent with.
@@ -43,6 +45,9 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
     %llm_config --test [--retries]    send a tiny prompt once, and tell each step and what it cost;
                                       wait out passing faults only with --retries, and pass a
                                       limit of what is spent only with --over-budget
+    %llm_config --advice              say whether retries outlast the waits that the model's server
+                                      has been seen to ask for, here and in OpenHands, and what to
+                                      set if they do not
     %llm_config --practice PROVIDER [MODEL]
                                       without a key for this provider, let a practice server on
                                       this machine answer in its place, for this session; MODEL,
@@ -55,8 +60,9 @@ HELP = Text("""Show, change, test, check, save or hand over the settings that pr
                                       and into a file that git tracks only with --force
     %llm_config --from-openhands [NAME]
                                       take what the current OpenHands has: the profile of this
-                                      name, or agent_settings.json for its CLI's; without a name
-                                      the only one, or a list
+                                      name, agent_settings.json for its CLI's model, or
+                                      settings.json for its GUI's; without a name the only one,
+                                      or a list
     %llm_config --to-openhands NAME [--with-key] [--force]
                                       write them as a profile of the current OpenHands, the key
                                       only if you say so; --force also where the profile's own key
@@ -108,7 +114,7 @@ def run(
     match words:
         case [] if front_end(shell) == "terminal":
             _show(session, [])
-            print_texts(Text(TERMINAL_HINT))
+            print_texts(*advice_on(settings.snapshot()), Text(TERMINAL_HINT))
         case []:
             open_panel()
         case [option, *rest] if option in ACTIONS:
@@ -141,6 +147,23 @@ def _show(session: _Session, names: list[str]) -> None:
         text=settings_table.as_text(table, problems, say),
         html=settings_table.as_html(table, problems, say),
     )
+
+
+def _advice(session: _Session, words: list[str]) -> None:
+    """Print whether retries outlast what was seen of the server, and what to set if not."""
+    from openhands_llm_magic.llm.limits import advice, seen  # noqa: PLC0415 - rarely needed
+
+    if words:
+        raise UsageError(Text("write `%llm_config --advice`."))
+    snapshot = session.settings.snapshot()
+    print_texts(*advice.told_in_full(snapshot, seen.seen(snapshot)))
+
+
+def advice_on(snapshot: Snapshot) -> list[Text]:
+    """Say what to set where retries do not outlast what was seen."""
+    from openhands_llm_magic.llm.limits import advice, seen  # noqa: PLC0415 - see _show
+
+    return advice.told(advice.advice(snapshot, seen.seen(snapshot)))
 
 
 def _keyring(session: _Session, words: list[str]) -> None:
@@ -177,7 +200,8 @@ def _test(session: _Session, words: list[str]) -> None:
     say = wording.Language(wording.preferred())
     lifted = dict.fromkeys(BUDGETS) if "--over-budget" in words else {}
     retries = "--retries" in words
-    trial = ConnectionTest(session.settings.snapshot().with_overrides(lifted), retries=retries)
+    snapshot = session.settings.snapshot().with_overrides(lifted)
+    trial = ConnectionTest(snapshot, retries=retries)
     try:
         for event in trial.run():
             match event:
@@ -193,11 +217,22 @@ def _test(session: _Session, words: list[str]) -> None:
                     print(wording.throttled_words(event, say))  # noqa: T201 - see above
     except KeyboardInterrupt:
         raise Stopped("the test was stopped.") from None
-    if trial.reply.error is not None:
-        if connection_log.may_pass(trial.reply.error) and not retries:
-            print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
-        raise trial.reply.error
-    print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
+    error = trial.reply.error
+    if error is None:
+        print(connection_log.end_words(trial.reply, say))  # noqa: T201 - see above
+    elif connection_log.may_pass(error) and not retries:
+        print(say("`%llm_config --test --retries` waits and tries again."))  # noqa: T201 - see above
+    print_texts(*_advice_after(trial.reply, snapshot))
+    if error is not None:
+        raise error
+
+
+def _advice_after(reply: Reply, snapshot: Snapshot) -> list[Text]:
+    """Say what to set where a test has met a limit, and retries would not outlast it."""
+    from openhands_llm_magic.notebook import connection_log  # noqa: PLC0415 - see _show
+
+    met = [each.caused_by for each in reply.waits] + ([reply.error] if reply.error else [])
+    return advice_on(snapshot) if any(map(connection_log.may_pass, met)) else []
 
 
 def _practice(session: _Session, words: list[str]) -> None:
@@ -271,8 +306,9 @@ def _only_kept(kept: list[folder.Kept]) -> folder.Kept:
 
     if not kept:
         place = shown_path(folder.profiles_folder(os.environ))
-        told = "OpenHands has no profile in {folder}, and its CLI no {file}."
-        raise UsageError(Text(told, folder=place, file=folder.CLI_FILE))
+        told = "OpenHands has no profile in {folder}, its CLI no {file}, and its GUI no {gui}."
+        facts = {"folder": place, "file": folder.CLI_FILE, "gui": folder.GUI_FILE}
+        raise UsageError(Text(told, **facts))
     if len(kept) > 1:
         print_texts(*map(folder.described, kept))
         raise UsageError(Text("which of them? Write `%llm_config --from-openhands NAME`."))
@@ -421,6 +457,7 @@ ACTIONS: Mapping[str, Callable[[_Session, list[str]], None]] = {
     "--file": lambda session, words: session.settings.use_file(_only(words, "--file PATH")),
     "--use": lambda session, words: session.settings.use_group(_only(words, "--use NAME")),
     "--test": _test,
+    "--advice": _advice,
     "--practice": _practice,
     "--check": _check,
     "--trust": _trust,

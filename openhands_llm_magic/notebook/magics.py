@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import contextmanager, suppress
-from functools import cached_property, partial, wraps
+from contextlib import contextmanager
+from functools import cached_property, wraps
 from importlib import import_module
 from tokenize import DEDENT, INDENT
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -27,8 +27,7 @@ from IPython.core.magic import (
 )
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.errors import LLMMagicError
-from openhands_llm_magic.llm.litellm.loading import load_in_background
+from openhands_llm_magic.errors import LLMMagicError, SettingError
 
 if TYPE_CHECKING:
     import threading
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
     from openhands_llm_magic.notebook.panel.panel import Panel
+    from openhands_llm_magic.notebook.replies import Replies
 
 
 def matcher(
@@ -67,10 +67,21 @@ def matcher(
 
         own = {name: it for name, it in shell.user_ns.items() if name not in shell.user_ns_hidden}
         aliases = lambda: settings.snapshot().aliases or ()  # noqa: E731 - it is read on use
-        known = Known(own, lambda: settings.groups, chats(), aliases)
+        servers = lambda: _servers(settings)  # noqa: E731 - the same
+        known = Known(own, lambda: settings.groups, chats(), aliases, servers)
         return candidates(line, known, first_line=first_line)
 
     return complete  # type: ignore[no-any-return]
+
+
+def _servers(settings: LLMSettings) -> list[str]:
+    """Name the MCP servers of the configuration, and the tools of those that run."""
+    from openhands_llm_magic.llm.tools.mcp import known_names
+
+    try:
+        return known_names(settings.snapshot())
+    except SettingError:  # a variable that names no folder
+        return []
 
 
 P = ParamSpec("P")
@@ -167,9 +178,10 @@ class LLMMagics(Magics):
         shell.events.register("pre_run_cell", self._note_cell)
         shell.events.register("post_run_cell", self._note_error)
         formatter = shell.display_formatter.ipython_display_formatter
-        formatter.for_type_by_name("openhands_llm_magic.llm.events", "Reply", self._display)
+        for module, name in REPLIES:
+            formatter.for_type_by_name(module, name, self._display)
 
-    def _display(self, reply: Reply) -> None:
+    def _display(self, reply: Reply | Replies) -> None:
         with _replacing():
             self.asking.display(reply)
 
@@ -204,7 +216,7 @@ class LLMMagics(Magics):
     @_told
     def llm(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
-    ) -> Reply | None:
+    ) -> Reply | Replies | None:
         """Send a prompt to a language model and show the answer as it arrives."""
         return self.asking.run(line, cell and self._as_typed(line, cell), self._own(local_ns))
 
@@ -214,7 +226,9 @@ class LLMMagics(Magics):
     @line_magic
     @needs_local_scope
     @_told
-    def llm_error(self, line: str, local_ns: dict[str, Any] | None = None) -> Reply | None:
+    def llm_error(
+        self, line: str, local_ns: dict[str, Any] | None = None
+    ) -> Reply | Replies | None:
         """Ask the model why the last cell that failed did so."""
         from openhands_llm_magic.notebook import error_magic
 
@@ -321,15 +335,17 @@ class LLMMagics(Magics):
 
         A line that was not understood is quoted in it, also where a key was typed on it.
         """
-        from openhands_llm_magic.config.secret import can_be_secret, masked
         from openhands_llm_magic.notebook.wording import cell_words
 
-        keys: list[str] = []
-        with suppress(LLMMagicError):  # the settings may be what is wrong
-            keys += filter(can_be_secret, self._settings.snapshot().secrets())
-        error.args = (error.text.masked(partial(masked, secrets=keys)),)
+        error.args = (self._settings.masked(error.text),)
         say = cell_words()
+        gave_up = error.text.facts.get("limit_name") == "num_retries"
         error.say_in(say)
+        if gave_up:
+            from openhands_llm_magic.notebook.config_magic import advice_on
+
+            advised = [each.worded(say) for each in advice_on(self._settings.snapshot())[1:]]
+            error.args = (" ".join([str(error), *advised]),)
         if self._panel is not None and not self._panel.closed:
             self._panel.add_pending(error, say)
 
@@ -388,6 +404,12 @@ class LLMMagics(Magics):
         self._last_error.note(cell)
 
 
+REPLIES = (
+    ("openhands_llm_magic.llm.events", "Reply"),
+    ("openhands_llm_magic.notebook.replies", "Replies"),
+)
+"""What a cell shows while it runs, so that IPython need not: the module and name of its class."""
+
 _WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
 
 
@@ -400,7 +422,12 @@ go to another provider.
 
 
 def load(shell: Any) -> None:
-    """Register the settings and the magics; LiteLLM is imported when a cell has run."""
+    """Register the settings and the magics; LiteLLM is imported when a cell names us.
+
+    What IPython has loaded at its start, a cell's `%load_ext` finds loaded.
+    """
+    if LLMMagics.__name__ in shell.magics_manager.registry:
+        return
     settings, chats = _SESSIONS.get(shell) or (LLMSettings(parent=shell), None)
     shell.configurables.append(settings)
     magics = LLMMagics(shell, settings, chats=chats)
@@ -420,7 +447,8 @@ def unload(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter
-    formatter.pop("openhands_llm_magic.llm.events.Reply", None)
+    for module, name in REPLIES:
+        formatter.pop(f"{module}.{name}", None)
     for event, callbacks in shell.events.callbacks.items():
         for callback in [each for each in callbacks if _is_ours(each)]:
             shell.events.unregister(event, callback)
@@ -468,6 +496,11 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
         return transformed
 
 
+OURS = "openhands_llm_magic"
+"""The name of the extension."""
+
+_LOADS_US = re.compile(rf"\bload_ext\W+{OURS}\b")
+
 FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.llm.run",
     "openhands_llm_magic.notebook.asking",
@@ -476,6 +509,7 @@ FOR_THE_FIRST_ANSWER = (
     "openhands_llm_magic.notebook.prompt",
     "openhands_llm_magic.notebook.scope",
     "openhands_llm_magic.notebook.settings_table",
+    "openhands_llm_magic.notebook.several",
     "openhands_llm_magic.notebook.which_notebook",
     "openhands_llm_magic.notebook.view.display",
     "openhands_llm_magic.notebook.view.live",
@@ -487,23 +521,32 @@ FOR_THE_FIRST_ANSWER = (
 
 
 def _import_when_used(shell: Any) -> None:
-    """Start to import LiteLLM in the background when a cell is over, or one begins that asks.
+    """Start to import LiteLLM in the background when a prompt is near: a cell names us.
 
-    With `%load_ext` that is the end of its own cell. A kernel that loads the extension when it
-    starts imports nothing by that: whoever opens a notebook has not run anything in it yet.
+    It is at the end of the cell of `%load_ext`, and where a first `%llm` begins. A kernel that
+    loads the extension when it starts may never come to a prompt, and imports nothing by that.
     """
 
     def begin(_: Any) -> None:
+        from openhands_llm_magic.llm.litellm.loading import load_in_background
+
         shell.events.unregister("pre_run_cell", begin_early)
-        shell.events.unregister("post_run_cell", begin)
+        shell.events.unregister("post_run_cell", begin_late)
         _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
 
     def begin_early(info: Any) -> None:
-        if "%llm" in (info.raw_cell or ""):
+        cell = info.raw_cell or ""
+        if _LOADS_US.search(cell):  # else IPython would say in the cell that it is loaded already
+            shell.extension_manager.loaded.discard(OURS)
+        if "%llm" in cell:
             begin(info)
 
+    def begin_late(result: Any) -> None:
+        if OURS in (result.info.raw_cell or ""):
+            begin(result)
+
     shell.events.register("pre_run_cell", begin_early)
-    shell.events.register("post_run_cell", begin)
+    shell.events.register("post_run_cell", begin_late)
 
 
 def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import verified
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook.view import table
 from openhands_llm_magic.notebook.wording import cell_words, print_texts, worded
@@ -74,9 +75,21 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
         told = "No model has all of: {words}. {how_to}"
         print_texts(Text(told, words=" ".join(line.split()), how_to=Text(HOW_TO)))
         return
-    left = len(found) - MOST_ROWS
+    left, shown = len(found) - MOST_ROWS, found[:MOST_ROWS]
     notes = [Text("… {count} more; add a word.", count=f"{left:,}")] if left > 0 else []
-    _show(shell, headings(), [row(model) for model in found[:MOST_ROWS]], ALIGNED, notes)
+    notes += _verified_by(shown)
+    _show(shell, headings(), [row(model) for model in shown], ALIGNED, notes)
+
+
+def _verified_by(shown: Sequence[Model]) -> list[Text]:
+    """Say whose word `verified` is, and of which day, where a model has it."""
+    traits = {trait for model in shown for trait in model.traits}
+    told = "{trait}: {title} lists it, as of {date}."
+    return [
+        Text(told, trait=each.trait, title=each.title, date=each.as_of)
+        for each in verified.LISTS
+        if each.trait in traits
+    ]
 
 
 def _server(shell: Any, settings: Snapshot, address: str | None = None) -> None:

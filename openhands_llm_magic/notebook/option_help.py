@@ -38,6 +38,13 @@ More by topic: `%llm --help retries` explains those of a topic, `%llm --help all
 """
 
 
+SEVERAL = """Several `-m` ask several models at once, and show their answers side by side; several
+`-g` do so with groups of settings. The value is then a list of replies. One that has failed has
+an `error` and stops no other; the cell fails where none has answered. Code goes into no new cell
+then, and `-c -m MODEL` goes on from the answer of one of them.
+"""
+
+
 def help_text(say: Say, topic: str = "") -> str:
     """Write the help of `%llm?` and `%%llm?`, or that of a topic's options, or of "all"."""
     topics = by_topic()
@@ -55,7 +62,8 @@ def help_text(say: Say, topic: str = "") -> str:
     }
     further = "\n".join(_listed(each, actions) for each, actions in rest.items() if actions)
     title = Text("Options that people use first")
-    return say(HELP, first=_section(title, first, say), further=further)
+    first_of_all = f"{say(SEVERAL)}\n{_section(title, first, say)}"
+    return say(HELP, first=first_of_all, further=further)
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.errors import Text, quoted
 from openhands_llm_magic.llm.explain import usd
+from openhands_llm_magic.llm.probe.probes import NOTHING
+from openhands_llm_magic.llm.probe.result import Spent
 from openhands_llm_magic.notebook.view import table
 from openhands_llm_magic.notebook.wording import worded
 
@@ -14,14 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from openhands_llm_magic.errors import Say
-    from openhands_llm_magic.llm.probe.result import Outcome, Report, Result, Spent
+    from openhands_llm_magic.llm.probe.result import Outcome, Report, Result
     from openhands_llm_magic.llm.probe.run import Estimate
     from openhands_llm_magic.llm.probe.verdict import Answer, Verdict
 
-MARKS: Mapping[Outcome, str] = {"held": "✓", "failed": "✗", "fault": "!", "not asked": "·"}
+MARKS: Mapping[Outcome, str] = {
+    "held": "✓", "partly": "~", "failed": "✗", "fault": "!", "not asked": "·",
+}  # fmt: skip
 
 OUTCOMES: Mapping[Outcome, Text] = {
     "held": Text("held"),
+    "partly": Text("sometimes"),
     "failed": Text("failed"),
     "fault": Text("no answer"),
     "not asked": Text("not asked"),
@@ -43,15 +48,19 @@ class Shown(NamedTuple):
     html: str
 
 
-def estimated(most: Estimate, model: str) -> Text:
-    """Say what the probes take at most, before they are made."""
+def estimated(most: Estimate) -> Text:
+    """Say what the probes of a model take at most, before they are made."""
     cost: Text | str = Text("cost unknown")
     if most.is_local:
         cost = Text("local")
     elif most.most_usd is not None:
         cost = Text("{usd} at most", usd=usd(most.most_usd))
-    told = "probing {model}: up to {requests} requests without retries, {cost}"
-    return Text(told, model=model, requests=most.requests, cost=cost)
+    told = (
+        "probing {model}: up to {requests} requests and about {tokens} tokens without retries,"
+        " {cost}"
+    )
+    tokens = f"{round(most.prompt_tokens, -3):,}"
+    return Text(told, model=most.model, requests=most.requests, tokens=tokens, cost=cost)
 
 
 def progress(results: Sequence[Result], title: Text | None, say: Say) -> str:
@@ -64,16 +73,104 @@ def shown(report: Report, say: Say) -> Shown:
     """Show a report: verdicts, a row for each probe, what to do about failures, and the costs."""
     verdicts = worded([verdict(each) for each in report.verdicts], say)
     headings = ("", say("probe"), say("result"), say("why"))
-    rows = [row(each, say) for each in report.results]
+    rows = [row(each, say, report) for each in report.results]
+    rows += [("", *worded(each, say)) for each in _measured(report.spent)]
     advice = worded(list(_advice(report.results)), say)
     spent = costs(report.spent).worded(say)
     paragraphs = [f"<p><strong>{html.escape(each)}</strong></p>" for each in verdicts]
-    listed = "".join(f"<li>{html.escape(each)}</li>" for each in advice)
-    below = (f"<ul>{listed}</ul>" if listed else "") + f"<p>{html.escape(spent)}</p>"
     return Shown(
         "\n".join([*verdicts, table.as_text(headings, rows), *advice, spent]),
-        "".join(paragraphs) + table.as_html(headings, rows, "llll") + below,
+        "".join(paragraphs) + table.as_html(headings, rows, "llll") + _below([*advice], spent),
     )
+
+
+def _below(lines: Sequence[str], last: str) -> str:
+    listed = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
+    return (f"<ul>{listed}</ul>" if listed else "") + f"<p>{html.escape(last)}</p>"
+
+
+def side_by_side(reports: Sequence[Report], say: Say) -> Shown:
+    """Show a column for each model: verdicts, probes, times and costs; below, what went wrong."""
+    first = reports[0]
+    rows: list[list[Text | str]] = [
+        [each.version, *(ANSWERS[report.verdicts[at].answer] for report in reports)]
+        for at, each in enumerate(first.verdicts)
+    ]
+    rows += [
+        [each.title, *(_cell(report[each.name]) for report in reports)] for each in first.results
+    ]
+    measured = [_measured(report.spent) for report in reports]
+    rows += [[each[0][0], *(column[1] for column in each)] for each in zip(*measured, strict=True)]
+    spent = [report.spent for report in reports]
+    rows += [
+        [Text("requests"), *(f"{each.requests:,}" for each in spent)],
+        [Text("tokens"), *(f"{each.usage.total_tokens:,}" for each in spent)],
+        [Text("cost"), *map(_cost, spent)],
+    ]
+    headings = ("", *(report.model for report in reports))
+    cells = [worded(each, say) for each in rows]
+    wrong = [
+        Text("{title}: {what}", title=report.model, what=each)
+        for report in reports
+        for each in _wrong(report)
+    ]
+    lines, total = worded(wrong, say), costs(sum(spent, Spent())).worded(say)
+    return Shown(
+        "\n".join([table.as_text(headings, cells), *lines, total]),
+        table.as_html(headings, cells, "l" * len(headings)) + _below(lines, total),
+    )
+
+
+def _cell(result: Result) -> Text:
+    if result.name == "context" and result.finding.note:
+        return Text.joined([MARKS[result.outcome], result.finding.note], " ")
+    return Text.joined([MARKS[result.outcome], _outcome(result)], " ")
+
+
+def _outcome(result: Result) -> Text:
+    """Return how a probe ended, or how often it held where it was made several times."""
+    if result.answered > 1:
+        return Text("{held} of {count}", held=result.held, count=result.answered)
+    return OUTCOMES[result.outcome]
+
+
+def _wrong(report: Report) -> Iterator[Text]:
+    """Say of a model that stands beside others what keeps it from doing well."""
+    yield from (verdict(each) for each in report.verdicts if each.answer != "yes")
+    for each in report.results:
+        found = each.finding
+        parts = [part for part in (found.did, found.effect, found.cure) if part]
+        if each.outcome == "fault":
+            yield Text("{title}: {what}", title=each.title, what=each.why)
+        elif parts:
+            yield Text("{title}: {what}.", title=each.title, what=Text.joined(parts, ". "))
+
+
+def _measured(spent: Spent) -> list[tuple[Text, Text, Text]]:
+    """Return the rows about time: what was measured, the median, and of how many answers."""
+    first, speed, unknown = spent.first_token_s, spent.tokens_per_s, Text("not known")
+    return [
+        (
+            Text("first token"),
+            unknown if first is None else Text("{seconds} s", seconds=f"{first:.2f}"),
+            _median_of(len(spent.first_tokens_s)),
+        ),
+        (
+            Text("speed"),
+            unknown if speed is None else Text("{count} tokens/s", count=_rounded(speed)),
+            _median_of(len(spent.rates)),
+        ),
+    ]
+
+
+def _median_of(count: int) -> Text:
+    if count > 1:
+        return Text("the median of {count} answers", count=count)
+    return Text("of one answer") if count else NOTHING
+
+
+def _rounded(speed: float) -> str:
+    return f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"  # noqa: PLR2004 - two digits
 
 
 def verdict(each: Verdict) -> Text:
@@ -82,16 +179,27 @@ def verdict(each: Verdict) -> Text:
     return Text(told, version=each.version, answer=ANSWERS[each.answer], why=each.why)
 
 
-def row(result: Result, say: Say) -> tuple[str, ...]:
+def row(result: Result, say: Say, report: Report) -> tuple[str, ...]:
     """Return the cells of a probe: mark, title, outcome, and what it did or why there is none."""
     found = result.finding
     why = found.did or found.note or result.why
+    if result.name == "again" and (times := _times(report)):
+        why = Text("{first}; {next}", first=why, next=times) if why else times
     return (
         MARKS[result.outcome],
         result.title.worded(say),
-        OUTCOMES[result.outcome].worded(say),
+        _outcome(result).worded(say),
         why.worded(say),
     )
+
+
+def _times(report: Report) -> Text | None:
+    """Compare the times to the first token of a prompt and of the same prompt again."""
+    before_s, again_s = (report[name].spent.first_token_s for name in ("needle", "again"))
+    if before_s is None or again_s is None:
+        return None
+    told = "first token after {again} s, before {before} s"
+    return Text(told, again=f"{again_s:.2f}", before=f"{before_s:.2f}")
 
 
 def _advice(results: Sequence[Result]) -> Iterator[Text]:

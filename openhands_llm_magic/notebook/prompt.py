@@ -7,7 +7,7 @@ import math
 import re
 import stat
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,25 +200,52 @@ class Made:
         return replace(self, notes=(*self.notes, told))
 
 
-def made(
-    body: str,
-    options: PromptOptions,
-    variables: Variables,
-    settings: Snapshot,
-    before: Sequence[Turn] = (),
-) -> Made:
-    """Put variables and files into a body, and go on from what was said before, as far as it fits.
+class Draft:
+    """A body with the variables and files that it names, each read once for all models.
+
+    Args:
+        body: The body, as it was typed.
+        options: What stands above it.
+        variables: Those that it can name.
+    """
+
+    def __init__(self, body: str, options: PromptOptions, variables: Variables) -> None:
+        self.options = options
+        self._body = body
+        self._variables = variables
+        self._texts: dict[int, tuple[Filled, Filled]] = {}
+
+    def texts(self, limit_chars: int) -> tuple[Filled, Filled]:
+        """Return the body and the instructions before it, with variables of at most that length.
+
+        Raises:
+            UsageError: The prompt is empty, or a picture stands in the instructions.
+        """
+        if limit_chars not in self._texts:
+            self._texts[limit_chars] = _texts(
+                self._body, self.options, self._variables, limit_chars
+            )
+        return self._texts[limit_chars]
+
+    @cached_property
+    def files(self) -> tuple[list[conversations.Part], list[str]]:
+        """The files that it is sent with, and what a person should know of them."""
+        notes: list[str] = []
+        own = self._variables.own
+        return [attachment(word, own, notes.append) for word in self.options.attach], notes
+
+
+def made(draft: Draft, settings: Snapshot, before: Sequence[Turn] = ()) -> Made:
+    """Make what is sent to a model, which goes on from what was said before, as far as it fits.
 
     Raises:
         UsageError: The prompt is empty, a file cannot be sent, or the model does not take it.
     """
-    text, system = _texts(body, options, variables, settings)
-    notes: list[str] = []
+    text, system = draft.texts(settings.max_message_chars)
+    files, notes_of_files = draft.files
+    notes = [*notes_of_files]
     # Files come first: what is the same from prompt to prompt can be cached.
-    parts: list[conversations.Part] = [
-        *(attachment(word, variables.own, notes.append) for word in options.attach),
-        *text.parts,
-    ]
+    parts: list[conversations.Part] = [*files, *text.parts]
     not_taken = _not_taken(settings)
     _require_taken(parts, not_taken)
     cached_from_bytes = conversations.LONG_BYTES if conversations.caches(settings) else math.inf
@@ -235,7 +262,7 @@ def made(
     ]
     kept, left_out = conversations.trimmed(taken, room_tokens)
     notes += _notes_of_fields(text, system)
-    if options.goes_on and not before:
+    if draft.options.goes_on and not before:
         notes.append(Text("there was no answer to go on from (-c): this prompt stood alone"))
     if left_out:
         told = "{count} older turns left out, to fit into {limit} tokens"
@@ -249,7 +276,7 @@ def made(
 
 
 def _texts(
-    body: str, options: PromptOptions, variables: Variables, settings: Snapshot
+    body: str, options: PromptOptions, variables: Variables, limit_chars: int
 ) -> tuple[Filled, Filled]:
     """Put variables into a body and into the instructions before it."""
     conversation(body)  # an empty one is refused before anything is read
@@ -259,7 +286,7 @@ def _texts(
     fill = partial(
         filled,
         namespace=variables.own,
-        limit_chars=settings.max_message_chars,
+        limit_chars=limit_chars,
         unkept=variables.unkept,
     )
     text, instructions = fill(body), fill(system)

@@ -1,4 +1,7 @@
-"""`%%llm -t NAME`: the functions of a notebook that a model may ask for, and who allows each call.
+"""`%%llm -t NAME`: what a model may ask for, and who allows each call.
+
+NAME is a function of the notebook, or an MCP server of the configuration. A function goes first: it
+is what the person has written himself. A variable that is no function hides no server.
 
 A function is called without a question where the line names it after `--yes`, or where the person
 has said "always" of it in this session. Else the person is asked before its first call in a cell;
@@ -8,18 +11,22 @@ where nobody can be asked, it is not called.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.tools.calls import as_json
 from openhands_llm_magic.llm.tools.declared import Tool, tools_of
 from openhands_llm_magic.notebook import values, wording
-from openhands_llm_magic.notebook.view import sanitize
+from openhands_llm_magic.notebook.arguments import YES_WITHOUT
+from openhands_llm_magic.notebook.view import display, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.tools.calls import Call
 
 MOST_ASKED = 2_000
@@ -35,22 +42,104 @@ NOBODY = "nobody could be asked to allow this call"
 """What a model is told of a call that was not made."""
 
 
-def named(names: Sequence[str], variables: Mapping[str, object]) -> tuple[Tool, ...]:
-    """Return the functions that a line names.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a line names for a model to ask for.
+
+    Attributes:
+        tools: All of it.
+        words: What the person may call each by, by the name that the model is told.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    words: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def called(self, names: Sequence[str]) -> set[str]:
+        """Return the names of those that the person calls by these words.
+
+        Raises:
+            UsageError: A word stands for none of them.
+        """
+        for word in names:
+            if not any(word in words for words in self.words.values()):
+                raise UsageError(Text(YES_WITHOUT, name=word))
+        return {name for name, words in self.words.items() if not words.isdisjoint(names)}
+
+    def shortest(self, names: Collection[str]) -> list[str]:
+        """Return what the person may call these by, and nothing else: a server, where it is all."""
+        words: list[str] = []
+        for name in names:
+            fitting = (each for each in self.words[name] if self.called([each]) <= {*names})
+            words.append(min(fitting, key=len))
+        return [*dict.fromkeys(words)]
+
+
+def named(
+    names: Sequence[str], variables: Mapping[str, object], settings: Snapshot, shell: Any
+) -> Named:
+    """Return what a line names; a server is started, or connected to, where it was not before.
 
     Raises:
-        UsageError: There is no such variable, or it is no function that a model can be told of.
+        UsageError: There is no such variable or server, or it is no function that a model can be
+            told of.
+        SettingError: A server is not written as it must be, or its file is not trusted.
+        McpError: A server does not start or answer.
     """
-    made = []
+    made: list[Tool] = []
+    words: dict[str, frozenset[str]] = {}
     for name in names:
         first, *rest = name.split(".")
-        if first not in variables:
-            raise UsageError(Text("-t {name}: there is no variable {name}.", name=first))
-        value: Any = variables[first]
+        value: Any = variables.get(first)
         for each in rest:
             value = getattr(value, each, None)
-        made.append(Tool.of(value, rest[-1] if rest else name))
-    return tools_of(made)
+        if not callable(value) and (found := _of_server(name, settings, shell)):
+            made += (each for each in found if each not in made)
+            words |= {each.name: mcp_words(each) for each in found}
+            continue
+        if first not in variables:
+            raise _nothing_of(first, settings)
+        tool = Tool.of(value, rest[-1] if rest else name)
+        made.append(tool)
+        words[tool.name] = frozenset([name])
+    return Named(tools_of(made), words)
+
+
+def _nothing_of(name: str, settings: Snapshot) -> UsageError:
+    from openhands_llm_magic.llm.tools import mcp  # noqa: PLC0415 - as in `_of_server`
+
+    servers = ", ".join(mcp.servers(settings))
+    told = "-t {name}: there is no variable {name}."
+    if servers:
+        told = (
+            "-t {name}: there is no variable {name}, and no such MCP server; there are: {servers}."
+        )
+    return UsageError(Text(told, name=name, servers=shorten(servers, MOST_ASKED)))
+
+
+def mcp_words(tool: Tool) -> frozenset[str]:
+    """Return what a person may call the tool of a server by."""
+    remote: Any = tool.function
+    return frozenset([remote.server.name, f"{remote.server.name}.{remote.tool}"])
+
+
+def _of_server(name: str, settings: Snapshot, shell: Any) -> list[Tool]:
+    """Return the tools of an MCP server, or none where there is no server of this name."""
+    from openhands_llm_magic.llm.tools import mcp  # noqa: PLC0415 - a cell without it imports less
+
+    server, _ = mcp.split(name, entries := mcp.servers(settings))
+    if server not in entries:
+        return []
+    say = wording.cell_words()
+    with display.StatusLine(shell) as status:
+
+        def watch(took_s: float) -> None:
+            if took_s >= 1:
+                told = "starting the MCP server {name} … {seconds} s"
+                status.show(say(told, name=server, seconds=int(took_s)))
+
+        found = mcp.tools_named(name, settings, watch)
+        status.end(say("the MCP server {name} has started", name=server))
+    return found
 
 
 def _kind(tool: Tool) -> tuple[str, object]:
@@ -85,13 +174,14 @@ class Answering:
             each.name: True for each in tools if each.name in by_name or _kind(each) in always
         }
 
-    def require_allowed(self, tools: Sequence[Tool]) -> None:
+    def require_allowed(self, named: Named) -> None:
         """Refuse functions of which nobody can be asked, before anything is sent and paid for.
 
         Raises:
             UsageError: There is one.
         """
-        names = [each.name for each in tools if each.name not in self._allowed]
+        left = [each.name for each in named.tools if each.name not in self._allowed]
+        names = named.shortest(left)
         if names and not self._can_ask:
             told = (
                 "nobody can be asked here whether {names} may be called: {options} allows it by"

@@ -9,7 +9,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.spending import summary
 from openhands_llm_magic.notebook import arguments, scope
@@ -55,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
     made = arguments.Parser(prog="%llm_usage", add_help=False, allow_abbrev=False)
     for name in ("session", "today", "month", "all"):
         made.add_argument(f"--{name}", dest="periods", action="append_const", const=name)
-    made.add_argument("--days", type=partial(_number, "--days", summary.MOST_DAYS), metavar="N")
+    made.add_argument(
+        "--days", type=partial(arguments.number, "--days", summary.MOST_DAYS), metavar="N"
+    )
     by = partial(arguments.one_of, tuple(summary.BY), "--by")
     made.add_argument("--by", type=by, metavar="|".join(summary.BY))
     made.add_argument("--plot", action="store_true", default=None)
@@ -63,23 +64,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--force", action="store_true", default=None)
     made.add_argument("-o", "--out", metavar="NAME")
     made.add_argument("--import", dest="folder", nargs="?", const="", metavar="FOLDER")
-    steps = partial(_number, "--estimate", MOST_STEPS)
+    steps = partial(arguments.number, "--estimate", MOST_STEPS)
     made.add_argument("--estimate", nargs="?", type=steps, const=DEFAULT_STEPS, metavar="STEPS")
     return made
-
-
-def _number(option: str, most: int, text: str) -> int:
-    """Read a number from 1 on.
-
-    Raises:
-        UsageError: It is none, or too large.
-    """
-    is_number = text.isdecimal() and len(text) <= len(str(most))
-    if not (is_number and 0 < int(text) <= most):
-        told = "{option} takes a number from 1 to {most}, not {given}."
-        given = shorten(repr(text))
-        raise UsageError(Text(told, option=option, most=f"{most:,}", given=given))
-    return int(text)
 
 
 def run(

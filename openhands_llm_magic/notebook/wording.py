@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder, Retrying
-    from openhands_llm_magic.llm.worker import Clock, Control
+    from openhands_llm_magic.llm.worker import Clock, Control, Controls
     from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
 
 
@@ -67,6 +67,7 @@ CELLS: Mapping[str, str] = {
     explain.STORE_IT: "Run the cell once with `--cache`",
     trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
     explain.THE_SCHEMA: "--schema {name}",
+    explain.OUTLASTS: "`%llm_config {command}` would outlast it: they give up after {waits}.",
     explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
     explain.NO_EMBEDDING_MODEL: (
         "embedding_model is not set: write `-m openai/text-embedding-3-small`, or"
@@ -209,7 +210,7 @@ def cell_words() -> Language:
 
 def script_words() -> Language:
     """Return the words for what a command prints; see `cell_words` for the language."""
-    return Language(_preferred_or_english(), OF_SYSTEM)
+    return Language(_preferred_or_english(), {**OF_SYSTEM, explain.LIFT: CELLS[explain.LIFT]})
 
 
 def _preferred_or_english() -> str:
@@ -347,7 +348,7 @@ def footer_words(reply: Reply, *, with_time: bool = True) -> str:
     parts = [
         reply.model_answered or reply.model,
         *_host_words(reply, say),
-        _tokens_words(reply, say),
+        tokens_words(reply, say),
         cost_words(reply, say),
     ]
     if reply.attempts == 0:
@@ -366,7 +367,8 @@ def _host_words(reply: Reply, say: Say) -> list[str]:
     return [say("from {host}", host=trust.shown_host(f"https://{reply.host}"))]
 
 
-def _tokens_words(reply: Reply, say: Say) -> str:
+def tokens_words(reply: Reply, say: Say) -> str:
+    """Write the tokens that an answer took, with those that were cached."""
     usage = reply.usage
     if usage is None:
         return say("tokens not counted")
@@ -594,25 +596,30 @@ def _features(kernel: Any) -> list[str]:
 
 
 class Waits:
-    """Has the buttons of one request: "Stop", and in a wait one that ends it.
+    """Has the buttons of a cell's requests: "Stop", and in a wait one that ends it.
 
-    They switch its `control`, where `clicks` say that there may be buttons.
+    They switch their `control`, where `clicks` say that there may be buttons.
     """
 
-    def __init__(self, clicks: Clicks, control: Control, clock: Clock) -> None:
+    def __init__(self, clicks: Clicks, control: Control | Controls, clock: Clock) -> None:
         self._clicks = clicks
         self._control = control
         self._clock = clock
         self._began_s = clock.now()
-        self._wait: events.Waiting | events.Throttled | None = None
+        self._by_number: dict[int, events.Waiting | events.Throttled] = {}
         self._buttons: WaitButtons | None = None
         self._made_at_s = 0.0
 
-    def see(self, event: events.Event) -> None:
-        """Take in an event; of those only a wait can be ended by a button."""
-        self._wait = None
+    def see(self, event: events.Event, number: int = 0) -> None:
+        """Take in an event of a request; of those only a wait can be ended by a button."""
+        self._by_number.pop(number, None)
         if isinstance(event, events.Waiting | events.Throttled) and event.remaining_s > 0:
-            self._wait = event
+            self._by_number[number] = event
+
+    @property
+    def _wait(self) -> events.Waiting | events.Throttled | None:
+        """The wait that lasts longest, of those that go on."""
+        return max(self._by_number.values(), key=lambda wait: wait.remaining_s, default=None)
 
     def tick(self) -> None:
         """Make the buttons if it is time, show them if they work, or give them up."""

@@ -76,6 +76,8 @@ def jupyterlab(
 ) -> Iterator[Lab]:
     """Run JupyterLab on an empty folder, with no one's settings, keys or kernels.
 
+    Of the caller's environment it gets a PYTHONPATH that names the copy to test.
+
     Args:
         home: Where all that it writes goes; nobody else's files may be there.
         settings: Settings of JupyterLab for every page: plugin, then name, then value.
@@ -91,7 +93,8 @@ def jupyterlab(
     command += [f"--ServerApp.{name}={value}" for name, value in options.items()]
     command += ["--IdentityProvider.token=", "--LabApp.news_url="]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    named = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment = {**named, "HOME": str(home)}
     for kind in ("CONFIG", "DATA", "RUNTIME"):
         environment[f"JUPYTER_{kind}_DIR"] = str(home / f"jupyter-{kind.lower()}")
     environment["JUPYTERLAB_SETTINGS_DIR"] = str(home / "user-settings")

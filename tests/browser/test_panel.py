@@ -309,6 +309,59 @@ def test_axe_finds_nothing_serious(
     assert axe(made.page, ".llm-panel") == []
 
 
+def test_a_probe_names_a_cure_and_a_button_sets_it(opened: OpenPanel, images: Path) -> None:
+    """The estimate comes first, nothing is sent before it is agreed to, and the page is free."""
+    made = opened(width=1_000, height=TALL)
+    choose(made, "practice")
+    model = panel(made).get_by_label("Model", exact=True)
+    model.fill("practice/agent-writes")
+    model.press("Enter")
+    panel(made).get_by_text("Not applied yet: Model").wait_for()
+    press(made, "Probe the model …")
+    panel(made).get_by_text("up to 11 requests and about").wait_for()
+    press(made, "Send them")
+    panel(made).get_by_text("OpenHands SDK 1.58: it will do with a setting").wait_for()
+    panel(made).get_by_text("its call came as text, unread").wait_for()
+    (images / "panel-probe.png").write_bytes(made.picture(-1))
+    press(made, "Use this")
+    panel(made).get_by_text("Native tool calls is set here, not applied yet.").wait_for()
+    panel(made).get_by_text("Not applied yet: Model, Native tool calls").wait_for()
+    expect(panel(made).get_by_role("button", name="Use this")).to_be_hidden()
+    press(made, "Advanced settings")
+    tools = panel(made).get_by_label("Native tool calls")
+    expect(tools).to_have_value("no")
+    assert made.errors == []
+
+
+def test_advice_on_retries_is_drawn_and_set(
+    opened: OpenPanel,
+    images: Path,
+    model_server: ModelServer,
+    axe: Callable[[Page, str], list[str]],
+) -> None:
+    """A test that meets a limit of a minute is enough to know better retries."""
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    made = opened(
+        f"import os; os.environ['LLM_BASE_URL'] = '{model_server.openai_base}'",
+        width=1_000,
+        height=TALL,
+    )
+    model = panel(made).get_by_label("Model", exact=True)
+    model.fill("hosted_vllm/x")
+    model.press("Enter")
+    panel(made).get_by_text("Not applied yet: Model").wait_for()
+    press(made, "Test")
+    panel(made).get_by_text("The server asks for 60 s: this package gives up").wait_for()
+    expect(panel(made).locator(".llm-track")).to_have_count(6)
+    (images / "panel-advice.png").write_bytes(made.picture(-1))
+    assert axe(made.page, ".llm-panel") == []
+    press(made, "Use this")
+    expect(panel(made).get_by_label("Number of retries")).to_have_value("8")
+    expect(panel(made).get_by_role("button", name="Use this")).to_be_hidden()
+    panel(made).get_by_text("Not applied yet: Model, Number of retries").wait_for()
+    assert made.errors == []
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_nothing_scrolls_sideways_at_600_pixels(opened: OpenPanel, language: str) -> None:
     before = [JAPANESE] if language == "ja" else []

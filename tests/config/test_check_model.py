@@ -10,9 +10,9 @@ from checking import FAILS, KEY, found, notes, problems, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config import litellm_files, schedule
+from openhands_llm_magic.config import litellm_files, schedule, verified
 from openhands_llm_magic.config.lint import address, case
-from openhands_llm_magic.config.providers import PROVIDERS, VERIFIED_MODELS
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.setting import OURS
 from openhands_llm_magic.config.settings import SETTINGS
@@ -55,7 +55,7 @@ def test_a_model_without_its_provider(model: str, base_url: str | None, fix: str
         'model = "litellm_proxy/x"\nbase_url = "https://proxy.example"',
         'model = "openai/x"\nbase_url = ""',
         'base_url = "https://proxy.example/v1"',
-        *(f'model = "{model}"' for model in VERIFIED_MODELS),
+        *(f'model = "{model}"' for model in verified.PAGE.models),
     ],
 )
 def test_a_model_that_is_right(text: str) -> None:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
-    RECOMMENDED_MODEL,
-    VERIFIED_MODELS,
     Provider,
     Server,
     provider_of,
@@ -21,16 +19,6 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.practice import models as practice_models
 
 each_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
-
-OPENHANDS_VERIFIED = [
-    "anthropic/claude-3-7-sonnet-20250219",
-    "gemini/gemini-2.5-pro",
-    "deepseek/deepseek-chat",
-    "openai/o3-mini",
-    "openai/o3",
-    "openai/o4-mini",
-    "openrouter/all-hands/openhands-lm-32b-v0.1",
-]
 
 # A model, a base_url, and the provider that they lead to.
 LEADS_TO = [
@@ -94,11 +82,6 @@ def test_an_entry_names_what_there_is(provider: Provider) -> None:
 def test_the_example_leads_back_to_its_entry(provider: Provider) -> None:
     address = provider.base_url_form if "base_url" in provider.asks_for else None
     assert provider_of(provider.example, address) == provider
-
-
-def test_verified_models_are_those_of_openhands() -> None:
-    assert list(VERIFIED_MODELS) == OPENHANDS_VERIFIED
-    assert VERIFIED_MODELS[0] == RECOMMENDED_MODEL
 
 
 def test_the_practice_prefix_is_that_of_the_practice_provider() -> None:

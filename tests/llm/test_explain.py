@@ -271,3 +271,13 @@ def test_an_address_without_prompts_is_told_with_what_the_check_finds() -> None:
     line = str(explained(error, load_settings(env=env)))
     assert "no model answers at http://localhost:8000/chat/completions (404: Not Found)" in line
     assert "http://localhost:8000/v1" in line
+
+
+def test_a_header_that_cannot_be_sent_may_be_one_of_the_person_s(settings: Snapshot) -> None:
+    """Of a key alone, the line does not speak of headers."""
+    fault = errors.UnsendableError("a character in the key does not fit into HTTP headers")
+    assert "completion_kwargs" not in str(explained(fault, settings))
+    given = {"completion_kwargs": {"extra_headers": {"X-Ä": "1"}}}
+    told = str(explained(fault, settings.with_overrides(given)))
+    assert "Check extra_headers in completion_kwargs (" in told
+    assert "api_key (now **********, from config.toml line 3)" in told

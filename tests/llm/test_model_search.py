@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config import litellm_files
-from openhands_llm_magic.config.providers import VERIFIED_MODELS
+from openhands_llm_magic.config.verified import MODELS as VERIFIED_MODELS
 from openhands_llm_magic.llm import model_search
 from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.model_search import all_models, further_prefixes, search

@@ -208,3 +208,22 @@ def test_a_practice_model_is_known_to_no_openhands(version: str) -> None:
     settings = load_settings(env={}).with_overrides({"model": "practice/echo"})
     assert "does not know the practice models" in refusal(VERSIONS[version], settings)
     assert not [*findings(settings)]
+
+
+def test_the_sdk_passes_on_headers_and_body_and_nothing_else_of_the_further_arguments() -> None:
+    """As fields of a profile; 0.41 knows no further arguments."""
+    further = {"extra_headers": {"X-Team": "research"}, "extra_body": {"tags": ["mine"]}}
+    settings = CASES["openai_compatible"].at(ADDRESS, completion_kwargs={**further, "stop": ["x"]})
+    made = as_sent_by(VERSIONS["openhands-sdk"], MESSAGES, settings)
+    shown = preview(made.prepared, made.how)
+    assert shown.body["tags"] == ["mine"]
+    assert shown.headers["X-Team"] == "research"
+    assert shown.headers["X-Title"] == "OpenHands"
+    assert "stop" not in shown.body
+    assert VERSIONS["openhands-sdk"].ignored(settings) == ["completion_kwargs.stop"]
+    assert VERSIONS["openhands"].ignored(settings) == ["completion_kwargs"]
+    taken = settings.with_overrides({"completion_kwargs": further})
+    assert VERSIONS["openhands-sdk"].ignored(taken) == []
+    for name, version in VERSIONS.items():
+        none = settings.with_overrides({"completion_kwargs": {}})
+        assert version.ignored(none) == [], name

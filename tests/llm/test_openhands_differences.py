@@ -71,6 +71,44 @@ def test_variables_that_a_version_does_not_take_are_named() -> None:
     ]
 
 
+def test_no_profile_is_proposed_for_the_cli_which_reads_none() -> None:
+    env = {"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": "sk-canary-0123456789", "LLM_SEED": "1"}
+    found = [each for each in differences(settings(), env) if "CLI" in each.message]
+    assert [str(each.fix) for each in found] == [
+        "Start it with --override-with-envs",
+        'Write what it has a field for into "llm" of its agent_settings.json',
+    ]
+
+
+def put_cli(folder: Path, content: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "agent_settings.json").write_text(content)
+
+
+def test_what_the_cli_needs_with_its_flag_is_told_where_it_has_no_settings() -> None:
+    """It does not start; with settings of its own, it takes the rest from them."""
+    told = "OpenHands CLI 1.16 does not start with --override-with-envs and without LLM_API_KEY"
+    assert told in said(settings(), LLM_MODEL="openai/gpt-4o")
+    assert not any("start" in each for each in said(settings(), LLM_TIMEOUT="60"))
+    both = {"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": "sk-canary-0123456789"}
+    assert not any("start" in each for each in said(settings(), **both))
+    put_cli(Path.home() / ".openhands", "{")
+    assert told in said(settings(), LLM_MODEL="openai/gpt-4o"), "it takes none from a broken file"
+    put_cli(Path.home() / ".openhands", '{"llm": {"model": "openai/gpt-4o"}}')
+    assert told not in said(settings(), LLM_MODEL="openai/gpt-4o")
+
+
+def test_the_address_that_the_cli_keeps_is_told(tmp_path: Path) -> None:
+    """A key of the environment would go there."""
+    put_cli(tmp_path / "cli", f'{{"llm": {{"model": "x", "base_url": "{ADDRESS}"}}}}')
+    env = {"OPENHANDS_PERSISTENCE_DIR": str(tmp_path / "cli"), "LLM_MODEL": "openai/gpt-4o"}
+    [line] = [each for each in said(settings(), **env) if "goes on" in each]
+    assert f"goes on to ask {ADDRESS}, which its agent_settings.json names" in line
+    assert not any("goes on" in each for each in said(settings(), **env, LLM_BASE_URL=ADDRESS))
+    env["OPENHANDS_PERSISTENCE_DIR"] = "cli"
+    assert not any("goes on" in each for each in said(settings(), **env))
+
+
 def test_a_config_file_is_one_that_the_current_openhands_does_not_read() -> None:
     """Keys of which no profile has a field are named."""
     Path("config.toml").write_text('[llm]\nmodel = "openai/gpt-4o"\ntimeout = 60\n')
@@ -79,6 +117,10 @@ def test_a_config_file_is_one_that_the_current_openhands_does_not_read() -> None
     Path("config.toml").write_text('[llm]\nmodel = "x"\ncustom_llm_provider = "openai"\n')
     [first, *_] = said(load_settings(env={}))
     assert first.endswith("a profile of it has no custom_llm_provider")
+    further = 'completion_kwargs = {stop = ["x"], extra_body = {a = 1}}'
+    Path("config.toml").write_text(f'[llm.g]\nmodel = "x"\n{further}\n')
+    [first, *_] = said(load_settings(env={}, group="g"))
+    assert first.endswith("a profile of it has no completion_kwargs.stop")
     Path("config.toml").write_text("[openhands_llm_magic]\ndeadline = 60\n")
     assert not any("config.toml" in each for each in said(settings()))
 

@@ -1,7 +1,8 @@
 """What the current OpenHands keeps in ~/.openhands, taken as settings of the session.
 
-The files of `openhands_files` are as openhands-sdk 1.58.2 wrote them, and agent_settings.json as
-1.21.0 did, which the CLI 1.16.0 has; `make test-openhands` has the real SDK write others.
+The files of `openhands_files` are as openhands-sdk 1.58.2 wrote them, agent_settings.json as 1.21.0
+did, which the CLI 1.16.0 has, gui_settings.json as openhands-ai 1.11.0, and server_settings.json as
+openhands-agent-server 1.58.2 with OH_SECRET_KEY; `make test-openhands` has the real SDK write more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.document import LARGEST_FILE
 from openhands_llm_magic.config.pending import PendingEdits
@@ -189,23 +191,179 @@ def test_what_is_unset_on_purpose_stays_unset(
 def test_what_has_no_counterpart_is_named_where_it_is_not_the_default(home: Path) -> None:
     put(home, "work", PROFILE)
     assert not [each for each in take("work").notes if "counterpart" in each]
-    more = {"extra_headers": {"Authorization": "Bearer s3cr3t-canary-9876"}, "api_mode": "chat"}
-    put(home, "work", {**PROFILE, **more, "brand_new": 1, "aws_session_token": None})
+    more = {"aws_session_token": "s3cr3t-canary-9876", "api_mode": "chat"}
+    put(home, "work", {**PROFILE, **more, "brand_new": 1, "aws_role_name": None})
     [told] = [str(each) for each in take("work").notes if "counterpart" in each]
-    assert told.endswith("do not count: api_mode, extra_headers, brand_new") or (
-        set(told.rpartition(": ")[2].split(", ")) == {"api_mode", "extra_headers", "brand_new"}
-    )
+    assert told.endswith("do not count: api_mode, aws_session_token, brand_new")
     assert "canary" not in told
 
 
-@pytest.mark.parametrize("key", ["", " ", "**********", "gAAAAABm-an-encrypted-canary-0123456789"])
+def test_an_address_that_names_a_variable_is_found_in_words_that_are_not_of_toml(
+    home: Path,
+) -> None:
+    put(home, "work", {**PROFILE, "base_url": "${BASE_URL}"})
+    session = LLMSettings()
+    session.take(take("work").layer)
+    [found] = [each for each in check_settings(session.snapshot()) if each.is_problem]
+    assert "base_url is the name of a variable" in found.message
+    assert str(found.fix) == "Nothing is put in for it there: set the value itself"
+
+
+def test_the_idle_time_that_openhands_makes_of_the_timeout_is_not_worth_a_word(home: Path) -> None:
+    put(home, "work", {**PROFILE, "timeout": 100, "stream_idle_timeout": 100})
+    assert take("work").notes == ()
+    put(home, "work", {**PROFILE, "timeout": 100, "stream_idle_timeout": 50})
+    assert "stream_idle_timeout" in str(take("work").notes)
+
+
+FURTHER = {
+    "extra_headers": {"X-Gateway": "gw-canary-9f8e7d6c5b4a", "X-Team": "research"},
+    "litellm_extra_body": {"tags": ["mine"]},
+}
+
+
+def test_headers_and_body_of_a_profile_are_further_arguments_whose_keys_do_not_show(
+    home: Path,
+) -> None:
+    """A gateway may take its key in a header of any name."""
+    put(home, "work", {**PROFILE, **FURTHER})
+    session = LLMSettings()
+    taken = take("work")
+    session.take(taken.layer)
+    found = session.snapshot()
+    assert found.completion_kwargs == {
+        "extra_headers": FURTHER["extra_headers"],
+        "extra_body": FURTHER["litellm_extra_body"],
+    }
+    assert str(found.origin("completion_kwargs")) == (
+        "extra_headers, litellm_extra_body in ~/.openhands/profiles/work.json"
+    )
+    assert "completion_kwargs" in taken.shown
+    assert taken.notes == ()
+    assert "gw-canary" not in f"{found.completion_kwargs} {found!r}"
+    assert "research" in str(found.completion_kwargs)
+    assert "gw-canary-9f8e7d6c5b4a" in found.secrets()
+
+
+def test_headers_and_body_of_a_profile_reach_the_server(
+    home: Path, model_server: ModelServer
+) -> None:
+    """As OpenHands sends them."""
+    put(home, "work", {**PROFILE, **FURTHER, "base_url": model_server.openai_base})
+    session = LLMSettings()
+    session.take(take("work").layer)
+    ask("Hello", settings=session.snapshot())
+    [request] = model_server.received
+    assert request.headers["x-gateway"] == "gw-canary-9f8e7d6c5b4a"
+    assert request.body["tags"] == ["mine"]
+
+
+@pytest.mark.parametrize("empty", [None, {}])
+def test_no_headers_are_no_further_arguments(home: Path, empty: object) -> None:
+    put(home, "work", {**PROFILE, "extra_headers": empty, "litellm_extra_body": empty})
+    assert values(take("work"))["completion_kwargs"] is None
+
+
+GUI_KEY = "sk-gui-canary-0123456789"
+
+
+def put_gui(home: Path, content: str | dict[str, Any]) -> None:
+    text = (FILES / content).read_text("utf-8") if isinstance(content, str) else json.dumps(content)
+    (home / folder.GUI_FILE).write_text(text, "utf-8")
+
+
+def test_the_model_of_the_gui_and_its_profiles_are_taken_from_its_one_file(home: Path) -> None:
+    """The profile in use is that model, and is not named twice."""
+    put_gui(home, "gui_settings.json")
+    assert [each.name for each in folder.kept()] == ["settings.json", "settings.json/cloud"]
+    taken = take("settings.json")
+    assert values(taken)["base_url"] == "http://127.0.0.1:3/v1"
+    assert values(taken)["api_key"].get_secret_value() == GUI_KEY
+    assert values(taken)["completion_kwargs"]["extra_body"] == {"tags": ["mine"]}
+    assert str(taken.layer.values["model"].origin) == "model in ~/.openhands/settings.json"
+    assert taken.notes == (), "nothing in it is strange to us"
+    taken = take("settings.json/cloud")
+    assert values(taken)["model"] == "anthropic/claude-sonnet-4-5"
+    assert values(taken)["modify_params"] is False
+    assert str(taken.layer.values["model"].origin) == "model of cloud in ~/.openhands/settings.json"
+
+
+def test_an_encrypted_key_of_the_server_is_said_to_be_that(home: Path) -> None:
+    put_gui(home, "server_settings.json")
+    taken = take("settings.json")
+    assert values(taken)["model"] == "openai/gpt-4o"
+    assert values(taken)["api_key"] is None
+    assert "api_key is encrypted there with OH_SECRET_KEY" in str(taken.notes[0])
+
+
+def test_the_file_of_an_earlier_gui_is_taken_and_told_to_be_one(home: Path) -> None:
+    """The GUI of today starts with a model of its own and without a key over it."""
+    earlier = {"llm_model": "openai/gpt-4o", "llm_api_key": GUI_KEY, "llm_base_url": "", "agent": 1}
+    put_gui(home, earlier)
+    [each] = folder.kept()
+    assert str(folder.described(each)) == "settings.json  openai/gpt-4o"
+    taken = take("settings.json")
+    assert values(taken)["api_key"].get_secret_value() == GUI_KEY
+    assert values(taken)["base_url"] in (None, "")
+    assert str(taken.layer.values["api_key"].origin) == "llm_api_key in ~/.openhands/settings.json"
+    assert str(taken.notes[0]).startswith("an earlier OpenHands wrote it")
+
+
+def test_a_profile_called_settings_is_another_than_the_gui_s(home: Path) -> None:
+    put_gui(home, "gui_settings.json")
+    put(home, "settings", {"model": "openai/other"})
+    assert values(take("settings"))["model"] == "openai/other"
+    assert values(take("settings.json"))["model"] == "openai/gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"language": "en"}, 'it has no "agent_settings.llm"'),
+        ({"agent_settings": {"agent_kind": "acp"}}, 'it has no "agent_settings.llm"'),
+        ({"agent_settings": {"llm": {"api_key": GUI_KEY}}}, "it names no model"),
+        ({"schema_version": 7}, "a newer OpenHands wrote it (schema_version 7; 6 is known)"),
+        ({"agent_settings": {"schema_version": 10}}, "(schema_version 10; 9 is known)"),
+        ({"llm_model": None, "llm_api_key": GUI_KEY}, "it names no model"),
+        ({"llm_profiles": 1}, 'it has no "agent_settings.llm"'),
+        ({"llm_profiles": {"profiles": []}}, 'it has no "agent_settings.llm"'),
+    ],
+)
+def test_a_file_of_the_gui_without_a_model_is_told(
+    home: Path, content: dict[str, Any], told: str
+) -> None:
+    put_gui(home, content)
+    line = refused("settings.json")
+    assert told in line
+    assert GUI_KEY not in line
+    assert [str(folder.described(each)) for each in folder.kept()]
+
+
+def test_names_in_the_gui_s_file_that_it_would_not_take_are_not_listed(home: Path) -> None:
+    """One that looks like a key does not show."""
+    names = "a\nb", "", "a/b", "x" * 65, "ok", "sk-name-canary-0123456789"
+    put_gui(home, {"llm_profiles": {"profiles": {key: {} for key in names}, "active": 1}})
+    _, good, hidden = folder.kept()
+    assert good.name == "settings.json/ok"
+    assert "canary" not in str(folder.described(hidden))
+    assert "it names no model" in refused("settings.json/ok")
+    with pytest.raises(UsageError) as caught:
+        folder.named("settings.json/other")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", "**********", "gAAAAABm-an-encrypted-canary-0123456789", "${CANARY_KEY}", "%CANARY%"],
+)
 def test_what_is_no_key_is_not_taken_for_one(home: Path, key: str) -> None:
-    """An encrypted one is said to be that."""
+    """An encrypted one is said to be that, and so is the name of a variable."""
     put(home, "work", {**PROFILE, "api_key": key})
     taken = take("work")
     assert values(taken)["api_key"] is None
     told = " ".join(taken.notes)
     assert ("OH_SECRET_KEY" in told) == key.startswith("gAAAAA")
+    assert ("names a variable there" in told) == ("CANARY" in key)
     assert "there is no key in it" in told
     assert "canary" not in told
 
@@ -228,6 +386,10 @@ BAD = {
     "bad key": ({**PROFILE, "api_key": {"value": KEY}}, "api_key takes text"),
     "bad model": ({**PROFILE, "model": [KEY]}, "model takes text that is not empty"),
     "not finite": ({**PROFILE, "temperature": float("inf")}, "temperature takes a number"),
+    "headers": ({**PROFILE, "extra_headers": ["a"]}, "it takes a JSON object"),
+    "header": ({**PROFILE, "extra_headers": {"a": KEY, "b": 1}}, "it takes a JSON object of texts"),
+    "body": ({**PROFILE, "litellm_extra_body": KEY}, "it takes a JSON object"),
+    "no time": ({**PROFILE, "timeout": 0}, "timeout takes a whole number"),
     "too large": (" " * (LARGEST_FILE + 1), "it is larger than 1 MB"),
 }
 
@@ -299,18 +461,21 @@ def test_each_part_has_a_folder_of_its_own_by_a_variable(home: Path, tmp_path: P
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "profiles").mkdir(parents=True)
     put(elsewhere, "mine", PROFILE)
-    (elsewhere / folder.CLI_FILE).write_text("{}")
     put(home, "usual", PROFILE)
-    (home / folder.CLI_FILE).write_text("{}")
+    for each in (elsewhere, home):
+        (each / folder.CLI_FILE).write_text("{}")
+        (each / folder.GUI_FILE).write_text("{}")
 
     def found(**env: str) -> list[Path]:
         return [each.path for each in folder.kept(env)]
 
-    usual = home / folder.CLI_FILE, home / "profiles" / "usual.json"
-    other = elsewhere / folder.CLI_FILE, elsewhere / "profiles" / "mine.json"
-    assert found() == [usual[0], usual[1]]
-    assert found(OH_PERSISTENCE_DIR=str(elsewhere)) == [usual[0], other[1]]
-    assert found(OPENHANDS_PERSISTENCE_DIR=str(elsewhere)) == [other[0], usual[1]]
+    def paths(place: Path, name: str) -> list[Path]:
+        return [place / folder.CLI_FILE, place / folder.GUI_FILE, place / "profiles" / name]
+
+    usual, other = paths(home, "usual.json"), paths(elsewhere, "mine.json")
+    assert found() == usual
+    assert found(OH_PERSISTENCE_DIR=str(elsewhere)) == [usual[0], *other[1:]]
+    assert found(OPENHANDS_PERSISTENCE_DIR=str(elsewhere)) == [other[0], *usual[1:]]
     for variable in ("OH_PERSISTENCE_DIR", "OPENHANDS_PERSISTENCE_DIR"):
         with pytest.raises(SettingError, match=f"{variable} is not a whole path"):
             found(**{variable: "elsewhere"})
@@ -325,7 +490,7 @@ json_values = st.recursive(
 
 @given(
     fields=st.dictionaries(
-        st.sampled_from([*PROFILE, "provider_connection_id", "extra_headers"]) | st.text(),
+        st.sampled_from([*PROFILE, "provider_connection_id", *FURTHER]) | st.text(),
         json_values,
         max_size=8,
     )

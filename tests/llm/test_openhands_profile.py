@@ -143,6 +143,66 @@ def test_a_masked_key_is_no_key_to_lose(profiles: Path) -> None:
     assert read(profile.save(settings(), "work"))["model"] == GIVEN["model"]
 
 
+HEADERS = {"X-Gateway": "gw-canary-9f8e7d6c5b4a", "X-Team": "research"}
+FURTHER = {"completion_kwargs": {"extra_headers": HEADERS, "extra_body": {"tags": ["mine"]}}}
+
+
+@pytest.mark.usefixtures("profiles")
+def test_headers_and_body_go_along_but_for_headers_with_a_key() -> None:
+    """Those only with --with-key; what no profile has is named."""
+    further = {**FURTHER["completion_kwargs"], "stop": ["x"]}
+    saved = profile.save(settings(completion_kwargs=further), "work")
+    assert read(saved)["litellm_extra_body"] == {"tags": ["mine"]}
+    assert "extra_headers" not in read(saved)
+    assert "may hold a key in extra_headers, which only --with-key writes" in told(saved)
+    assert "no profile has them: completion_kwargs.stop" in told(saved)
+    assert "canary" not in told(saved)
+    saved = profile.save(settings(completion_kwargs=further), "work", with_key=True)
+    assert read(saved)["extra_headers"] == HEADERS
+    assert "canary" not in told(saved)
+    assert "research" in saved.diff
+    harmless = {"extra_headers": {"anthropic-beta": "context-1m-2025-08-07"}}
+    fields = read(profile.save(settings(completion_kwargs=harmless), "other"))
+    assert fields["extra_headers"] == harmless["extra_headers"]
+
+
+def test_headers_of_a_profile_with_a_key_stay_and_go_to_no_other_server(profiles: Path) -> None:
+    """As its api_key does."""
+    place = {"model": "openai/gpt-4o", "base_url": GIVEN["base_url"]}
+    path = put(profiles, {**place, "extra_headers": {"X-Gateway": "their-canary-0a1b2c3d4e"}})
+    before = json.loads(path.read_text())["extra_headers"]
+    harmless = {"extra_headers": {"X-Team": "other"}}
+    for further in ({}, FURTHER, {"completion_kwargs": harmless}):
+        saved = profile.save(settings(**further), "work")
+        assert read(saved)["extra_headers"] == before
+        assert "canary" not in told(saved)
+    elsewhere = {"base_url": "http://127.0.0.1:8/v1"}
+    with pytest.raises(ConfigFileError, match=r"work\.json holds a key for"):
+        profile.save(settings(**elsewhere), "work")
+    with pytest.raises(ConfigFileError, match=r"work\.json holds a key for"):
+        profile.save(settings(**elsewhere), "work", with_key=True)  # another key, not that one
+    fields = read(profile.save(settings(**elsewhere, **FURTHER), "work", with_key=True))
+    assert fields["extra_headers"] == HEADERS
+
+
+def test_headers_and_body_that_nobody_has_set_stay_in_the_file(profiles: Path) -> None:
+    body = {"litellm_extra_body": {"a": [1]}}
+    put(profiles, {"model": "openai/gpt-4o", "base_url": GIVEN["base_url"], **body})
+    assert read(profile.save(settings(), "work")) | body == read(profile.save(settings(), "work"))
+
+
+def test_no_key_that_a_provider_connection_replaces_goes_along_with_headers(
+    profiles: Path,
+) -> None:
+    """A profile stays linked when its headers change."""
+    connect(GIVEN["base_url"], profiles)
+    put(profiles, LINKED)
+    harmless = {"extra_headers": {"X-Team": "other"}}
+    fields = read(profile.save(settings(completion_kwargs=harmless), "work"))
+    assert fields["provider_connection_id"] == "shared"
+    assert fields["extra_headers"] == harmless["extra_headers"]
+
+
 def connect(base_url: str | None, profiles: Path) -> None:
     place = profiles.parent / "provider-connections"
     place.mkdir(parents=True, exist_ok=True)
@@ -233,9 +293,12 @@ def test_a_file_that_is_no_profile_of_ours_to_change_stays_as_it_is(
 def test_what_does_not_go_along_is_said() -> None:
     given = settings(
         deadline=30.0, requests_per_minute=10.0, custom_llm_provider="openai", model="mine",
-        completion_kwargs={"stop": ["x"]}, footer="off",
+        completion_kwargs={"stop": ["x"]}, footer="off", modify_params=True,
     )  # fmt: skip
     said = told(profile.save(given, "work"))
+    assert "modify_params" not in said, "the SDK always switches it on"
+    without = given.with_overrides({"modify_params": False})
+    assert "modify_params" in told(profile.save(without, "other"))
     assert "deadline, requests_per_minute" in said
     for name in ("custom_llm_provider", "completion_kwargs"):
         assert name in said
@@ -294,6 +357,10 @@ def test_what_a_project_must_not_decide_is_not_written() -> None:
     Path("config.toml").write_text('[llm]\nmodel = "openai/x"\napi_version = "os.environ/HOME"\n')
     with pytest.raises(UntrustedSettingError, match="api_version"):
         profile.save(load_settings(), "work")
+    further = 'completion_kwargs = {extra_headers = {"X-Team" = "theirs"}}'
+    Path("config.toml").write_text(f'[llm.g]\nmodel = "openai/x"\n{further}\n')
+    with pytest.raises(UntrustedSettingError, match=r"completion_kwargs\.extra_headers"):
+        profile.save(load_settings(group="g"), "work")
 
 
 def test_what_another_program_writes_meanwhile_is_seen(
@@ -336,6 +403,13 @@ def test_a_preview_writes_nothing(profiles: Path) -> None:
             "drop_params": st.booleans(),
             "native_tool_calling": st.booleans(),
             "custom_tokenizer": st.none() | st.text(min_size=1),
+            "completion_kwargs": st.fixed_dictionaries(
+                {},
+                optional={
+                    "extra_headers": st.dictionaries(st.text(), st.text(), min_size=1),
+                    "extra_body": st.dictionaries(st.text(), st.text() | st.none(), min_size=1),
+                },
+            ).map(lambda given: given or None),
         },
     )
 )

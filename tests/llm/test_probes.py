@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,23 +14,39 @@ from list_server import ListServer, Told
 from model_server import Answer, Call, Refuse, asks
 
 from openhands_llm_magic.config.resolve import load_settings
-from openhands_llm_magic.llm.events import AttemptEnded
+from openhands_llm_magic.errors import OverBudgetError, Text, english
+from openhands_llm_magic.llm.events import AttemptEnded, Usage
 from openhands_llm_magic.llm.probe import probes, schemas
 from openhands_llm_magic.llm.probe.context import judged_window
-from openhands_llm_magic.llm.probe.probes import Turn
-from openhands_llm_magic.llm.probe.result import Report
-from openhands_llm_magic.llm.probe.run import ProbeEnded, estimate, probe
-from openhands_llm_magic.llm.probe.verdict import verdicts
+from openhands_llm_magic.llm.probe.probes import Finding, Turn
+from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed
+from openhands_llm_magic.llm.probe.run import (
+    ANSWER_TOKENS,
+    ONCE,
+    RESULT_CHARS,
+    Extent,
+    OfModel,
+    ProbeBegan,
+    ProbeEnded,
+    cut_short,
+    estimate,
+    probe,
+    probe_each,
+    require_room,
+)
+from openhands_llm_magic.llm.probe.verdict import QUALITY, verdicts
 from openhands_llm_magic.llm.tools.calls import Asked
-from openhands_llm_magic.llm.worker import Control
+from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Control
+from openhands_llm_magic.notebook import probe_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.probe.probes import Course, Finding
+    from openhands_llm_magic.llm.probe.probes import Course
+    from openhands_llm_magic.llm.worker import Runs, SystemClock
 
 pytestmark = pytest.mark.usefixtures("litellm")
 
@@ -189,9 +207,11 @@ def test_the_size_of_the_context() -> None:
     assert not judged_window(22_000).did
 
 
-def probed(model: str, clock: FakeClock, **overrides: Any) -> Report:
+def probed(
+    model: str, clock: FakeClock | SystemClock, extent: Extent = ONCE, **overrides: Any
+) -> Report:
     settings = load_settings().with_overrides({"model": model, **overrides})
-    *_, report = probe(settings, clock)
+    *_, report = probe(settings, clock, extent=extent)
     assert isinstance(report, Report)
     return report
 
@@ -200,12 +220,16 @@ def answers(report: Report) -> list[str]:
     return [each.answer for each in report.verdicts]
 
 
-def test_a_good_model_holds_every_probe(clock: FakeClock) -> None:
-    """It takes few requests, and will do for both versions."""
-    report = probed("practice/agent", clock)
+def test_a_good_model_holds_every_probe() -> None:
+    """It takes few requests, whose times are measured, and will do for both versions."""
+    report = probed("practice/agent", SYSTEM_CLOCK)
+    assert report.spent.first_token_s is not None
+    assert 0 < report.spent.first_token_s < report.spent.took_s
+    assert len(report.spent.first_tokens_s) == report.spent.requests
     assert {each.name: each.outcome for each in report.results} == {
         "context": "not asked",
-        **dict.fromkeys([each.name for each in probes.PROBES], "held"),
+        "declared": "not asked",
+        **dict.fromkeys([each.name for each in probes.PROBES if not each.is_long], "held"),
     }
     assert answers(report) == ["yes", "yes"]
     assert "tokens came from a cache" in report["again"].finding.note
@@ -325,7 +349,7 @@ def test_a_stop_keeps_what_came(clock: FakeClock, model_server: ModelServer) -> 
 def test_a_limit_of_what_is_spent_holds(clock: FakeClock, model_server: ModelServer) -> None:
     """Nothing is sent that could pass it."""
     limit = {"max_budget_per_task": 0.001, **PRICES}
-    report = probed("openai/gpt-4o", clock, **limit, **at(model_server))
+    report = probed("openai/gpt-4o", clock, ONCE, **limit, **at(model_server))
     assert report["call"].outcome == "fault"
     assert report.spent.requests == 0
     assert model_server.count == 0
@@ -357,13 +381,245 @@ def test_the_estimate_covers_what_it_costs(clock: FakeClock) -> None:
     """A price that was set makes both; without one the estimate says that it is not known."""
     settings = load_settings().with_overrides({"model": "practice/agent", **PRICES})
     most = estimate(settings)
-    report = probed("practice/agent", clock, **PRICES)
+    report = probed("practice/agent", clock, ONCE, **PRICES)
     assert most.most_usd is not None
     assert 0 < report.spent.cost_usd < most.most_usd
     unknown = load_settings().with_overrides(
         {"model": "openai/no-such-model", "base_url": "http://h.example/v1"}
     )
     assert estimate(unknown).most_usd is None
+
+
+def test_by_default_it_is_little(litellm: Any) -> None:
+    """All requests are 20 at most and 30,000 tokens, by a tokenizer, in the worst course of each.
+
+    The answers are those that were asked for; what a model thinks comes on top.
+    """
+    settings = load_settings().with_overrides({"model": "openai/gpt-4o", "api_key": "sk-x"})
+    assert estimate(settings).requests <= 20
+    viewed, edit = calling("file_editor", command="view", path=probes.PATH), edited(OLD, NEW)
+    worst: dict[str, list[Turn]] = {
+        "call": [calling("terminal", **ECHO)],
+        "finish": [calling("execute_bash", **BASH), calling("finish", message="42 lines")],
+        "edit": [viewed, edit],
+        "file": [calling("file_editor", **CREATE, file_text=probes.HARD_FILE)],
+        "written": [Turn(WRITTEN)],
+    }
+    tokens = 0
+    for each in ONCE.probes:
+        course, turns = each.course(), worst.get(each.name, [Turn("7391")])
+        assert len(turns) == each.most_requests
+        ask = next(course)
+        for turn in turns:
+            assert all(
+                len(str(said.get("content"))) < RESULT_CHARS
+                for said in ask.messages
+                if said["role"] == "tool"
+            ), "what the estimate counts on"
+            tools = list(ask.tools) or None
+            tokens += litellm.token_counter("gpt-4o", messages=[*ask.messages], tools=tools)
+            told = turn.text + "".join(f"{call.name} {call.arguments}" for call in turn.calls)
+            tokens += litellm.token_counter("gpt-4o", text=told)
+            with contextlib.suppress(StopIteration):
+                ask = course.send(turn)
+    assert 20_000 < tokens <= 30_000
+
+
+def test_the_longest_prompt_fits_into_a_context_of_32k(litellm: Any) -> None:
+    """With an answer of 4,096 tokens, also where a tokenizer counts a tenth more."""
+    [long] = [each for each in Extent(is_full=True).probes if each.is_long]
+    tokens = litellm.token_counter("gpt-4o", messages=[*next(long.course()).messages])
+    assert tokens > 25_000
+    assert tokens * 1.1 + ANSWER_TOKENS < 32_768
+
+
+def test_all_of_it_is_asked_on_request(clock: FakeClock) -> None:
+    """It is one request more, and a model that forgets the beginning is not asked for it."""
+    settings, full = load_settings().with_overrides({"model": "practice/agent"}), Extent(True)
+    assert estimate(settings, full).requests == estimate(settings).requests + 1
+    assert probed("practice/agent", clock, full)["long"].outcome == "held"
+    assert probed("practice/agent-forgets", clock, full)["long"].outcome == "not asked"
+
+
+def test_what_holds_late_in_a_task_counts_less() -> None:
+    """A model that reads 9,000 tokens and not 26,000 will hardly do."""
+    held = [Result(each.name, each.title, "held") for each in Extent(is_full=True).probes]
+    results = [replace(each, outcome="failed") if each.name == "long" else each for each in held]
+    assert {each.answer for each in verdicts(results, load_settings())} == {"hardly"}
+
+
+RATES = [
+    ("held", "held", "held"),
+    ("held failed", "partly", "1 of 2"),
+    ("failed held held", "partly", "2 of 3"),
+    ("failed held failed", "failed", "1 of 3"),
+    ("failed failed", "failed", "0 of 2"),
+    ("held fault held", "held", "2 of 2"),
+    ("fault fault", "fault", "no answer"),
+    ("held not-asked", "held", "held"),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "outcome", "shown"), RATES)
+def test_rates(outcomes: str, outcome: str, shown: str) -> None:
+    """A probe holds partly from half of its answers on; faults of the way are no answers."""
+    runs = [one_run(each.replace("-", " ")) for each in outcomes.split()]
+    result = summed(runs)
+    assert result.outcome == outcome
+    assert result.spent.requests == len(runs)
+    assert bool(result.finding.did) == (outcome in {"partly", "failed"})
+    report = Report("m", (result,))
+    assert probe_table.row(result, english, report)[2] == shown
+
+
+def one_run(outcome: Any) -> Result:
+    did = Finding(Text("it failed")) if outcome == "failed" else probes.WELL
+    counted = int(outcome == "held"), int(outcome in {"held", "failed"})
+    return Result("edit", Text("edits"), outcome, did, probes.NOTHING, Spent(1), *counted)
+
+
+BY_RATE = [
+    ({}, ["yes", "yes"]),
+    ({"edit": "partly", "file": "partly"}, ["yes", "yes"]),
+    ({"edit": "failed"}, ["hardly", "hardly"]),
+    ({"call": "partly"}, ["yes", "with a setting"]),
+    ({"written": "partly"}, ["with a setting", "yes"]),
+    ({"call": "partly", "written": "failed"}, ["hardly", "hardly"]),
+    ({"call": "failed", "written": "partly"}, ["hardly", "hardly"]),
+    ({"call": "partly", "written": "partly"}, ["hardly", "hardly"]),
+    ({"call": "partly", "written": "fault"}, ["unknown", "hardly"]),
+]
+
+
+@pytest.mark.parametrize(("outcomes", "expected"), BY_RATE)
+def test_verdicts_from_rates(outcomes: dict[str, Any], expected: list[str]) -> None:
+    """Calls have to come each time; what costs a step has to hold half of the times."""
+    results = [
+        Result(each.name, each.title, outcomes.get(each.name, "held")) for each in ONCE.probes
+    ]
+    judged = verdicts(results, load_settings().with_overrides({"model": "practice/agent"}))
+    assert [each.answer for each in judged] == expected
+    if outcomes.get("edit") == "partly":
+        assert "only sometimes: edits a file exactly, writes quotes" in judged[0].why
+
+
+def test_what_the_model_does_is_repeated(clock: FakeClock, model_server: ModelServer) -> None:
+    """What the server alone decides is asked once; each repeat counts in the estimate."""
+    words = iter(["echo ready", "echo done", "echo ready"])
+
+    def turn(received: Any) -> Any:
+        if "tools" in received.body and "echo ready" in str(received.body["messages"][-1]):
+            return asks(Call("terminal", json.dumps({"command": next(words)})))
+        return Answer("Well.")
+
+    model_server.script(turn)
+    three = Extent(repeats=3)
+    report = probed("openai/gpt-4o", clock, three, **at(model_server))
+    assert (report["call"].held, report["call"].answered) == (2, 3)
+    assert report["call"].finding.did.startswith("it ran 'echo done'")
+    assert report["written"].answered == 3
+    assert report["edit"].answered == 3, "it needs no call that comes each time"
+    assert report["history"].answered == report["extras"].answered == 1
+    settings = load_settings().with_overrides({"model": "openai/gpt-4o", **at(model_server)})
+    assert report.spent.requests <= estimate(settings, three).requests
+    assert estimate(settings, three).requests == 11 + 2 * 7
+
+
+def measured(tokens: int, first_s: float, took_s: float, outcome: Any = "answered") -> Spent:
+    ended = AttemptEnded(
+        1, outcome, usage=Usage(100, tokens), first_token_s=first_s, took_s=took_s, status=200
+    )
+    return Spent().with_attempt(ended, load_settings())
+
+
+def test_the_speed_of_answers() -> None:
+    """It is measured after the first token, in answers that are long enough.
+
+    An answer that comes at once after a long wait was held back: the whole time counts.
+    """
+    assert measured(100, 0.5, 2.5).tokens_per_s == 50
+    assert measured(19, 0.5, 2.5).tokens_per_s is None
+    assert measured(100, 2.0, 2.1).tokens_per_s == pytest.approx(100 / 2.1)
+    assert measured(100, 5.0, 7.0).tokens_per_s == 50
+    assert measured(100, 0.5, 2.5, "failed").tokens_per_s is None
+    assert measured(100, 0.0, 0.0).tokens_per_s is None
+    many = measured(100, 0.5, 2.5) + measured(100, 0.1, 1.1) + measured(100, 3.0, 4.0)
+    assert many.tokens_per_s == 100
+    assert many.first_token_s == 0.5
+    assert Spent().first_token_s is None
+
+
+def test_a_limit_is_held_against_all_requests_together() -> None:
+    """Nothing is reserved; what is unknown, and a limit that is near, are told in one line."""
+    priced = {"model": "openai/gpt-4o", "base_url": "http://h.example/v1", **PRICES}
+    settings = load_settings().with_overrides({**priced, "max_budget_per_task": 0.1})
+    most = estimate(settings)
+    assert most.most_usd is not None
+    assert 0.1 < most.most_usd < 1
+    with pytest.raises(OverBudgetError, match=r"^nothing was sent: \$0\.00 of \$0\.10? was spent"):
+        require_room(settings, [most])
+    enough = settings.with_overrides({"max_budget_per_task": most.most_usd + 0.001})
+    require_room(enough, [most])
+    with pytest.raises(OverBudgetError, match="max_budget_per_task"):
+        require_room(enough, [most, most])
+    with pytest.raises(OverBudgetError, match="it is not known what openai/gpt-4o can cost"):
+        require_room(enough, [replace(most, most_usd=None)])
+    free = settings.with_overrides(dict.fromkeys(PRICES))
+    require_room(free, [replace(most, host="127.0.0.1", most_usd=None)])
+    require_room(settings.with_overrides({"max_budget_per_task": None}), [most])
+
+
+def events_of(runs: Runs) -> Iterator[Any]:
+    while not runs.ended:
+        for each in runs.take():
+            if isinstance(each.event, OfModel):
+                yield each.event
+
+
+def test_several_models(clock: FakeClock, model_server: ModelServer) -> None:
+    """Those of one endpoint wait for each other; one that fails does not stop the others."""
+    model_server.script(Refuse(401))
+    names = ["practice/agent", "openai/gpt-4o", "practice/agent-repeats"]
+    settings = [
+        load_settings().with_overrides(
+            {"model": name, **({} if name.startswith("practice") else at(model_server))}
+        )
+        for name in names
+    ]
+    elsewhere = settings[1].with_overrides({"base_url": "http://no-such-host.invalid/v1"})
+    settings[1] = elsewhere
+    reports, open_, order = {}, set(), []
+    for each in events_of(probe_each(settings, clock=clock)):
+        if isinstance(each.event, ProbeBegan) and each.event.name == "context":
+            open_.add(each.number)
+            assert not {0, 2} <= open_, "two models of one endpoint at once"
+        if isinstance(each.event, Report):
+            open_.discard(each.number)
+            order.append(each.number)
+            reports[each.number] = each.event
+    assert [reports[number].model for number in range(3)] == names
+    assert answers(reports[0]) == ["yes", "yes"]
+    assert answers(reports[1]) == ["unknown", "unknown"]
+    assert answers(reports[2]) == ["hardly", "hardly"]
+    assert order.index(0) < order.index(2)
+
+
+def test_a_stop_ends_all_models(clock: FakeClock) -> None:
+    """What is over stays, and each model has a report."""
+    settings = [
+        load_settings().with_overrides({"model": f"practice/{name}"})
+        for name in ("agent", "agent-talks")
+    ]
+    runs, reports = probe_each(settings, clock=clock), {}
+    for each in events_of(runs):
+        if isinstance(each.event, ProbeEnded) and each.event.result.name == "call":
+            runs.control.cancel()
+        if isinstance(each.event, Report):
+            reports[each.number] = each.event
+    assert reports[0]["call"].outcome == "held"
+    assert reports[1]["context"].why == reports[1]["call"].why == "stopped"
+    left = cut_short(settings[0], ONCE, reports[0].results[:3])
+    assert [each.name for each in left.results] == [each.name for each in reports[0].results]
 
 
 @pytest.mark.parametrize(
@@ -392,3 +648,53 @@ def test_a_local_answer_costs_nothing_known(clock: FakeClock) -> None:
     settings = load_settings().with_overrides({"model": "practice/agent"})
     ended = [each for each in probe(settings, clock) if isinstance(each, AttemptEnded)]
     assert {each.cost.told_by for each in ended} == {"local"}
+
+
+NATIVE = "native_tool_calling"
+
+
+@pytest.mark.parametrize(
+    ("model", "probe_name", "cured_by", "needed"),
+    [
+        ("practice/agent-writes", "call", {NATIVE: False}, [{}, {NATIVE: False}]),
+        ("practice/agent-runs-on", "written", {NATIVE: True}, [{NATIVE: True}, {}]),
+        ("practice/agent-is-strict", "history", {NATIVE: False}, [{}, {}]),
+        ("practice/agent-forgets", "needle", {}, [{}, {}]),
+        ("practice/agent-is-plain", "extras", {}, [{}, {}]),
+    ],
+)
+def test_a_cure_that_is_a_setting_is_told_as_one(
+    model: str,
+    probe_name: str,
+    cured_by: dict[str, bool],
+    needed: list[dict[str, bool]],
+    clock: FakeClock,
+) -> None:
+    """The failure and the verdict name it with its value; a server's own flag is none."""
+    report = probed(model, clock)
+    assert report[probe_name].finding.settings == cured_by
+    assert [each.settings for each in report.verdicts] == needed
+    told = json.loads(json.dumps(report.as_data()))
+    [failed] = [each for each in told["probes"] if each["name"] == probe_name]
+    assert failed.get("settings", {}) == cured_by
+    assert [each.get("settings", {}) for each in told["verdicts"]] == needed
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "needed"),
+    [
+        ("openai/qwen3", "http://h.example/v1", {"model": "litellm_proxy/qwen3"}),
+        ("hosted_vllm/maker/qwen3", "http://h.example/v1", {"model": "litellm_proxy/maker/qwen3"}),
+        ("openai/qwen3", None, {}),
+        ("groq/qwen3", "http://h.example/v1", {}),
+    ],
+)
+def test_a_server_that_refuses_what_the_sdk_adds_is_named_as_a_proxy(
+    model: str, base_url: str | None, needed: dict[str, str]
+) -> None:
+    """Only where the address is set, and is asked in OpenAI's dialect either way."""
+    outcomes = dict.fromkeys(["call", "written", *QUALITY], "held") | {"extras": "failed"}
+    results = [Result(name, Text(name), outcome) for name, outcome in outcomes.items()]  # type: ignore[arg-type]
+    settings = load_settings().with_overrides({"model": model, "base_url": base_url})
+    _, sdk = verdicts(results, settings)
+    assert (sdk.answer, sdk.settings) == ("with a setting", needed)

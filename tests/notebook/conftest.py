@@ -16,6 +16,7 @@ FRESH = (
     "%llm_chat --forget",
     "%llm_config --reset",
     "from openhands_llm_magic.llm.limits import limiter\nlimiter.forget()\ndel limiter",
+    "from openhands_llm_magic.llm.limits import seen\nseen.forget()\ndel seen",
     "from openhands_llm_magic.llm.spending import budget\nbudget.forget()\ndel budget",
     "%llm_config model=practice/echo",
 )

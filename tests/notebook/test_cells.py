@@ -337,3 +337,18 @@ def test_a_hold_is_counted_down_and_noted(
     assert ("2" in counted) is (front != "nobody")
     assert re.search(r"held back [23](\.\d)? s", ran.everything)
     assert len(ran.outputs) == (front != "console")
+
+
+def test_a_prompt_that_gave_up_on_a_limit_says_which_retries_would_not_have(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Behind the line that names the setting, in one line with it."""
+    kernel.run(f"%llm_config model=hosted_vllm/gave-up base_url={model_server.openai_base}")
+    kernel.run("%llm_config num_retries=0")
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    error = kernel.run("%llm Hello").error
+    assert error is not None
+    assert "raise num_retries (now 0, from this session)." in error
+    command = "num_retries=8 retry_min_wait=15 retry_max_wait=60"
+    assert f" `%llm_config {command}` would outlast it: they give up after 405 s" in error
+    assert "\n" not in error

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kernel import Kernel
     from model_server import ModelServer
 
+AGENTS = ["practice/agent-repeats", "practice/agent-retypes"]
+
 KNOWN = Known(
     variables={"answer": 1, "key": "sk-x", "Person": type("Person", (), {}), "_hidden": 2},
     groups=lambda: ("quick", "deep"),
@@ -79,6 +81,7 @@ def test_models() -> None:
     found = offered("%%llm --model=practice/rate")
     assert found == ("practice/rate", ["practice/rate-limited"])
     assert offered("%llm_config model=practice/rate") == found
+    assert offered("%%llm -m openai/gpt-4o -m practice/rate") == found
     many = offered("%%llm -m openai/")
     assert many is not None
     assert 20 < len(many[1]) <= MOST
@@ -102,6 +105,9 @@ def test_models() -> None:
         ("%llm_embed texts -o an", ("an", ["answer"])),
         ("%llm_embed texts --embedding-model l", ("l", ["local"])),
         ("%llm_usage --by d", ("d", ["day"])),
+        ("%llm_probe -m practice/agent-re", ("practice/agent-re", AGENTS)),
+        ("%llm_probe -m practice/agent -m practice/agent-re", ("practice/agent-re", AGENTS)),
+        ("%llm_probe --rep", ("--rep", ["--repeat", "--report"])),
         ("%llm_usage --plot -o an", ("an", ["answer"])),
         ("%llm_chat ta", ("ta", ["taxes"])),
         ("%llm_chat --forget tr", ("tr", ["trip"])),

@@ -157,7 +157,7 @@ def test_a_test_gives_its_verdict_at_once(kernel: Kernel, model_server: ModelSer
         "RateLimitError: the server limits the rate (429: Slow down). It asks to wait 20 s: a"
         " prompt waits as long, and is sent again."
     )
-    assert ran.stdout.splitlines()[-1] == "`%llm_config --test --retries` waits and tries again."
+    assert "\n`%llm_config --test --retries` waits and tries again.\n" in ran.stdout
     assert model_server.count == 1
 
 
@@ -303,6 +303,7 @@ MISTAKES = {
     "an unknown form": ("--export yaml", "there are profile"),
     "an unknown group": ("--use nope", "there is no group"),
     "a keyring of what": ("--keyring me", "write `%llm_config --keyring`"),
+    "advice on what": ("--advice me", "write `%llm_config --advice`"),
     "a test of what": ("--test me", "write `%llm_config --test`"),
     "open quotes": ("model='x", "check the quotes"),
 }
@@ -329,3 +330,41 @@ def test_a_group_reaches_the_server(
     assert (body["model"], body["temperature"]) == ("m", 0.5)
     sent = model_server.received[-1].headers["authorization"]
     assert sent == "Bearer sk-in-the-file-0123"
+
+
+ADVISED = "num_retries=8 retry_min_wait=15 retry_max_wait=60"
+
+
+def test_waits_that_a_server_asks_for_are_outlasted(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """A test that meets a limit says what to set; once that is set, it is enough."""
+    base_url = model_server.base_for("anthropic")
+    kernel.run(f"%llm_config model=anthropic/of-a-minute base_url={base_url}")
+    kernel.run("key = 'sk-of-this-session-0123'\n%llm_config api_key=$key")
+    assert "has refused no request for a limit" in kernel.run("%llm_config --advice").stdout
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    told = [
+        (
+            "The server asks for 60 s: this package gives up after 65 s, OpenHands 0.41 after 18 s,"
+            " OpenHands SDK 1.58 after 120 s."
+        ),
+        f"`%llm_config {ADVISED}` would outlast it: they give up after 405 s, 213 s, 303 s.",
+    ]
+    assert kernel.run("%llm_config --test").stdout.splitlines()[-2:] == told
+    assert kernel.run("%llm_config --advice").stdout.splitlines() == told
+    assert told[1] in kernel.run("%llm_config", "console").stdout
+    kernel.run(f"%llm_config {ADVISED}")
+    enough = kernel.run("%llm_config --advice").stdout.splitlines()
+    assert enough[-1] == "That is enough: nothing is to be set."
+    assert told[1] not in kernel.run("%llm_config", "console").stdout
+
+
+def test_no_retry_helps_against_a_limit_of_a_day(kernel: Kernel, model_server: ModelServer) -> None:
+    """So nothing is advised but to wait, or to take another model or key."""
+    kernel.run(f"%llm_config model=hosted_vllm/of-a-day base_url={model_server.openai_base}")
+    limit = "Rate limit reached on requests per day."
+    model_server.script(Refuse(429, {"retry-after": "7200"}, message=limit))
+    assert "would outlast" not in kernel.run("%llm_config --test").stdout
+    told = kernel.run("%llm_config --advice").stdout
+    assert told.startswith("The server also told of a limit that no retry outlasts")

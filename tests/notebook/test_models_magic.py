@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from list_server import ListServer, Told
 
+from openhands_llm_magic.config import verified
 from openhands_llm_magic.llm.litellm.models import Abilities
 from openhands_llm_magic.llm.model_search import Model
 from openhands_llm_magic.notebook import models_magic
@@ -37,8 +38,20 @@ def test_without_words_the_providers_are_listed(kernel: Kernel) -> None:
 
 def test_a_long_list_is_cut_and_says_so(kernel: Kernel) -> None:
     lines = kernel.run("%llm_models claude").outputs[0]["text/plain"].splitlines()
-    assert len(lines) == 1 + models_magic.MOST_ROWS + 1
-    assert re.fullmatch(r"… \d+ more; add a word\.", lines[-1])
+    assert len(lines) == 1 + models_magic.MOST_ROWS + 1 + len(verified.LISTS)
+    assert re.fullmatch(r"… \d+ more; add a word\.", lines[1 + models_magic.MOST_ROWS])
+
+
+def test_verified_models_come_first_with_their_dates(kernel: Kernel) -> None:
+    """Those of the page before those of the current list; a line tells whose word it is."""
+    page, current = verified.LISTS
+    lines = kernel.run("%llm_models verified deepseek/").outputs[0]["text/plain"].splitlines()
+    assert re.match(r"deepseek/deepseek-chat .*verified 2025-05, verified 2026-10", lines[1])
+    assert re.match(r"deepseek/deepseek-v4-pro .*verified 2026-10", lines[2])
+    assert lines[-2:] == [
+        f"{page.trait}: OpenHands lists it, as of {page.as_of}.",
+        f"{current.trait}: OpenHands SDK 1.58.2 lists it, as of {current.as_of}.",
+    ]
 
 
 def test_what_is_not_found_is_said_in_one_line(kernel: Kernel) -> None:

@@ -61,9 +61,30 @@ def test_of_several_one_has_to_be_named(kernel: Kernel, profiles: Path) -> None:
     assert "did you mean two?" in str(ran.error)
 
 
+def test_the_model_of_the_gui_is_taken_and_its_profiles_by_their_names(
+    kernel: Kernel, profiles: Path
+) -> None:
+    put(profiles, "one")
+    of_gui = {"model": "openai/gpt-4.1", "api_key": KEY, "extra_headers": {"X-Team": "research"}}
+    others = {"profiles": {"mine": {"model": "gemini/gemini-2.5-pro"}}, "active": None}
+    content = {"agent_settings": {"llm": of_gui}, "llm_profiles": others}
+    (profiles.parent / "settings.json").write_text(json.dumps(content))
+    ran = kernel.run("%llm_config --from-openhands")
+    assert ran.stdout.splitlines() == [
+        "settings.json  openai/gpt-4.1", "settings.json/mine  gemini/gemini-2.5-pro",
+        "one  openai/gpt-4o",
+    ]  # fmt: skip
+    ran = kernel.run("%llm_config --from-openhands settings.json", "console")
+    assert ran.error is None
+    assert f"extra_headers in {profiles.parent / 'settings.json'}" in ran.stdout
+    assert KEY not in ran.stdout
+    assert kernel.run("%llm_config --from-openhands settings.json/mine").error is None
+    assert "gemini" in kernel.run("%llm_config --show model", "console").stdout
+
+
 def test_where_there_is_none_that_is_said(kernel: Kernel, profiles: Path) -> None:
     told = str(kernel.run("%llm_config --from-openhands").error)
-    assert f"OpenHands has no profile in {profiles}, and its CLI no agent_settings.json." in told
+    assert f"OpenHands has no profile in {profiles}, its CLI no agent_settings.json, and" in told
     told = str(kernel.run("%llm_config --from-openhands a b").error)
     assert "write `%llm_config --from-openhands [NAME]`" in told
 

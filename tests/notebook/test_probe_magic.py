@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,16 +21,26 @@ if TYPE_CHECKING:
 
 ENGLISH = Language("en")
 
+ESTIMATED = "probing practice/{}: up to {} requests and about {} tokens without retries, local\n"
+
 
 def test_a_good_model(kernel: Kernel) -> None:
     """The estimate comes first; then the verdicts, a row for each probe, and what it took."""
     ran = kernel.run("%llm_probe -m practice/agent -o found")
     assert ran.error is None
-    assert ran.stdout == "probing practice/agent: up to 11 requests without retries, local\n"
+    assert ran.stdout == ESTIMATED.format("agent", 11, "30,000")
     shown = ran.outputs[-1]["text/plain"].split("\n")
     assert shown[0] == "OpenHands 0.41: it will do (calls functions in its text)"
     assert shown[1] == "OpenHands SDK 1.58: it will do (calls functions as tools)"
     assert ["✓", "calls", "a", "function", "held"] in [each.split() for each in shown]
+    [speed] = [each for each in shown if each.strip().startswith("speed")]
+    assert re.fullmatch(r" +speed +[\d,.]+ tokens/s  of one answer", speed)
+    [first] = [each for each in shown if each.strip().startswith("first token")]
+    assert re.fullmatch(r" +first token +\d+\.\d\d s +the median of 10 answers", first)
+    [again] = [each for each in shown if "caches what was sent" in each]
+    assert re.search(
+        r"came from a cache; first token after \d+\.\d\d s, before \d+\.\d\d s$", again
+    )
     assert shown[-1].startswith("10 requests, ")
     assert shown[-1].endswith(" tokens, local")
     assert kernel.run("print(found['edit'].outcome)").stdout == "held\n"
@@ -40,8 +51,8 @@ def test_a_failure_says_what_cures_it(kernel: Kernel) -> None:
     ran = kernel.run("%llm_probe -m practice/agent-writes")
     shown = ran.outputs[-1]["text/plain"]
     assert "OpenHands SDK 1.58: it will do with a setting (works with native_tool_calling" in shown
-    assert "failed     its call came as text, unread" in shown
-    assert "not asked  it needs one that did not hold: calls a function" in shown
+    assert re.search("failed +its call came as text, unread", shown)
+    assert re.search("not asked +it needs one that did not hold: calls a function", shown)
     assert "--enable-auto-tool-choice and --tool-call-parser" in shown
     assert "<strong>OpenHands 0.41: it will do" in ran.outputs[-1]["text/html"]
 
@@ -57,7 +68,13 @@ def test_json(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("--full", "there is no option --full"),
+        ("--fully", "there is no option --fully; did you mean --full?"),
+        ("--repeat 0", "--repeat takes a number from 1 to 20, not '0'."),
+        ("--repeat many", "--repeat takes a number from 1 to 20, not 'many'."),
+        ("--json --report", "--report and --json both print: name a file for the page."),
+        ("--report no-such-folder/page.md", "no-such-folder/page.md: there is no such file or"),
+        ("--report . ", ".: it is a folder."),
+        ("--force", "--force goes with --report FILE: it writes over a file."),
         ("-o 1st", "--out takes a variable's name, not '1st'."),
         ("-m", "-m"),
     ],
@@ -67,6 +84,80 @@ def test_a_bad_line(kernel: Kernel, line: str, told: str) -> None:
     ran = kernel.run(f"%llm_probe {line}")
     assert told in str(ran.error)
     assert ran.outputs == []
+
+
+def test_several_models(kernel: Kernel) -> None:
+    """Each is a column; the verdicts come first, and what is wrong with which below."""
+    ran = kernel.run("%llm_probe -m practice/agent -m practice/agent-retypes --repeat 2 -o found")
+    assert ran.error is None
+    assert ran.stdout == ESTIMATED.format("agent", 18, "36,000") + ESTIMATED.format(
+        "agent-retypes", 18, "36,000"
+    )
+    shown = [re.split(r"  +", each) for each in ran.outputs[-1]["text/plain"].split("\n")]
+    assert shown[0] == ["", "practice/agent", "practice/agent-retypes"]
+    assert shown[1] == ["OpenHands 0.41", "it will do", "it will hardly do"]
+    assert ["edits a file exactly", "✓ 2 of 2", "✗ 0 of 2"] in shown
+    assert ["goes on after a broken call", "✓ held", "✓ held"] in shown
+    assert ["cost", "local", "local"] in shown
+    wrong = [each[0] for each in shown if each[0].startswith("practice/agent-retypes: edits")]
+    assert len(wrong) == 1
+    assert "white space" in wrong[0]
+    assert shown[-1][0].startswith("32 requests, ")
+    assert "<td" in ran.outputs[-1]["text/html"]
+    printed = kernel.run("print([each.model for each in found], found[1]['edit'].answered)").stdout
+    assert printed == "['practice/agent', 'practice/agent-retypes'] 2\n"
+
+
+def test_several_models_as_json(kernel: Kernel) -> None:
+    """They are a list, one for each model in the order of the line."""
+    ran = kernel.run("%llm_probe -m practice/agent -m practice/tools-refused --json")
+    data = json.loads(ran.stdout)
+    assert [each["model"] for each in data] == ["practice/agent", "practice/tools-refused"]
+    assert data[0]["first_token_s"] > 0
+    assert data[0]["tokens_per_s"] > 0
+    assert data[0]["server"]["window_tokens"] is None
+    assert data[0]["setup"]["provider"] == "Practice, without an account"
+
+
+def test_a_page_to_share(kernel: Kernel) -> None:
+    """It is printed to be copied, or written to a file that is not there yet."""
+    ran = kernel.run("%llm_probe -m practice/agent --report")
+    assert "# practice/agent with OpenHands\n" in ran.stdout
+    assert ran.outputs[-1]["text/plain"].startswith("OpenHands 0.41")
+    name = "page-to-share.md"
+    ran = kernel.run(f"%llm_probe -m practice/agent --report {name}")
+    assert ran.stdout.endswith(f"{name} is written: a page to share. Read it before you do.\n")
+    ran = kernel.run(f"%llm_probe -m practice/agent --report {name}")
+    assert "there is such a file already" in str(ran.error)
+    assert ran.outputs == []
+    ran = kernel.run(f"%llm_probe -m practice/agent --json --report {name} --force")
+    assert json.loads(ran.stdout)["model"] == "practice/agent"
+    kernel.run(f"import os\nos.remove({name!r})")
+
+
+def test_a_limit_refuses_all_of_it_before_the_first_request(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """One line says what it may cost, which limit, and how it is lifted for this line."""
+    model_server.script(Refuse(400))
+    prices = "input_cost_per_token=0.000001 output_cost_per_token=0.000002"
+    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
+    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
+    kernel.run(f"%llm_config max_budget_per_task=0.2 {prices}")
+    try:
+        ran = kernel.run("%llm_probe -m openai/test")
+        assert re.match(
+            r"OverBudgetError: nothing was sent: \$0\.00 of \$0\.20 was spent in this session, and"
+            r" all of these requests can cost up to \$0\.\d+\. .*max_budget_per_task.*--over-b",
+            str(ran.error),
+        )
+        assert model_server.count == 0
+        ran = kernel.run("%llm_probe -m openai/test --over-budget")
+        assert ran.error is None
+        assert re.search(r"tokens without retries, \$0\.\d+ at most\n", ran.stdout)
+        assert model_server.count > 0
+    finally:
+        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
 
 
 def test_an_interrupt_keeps_what_came(kernel: Kernel, model_server: ModelServer) -> None:
@@ -92,11 +183,37 @@ def test_an_interrupt_keeps_what_came(kernel: Kernel, model_server: ModelServer)
     assert kernel.run("print(left['call'].outcome, left['edit'].why)").stdout == "held stopped\n"
 
 
+def test_one_interrupt_stops_all_models(kernel: Kernel, model_server: ModelServer) -> None:
+    """Each has a report of what had come, and those that were not asked say so."""
+    model_server.script(Refuse(429, {"retry-after": "60"}))
+    pressed: list[bool] = []
+
+    def interrupt(message: dict[str, Any]) -> None:
+        if "retry 1 of 4" in str(message["content"].get("data", "")) and not pressed:
+            pressed.append(True)
+            kernel.interrupt()
+
+    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
+    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
+    try:
+        ran = kernel.run("%llm_probe -m openai/a -m openai/b -o left", on_message=interrupt)
+    finally:
+        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
+    assert ran.error == "Stopped: stopped before all probes were made."
+    assert ran.outputs[-1]["text/plain"].split("\n")[0].split() == ["openai/a", "openai/b"]
+    assert kernel.run("print([each['call'].why for each in left])").stdout == (
+        "['stopped', 'stopped']\n"
+    )
+    assert model_server.count == 1
+
+
 def test_hostile_words_are_shown_as_text() -> None:
     """What a model or a server says is no HTML of the page."""
     title, why = Text("calls a function"), Text("{said}", said="<img src=x onerror=alert(1)>")
-    shown = probe_table.shown(Report("m", (Result("call", title, "fault", why=why),)), ENGLISH)
-    assert "<img" not in shown.html
+    each = Report("m", (Result("call", title, "fault", why=why),))
+    beside = probe_table.side_by_side([each, each], ENGLISH)
+    for shown in (probe_table.shown(each, ENGLISH), beside):
+        assert "<img" not in shown.html
 
 
 def test_costs() -> None:
@@ -107,3 +224,15 @@ def test_costs() -> None:
     assert say(Spent(2, usage, 0.01, unknown=1)).endswith("$0.01, 1 of unknown cost")
     assert say(Spent(2, usage, unknown=2)).endswith("cost unknown")
     assert say(Spent(2, usage, is_local=True)).endswith("local")
+
+
+def test_a_limit_that_was_met_gives_advice_on_retries(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
+    """Below the result, and not in what is read by programs."""
+    model_server.script(Refuse(429, {"retry-after": "1"}))
+    kernel.run(f"%llm_config model=hosted_vllm/of-a-second base_url={model_server.openai_base}")
+    kernel.run("%llm_config num_retries=0")
+    ran = kernel.run("%llm_probe")
+    assert "`%llm_config num_retries=2` would outlast it" in ran.stdout
+    assert json.loads(kernel.run("%llm_probe --json").stdout)["model"] == "hosted_vllm/of-a-second"

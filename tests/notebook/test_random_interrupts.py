@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from full_port import full_port
-from model_server import Answer, Hang, ModelServer, Refuse
+from model_server import Answer, Call, Hang, ModelServer, Refuse, asks
 from pressed_kernel import PressedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from kernel import Ran
@@ -65,8 +65,20 @@ STATES: dict[str, Step | None] = {
     "fast": Answer(chunks=pieces(100_000, of=500)),
     "long": Answer(chunks=pieces(39_000, of=39_000)),
     "instant": Answer(words(50)),
+    "calling": Answer(words(50)),
+    "computing": Hang(),  # which nobody waits for
 }
 """What the server does to a cell; None: not even take its connection."""
+
+CALLED = {"calling": "quick", "computing": "lasting"}
+"""The functions that the model asks for first, in some states."""
+
+SEVERAL = {
+    "answering": ("instant", "slow", "fast"),
+    "waiting": ("refused", "instant", "silent", "held"),
+    "using": ("calling", "computing", "slow"),
+}
+"""The states that the models of a cell get into that asks several."""
 
 ENDLESS = 3
 """A cell that would not end by itself is interrupted within so many times what an instant one
@@ -79,14 +91,31 @@ def begin():
     # Not before: IPython can be interrupted while it holds a lock of its own, and hangs then.
     print("begun", flush=True)  # BEGUN
 
+def quick():
+    "Come back at once."
+    return "done"
+
+def lasting():
+    "Come back when all is over."
+    threading.Event().wait(60)
+
+def of_litellm(name):
+    return name.startswith("litellm-logging")
+
+def told(reply):
+    error = getattr(reply, "error", None)
+    return {"text": getattr(reply, "text", None), "error": error and type(error).__name__}
+
 def report(number):
     reply = Out.get(number)
-    error = getattr(reply, "error", None)
+    several = reply if isinstance(reply, list) else []
+    named = sorted(thread.name for thread in threading.enumerate())
     print(json.dumps({
-        "text": getattr(reply, "text", None),
-        "error": error and type(error).__name__,
-        "threads": len(os.listdir("/proc/self/task")),
-        "named": sorted(thread.name for thread in threading.enumerate()),
+        **told(None if several else reply),
+        "each": [told(one) for one in several],
+        # LiteLLM logs on a pool of its own, which has a thread for each answer at once.
+        "threads": len(os.listdir("/proc/self/task")) - sum(map(of_litellm, named)),
+        "named": named,
     }))
 """
 
@@ -112,17 +141,22 @@ class Torture:
         self.kernel.run("print('x' * 100_000)")  # for messages over 64 kB pyzmq starts a thread
         whole = list(filter(answer_of, STATES))
         lasts_s = {state: self.check_whole(state) for state in whole * 2}  # the first is slower
-        self.within_s = dict.fromkeys(STATES, ENDLESS * lasts_s["instant"]) | lasts_s
+        endless = [*STATES, *SEVERAL]
+        self.within_s = dict.fromkeys(endless, ENDLESS * lasts_s["instant"]) | lasts_s
+        self.within_s["answering"] = self.within_s["using"] = lasts_s["slow"]
         self.kernel.run_pressed(self.code("refused"), [0.5])  # imports what waits need
         self.threads = self.report(0)["threads"]
 
     def code(self, state: str, number: int = 0) -> str:
         """Return a cell that gets into a state."""
         base = self.server.openai_base
-        if STATES[state] is None:
+        if state == "connecting":
             base = f"http://127.0.0.1:{self.full_port}/v1"
-        model = f"{state}-{number}" if state == "refused" else state
-        return f"begin()\n%llm -m openai/{model} --base-url {base} --api-key $key Hi"
+        states = SEVERAL.get(state, (state,))
+        models = " ".join(f"-m openai/{model_of(each, number)}" for each in states)
+        called = [CALLED[each] for each in states if each in CALLED]
+        tools = " ".join(f"-t {name} --yes {name}" for name in called)
+        return f"begin()\n%llm {models} {tools} --base-url {base} --api-key $key Hi"
 
     def report(self, number: int) -> dict[str, Any]:
         """Tell what became of the cell with some number, and of the kernel."""
@@ -131,7 +165,7 @@ class Torture:
 
     def press(self, number: int) -> None:
         """Interrupt a cell once or twice, and check what became of it."""
-        state = self.chance.choice(list(STATES))
+        state = self.chance.choice([*STATES, *SEVERAL])
         after_s = [self.chance.uniform(0, self.within_s[state])]
         if self.chance.random() < 1 / 3:
             after_s.append(after_s[0] + self.chance.uniform(0, 0.15))
@@ -141,6 +175,8 @@ class Torture:
         self.outcomes[state, ended] += 1
         cell = f"{number}, {state}, after {after_s} s, {ended}"
         faults = [*wrong_ending(ran, reply, state), *wrong_text(ran, reply, state)]
+        if reply["each"]:
+            faults = [*wrong_columns(ran, reply["each"], SEVERAL[state], number)]
         self.faults += [f"{cell}: {fault}" for fault in faults]
 
     def check_whole(self, state: str) -> float:
@@ -166,9 +202,14 @@ class Torture:
             self.faults.append(f"{number}: more than {self.threads} threads: {told}")
 
 
+def model_of(state: str, number: int) -> str:
+    """Name the model that gets a cell with some number into a state."""
+    return f"{state}-{number}" if state == "refused" else state
+
+
 def answer_of(state: str) -> str:
     """Return the whole answer of a state, "" where there is none."""
-    step = STATES[state]
+    step = STATES.get(state)
     return step.whole if isinstance(step, Answer) else ""
 
 
@@ -215,6 +256,32 @@ def wrong_text(ran: Ran, reply: dict[str, Any], state: str) -> Iterator[str]:
         yield f"words that were shown are gone: {text}"
 
 
+def wrong_columns(
+    ran: Ran, each: list[dict[str, Any]], states: Sequence[str], number: int
+) -> Iterator[str]:
+    """Find what is wrong with the answers of a cell that asked several models."""
+    is_stopped = any(one["error"] == "Stopped" for one in each)
+    errors = ["\n".join(content["traceback"]) for content in ran.contents("error")]
+    if outcome(ran) != "elsewhere" and is_stopped != (outcome(ran) == "stopped"):
+        yield f"ended as {outcome(ran)}: {each}"
+    if is_stopped and outcome(ran) == "stopped" and not re.fullmatch("Stopped: .*", errors[0]):
+        yield f"no one line: {errors}"
+    (shown,) = (output.get("text/plain", "") for output in ran.outputs)
+    for one, state in zip(each, states, strict=True):
+        title, text = f"openai/{model_of(state, number)}", one["text"]
+        if one["error"] not in (None, "Stopped") or not answer_of(state).startswith(text):
+            yield f"{title}: {one}"
+        if one["error"] is None and text != answer_of(state):
+            yield f"{title}: not whole, and without an error"
+        column = shown.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        if re.split("(?:waited|held back|Stopped:) ", column)[0].strip() != text.strip():
+            yield f"{title} shows: {column}, replied: {text}"
+        column_of = re.compile(rf'aria-label="{title}".*?(?=<div role|$)', re.DOTALL)
+        columns = map(column_of.search, ran.updates)
+        if max((last_word(it[0]) for it in columns if it), default=0) > last_word(text):
+            yield f"{title}: words that were shown are gone: {text}"
+
+
 @pytest.fixture
 def torture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
@@ -229,6 +296,8 @@ def torture(
     def step(received: Received) -> Step:
         # Of a request that is interrupted while it is sent, nothing but the head may arrive.
         state = received.model.partition("-")[0] if received.body else "instant"
+        if state in CALLED and received.body["messages"][-1]["role"] != "tool":
+            return asks(Call(CALLED[state]))
         return STATES[state] or Answer()
 
     with ModelServer() as server, full_port() as full, PressedKernel(env, str(home)) as kernel:
@@ -242,6 +311,8 @@ def torture(
 @pytest.mark.timeout(300)  # it takes half a minute where nothing else runs
 def test_nothing_is_lost_or_left_behind(torture: Torture, pytestconfig: pytest.Config) -> None:
     """Many cells, each interrupted at a random moment, a third of them twice.
+
+    Some ask several models, and in some the model asks for functions.
 
     `make test-interrupts` interrupts 200, three times. `--randomly-seed` makes the same choices
     again, though not quite the same moments.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the environments."""
-    for name in FORMS:
+    for name in (*FORMS, "openhands-cli"):
         parser.addoption(f"--{name}", type=Path, help=f"the environment with {name}")
 
 

@@ -13,15 +13,19 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings, resolve
 from openhands_llm_magic.config.schedule import openhands_waits_s
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm.openhands import folder, profile
+from openhands_llm_magic.llm.litellm.preview import preview
+from openhands_llm_magic.llm.openhands import folder, json_file, profile
 from openhands_llm_magic.llm.openhands.differences import REFUSE, SENDS_CACHE_KEY, SENDS_EFFORT
 from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.openhands.sent import as_sent_by
 from openhands_llm_magic.llm.practice.server import PracticeServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from openhands.real import OpenHands
+
+HEADERS = {"X-Gateway": "gw-canary-9f8e7d6c5b4a", "X-Team": "research"}
 
 LATE_S = 2
 """Seconds that a busy machine may add to a wait."""
@@ -71,7 +75,8 @@ def test_what_the_sdk_has_written_is_taken_and_written_back(sdk: OpenHands, prof
     """It sends the same before and after."""
     place = {"model": "openai/gpt-4o", "base_url": sdk.server.openai_base, "api_key": KEY}
     path = profiles / "theirs.json"
-    sdk.keep(path, {**place, **CHOSEN, "litellm_extra_body": {"tags": ["mine"]}, "num_retries": 1})
+    further = {"extra_headers": HEADERS, "litellm_extra_body": {"tags": ["mine"]}}
+    sdk.keep(path, {**place, **CHOSEN, **further, "num_retries": 1})
     before = sdk.load(path, MESSAGES, Answer())
     taken = folder.take(folder.named("theirs"))
     found = resolve([taken.layer])
@@ -79,13 +84,32 @@ def test_what_the_sdk_has_written_is_taken_and_written_back(sdk: OpenHands, prof
         assert getattr(found, name) == value
     assert found.api_key is not None
     assert found.api_key.get_secret_value() == KEY
-    assert "litellm_extra_body" in " ".join(taken.notes)
+    assert taken.notes == ()
     profile.save(found, "theirs")
     after = sdk.load(path, MESSAGES, Answer())
     assert (before.error, after.error) == (None, None)
     [first], [second] = before.requests, after.requests
     assert (first.path, first.body) == (second.path, second.body)
     assert first.headers["authorization"] == second.headers["authorization"] == f"Bearer {KEY}"
+    assert first.headers["x-gateway"] == second.headers["x-gateway"] == HEADERS["X-Gateway"]
+    assert first.body["tags"] == ["mine"]
+    shown = preview(as_sent_by(SDK, MESSAGES, found).prepared, "chat")
+    assert dict(shown.body) == second.body
+    assert shown.headers["X-Team"] == second.headers["x-team"] == "research"
+    assert HEADERS["X-Gateway"] not in str(shown)
+
+
+def test_headers_and_body_that_we_write_are_sent_by_the_sdk(sdk: OpenHands) -> None:
+    further = {"extra_headers": HEADERS, "extra_body": {"tags": ["mine"]}}
+    written = settings(
+        base_url=sdk.server.openai_base, api_key=KEY, num_retries=1, completion_kwargs=further
+    )
+    saved = profile.save(written, "further", with_key=True)
+    outcome = sdk.load(saved.path, MESSAGES, Answer())
+    assert outcome.error is None
+    [request] = outcome.requests
+    assert request.headers["x-gateway"] == HEADERS["X-Gateway"]
+    assert request.body["tags"] == ["mine"]
 
 
 def test_a_connection_of_the_sdk_counts_for_both(sdk: OpenHands, profiles: Path) -> None:
@@ -110,7 +134,7 @@ def test_what_we_say_of_its_fields_and_names_is_so(sdk: OpenHands) -> None:
     """Each field is a setting here or is named as one that is not."""
     told = sdk.describe()
     ours = {each.name for each in folder.SETTINGS_IN_PROFILES}
-    others = {**folder.WITHOUT_COUNTERPART}
+    others = {**folder.WITHOUT_COUNTERPART, "extra_headers": None, "litellm_extra_body": {}}
     assert told["defaults"].keys() == ours | others.keys() | {"usage_id"}
     assert {name: told["defaults"][name] for name in others} == others
     differing = {
@@ -123,7 +147,7 @@ def test_what_we_say_of_its_fields_and_names_is_so(sdk: OpenHands) -> None:
     assert {name: value for name, value in differing.items() if name not in kept} == {
         name: value for name, value in known.items() if value != SETTINGS[name].default
     }
-    assert told["schema"] == folder.NEWEST_SCHEMA
+    assert told["schema"] == json_file.NEWEST_SCHEMA
     assert told["name"] == f"^{folder.PROFILE_NAME.pattern}$"
 
 

@@ -1,5 +1,5 @@
 """The rules of the check, one module for each thing that they look at."""
 
-from openhands_llm_magic.config.lint import env, file, model, sections, text, trust
+from openhands_llm_magic.config.lint import env, file, mcp, model, sections, text, trust
 
-__all__ = ["env", "file", "model", "sections", "text", "trust"]
+__all__ = ["env", "file", "mcp", "model", "sections", "text", "trust"]

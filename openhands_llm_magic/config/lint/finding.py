@@ -10,7 +10,7 @@ from openhands_llm_magic.config.openhands_file import NOTHING, on_bad_key, title
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import FILE_VARIABLE
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.config.setting import OURS, Setting, described, shorten
+from openhands_llm_magic.config.setting import MCP, OURS, Setting, described, shorten
 from openhands_llm_magic.config.settings import SETTINGS, closest
 from openhands_llm_magic.errors import SettingError, Text, on_one_line
 
@@ -115,7 +115,8 @@ class Subject:
             yield CheckedTable(("llm", group), llm[group])
         core = self.document.table("core")  # most of what is in it is not for us
         yield CheckedTable(("core",), {key: each for key, each in core.items() if key in SETTINGS})
-        yield CheckedTable((OURS,), self.document.table(OURS))
+        ours = self.document.table(OURS)
+        yield CheckedTable((OURS,), {key: each for key, each in ours.items() if key != MCP})
 
 
 def groups_of(document: Document) -> list[str]:

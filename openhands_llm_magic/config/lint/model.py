@@ -144,7 +144,7 @@ def placeholders(case: Case) -> Iterator[Finding]:
             continue
         is_variable = origin.kind == "environment"
         fix = Text("Set the value itself") if is_variable else Text("Write the value itself")
-        if kind is Placeholder.REFERENCE and is_variable:
+        if kind is Placeholder.REFERENCE and origin.kind in ("environment", "openhands"):
             fix = Text("Nothing is put in for it there: set the value itself")
         elif kind is Placeholder.REFERENCE and case.settings.group is None:
             told = "TOML expands nothing: remove the line, and set the variable {variable}"

@@ -7,10 +7,18 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.llm.limits.limiter import number_in, seconds_until, since_1970_s
+from openhands_llm_magic.errors import RateLimitError, TransientError
+from openhands_llm_magic.llm.limits.limiter import (
+    LONGEST_WAIT_S,
+    number_in,
+    seconds_until,
+    since_1970_s,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from openhands_llm_magic.errors import RequestError
 
 _UNIT = r"(?:ms|d(?:ays?)?|h(?:(?:ou)?rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 _DURATION = re.compile(
@@ -96,6 +104,32 @@ def _in_words_s(words: str) -> float | None:
                 then = datetime.fromisoformat(f"{match[1]}T{match[2]}").replace(tzinfo=zone)
                 return max(0.0, (then - _now()).total_seconds())
     return None
+
+
+def opens_s(headers: Mapping[str, str]) -> float | None:
+    """Return when a limit opens of which an answer says that nothing remains, in seconds.
+
+    What is longer than a minute may be when a whole day's bucket is full again, of which the next
+    request needs a drop; a refusal would say more.
+    """
+    reset_s = _reset_s(headers)
+    return reset_s if reset_s is not None and reset_s <= LONGEST_WAIT_S else None
+
+
+_WINDOWS = (
+    (re.compile(r"per[ _-]?min|/ ?min(?:ute)?\b|\b[RT]PM\b|每分钟", re.IGNORECASE), 60.0),
+    (re.compile(r"per[ _-]?hour|/ ?hour\b", re.IGNORECASE), 3600.0),
+)
+"""How limits are worded whose window is known by that, and its seconds."""
+
+
+def told_s(error: RequestError | None) -> float | None:
+    """Return the seconds that a refusal asks to wait, or else those that its limit counts."""
+    asked_s = error.retry_after_s if isinstance(error, TransientError) else None
+    if asked_s is not None or not isinstance(error, RateLimitError):
+        return asked_s
+    found = (seconds for pattern, seconds in _WINDOWS if pattern.search(str(error)))
+    return next(found, None)
 
 
 def until_midnight_s(zone: str) -> float | None:

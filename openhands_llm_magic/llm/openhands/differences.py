@@ -9,14 +9,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import Origin
-from openhands_llm_magic.config.export import NOT_IN_PROFILES
+from openhands_llm_magic.config.export import NOT_IN_PROFILES, without_field
 from openhands_llm_magic.config.lint.finding import FAILS, Finding
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, server_of
 from openhands_llm_magic.config.save import WRITE_PROFILE
-from openhands_llm_magic.config.setting import OUR_PREFIX
+from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.config.setting import OUR_PREFIX, shorten
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.errors import SettingError, Text, on_one_line
+from openhands_llm_magic.llm.openhands import folder
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 from openhands_llm_magic.llm.openhands.version import is_set
@@ -31,6 +33,9 @@ CLI = "OpenHands CLI 1.16"
 
 TAKEN_BY_CLI = ("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")
 """The variables that the CLI takes, and then only with --override-with-envs."""
+
+NEEDED_BY_CLI = ("LLM_API_KEY", "LLM_MODEL")
+"""Those of them without which it does not start where it has no settings of its own."""
 
 POLICY = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier", "timeout")
 """The settings whose defaults are others in each version, and change no request but how often and
@@ -70,6 +75,7 @@ def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]
     """Yield a note for each thing in which the versions differ over these settings."""
     yield from _of_file(settings)
     yield from _of_variables(env)
+    yield from _of_cli(env)
     yield from _of_defaults(settings)
     yield from _of_parameters(settings)
 
@@ -83,7 +89,10 @@ def _of_file(settings: Snapshot) -> Iterator[Finding]:
     if file is None or not names:
         return
     message = Text("the current OpenHands reads no config.toml, and ignores all of it")
-    if unknown := [name for name in names if name in NOT_IN_PROFILES]:
+    unknown = [
+        each for name in names if name in NOT_IN_PROFILES for each in without_field(settings, name)
+    ]
+    if unknown:
         told = "the current OpenHands reads no config.toml, and a profile of it has no {names}"
         message = Text(told, names=", ".join(unknown))
     yield Finding(Origin("file", path=file), message, Text(WRITE_PROFILE), level="note")
@@ -105,18 +114,48 @@ def _of_variables(env: Mapping[str, str]) -> Iterator[Finding]:
         "{version} ignores {names} without --override-with-envs", names=", ".join(with_flag), **cli
     )
     always = Text("{version} ignores {names} in any case", names=", ".join(ignored_by_cli), **cli)
+    # It reads no profiles.
+    into = 'Write what it has a field for into "llm" of its {file}'
+    own_file = Text(into, file=folder.CLI_FILE)
     silently = "{version} ignores {names} without a word"
     by_sdk = Text(silently, names=", ".join(ignored_by_sdk), **sdk)
     by_0_41 = Text(silently, names=", ".join(ignored_by_0_41), **earlier)
     found = (
-        (with_flag, without_flag, Text("Start it with --override-with-envs, or write a profile")),
-        (ignored_by_cli, always, Text(WRITE_PROFILE)),
+        (with_flag, without_flag, Text("Start it with --override-with-envs")),
+        (ignored_by_cli, always, own_file),
         (ignored_by_sdk, by_sdk, Text(WRITE_PROFILE)),
         (ignored_by_0_41, by_0_41, Text("Unset what is not needed")),
     )
     for names, message, fix in found:
         if names:
             yield Finding(Origin("environment", names[0]), message, fix, level="note")
+
+
+def _of_cli(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Find what the CLI makes of some of its three variables without the others."""
+    given = [name for name in TAKEN_BY_CLI if env.get(name)]
+    missing = [name for name in NEEDED_BY_CLI if name not in given]
+    if not given:
+        return
+    origin = Origin("environment", given[0])
+    try:
+        own = folder.of_cli(env)
+    except SettingError:  # a folder that is none, which is told where it is asked for
+        return
+    if own is None and missing:
+        told = "{version} does not start with --override-with-envs and without {names}"
+        message = Text(told, version=CLI, names=", ".join(missing))
+        fix = Text("Set it; any text is a key for a server that asks for none")
+        yield Finding(origin, message, fix, level="note")
+    address = str((own or {}).get("base_url") or "")
+    if address and "LLM_BASE_URL" not in given:
+        told = (
+            "with --override-with-envs {version} goes on to ask {address}, which its {file} names,"
+            " as LLM_BASE_URL is not set"
+        )
+        shown = shorten(masked(address))
+        message = Text(told, version=CLI, address=shown, file=folder.CLI_FILE).masked(on_one_line)
+        yield Finding(origin, message, Text("Set LLM_BASE_URL, too"), level="note")
 
 
 def _is_llm(name: str) -> bool:

@@ -2,23 +2,28 @@
 
 The CLI has one file with one model, `agent_settings.json`. The SDK and the servers built on it have
 a file for each profile, and one with provider connections: a key and an address that profiles
-share. A file is taken whole or not at all: of two places mixed, one's key would go to the other's
-server.
+share. The GUI and these servers have `settings.json` with the model in use, and the GUI its own
+profiles in it. A model is taken whole or not at all: of two places mixed, one's key would go to the
+other's server.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import files
-from openhands_llm_magic.config.document import BOM, LARGEST_FILE, Origin, shown_path
-from openhands_llm_magic.config.export import ALWAYS, NOT_IN_PROFILES, NULL_IN_PROFILES
+from openhands_llm_magic.config.document import Origin, shown_path
+from openhands_llm_magic.config.export import (
+    ALWAYS,
+    FURTHER_IN_PROFILES,
+    NOT_IN_PROFILES,
+    NULL_IN_PROFILES,
+)
+from openhands_llm_magic.config.lint.value import Placeholder, placeholder_in
 from openhands_llm_magic.config.resolve import (
     AZURE_API_VERSION,
     Found,
@@ -35,9 +40,9 @@ from openhands_llm_magic.errors import (
     Text,
     UsageError,
     on_one_line,
-    reason_of,
 )
 from openhands_llm_magic.llm.explain import GIVE_KEY
+from openhands_llm_magic.llm.openhands import json_file
 from openhands_llm_magic.llm.openhands.sdk import SDK
 
 if TYPE_CHECKING:
@@ -49,19 +54,32 @@ if TYPE_CHECKING:
 CLI_FILE = "agent_settings.json"
 """The CLI's settings; no profile can be called so, since a profile's name loses its ".json"."""
 
+GUI_FILE = "settings.json"
+"""The settings of the GUI (openhands-ai 1.11.0) and of the agent server (1.58.2)."""
+
 CLI_VARIABLE = "OPENHANDS_PERSISTENCE_DIR"
 """What names the folder of the CLI (1.16.0)."""
 
 SDK_VARIABLE = "OH_PERSISTENCE_DIR"
-"""What names the folder of the SDK's profiles and connections (1.58.2)."""
+"""What names the folder of the SDK's profiles and connections, and of the GUI's file."""
 
 PROFILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names that the SDK takes."""
 
+NAME_IN_GUI = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""The names that the GUI takes for its own profiles."""
+
 NAME_RULE = Text("1 to 64 letters, digits, '.', '_' and '-', the first a letter or a digit")
 
-NEWEST_SCHEMA = 1
-"""The `schema_version` of a profile that SDK 1.58.2 writes; it refuses a newer one."""
+NEWEST_GUI_SCHEMA = 6
+"""The `schema_version` of a `settings.json` that agent server 1.58.2 writes."""
+
+NEWEST_AGENT_SCHEMA = 9
+"""The same of the `agent_settings` in it."""
+
+EARLIER_FIELDS = ("model", "api_key", "base_url")
+"""What a `settings.json` of OpenHands 0.41 and later has, each as `llm_` and its name; the GUI of
+today does not look at them."""
 
 ENCRYPTED = "gAAAAA"
 """The beginning of what the servers encrypt with OH_SECRET_KEY."""
@@ -78,25 +96,20 @@ WITHOUT_COUNTERPART: Mapping[str, Any] = MappingProxyType({
     "api_mode": "auto", "auth_type": "api_key", "aws_bedrock_runtime_endpoint": None,
     "aws_profile_name": None, "aws_role_name": None, "aws_session_name": None,
     "aws_session_token": None, "capability_overrides": {}, "enable_encrypted_reasoning": True,
-    "extended_thinking_budget": 200_000, "extra_headers": None, "force_string_serializer": None,
-    "inline_image_urls": None, "is_subscription": False, "litellm_extra_body": {},
-    "model_canonical_name": None, "prompt_cache_retention": "24h", "provider_connection_id": None,
-    "reasoning_summary": None, "stream": False, "stream_idle_timeout": 300,
-    "subscription_vendor": None,
+    "extended_thinking_budget": 200_000, "force_string_serializer": None,
+    "inline_image_urls": None, "is_subscription": False, "model_canonical_name": None,
+    "prompt_cache_retention": "24h", "provider_connection_id": None, "reasoning_summary": None,
+    "stream": False, "stream_idle_timeout": 300, "subscription_vendor": None,
 })
 # fmt: on
 """The other fields of that class with their defaults, which are not worth a word."""
 
-DEEPEST = 50
-"""Levels of lists and objects within each other; OpenHands writes a handful."""
-
-_HALF_LETTER = re.compile(r"[\ud800-\udfff]")  # JSON can name one, and no file or terminal takes it
-
 LONGEST_LIST = 500
 """Characters of a list of names; a file that OpenHands wrote has no more."""
 
-OF_CLI_ALONE = "modify_params"
-"""The setting that the CLI's SDK (1.21) has a field for, and later ones always switch on."""
+OF_EARLIER_SDK = "modify_params"
+"""The setting that the SDK of the CLI (1.21) and of the GUI (1.34) has a field for, and later ones
+always switch on."""
 
 NEVER_TOLD = frozenset({"schema_version", "usage_id", "provider_connection_id"})
 """What a file has that changes no request, or that is followed."""
@@ -107,12 +120,17 @@ class Kept:
     """A file of OpenHands that names a model.
 
     Attributes:
-        name: What a person calls it: a profile's name, or `CLI_FILE`.
+        name: What a person calls it: a profile's name, `CLI_FILE`, `GUI_FILE`, or the latter with
+            a slash and the name of a profile in it.
         path: The file.
+        within: The keys under which the model's settings are in the file.
+        is_earlier: Whether it is the GUI's file as an earlier OpenHands wrote it.
     """
 
     name: str
     path: Path
+    within: tuple[str, ...] = ()
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +184,14 @@ def profiles_folder(env: Mapping[str, str]) -> Path:
 
 
 def kept(env: Mapping[str, str] = os.environ) -> list[Kept]:
-    """Return the files that there are: the CLI's, then the profiles by name.
+    """Return what there is: the CLI's model, the GUI's and its profiles, the profiles by name.
 
     Raises:
         SettingError: A variable that names a folder holds no whole path.
     """
     cli = folder(CLI_VARIABLE, env) / CLI_FILE
-    found = [Kept(CLI_FILE, cli)] if os.path.lexists(cli) else []
+    found = [Kept(CLI_FILE, cli, ("llm",))] if os.path.lexists(cli) else []
+    found += _of_gui(folder(SDK_VARIABLE, env) / GUI_FILE, env)
     try:
         names = sorted(each.name for each in profiles_folder(env).iterdir())
     except OSError:  # there is none, or it may not be read
@@ -184,13 +203,44 @@ def kept(env: Mapping[str, str] = os.environ) -> list[Kept]:
     return found
 
 
+def _of_gui(path: Path, env: Mapping[str, str]) -> Iterator[Kept]:
+    """Yield the model that the GUI uses, and its profiles but for the one that this is."""
+    if not os.path.lexists(path):
+        return
+    try:
+        data = json_file.parsed(json_file.content_of(path, env), path)
+    except ConfigFileError:  # which is told of the file itself
+        data = {}
+    is_earlier = "agent_settings" not in data and "llm_model" in data
+    yield Kept(GUI_FILE, path, ("agent_settings", "llm"), is_earlier)
+    profiles = data.get("llm_profiles")
+    profiles = profiles if isinstance(profiles, dict) else {}
+    listed = profiles.get("profiles")
+    for name in listed if isinstance(listed, dict) else ():
+        if name != profiles.get("active") and NAME_IN_GUI.fullmatch(name):
+            yield Kept(f"{GUI_FILE}/{name}", path, ("llm_profiles", "profiles", name))
+
+
 def described(each: Kept, env: Mapping[str, str] = os.environ) -> Text:
     """Return one line about a file: its name, and the model in it or why there is none."""
     try:
         model = shorten(masked(str(_fields(each, env).get("model") or "")))
     except SettingError as error:
-        return Text("{name}  ({why})", name=each.name, why=error.text)
-    return Text("{name}  {model}", name=each.name, model=on_one_line(model))
+        return Text("{name}  ({why})", name=masked(each.name), why=error.text)
+    return Text("{name}  {model}", name=masked(each.name), model=on_one_line(model))
+
+
+def of_cli(env: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
+    """Return the fields of the CLI's model, or None where it would find none.
+
+    Raises:
+        SettingError: The variable that names its folder holds no whole path.
+    """
+    for each in kept(env):
+        if each.name == CLI_FILE:
+            with contextlib.suppress(ConfigFileError):
+                return _fields(each, env)
+    return None
 
 
 def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
@@ -211,8 +261,13 @@ def named(name: str, env: Mapping[str, str] = os.environ) -> Kept:
     if not found:
         told = "OpenHands has no profile {name}: there is none in {folder}"
     shown = shown_path(profiles_folder(env))
-    known = ", ".join(found)
-    told_of = {"name": shorten(repr(name)), "near": near, "known": known, "folder": shown}
+    known = masked(", ".join(found))
+    told_of = {
+        "name": shorten(repr(masked(name))),
+        "near": masked(near),
+        "known": known,
+        "folder": shown,
+    }
     raise UsageError(Text(told, **told_of))
 
 
@@ -230,17 +285,18 @@ def take(each: Kept, env: Mapping[str, str] = os.environ) -> Taken:
     if not fields.get("model"):
         told = "{file}: it names no model, so that OpenHands would not load it"
         raise ConfigFileError(Text(told, file=shown_path(each.path)))
-    places = {name: _origin(each.path, name) for name in fields}
+    places = {name: _origin(each, name) for name in fields}
     _connect(fields, places, each, env)
     builder = LayerBuilder(each.name)
-    notes = [*_drop_unreadable_keys(fields)]
+    notes = [*_of_earlier(each), *_drop_unreadable_keys(fields)]
     for setting in SETTINGS_IN_PROFILES:
         _take(builder, setting, fields, places)
-    if each.name == CLI_FILE:
-        _take(builder, SETTINGS[OF_CLI_ALONE], fields, places)
+    if each.within:
+        _take(builder, SETTINGS[OF_EARLIER_SDK], fields, places)
+    _take_further(builder, fields, each)
     problem = builder.layer().problems[:1]
     if problem:
-        told = "{origin}: {problem}; OpenHands would not load it, and nothing was changed"
+        told = "{origin}: {problem}; nothing was changed"
         facts = {"origin": problem[0].origin.text, "problem": problem[0].message}
         raise ConfigFileError(Text(told, **facts).masked(masked))
     notes += _notes(builder.values, fields)
@@ -253,94 +309,40 @@ def is_subscription(fields: Mapping[str, Any]) -> bool:
     return fields.get("auth_type") == "subscription" or bool(fields.get("is_subscription"))
 
 
-def _origin(path: Path, name: str) -> Origin:
-    return Origin("openhands", Text("{name} in {file}", name=name, file=shown_path(path)))
+def _origin(each: Kept, name: str) -> Origin:
+    facts = {"name": f"llm_{name}" if each.is_earlier else name, "file": shown_path(each.path)}
+    if each.within[:1] == ("llm_profiles",):
+        profile = masked(each.within[-1])
+        return Origin("openhands", Text("{name} of {profile} in {file}", profile=profile, **facts))
+    return Origin("openhands", Text("{name} in {file}", **facts))
 
 
-def content_of(path: Path, env: Mapping[str, str]) -> bytes:
-    """Return the content of a file of OpenHands.
-
-    Raises:
-        ConfigFileError: It cannot be read, is another person's, or is far too large.
-    """
-    try:
-        return files.read(path, LARGEST_FILE, env)
-    except OSError as error:
-        raise ConfigFileError(
-            Text("{file}: {why}", file=shown_path(path), why=reason_of(error))
-        ) from None
-
-
-def parsed(content: bytes, path: Path) -> dict[str, Any]:
-    """Return the JSON object that a file of OpenHands holds.
-
-    Raises:
-        ConfigFileError: It holds none.
-    """
-    text = ""
-    try:
-        text = content.decode()
-        data = json.loads(text)
-    except UnicodeDecodeError:
-        why = Text("it is not UTF-8 text")
-    except json.JSONDecodeError as error:
-        why = Text("it is no JSON from line {line} on", line=error.lineno)
-        if text.startswith(BOM):
-            why = Text("it begins with a byte order mark (BOM)")
-        elif not text.strip():
-            why = Text("it is empty")
-    except (ValueError, RecursionError):  # a number of thousands of digits; a thousand brackets
-        why = Text("its JSON is not one that OpenHands writes")
-    else:
-        if isinstance(data, dict) and _is_plain(data):
-            return data
-        why = Text("it holds no JSON object")
-        if isinstance(data, dict):
-            why = Text("its JSON is not one that OpenHands writes")
-    raise ConfigFileError(Text("{file}: {why}", file=shown_path(path), why=why))
-
-
-def _is_plain(data: dict[str, Any]) -> bool:
-    """Return whether data can be walked through, shown and written: no depths, no half letters."""
-    level: list[Any] = [data]
-    for _ in range(DEEPEST):
-        inner = (
-            [*each, *each.values()] if isinstance(each, dict) else each
-            for each in level
-            if isinstance(each, dict | list)
-        )
-        level = list(chain.from_iterable(inner))
-        if any(isinstance(each, str) and _HALF_LETTER.search(each) for each in level):
-            return False
-        if not level:
-            return True
-    return False
-
-
-def require_known_schema(data: Mapping[str, Any], path: Path) -> None:
-    """Refuse a file that a newer OpenHands has written.
-
-    Raises:
-        ConfigFileError: It is one.
-    """
-    version = data.get("schema_version") or 0
-    if not isinstance(version, int) or version > NEWEST_SCHEMA:
-        told = "{file}: a newer OpenHands wrote it (schema_version {version}; {known} is known)"
-        shown = shorten(repr(version))
-        raise ConfigFileError(Text(told, file=shown_path(path), version=shown, known=NEWEST_SCHEMA))
+def _of_earlier(each: Kept) -> Iterator[Text]:
+    if each.is_earlier:
+        yield Text("an earlier OpenHands wrote it; the GUI of today takes nothing of it")
 
 
 def _fields(each: Kept, env: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of the model that a file names."""
-    data = parsed(content_of(each.path, env), each.path)
-    if each.name == CLI_FILE:
-        model = data.get("llm")
-        if not isinstance(model, dict):
-            told = '{file}: it has no "llm" with a model\'s settings'
-            raise ConfigFileError(Text(told, file=shown_path(each.path)))
-        data = model
-    require_known_schema(data, each.path)
-    return data
+    data = json_file.parsed(json_file.content_of(each.path, env), each.path)
+    if each.path.name == GUI_FILE and each.within:
+        json_file.require_known_schema(data, each.path, NEWEST_GUI_SCHEMA)
+        agent = data.get("agent_settings")
+        json_file.require_known_schema(
+            agent if isinstance(agent, dict) else {}, each.path, NEWEST_AGENT_SCHEMA
+        )
+    if each.is_earlier:
+        return {name: data.get(f"llm_{name}") for name in EARLIER_FIELDS}
+    model: Any = data
+    for name in each.within:
+        model = model.get(name) if isinstance(model, dict) else None
+    if not isinstance(model, dict):
+        told = '{file}: it has no "{name}" with a model\'s settings'
+        names = masked(".".join(each.within))
+        raise ConfigFileError(Text(told, file=shown_path(each.path), name=names))
+    if not each.within:
+        json_file.require_known_schema(model, each.path)
+    return model
 
 
 def connection(name: object, env: Mapping[str, str]) -> tuple[Path, dict[str, Any] | None]:
@@ -352,8 +354,8 @@ def connection(name: object, env: Mapping[str, str]) -> tuple[Path, dict[str, An
     path = folder(SDK_VARIABLE, env) / "provider-connections" / "provider_connections.json"
     if not os.path.lexists(path):
         return path, None
-    data = parsed(content_of(path, env), path)
-    require_known_schema(data, path)
+    data = json_file.parsed(json_file.content_of(path, env), path)
+    json_file.require_known_schema(data, path)
     listed = data.get("connections")
     found = (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else ()
     return path, next((each for each in found if each.get("id") == name), None)
@@ -392,7 +394,11 @@ def _drop_unreadable_keys(fields: dict[str, Any]) -> Iterator[Text]:
         if value.startswith(ENCRYPTED):
             told = "{name} is encrypted there with OH_SECRET_KEY, which is not read here"
             yield Text(told, name=setting.name)
-        if value.startswith(ENCRYPTED) or value.strip() in ("", MASK):
+        names_variable = placeholder_in(value, is_secret=True) is Placeholder.REFERENCE
+        if names_variable:
+            told = "{name} names a variable there, which OpenHands would send as it is"
+            yield Text(told, name=setting.name)
+        if value.startswith(ENCRYPTED) or value.strip() in ("", MASK) or names_variable:
             del fields[setting.name]
     if not fields.get("api_key"):
         told = (
@@ -413,6 +419,22 @@ def _take(
         builder.values[setting.name] = Found(unset, places[setting.name])
 
 
+def _take_further(builder: LayerBuilder, fields: Mapping[str, Any], each: Kept) -> None:
+    """Take the fields that are arguments in completion_kwargs here, unless they are empty."""
+    given = {argument: name for argument, name in FURTHER_IN_PROFILES.items() if fields.get(name)}
+    for name in given.values():
+        value = fields[name]
+        if not isinstance(value, dict):
+            builder.problem(Text("it takes a JSON object"), _origin(each, name))
+        elif name == "extra_headers" and not all(isinstance(it, str) for it in value.values()):
+            builder.problem(Text("it takes a JSON object of texts"), _origin(each, name))
+    if given and not builder.problems:
+        setting = SETTINGS["completion_kwargs"]
+        raw = {argument: fields[name] for argument, name in given.items()}
+        origin = _origin(each, ", ".join(given.values()))
+        builder.take(setting, setting.from_toml, raw, origin)
+
+
 def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[Text]:
     differing = [
         f"{name} = {default!r}"
@@ -422,8 +444,10 @@ def _notes(values: Mapping[str, Found], fields: Mapping[str, Any]) -> Iterator[T
     if differing:
         told = "it leaves OpenHands' defaults, which count here now: {values}"
         yield Text(told, values=", ".join(differing))
-    told_or_plain = {*values, *NEVER_TOLD, *(each.name for each in SETTINGS_IN_PROFILES)}
-    defaults = {**WITHOUT_COUNTERPART, OF_CLI_ALONE: True}
+    known = *FURTHER_IN_PROFILES.values(), *(each.name for each in SETTINGS_IN_PROFILES)
+    told_or_plain = {*values, *NEVER_TOLD, *known}
+    defaults = {**WITHOUT_COUNTERPART, OF_EARLIER_SDK: True}
+    defaults["stream_idle_timeout"] = fields.get("timeout", SDK.defaults["timeout"])  # its own rule
     rest = [
         shorten(name)
         for name, value in fields.items()

@@ -40,7 +40,7 @@ from openhands_llm_magic.errors import (
     UntrustedSettingError,
     reason_of,
 )
-from openhands_llm_magic.llm.openhands import folder
+from openhands_llm_magic.llm.openhands import folder, json_file
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.sent import refusal
 from openhands_llm_magic.llm.openhands.version import is_set
@@ -57,6 +57,9 @@ KEYS = tuple(each.name for each in folder.SETTINGS_IN_PROFILES if each.kind == "
 
 LINKS = ("provider_connection_id", "auth_type", "subscription_vendor", "is_subscription")
 """The fields that have the key, and maybe the address, come from elsewhere."""
+
+FURTHER = tuple(export.FURTHER_IN_PROFILES.values())
+"""The fields that may hold keys of a gateway among other things."""
 
 NO_KEYS = frozenset({"auth_type"})
 """What sounds like a secret and is none."""
@@ -171,26 +174,30 @@ def _plan(
         export.require_no_login(snapshot)
     _require_addresses_of_the_person(snapshot, path, env)
     content = _content(path, env)
-    old = {} if content is None else folder.parsed(content, path)
-    folder.require_known_schema(old, path)
+    old = {} if content is None else json_file.parsed(content, path)
+    json_file.require_known_schema(old, path)
     fields = export.profile_fields(snapshot, with_key=with_key)
-    writes_key = any(fields.get(key) for key in KEYS)
+    writes_key = any(fields.get(key) for key in KEYS) or any(_with_keys(fields))
     known = {each.name for each in folder.SETTINGS_IN_PROFILES} - {*KEYS}
     left = {key: value for key, value in old.items() if key not in known}
-    after = left | fields | {"schema_version": folder.NEWEST_SCHEMA}
-    after = _of_one_place(path, old, after, env, writes_key=writes_key, force=force)
+    kept = {} if with_key else {key: old[key] for key in _with_keys(old)}
+    after = left | fields | kept | {"schema_version": json_file.NEWEST_SCHEMA}
+    keeps_key = bool(kept) or any(key not in fields for key in _with_keys(old))
+    keeps_key |= "api_key" not in fields and old.get("api_key") not in (None, "", MASK)
+    keys = {"writes_key": writes_key, "keeps_key": keeps_key, "force": force}
+    after = _of_one_place(path, old, after, env, **keys)
     after = {key: after[key] for key in (*old, *after) if key in after}  # in the file's order
     notes = [*_notes(snapshot, fields)]
     if writes_key and not force:
         notes += notes_of_git(path, path)
-    keys = [*snapshot.secrets(), *secrets_in(old), *secrets_in(after)]
-    keys = [key for key in keys if len(key) >= SHORTEST_REAL_KEY]
+    secrets = [*snapshot.secrets(), *secrets_in(old), *secrets_in(after)]
+    secrets = [key for key in secrets if len(key) >= SHORTEST_REAL_KEY]
     saved = Saved(
         path=path,
-        diff=_diff(None if content is None else old, after, path, keys),
+        diff=_diff(None if content is None else old, after, path, secrets),
         key_written=writes_key,
         created=content is None,
-        notes=tuple(note.masked(lambda told: masked(told, keys)) for note in notes),
+        notes=tuple(note.masked(lambda told: masked(told, secrets)) for note in notes),
     )
     is_open = content is not None and bool(path.stat().st_mode & 0o077)
     is_needed = content is None or old != after or is_open
@@ -236,19 +243,20 @@ def _content(path: Path, env: Mapping[str, str]) -> bytes | None:
         if os.path.lexists(place) and (owner := files.owner_of_other(place, env)):
             why = Text("{place} belongs to {owner}", place=shown_path(place), owner=owner)
             raise ConfigFileError(Text(told, file=shown_path(path), why=why))
-    return folder.content_of(path, env) if os.path.lexists(path) else None
+    return json_file.content_of(path, env) if os.path.lexists(path) else None
 
 
-def _of_one_place(  # noqa: PLR0913 - the last two are named
+def _of_one_place(  # noqa: PLR0913 - the last three are named
     path: Path,
     old: Mapping[str, Any],
     after: dict[str, Any],
     env: Mapping[str, str],
     *,
     writes_key: bool,
+    keeps_key: bool,
     force: bool,
 ) -> dict[str, Any]:
-    """Return the new fields, of which the key is one for the address.
+    """Return the new fields, of which each key is one for the address.
 
     Raises:
         ConfigFileError: The file's own key would go to another server, or what is written would
@@ -268,12 +276,16 @@ def _of_one_place(  # noqa: PLR0913 - the last two are named
                 link = Text("the connection {name}", name=shorten(repr(connection)))
             raise ConfigFileError(Text(LINKED, link=link, **facts))
         return {key: each for key, each in after.items() if key not in LINKS}
-    keeps_key = old.get("api_key") not in (None, "", MASK) and not writes_key
     if keeps_key and _place(old) != _place(after) and not force:
         theirs, ours = (shorten(masked(_shown_place(each))) for each in (old, after))
         facts |= {"theirs": theirs, "ours": ours, "with_key": Text(KEY_INTO_PROFILE)}
         raise ConfigFileError(Text(OTHER_PLACE, **facts))
     return after
+
+
+def _with_keys(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Name the fields of headers and of the body that hold keys."""
+    return (name for name in FURTHER if any(secrets_in(fields.get(name), name)))
 
 
 def _place(fields: Mapping[str, Any]) -> tuple[str, str]:
@@ -292,10 +304,11 @@ def _shown_place(fields: Mapping[str, Any]) -> str:
 def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
     """Yield what does not go along, and what comes of the model there."""
     left = [
-        name
+        each
         for name, setting in SETTINGS.items()
         if name not in fields and setting.kind != "secret" and _is_of_requests(setting)
         if is_set(snapshot, name) and getattr(snapshot, name) not in (None, "", {}, [])
+        for each in export.without_field(snapshot, name)
     ]
     if left:
         told = "these do not go along, as no profile has them: {names}"
@@ -305,6 +318,15 @@ def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(told, provider=f"{snapshot.custom_llm_provider}/")
     if any(getattr(snapshot, key) for key in KEYS) and not any(map(fields.get, KEYS)):
         yield Text("the key is not written; the SDK then looks for the provider's own variable")
+    given = snapshot.completion_kwargs or {}
+    kept_back = [
+        name
+        for name, field in export.FURTHER_IN_PROFILES.items()
+        if given.get(name) and field not in fields
+    ]
+    if kept_back:
+        told = "completion_kwargs may hold a key in {names}, which only --with-key writes"
+        yield Text(told, names=", ".join(kept_back))
     if reason := refusal(SDK, snapshot):
         yield reason
     else:

@@ -6,6 +6,7 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.export import FURTHER_IN_PROFILES
 from openhands_llm_magic.config.lint.model import (
     ANY_WINDOW,
     SMALLEST_WINDOW_TOKENS,
@@ -127,10 +128,13 @@ def _thinking(made: Draft) -> None:
         made.options["max_tokens"] = limit
 
 
-def _headers(made: Draft) -> None:
-    """The headers HTTP-Referer and X-Title go to every provider."""
-    if site := site_of(made):
-        made.options["extra_headers"] = site
+def _further(made: Draft) -> None:
+    """A profile's extra_headers and litellm_extra_body are passed on, which are extra_headers and
+    extra_body in completion_kwargs; the headers HTTP-Referer and X-Title go to every provider.
+    """
+    given = made.settings.completion_kwargs or {}
+    headers = site_of(made) | dict(given.get("extra_headers") or {})
+    made.set(extra_headers=headers or None, extra_body=given.get("extra_body") or None)
 
 
 def _retention(made: Draft) -> None:
@@ -246,12 +250,14 @@ SDK = Version(
             "retry_multiplier": 8.0,
         }
     ),
-    passes=PASSED_BY_BOTH | {"aws_access_key_id", "aws_secret_access_key", "aws_region_name"},
+    passes=PASSED_BY_BOTH
+    | {"aws_access_key_id", "aws_secret_access_key", "aws_region_name"}
+    | FURTHER_IN_PROFILES.keys(),
     rules=(
         place,
         _openhands,
         _aws,
-        _headers,
+        _further,
         _sampling,
         _limit,
         _effort,

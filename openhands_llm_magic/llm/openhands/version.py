@@ -72,7 +72,8 @@ class Version:
         name: Its name after `--as`.
         title: Its name for people.
         defaults: What it takes for settings that nobody set, where that may differ from here.
-        passes: The settings that have a part in its requests.
+        passes: The settings, and the arguments in completion_kwargs, that have a part in its
+            requests.
         rules: What it makes of them, in the order in which it does; their docstrings are the
             documentation.
         refuses: Says why it would send nothing at all for some settings, or nothing.
@@ -108,12 +109,14 @@ class Version:
 
     def ignored(self, settings: Snapshot) -> list[str]:
         """Name the settings that somebody set, that count here, and that it does not pass on."""
+        further = settings.completion_kwargs or {}
+        ignored = [f"completion_kwargs.{each}" for each in further if each not in self.passes]
         return [
             name
             for name, setting in SETTINGS.items()
-            if (setting.sent_as or name == "completion_kwargs") and name not in self.passes
+            if setting.sent_as and name not in self.passes
             if is_set(settings, name) and getattr(settings, name) not in (None, "", {})
-        ]
+        ] + (["completion_kwargs"] if len(ignored) == len(further) > 0 else ignored)
 
 
 def is_set(settings: Snapshot, name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
@@ -29,6 +30,7 @@ from openhands_llm_magic.llm.tools.declared import MisfitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.llm.conversations import Message
     from openhands_llm_magic.llm.events import Usage
     from openhands_llm_magic.llm.tools.calls import Asked
@@ -81,12 +83,14 @@ class Finding:
         effect: What OpenHands would make of it.
         cure: Which setting or option of the server cures it.
         note: What else is to be known, also where all is well.
+        settings: The settings that cure it, with their values; none where the cure is another.
     """
 
     did: Text = NOTHING
     effect: Text = NOTHING
     cure: Text = NOTHING
     note: Text = NOTHING
+    settings: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
 
 WELL = Finding()
@@ -105,6 +109,9 @@ class Probe:
         if_refused: What it means where the server refuses the request.
         refusals: The errors that count as such.
         takes_any_answer: Whether it holds with whatever answer, also without text.
+        is_sampled: Whether another answer may come of the same request, so that it can be repeated;
+            what the server alone decides, and a long prompt, is asked once.
+        is_long: Whether it is left out unless all is to be asked.
     """
 
     name: str
@@ -115,12 +122,16 @@ class Probe:
     if_refused: Finding = WELL
     refusals: tuple[type[RequestError], ...] = (BadRequestError, ToolsRefusedError)
     takes_any_answer: bool = False
+    is_sampled: bool = False
+    is_long: bool = False
 
 
 NATIVE_CURE = Text(
     "Set native_tool_calling = false, or have the server read calls: vLLM with"
     " --enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
 )
+AS_TEXT: Mapping[str, Value] = {"native_tool_calling": False}
+AS_TOOLS: Mapping[str, Value] = {"native_tool_calling": True}
 STOPS = Text("OpenHands stops at this request")
 ASKS_AGAIN = Text("OpenHands tells it so and asks again: each time costs a step")
 NO_ACTION = Text("OpenHands sees no action: it stops and waits for you")
@@ -163,7 +174,7 @@ def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping
         arguments = arguments_in(call.arguments)
     except MisfitError as misfit:
         did = Text("the arguments of its call cannot be read: {why}", why=shorten(str(misfit)))
-        raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE)) from None
+        raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE, settings=AS_TEXT)) from None
     if name == call.name:
         missing = {*named[name]["required"]} - arguments.keys() - NOT_MISSED
         if missing:
@@ -184,9 +195,11 @@ def _uncalled(turn: Turn) -> Finding:
         did = Text("its answer was cut off at the limit of its tokens before a call came")
         return Finding(did, NO_ACTION, Text("Raise max_output_tokens"))
     if LOOKS_LIKE_CALL.search(turn.text):
-        return Finding(Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE)
+        return Finding(
+            Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE, settings=AS_TEXT
+        )
     did = Text("it answered in words and called nothing")
-    return Finding(did, NO_ACTION, NATIVE_CURE)
+    return Finding(did, NO_ACTION, NATIVE_CURE, settings=AS_TEXT)
 
 
 def answer_to(turn: Turn, result: str) -> list[Message]:
@@ -382,11 +395,21 @@ def written() -> Course:
     _, begun, text = turn.text.partition("<function=")
     if not begun:
         did = Text("it did not write the call in the form that it was told")
-        return Finding(did, NO_ACTION, Text("Set native_tool_calling = true, if it calls tools"))
+        return Finding(
+            did,
+            NO_ACTION,
+            Text("Set native_tool_calling = true, if it calls tools"),
+            settings=AS_TOOLS,
+        )
     text, _, rest = text.partition(schemas.STOP_WORD)
     if rest.lstrip("s> \n"):
         did = Text("it wrote on after {word}, where it is to stop", word=f"{schemas.STOP_WORD}>")
-        return Finding(did, Text("OpenHands may read results that the model made up"), STOP_CURE)
+        return Finding(
+            did,
+            Text("OpenHands may read results that the model made up"),
+            STOP_CURE,
+            settings=AS_TOOLS,
+        )
     name, _, body = text.partition(">")
     arguments = parameters_in(body)
     if name != "execute_bash" or "command" not in arguments:
@@ -409,23 +432,27 @@ def history() -> Course:
 
 KEY = "7391"
 FILLER = "This shelf holds old letters that nobody has read for years. "
-LONG_WORDS = 7_200
-"""About 9,000 tokens."""
-
-LONG = (
-    f"The key of the archive is {KEY}. "
-    + FILLER * (LONG_WORDS // len(FILLER.split()))
-    + "\n\nWhat is the key of the archive? Answer with the number alone."
-)
+LONG_WORDS = 8_200
+"""About 9,000 tokens, as OpenAI's tokenizer counts."""
+LONGEST_WORDS = 23_600
+"""About 26,000 tokens: with an answer of 4,096 they fit into a context of 32,768, also where a
+tokenizer counts a tenth more."""
 
 
-def _long() -> Ask:
-    return Ask([{"role": "user", "content": LONG}])
+def _prompt(words: int) -> str:
+    return (
+        f"The key of the archive is {KEY}. "
+        + FILLER * (words // len(FILLER.split()))
+        + "\n\nWhat is the key of the archive? Answer with the number alone."
+    )
 
 
-def needle() -> Course:
-    """What stands at the beginning of 9,000 tokens, and whether the server has read them all."""
-    ask = _long()
+LONG = _prompt(LONG_WORDS)
+
+
+def needle(words: int = LONG_WORDS) -> Course:
+    """What stands at the beginning of a long prompt, and whether the server has read it all."""
+    ask = Ask([{"role": "user", "content": _prompt(words)}])
     turn = yield ask
     if counts.is_cut(ask.messages, turn.usage):
         assert turn.usage is not None  # noqa: S101 - `is_cut` says so
@@ -449,7 +476,7 @@ CONTEXT_CURE = Text(
 
 def again() -> Course:
     """The same prompt again: how much of it comes from a cache."""
-    turn = yield _long()
+    turn = yield Ask([{"role": "user", "content": LONG}])
     if turn.usage is None:
         return Finding(note=Text("the server counts no tokens"))
     known = {"cached": f"{turn.usage.cached_tokens:,}", "tokens": f"{turn.usage.prompt_tokens:,}"}
@@ -476,17 +503,21 @@ def parameters_in(text: str) -> dict[str, str]:
     return {name: value for name, (value, end, _) in values.items() if end}
 
 
-REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE)
+SIZE_REFUSALS = (BadRequestError, ContextLengthError, RequestTooLargeError)
+REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE, settings=AS_TEXT)
 
 PROBES = (
-    Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS),
+    Probe("call", Text("calls a function"), call, if_refused=REFUSES_TOOLS, is_sampled=True),
     Probe(
         "finish",
         Text("reads the result and finishes"),
         finish,
         most_requests=2,
         needs="call",
-        if_refused=Finding(Text("the server refuses the result of a call"), STOPS, NATIVE_CURE),
+        if_refused=Finding(
+            Text("the server refuses the result of a call"), STOPS, NATIVE_CURE, settings=AS_TEXT
+        ),
+        is_sampled=True,
     ),
     Probe(
         "edit",
@@ -495,6 +526,7 @@ PROBES = (
         most_requests=2,
         needs="call",
         if_refused=REFUSES_TOOLS,
+        is_sampled=True,
     ),
     Probe(
         "file",
@@ -502,14 +534,19 @@ PROBES = (
         file,
         needs="call",
         if_refused=REFUSES_TOOLS,
+        is_sampled=True,
     ),
     Probe(
         "written",
         Text("calls functions that the prompt describes"),
         written,
         if_refused=Finding(
-            Text("the server refuses a stop word"), STOPS, Text("Set native_tool_calling = true")
+            Text("the server refuses a stop word"),
+            STOPS,
+            Text("Set native_tool_calling = true"),
+            settings=AS_TOOLS,
         ),
+        is_sampled=True,
     ),
     Probe(
         "history",
@@ -520,6 +557,7 @@ PROBES = (
             Text("a history with a broken call is refused"),
             Text("one broken call ends the task"),
             Text("Set native_tool_calling = false"),
+            settings=AS_TEXT,
         ),
         refusals=(BadRequestError, ToolsRefusedError, ServerError),
         takes_any_answer=True,
@@ -531,9 +569,20 @@ PROBES = (
         if_refused=Finding(
             Text("the server refuses a prompt of 9,000 tokens"), STOPS, CONTEXT_CURE
         ),
-        refusals=(BadRequestError, ContextLengthError, RequestTooLargeError),
+        refusals=SIZE_REFUSALS,
     ),
     Probe("again", Text("caches what was sent before"), again, needs="needle"),
+    Probe(
+        "long",
+        Text("reads 26,000 tokens"),
+        partial(needle, LONGEST_WORDS),
+        needs="needle",
+        if_refused=Finding(
+            Text("the server refuses a prompt of 26,000 tokens"), STOPS, CONTEXT_CURE
+        ),
+        refusals=SIZE_REFUSALS,
+        is_long=True,
+    ),
     Probe(
         "extras",
         Text("takes what the SDK adds"),

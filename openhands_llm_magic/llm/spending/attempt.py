@@ -53,6 +53,11 @@ def _named(otel: str, default: Any = None) -> Any:
     return field(default=default, metadata={"otel": otel})
 
 
+def _since(version: int) -> Any:
+    """Make a field that ledgers have from a version of theirs on."""
+    return field(default=None, metadata={"since": version})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One row of the ledger; see `AttemptEnded` for what is not explained here.
@@ -80,6 +85,10 @@ class Attempt:
             it can have cost.
         outcome: "answered", "failed" or "stopped"; "lost" where its process ended before it did.
         error_type: The class of its error, or "".
+        asked_s: Seconds that the server asked to wait, or that the limit which it named counts, or
+            None where it told neither.
+        refused_s: Seconds from its prompt's first refusal, for a limit or a busy server, to this
+            attempt, or None.
     """
 
     ended_at_s: float
@@ -112,9 +121,13 @@ class Attempt:
     took_s: float = 0.0
     waited_s: float = 0.0
     throttled_s: float = 0.0
+    asked_s: float | None = _since(2)
+    refused_s: float | None = _since(2)
 
 
-OTEL_NAMES = {each.name: each.metadata["otel"] for each in fields(Attempt) if each.metadata}
+OTEL_NAMES = {
+    each.name: each.metadata["otel"] for each in fields(Attempt) if "otel" in each.metadata
+}
 """OpenTelemetry's name of each field that has one."""
 
 COLUMNS = {
@@ -225,6 +238,8 @@ def attempt_of(
         took_s=ended.took_s,
         waited_s=ended.waited_s,
         throttled_s=ended.throttled_s,
+        asked_s=ended.asked_s,
+        refused_s=ended.refused_s,
         **counted,
     )
 

@@ -13,13 +13,14 @@ import os
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.settings import BUDGETS
 from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
+from openhands_llm_magic.llm.limits import seen
 from openhands_llm_magic.llm.spending import spans
 from openhands_llm_magic.llm.spending.attempt import (
     attempt_of,
@@ -139,6 +140,7 @@ class Booking:
             self._release_of_session()
         row = attempt_of(attempt, self.settings, counted_usd=counted_usd, ended_at_s=time.time())
         spans.trace(row)
+        seen.note(row)
         if self.ledger is not None:
             with _noting_problem():
                 self.ledger.add(row, self.reservation)
@@ -196,6 +198,32 @@ def book(settings: Snapshot, begin: AttemptEnded) -> Booking:
             booking.reservation = ledger.reserve(most_usd, begin.model, here.notebook)
         _session.reserved_usd += most_usd
     return booking
+
+
+def require_room(settings: Snapshot, all_of: Sequence[AttemptEnded]) -> None:
+    """Refuse what together could pass a limit, before any of it is sent; nothing is reserved.
+
+    Args:
+        settings: They have the limits.
+        all_of: What is known of it: the model, the host, the most that all requests there can cost.
+
+    Raises:
+        OverBudgetError: It could pass a limit, or that is not known.
+    """
+    limits, charged = _limits(settings), [each for each in all_of if not is_free(each, settings)]
+    most_usd = sum(each.most_usd or 0 for each in charged)
+    for each in charged if limits else ():
+        if each.most_usd is None:
+            raise OverBudgetError(_no_price(settings, each, next(iter(limits))))
+    ledger = ledger_of(settings)
+    for name, limit_usd in limits.items() if most_usd else ():
+        with _exclusively(ledger, settings, None if name == SESSION_LIMIT else name):
+            spent_usd = _spent_usd(name, ledger)
+        if spent_usd + most_usd > limit_usd:
+            together = replace(charged[0], most_usd=most_usd)
+            raise OverBudgetError(
+                _over(settings, name, limit_usd, spent_usd, together, is_all=True)
+            )
 
 
 @contextlib.contextmanager
@@ -309,13 +337,24 @@ def _no_price(settings: Snapshot, begin: AttemptEnded, limit: str) -> Text:
     return Text(told, limit=limit, place=place, model=begin.model, lift=lift)
 
 
-def _over(
-    settings: Snapshot, name: str, limit_usd: float, spent_usd: float, begin: AttemptEnded
+def _over(  # noqa: PLR0913 - all of them are told
+    settings: Snapshot,
+    name: str,
+    limit_usd: float,
+    spent_usd: float,
+    begin: AttemptEnded,
+    *,
+    is_all: bool = False,
 ) -> Text:
     told = (
         "not sent: {spent}{on}, and this prompt can cost up to {most}. Set a lower"
         " max_output_tokens, or a higher {limit} ({place}), or {lift}."
     )
+    if is_all:
+        told = (
+            "nothing was sent: {spent}{on}, and all of these requests can cost up to {most}. Set a"
+            " lower max_output_tokens, or a higher {limit} ({place}), or {lift}."
+        )
     if begin.operation == "embeddings":  # they have no answer
         told = (
             "not sent: {spent}{on}, and these texts can cost up to {most}. Set a higher"

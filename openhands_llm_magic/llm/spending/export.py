@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import stat
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import files
@@ -14,7 +13,6 @@ from openhands_llm_magic.errors import Text, UsageError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from openhands_llm_magic.llm.spending.summary import Row
 
@@ -63,7 +61,7 @@ def write_csv(name: str, rows: Sequence[Row], by: str, *, over: bool = False) ->
     """
     path = shorten(name)
     try:
-        _write(absolute(name), as_csv(rows, by), over=over)
+        files.write_new(absolute(name), as_csv(rows, by), over=over)
     except FileExistsError:
         told = "{path}: there is such a file already. Name a new one, or add --force."
         raise UsageError(Text(told, path=path)) from None
@@ -71,30 +69,3 @@ def write_csv(name: str, rows: Sequence[Row], by: str, *, over: bool = False) ->
         told = "{path}: {why}. Name a new file, in a folder that exists."
         raise UsageError(Text(told, path=path, why=reason_of(error))) from None
     return Text("{path} is written; its rows: {count}.", path=path, count=f"{len(rows):,}")
-
-
-def _write(path: Path, text: str, *, over: bool) -> None:
-    target = files.target_of(path)
-    _require_free(target, over=over)
-    with files.writing(target) as draft:
-        content = text.encode(errors="replace")
-        if not draft.put(content, over=files.ANYTHING if over else None):
-            raise FileExistsError  # it came just now
-
-
-def _require_free(path: Path, *, over: bool) -> None:
-    """Refuse what is there already, unless it is a file that may be written over.
-
-    Raises:
-        OSError: It is refused.
-    """
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(status.st_mode):
-        raise OSError(0, Text("it is a folder"))
-    if not over:
-        raise FileExistsError
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(0, Text("it is not a regular file"))

@@ -76,7 +76,9 @@ _TYPES |= {"int | None": "INTEGER", "float": "REAL NOT NULL", "float | None": "R
 
 def _schema() -> str:
     columns = ", ".join(
-        f"{COLUMNS[each.name]} {_TYPES[str(each.type)]}" for each in fields(Attempt)
+        f"{COLUMNS[each.name]} {_TYPES[str(each.type)]}"
+        for each in fields(Attempt)
+        if "since" not in each.metadata
     )
     kept = ", ".join(f"{name} TEXT NOT NULL" for name in KEYS)
     sums = ", ".join(f"{name} REAL NOT NULL" for name in SUMMED)
@@ -102,7 +104,17 @@ def _schema() -> str:
     """  # noqa: S608 - names of ours
 
 
-MIGRATIONS: tuple[str, ...] = (_schema(),)
+REFUSED = "(asked_s IS NOT NULL OR refused_s IS NOT NULL OR error_type = 'DailyLimitError')"
+"""Which rows tell how long a server refuses; there is an index of them alone."""
+
+MIGRATIONS: tuple[str, ...] = (
+    _schema(),
+    f"""
+        ALTER TABLE attempts ADD COLUMN asked_s REAL;
+        ALTER TABLE attempts ADD COLUMN refused_s REAL;
+        CREATE INDEX attempts_refused ON attempts (ended_at_s) WHERE {REFUSED};
+    """,
+)
 """What makes a ledger of each version into one of the next, from an empty file on. How many of them
 were done is what `PRAGMA user_version` says."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.secret import throughout
 from openhands_llm_magic.llm.conversations import whole
-from openhands_llm_magic.llm.tools.declared import MisfitError
+from openhands_llm_magic.llm.tools.declared import MisfitError, RemoteError
 from openhands_llm_magic.llm.worker import POLL_S, Cancelled
 
 if TYPE_CHECKING:
@@ -150,13 +150,14 @@ class Call:
 
     async def run_async(self, write: Callable[[object], str] = as_text) -> None:
         """Call the function, and wait for what it does in an event loop."""
-        if not self.tool.is_async:
+        function = self.tool.in_loop
+        if function is None:
             self.run(write)
-        if self._is_done.is_set():
+        if function is None or self._is_done.is_set():
             return
         began_s = self._clock.now()
         try:
-            value = await self.tool.function(*self._positional, **self._named)
+            value = await function(*self._positional, **self._named)
             result, problem = write(value), ""
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the person's code raises
             result, problem = "", _said(error)
@@ -187,6 +188,8 @@ class Call:
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, RemoteError):
+        return str(error)
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - its `__str__` is the person's own

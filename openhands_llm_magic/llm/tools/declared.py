@@ -1,6 +1,7 @@
 """Functions as a model is told of them: a name, a description, a JSON schema of the arguments.
 
-All of it is read from the function itself: its signature, its type hints and its docstring.
+All of it is read from the function itself: its signature, its type hints and its docstring. Of a
+tool of an MCP server, the server tells it (`mcp.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class MisfitError(Exception):
     """Arguments do not fit a function; the text says where, for the model."""
 
 
+class RemoteError(Exception):
+    """A tool of a server has failed; the text is what the model is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A function that a model may ask for.
@@ -46,14 +51,16 @@ class Tool:
         description: What it does, as the model is told.
         schema: The JSON schema of its arguments.
         function: The function.
+        secrets: What must not show of what it returns, beside the keys of the request.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any] = field(repr=False)
     function: Callable[..., Any] = field(repr=False)
-    _model: Any = field(repr=False, compare=False)
+    _model: Any = field(default=None, repr=False, compare=False)
     _positional: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of(cls, function: Any, name: str | None = None) -> Tool:
@@ -84,7 +91,7 @@ class Tool:
             told = "a model cannot be told what {name} takes: {why}."
             raise UsageError(Text(told, name=own, why=why)) from None
         return cls(
-            _fit_name(given_name or own),
+            fit_name(given_name or own),
             given_description or told_of.summary,
             schema,
             function,
@@ -97,6 +104,14 @@ class Tool:
         """Whether calling it gives something to be awaited."""
         call = getattr(self.function, "__call__", None)  # noqa: B004 - of an object with one
         return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call)
+
+    @property
+    def in_loop(self) -> Callable[..., Any] | None:
+        """What an event loop can wait for in place of the function, or None."""
+        if self.is_async:
+            return self.function
+        waits: Callable[..., Any] | None = getattr(self.function, "in_loop", None)
+        return waits if self._model is None else None
 
     @property
     def declaration(self) -> dict[str, Any]:
@@ -112,6 +127,8 @@ class Tool:
         Raises:
             MisfitError: They do not fit.
         """
+        if self._model is None:  # of a server, which reads them itself
+            return [], dict(arguments)
         import pydantic  # noqa: PLC0415 - it takes 40 ms to import
 
         try:
@@ -176,7 +193,7 @@ def tools_of(functions: Sequence[Any]) -> tuple[Tool, ...]:
     return made
 
 
-def _fit_name(name: str) -> str:
+def fit_name(name: str) -> str:
     """Return a name as providers take it: one that begins with a letter, without odd characters."""
     fit = _NO_NAME.sub("_", name)[:LONGEST_NAME]
     if not fit.strip("_-"):

@@ -13,6 +13,8 @@ from openhands_llm_magic.notebook.connection_log import ConnectionLog
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, values_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.worker import Clock
 
@@ -21,10 +23,19 @@ THREAD = "test of the settings"
 
 
 class ConnectionSection(Section):
-    """Runs a `ConnectionTest` on a thread of its own, which sets the value of a widget alone."""
+    """Runs a `ConnectionTest` on a thread of its own, which sets the value of a widget alone.
 
-    def __init__(self, bench: Workbench, clock: Clock | None = None) -> None:
+    Args:
+        bench: What the sections share.
+        ended: Called on that thread when a test is over.
+        clock: Measures and makes the waits.
+    """
+
+    def __init__(
+        self, bench: Workbench, ended: Callable[[], None], clock: Clock | None = None
+    ) -> None:
         self._bench = bench
+        self._tell_end = ended
         self._clock = clock or SYSTEM_CLOCK
         self._trial: ConnectionTest | None = None
         self._tested: dict[str, object] = {}
@@ -90,6 +101,7 @@ class ConnectionSection(Section):
             self._show(trial, log)
         log.end(trial.reply)
         self._show(trial, log)
+        self._tell_end()
 
     def _show(self, trial: ConnectionTest, log: ConnectionLog) -> None:
         """Show how far a test is, unless another one has taken its place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, MissingKeyError, RequestError, Stopped
 from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook.panel.advice import AdviceSection
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
+from openhands_llm_magic.notebook.panel.probe import ProbeSection
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.panel.trust import TrustSection
 from openhands_llm_magic.notebook.panel.usage import UsageSection
@@ -89,8 +92,10 @@ class Panel:
         self._fields: dict[str, Field] = {}
         self.basic = Basic(bench, self.field)
         self.trust = TrustSection(bench)
-        self.connection = ConnectionSection(bench, self._clock)
+        self.connection = ConnectionSection(bench, self._look_again, self._clock)
+        self.probe = ProbeSection(bench, self._look_again, self._clock)
         self.retries = Retries(bench, self.field)
+        self.advice = AdviceSection(bench)
         self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
         self.handover = HandOver(bench)
         self.usage = UsageSection(bench)
@@ -100,7 +105,9 @@ class Panel:
             self.basic,
             self.trust,
             self.connection,
+            self.probe,
             self.retries,
+            self.advice,
             self.advanced,
             self.handover,
             self.usage,
@@ -123,6 +130,7 @@ class Panel:
         with self._bench.lock:
             before = self._bench
             self.connection.stop()
+            self.probe.stop()
             self._make(Language(language))
             before.close()
 
@@ -131,6 +139,14 @@ class Panel:
         wording.prefer(change["new"])
         self.speak(change["new"])
         self.usage.read()
+
+    def _look_again(self) -> None:
+        """Show what requests of a thread have told and cost; called on it when they are over."""
+        self.usage.read()
+        with self._bench.lock, suppress(LLMMagicError):  # the file or the group is gone
+            settings = self.draft.snapshot()
+            self.advice.refresh(settings)
+            self.probe.refresh(settings)
 
     def field(self, name: str) -> Field:
         """Return a setting's field, the same each time."""
@@ -187,8 +203,9 @@ class Panel:
         return self.box.comm is None
 
     def close(self) -> None:
-        """Take it off the page, and stop the test that may run."""
+        """Take it off the page, and stop the test and the probes that may run."""
         self.connection.stop()
+        self.probe.stop()
         self._bench.close()
         self._frame.close()
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from openhands_llm_magic.config import keychain, schedule
+from openhands_llm_magic.config import keychain, schedule, verified
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import SettingError, UsageError
+from openhands_llm_magic.llm.limits.advice import taken_by
 from openhands_llm_magic.llm.litellm.models import models_of
+from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.notebook.panel.field import origin_words
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.panel.served import ServedModels
@@ -129,6 +131,7 @@ class Basic(Section):
         if provider:
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
+            lines += [escape(line) for line in verified_words(provider, say)]
         warnings: list[str] = [
             each.text.worded(say) for each in check_settings(settings) if each.is_problem
         ]
@@ -163,6 +166,22 @@ class Basic(Section):
         self._message.note(say("The key was taken from the keyring."))
 
 
+MOST_NAMES = 4
+"""Verified models of one list that are named; the field offers all of them."""
+
+
+def verified_words(provider: Provider, say: Language) -> list[str]:
+    """Say which of a provider's models OpenHands lists as verified, a line for each list."""
+    lines = []
+    for listed in verified.LISTS:
+        names = [model for model in provider.verified_models if model in listed.models]
+        if names:
+            named = say(", ").join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+            told = "{title} lists as verified ({date}): {names}"
+            lines.append(say(told, title=listed.title, date=listed.as_of, names=named))
+    return lines
+
+
 RETRY_NAMES = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier")
 
 MOST_SHOWN = 8
@@ -191,6 +210,11 @@ class Retries(Section):
         if ours_s != theirs_s:
             told = "OpenHands itself counts attempts, not retries. It would do: {schedule}"
             lines.append(say(told, schedule=schedule_words(theirs_s, say)))
+        sdks_s = [*islice(schedule.openhands_waits_s(taken_by(SDK, settings)), most)]
+        if sdks_s != theirs_s:
+            told = "{version} takes other values for what nobody has set: {schedule}"
+            words = schedule_words(sdks_s, say)
+            lines.append(say(told, version=SDK.title, schedule=words))
         if schedule.has_client_retries(settings):
             all_s = [*islice(schedule.openhands_client_waits_s(settings), most)]
             told = (

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import trust, trusted
-from openhands_llm_magic.config.document import shown_path
+from openhands_llm_magic.config.document import read_file, shown_path
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ class TrustSection(Section):
         error = trust.refused(settings)
         self._file = settings.config_file
         curable = error is not None and "trust_it" in error.text.facts and self._file
-        self._why.value = escape(error.text.worded(self._bench.errors)) if error and curable else ""
+        self._why.value = ""
+        if error is not None and self._file is not None and curable:
+            programs = trusted.programs_in(read_file(self._file).data)
+            why = trusted.with_programs(error.text, programs)
+            self._why.value = escape(why.worded(self._bench.errors))
         show_if(self._asking, curable)
 
     def _trust(self) -> None:

@@ -13,9 +13,10 @@ import re
 import shutil
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.display import display as display_output
 from IPython.display import publish_display_data
 
 from openhands_llm_magic.config.resolve import DISPLAY_VARIABLE
@@ -35,6 +36,7 @@ from openhands_llm_magic.llm.events import (
 from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import calls, sanitize
 from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, Breakable, LiveView
+from openhands_llm_magic.notebook.view.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,11 +152,15 @@ class TerminalView:
 
     def _see_call(self, event: ToolRound | ToolCalled | ToolResult) -> None:
         """Write what came of a call; below what is asked and printed meanwhile."""
-        self._erase_status()
-        self._end_line()
+        self.make_room()
         self._answer_began = False
         if isinstance(event, ToolResult):
             self._write(f"({calls.terminal_words(event.call)})\n")
+
+    def make_room(self) -> None:
+        """Let what is written next begin on a line of its own."""
+        self._erase_status()
+        self._end_line()
 
     def tell(self, words: str) -> None:
         """Rewrite the status line with how much of the work is done."""
@@ -179,8 +185,7 @@ class TerminalView:
 
     def finish(self) -> None:
         """End the line, and add the note."""
-        self._erase_status()
-        self._end_line()
+        self.make_room()
         for words in filter(None, (self._note, self._footer)):
             self._write(f"({words})\n")
 
@@ -282,8 +287,8 @@ def data_of(text: str, form: str, schema: Schema | None = None) -> Any:
     return None
 
 
-class View(Protocol):
-    """Shows one request to a person, from its first event to its end.
+class Ticking(Protocol):
+    """Shows what goes on with time.
 
     Attributes:
         breakable: Makes the context of long rendering, in which an interrupt may be raised.
@@ -291,14 +296,18 @@ class View(Protocol):
 
     breakable: Breakable
 
+    def tick(self) -> None:
+        """Show what is due by the clock; called some 20 times a second, and after events."""
+
+
+class View(Ticking, Protocol):
+    """Shows one request to a person, from its first event to its end."""
+
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Show an event that `builder` has taken in."""
 
     def tell(self, words: str) -> None:
         """Show how much of the work is done, where such words can be replaced by the next."""
-
-    def tick(self) -> None:
-        """Show what is due by the clock; called some 20 times a second, and after events."""
 
     def render(self, reply: Reply) -> None:
         """Prepare what `finish` shows; it can be called again where it was broken off.
@@ -317,7 +326,7 @@ def view_on(
     """Make the view for a front end, of an answer in one of the formats."""
     match where:
         case "live":
-            return LiveView(model, clock, waits, _answer_html, form)
+            return LiveView(model, clock, Outputs(clock, waits), answer_html, form)
         case "final":
             return FinalView()
         case "terminal":
@@ -329,12 +338,12 @@ def bundle(reply: Reply) -> Bundle:
     html, plain = wording.below_answer(reply)
     title = wording.cell_words()("Reasoning")
     thought = sanitize.folded_html(title, reply.reasoning)
-    answer = calls.all_folded(reply) + thought + _answer_html(reply)
+    answer = calls.all_folded(reply) + thought + answer_html(reply)
     texts = (sanitize.to_plain(reply.text).rstrip(), plain)
     return {"text/html": answer + html, "text/plain": "\n\n".join(filter(None, texts))}
 
 
-def _answer_html(reply: Reply) -> str:
+def answer_html(reply: Reply) -> str:
     """Render an answer in its format; one without text is nothing."""
     if not reply.text:
         return ""
@@ -345,10 +354,11 @@ def _answer_html(reply: Reply) -> str:
 
 def show(reply: Reply) -> None:
     """Show a reply as one output, unless there is nothing in it."""
-    _publish(bundle(reply))
+    publish(bundle(reply))
 
 
-def _publish(shown: Bundle) -> None:
+def publish(shown: Bundle) -> None:
+    """Show a bundle as one output, unless there is nothing in it."""
     if shown["text/plain"]:
         publish_display_data(shown)
 
@@ -359,6 +369,42 @@ def show_both(shell: Any, *, text: str, html: str) -> None:
         sys.stdout.write(f"{text}\n")
     else:
         publish_display_data({"text/plain": text, "text/html": html})
+
+
+class StatusLine:
+    """A line that says what goes on before a request, where somebody watches; used with `with`."""
+
+    def __init__(self, shell: Any) -> None:
+        self._where = front_end(shell)
+        self._shown = ""
+        self._output: Any = None
+
+    def show(self, words: str) -> None:
+        """Show these words in the place of those before."""
+        if words == self._shown or self._where == "final":
+            return
+        if self._where == "live":
+            shown = {"text/plain": words, "text/html": wording.status_html(words)}
+            if self._output is None:
+                self._output = display_output(shown, raw=True, display_id=True)
+            else:
+                self._output.update(shown, raw=True)
+        elif sys.stdout.isatty() or "ipykernel" in sys.modules:
+            sys.stdout.write("\r" + words.ljust(len(self._shown)))
+            sys.stdout.flush()
+        self._shown = words
+
+    def end(self, words: str) -> None:
+        """Leave these words where others were shown."""
+        if self._shown:
+            self.show(words)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._where == "terminal":
+            sys.stdout.write("\n")
 
 
 class FinalView:
@@ -382,4 +428,4 @@ class FinalView:
 
     def finish(self) -> None:
         """Show the output."""
-        _publish(self._rendered)
+        publish(self._rendered)

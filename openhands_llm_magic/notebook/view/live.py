@@ -7,15 +7,12 @@ part's text is its slice of the answer, and the parts below each other look like
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from IPython.display import display
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.conversations import Characters
@@ -46,12 +43,11 @@ from openhands_llm_magic.notebook.wording import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from IPython.display import DisplayHandle
     from markdown_it.token import Token
 
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.wording import Waits
+    from openhands_llm_magic.notebook.view.outputs import Place
 
 
 Breakable = Callable[[], AbstractContextManager[None]]
@@ -124,16 +120,25 @@ class Parts:
         form: The format of the answer.
         before: Characters that the cell has shown of other answers.
         breakable: Makes a context in which it renders; nothing is changed where that is left.
+        is_one: Whether it stays one part, however long it grows.
 
     Attributes:
         longest: Characters at once that are rendered; more are shown as they are.
     """
 
-    def __init__(self, form: str, before: int = 0, breakable: Breakable = nullcontext) -> None:
+    def __init__(
+        self,
+        form: str,
+        before: int = 0,
+        breakable: Breakable = nullcontext,
+        *,
+        is_one: bool = False,
+    ) -> None:
         self._breakable = breakable
         self.longest = sanitize.MAX_RENDERED
         self._is_markdown = form in MARKDOWN or form == "math"
         self._ends = form in MARKDOWN or form == "text"
+        self._is_one = is_one
         self._characters = Characters()
         self._return = ""
         self._shown_before = before
@@ -147,9 +152,9 @@ class Parts:
         self.text = ""
 
     @property
-    def is_cut(self) -> bool:
-        """Whether a part has ended."""
-        return bool(self._sealed)
+    def is_long(self) -> bool:
+        """Whether a part has ended, or would have: it is not rendered as a whole once more."""
+        return bool(self._sealed) or (self._is_one and self._ends and len(self.text) > LEAST)
 
     def add(self, text: str) -> None:
         """Take in the next piece of the answer."""
@@ -239,7 +244,7 @@ class Parts:
         arrived = self._shown_before + len(self.text)
         most = max(LEAST, arrived // SHARE)
         size = sum(len(block.text) for block in self._blocks)
-        if not self._ends or size + len(self._open) <= most:
+        if self._is_one or not self._ends or size + len(self._open) <= most:
             return 0
         return self._seam(most) or (self._cut_open() and self._seam(most))
 
@@ -338,18 +343,6 @@ class Parts:
         return True
 
 
-SHORTEST_S = 0.2
-"""Seconds between two updates."""
-
-MOST_PER_S = 100_000
-"""Bytes that the updates take in a second, headers and all; large ones come less often for it."""
-
-AHEAD_S = 0.5
-"""Seconds by which they may be ahead of that, as when a part ends."""
-
-ENVELOPE = 600
-"""Bytes of an update beside its data, about: two headers, a signature, the output's id."""
-
 BROKEN_OFF = '<div style="opacity:0.7">{}</div>'
 """Around text that is no part of the answer."""
 
@@ -362,38 +355,15 @@ class _Segment:
     attempt: Parts | None = None
 
 
-@dataclass(slots=True)
-class _Output:
-    """One output of the cell.
-
-    Attributes:
-        segments: What it shows, and goes on to show.
-        shown: What the front end was sent last.
-    """
-
-    segments: list[_Segment] = field(default_factory=list)
-    shown: Bundle = field(default_factory=dict)
-    handle: DisplayHandle | None = None
-
-    def show(self, bundle: Bundle) -> int:
-        """Show a bundle in this output, and return how many bytes were sent for it."""
-        if bundle == self.shown:
-            return 0
-        if self.handle is None:
-            self.handle = display(bundle, raw=True, display_id=True)
-        else:
-            self.handle.update(bundle, raw=True)
-        self.shown = bundle
-        return ENVELOPE + len(json.dumps(bundle, ensure_ascii=False).encode())
-
-
 class LiveView:
     """Shows an answer in parts, each an output; only the last one is updated.
 
     When an attempt breaks off, its text stays where it is, paler, and the next one begins below.
 
     Args:
-        waits: Has the buttons of the waits.
+        model: The model that is asked.
+        clock: What waits go by.
+        place: Where it is shown.
         render: Renders a whole answer.
         form: The format of the answer.
     """
@@ -404,26 +374,32 @@ class LiveView:
         self,
         model: str,
         clock: Clock,
-        waits: Waits,
+        place: Place,
         render: Callable[[Reply], str],
         form: str = "markdown",
     ) -> None:
-        self._clock = clock
-        self._waits = waits
+        self._place = place
         self._render = render
         self._form = form
         self._progress = Progress(model, clock)
-        self._attempt = Parts(form, 0, lambda: self.breakable())  # noqa: PLW0108 - it changes
-        self._attempts = [self._attempt]
-        self._outputs = [_Output()]
+        self._attempts: list[Parts] = []
+        self._attempt = self._another()
+        self._outputs: list[list[_Segment]] = [[]]
         self._growing: _Segment | None = None
         self._has_news = self._has_calls = False
         self._reasoned: Parts | None = None
         self._answer, self._note, self._is_over = self._attempt, "", False
         self._told = self._progress.words
-        self._next_s = self._paid_s = clock.now()
         self._show()
-        self._next_s = clock.now()  # the first words of an answer need not wait
+        place.hurry()  # the first words of an answer need not wait
+
+    def _another(self) -> Parts:
+        """Begin another answer."""
+        shown = sum(len(each.text) for each in self._attempts)
+        breakable = lambda: self.breakable()  # noqa: E731, PLW0108 - it changes
+        made = Parts(self._form, shown, breakable, is_one=self._place.is_one)
+        self._attempts.append(made)
+        return made
 
     def update(self, event: Event, builder: ReplyBuilder) -> None:
         """Take in an event, and show it if it is time."""
@@ -442,23 +418,23 @@ class LiveView:
             case ToolRound():
                 self._leave("")
             case ToolResult(call):
-                self._outputs[-1].segments.append(_Segment(Part("", calls.folded(call))))
+                self._outputs[-1].append(_Segment(Part("", calls.folded(call))))
                 self._has_calls = self._has_news = True
             case Sending() if self._has_calls:  # what is unfolded stays so while it is not updated
-                self._outputs.append(_Output())
+                self._outputs.append([])
                 self._has_calls = False
             case _:
                 pass
         self._progress.see(event, builder)
-        self._waits.see(event)
+        self._place.see(event)
         if isinstance(event, ToolCalled):  # which may take the thread for long
-            self._next_s = self._clock.now()
+            self._place.hurry()
         self.tick()
 
     def tick(self) -> None:
         """Show what is due: text, or for how long the request has been waiting."""
-        self._waits.tick()
-        if self._clock.now() < self._next_s:
+        self._place.tick()
+        if not self._place.is_due:
             return
         words = self._progress.words
         if self._has_news:
@@ -488,7 +464,7 @@ class LiveView:
             self.breakable, self._attempt.longest = nullcontext, STOPPED_LIMIT
         self._attempt.flush()
         self._end_parts()
-        if answer is self._attempt and not answer.is_cut:
+        if answer is self._attempt and not answer.is_long:
             with self.breakable():
                 last = Part(answer.rest, self._render(reply))
         else:
@@ -504,15 +480,15 @@ class LiveView:
         bundle["text/plain"] = "\n\n".join(filter(None, (bundle["text/plain"].rstrip(), plain)))
         # An output cannot be taken away again, but one of no MIME type takes no room.
         self._show_outputs(bundle if any(bundle.values()) else {})
-        self._waits.close()
+        self._place.close()
 
     def _show_reasoning(self, reasoning: str) -> None:
         """Put what the model thought above its answer, in an output that is not updated."""
         folded = sanitize.folded_html(cell_words()("Reasoning"), reasoning)
         if folded and self._reasoned is not self._attempt:
             self._reasoned = self._attempt
-            self._outputs[-1].segments.append(_Segment(Part("", folded)))
-            self._outputs.append(_Output())
+            self._outputs[-1].append(_Segment(Part("", folded)))
+            self._outputs.append([])
 
     def _show_text(self) -> None:
         self._has_news = False
@@ -524,33 +500,26 @@ class LiveView:
     def _end_parts(self) -> None:
         """Leave the parts that have ended alone, each in an output of its own."""
         for part in self._attempt.ended():
-            self._outputs[-1].segments.append(_Segment(part, self._attempt))
-            self._outputs.append(_Output())
+            self._outputs[-1].append(_Segment(part, self._attempt))
+            self._outputs.append([])
 
     def _show(self) -> None:
         """Show the part that grows, and below it what is waited for."""
         bundle = self._last_bundle()
         if self._told:
-            said = self._waits.words_beside(self._progress.said)
+            said = self._place.beside(self._progress.said)
             bundle["text/html"] += status_html(self._told) + note_html(said)
             bundle["text/plain"] = bundle["text/plain"] or self._told
-        if self._waits.marker:
-            bundle["text/html"] = f'<div class="{self._waits.marker}">{bundle["text/html"]}</div>'
+        bundle["text/html"] = self._place.marked(bundle["text/html"])
         self._show_outputs(bundle)
 
     def _last_bundle(self) -> Bundle:
         growing = [self._growing] if self._growing else []
-        return self._bundle([*self._outputs[-1].segments, *growing])
+        return self._bundle([*self._outputs[-1], *growing])
 
     def _show_outputs(self, last: Bundle) -> None:
-        """Show all outputs as they are now, those that are new first.
-
-        So text that moves into a new one is there all the time.
-        """
-        bundles = [self._bundle(output.segments) for output in self._outputs[:-1]] + [last]
-        shown = list(zip(self._outputs, bundles, strict=True))
-        shown.sort(key=lambda one: one[0].handle is not None)
-        self._spend(sum(output.show(bundle) for output, bundle in shown))
+        """Show all outputs as they are now."""
+        self._place.show([*map(self._bundle, self._outputs[:-1]), last])
 
     def _break_off(self, words: str) -> None:
         """Leave what came of an attempt where it is, and say that it is not the answer."""
@@ -564,12 +533,9 @@ class LiveView:
             broken.flush()
             self._end_parts()
             ended = _Segment(broken.growing(is_last=True), broken)
-            self._outputs[-1].segments += [ended, _Segment(Part("", below))]
+            self._outputs[-1] += [ended, _Segment(Part("", below))]
         self._growing, self._has_news = None, False
-        shown = sum(len(each.text) for each in self._attempts)
-        self._attempt = Parts(self._form, shown, lambda: self.breakable())  # noqa: PLW0108
-        self._answer = self._attempt
-        self._attempts.append(self._attempt)
+        self._attempt = self._answer = self._another()
         self._show()
 
     def _link(self) -> None:
@@ -577,12 +543,12 @@ class LiveView:
         shown = [
             (output, number)
             for output in self._outputs
-            for number, segment in enumerate(output.segments)
+            for number, segment in enumerate(output)
             if segment.attempt is self._attempt
         ]
         for (output, number), part in zip(shown, self._attempt.linked(), strict=False):
             if part is not None:
-                output.segments[number] = _Segment(part, self._attempt)
+                output[number] = _Segment(part, self._attempt)
 
     def _bundle(self, segments: list[_Segment]) -> Bundle:
         """Put together what an output shows; its text is the answer's alone when that is known."""
@@ -592,10 +558,3 @@ class LiveView:
             html += BROKEN_OFF.format(segment.part.html) if is_other else segment.part.html
             plain += "" if is_other and self._is_over else segment.part.text
         return {"text/html": html, "text/plain": plain}
-
-    def _spend(self, size: int) -> None:
-        """Put the next update off by the time that the browser needs for so many bytes."""
-        if size:
-            now_s = self._clock.now()
-            self._paid_s = max(now_s, self._paid_s) + size / MOST_PER_S
-            self._next_s = max(now_s + SHORTEST_S, self._paid_s - AHEAD_S)

@@ -27,7 +27,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.worker import Control
-from openhands_llm_magic.notebook.view import display, live
+from openhands_llm_magic.notebook.view import display, outputs
 from openhands_llm_magic.notebook.wording import Clicks, Waits, again_words
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Cell:
             @staticmethod
             def update(bundle: dict[str, str], **_: object) -> None:
                 self.outputs[number] = bundle
-                size = len(json.dumps(bundle).encode()) + live.ENVELOPE
+                size = len(json.dumps(bundle).encode()) + outputs.ENVELOPE
                 self.sent.append((self.clock.now(), number, size))
                 self.texts.append(text_of("".join(each["text/html"] for each in self.outputs)))
 
@@ -106,7 +106,7 @@ class Cell:
 def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
     """A cell that is watched."""
     cell = Cell()
-    monkeypatch.setattr(live, "display", cell.display)
+    monkeypatch.setattr(outputs, "display", cell.display)
     return cell
 
 
@@ -164,7 +164,7 @@ def test_updates_take_at_most_100_kb_a_second(cell: Cell, per_s: float) -> None:
 
     took_s = cell.sent[-1][0] - cell.sent[0][0]
     sizes = [size for _, _, size in cell.sent]
-    assert sum(sizes) <= live.MOST_PER_S * (took_s + live.AHEAD_S) + 3 * max(sizes)
+    assert sum(sizes) <= outputs.MOST_PER_S * (took_s + outputs.AHEAD_S) + 3 * max(sizes)
 
 
 def test_text_that_comes_too_soon_is_shown_by_a_tick(cell: Cell) -> None:
