@@ -66,7 +66,7 @@ class _Vocabulary:
                 pieces.append(piece)
                 known.add(piece)
                 piece = ""
-        if piece in known:  # too short to be a token of this text alone
+        while piece in known or not piece:  # no token of this text alone
             piece = pieces.pop() + piece
         return [self.add(each) for each in (*pieces, piece)]
 
