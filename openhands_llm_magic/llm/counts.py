@@ -53,6 +53,11 @@ def is_cut(messages: Sequence[Message], usage: Usage | None) -> bool:
     return fewest >= FEWEST and usage.prompt_tokens < SAME * fewest
 
 
+def is_whole(messages: Sequence[Message], usage: Usage | None) -> bool:
+    """Tell whether the server has counted as many tokens as the whole prompt has at least."""
+    return bool(usage and usage.prompt_tokens) and not is_cut(messages, usage)
+
+
 def is_limit_ignored(request: Request, usage: Usage | None) -> bool:
     """Tell whether an answer is longer than was allowed."""
     limit = request.most_answer_tokens

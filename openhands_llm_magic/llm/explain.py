@@ -182,6 +182,11 @@ TOO_LONG_WITH_ANSWER = (
     "the prompt and its answer are longer than {model} takes {said}. Shorten the prompt, lower"
     " max_output_tokens ({max_output_tokens_from}), or set another model ({model_from})."
 )
+TOO_LONG_FOR_OWN_SERVER = (
+    "the prompt is longer than {model} takes {said}. Shorten it, give the server more context"
+    " (llama.cpp: -c; vLLM: --max-model-len; Ollama: OLLAMA_CONTEXT_LENGTH; LM Studio: context"
+    " length), or set another model ({model_from})."
+)
 CALL_CUT_OFF = (
     "the model's call of a function was cut off twice {said}. What came is in {kept_in}; raise"
     " max_output_tokens ({max_output_tokens_from})."
@@ -212,6 +217,8 @@ def _text_for(
             text = TOO_EXPENSIVE
         case errors.ContextLengthError if "max_output_tokens" in _set(error.named, settings):
             text = TOO_LONG_WITH_ANSWER
+        case errors.ContextLengthError if _is_own_server(settings):
+            text = TOO_LONG_FOR_OWN_SERVER
         case errors.BadRequestError if _set(error.named, settings):
             text = SETTING_REFUSED
     return text

@@ -79,8 +79,16 @@ CODES = {
 
 _KINDS = {code: kind for kind, codes in CODES.items() for code in codes.split()}
 
+_UNREAD_CALL = (
+    r"failed to parse input at pos|not match the expected .{0,30}format|error parsing tool call"
+    r"|failed to call a function"
+)
+"""How a server says that it cannot read a call that its model wrote: llama.cpp, Ollama, Groq."""
+
 _WORDS: tuple[tuple[type[errors.RequestError], str], ...] = (
-    (errors.BadRequestError, r"^\d+ validation errors?:"),  # pydantic's, which quotes the request
+    # those that quote the request, or what the model wrote: pydantic, llama.cpp, Ollama
+    (errors.BadRequestError, r"^\d+ validation errors?:|failed to parse tool call arguments"),
+    (errors.BrokenAnswerError, _UNREAD_CALL),
     (
         errors.DailyLimitError,
         r"regain access on|specified API usage limits|daily (?:\w+ )?(?:limit|quota) exceeded",
@@ -341,3 +349,9 @@ def refuses_tools(error: errors.RequestError) -> bool:
         and _OF_TOOLS.search(words) is not None
         and _NOT_TAKEN.search(words) is not None
     )
+
+
+def is_unread_call(error: errors.RequestError) -> bool:
+    """Tell whether a server could not read a call that its model wrote, by its words."""
+    is_broken = isinstance(error, errors.BrokenAnswerError)
+    return is_broken and re.search(_UNREAD_CALL, str(error), re.IGNORECASE) is not None

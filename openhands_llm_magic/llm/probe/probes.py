@@ -194,6 +194,9 @@ def _uncalled(turn: Turn) -> Finding:
     if turn.finish_reason == "length":
         did = Text("its answer was cut off at the limit of its tokens before a call came")
         return Finding(did, NO_ACTION, Text("Raise max_output_tokens"))
+    if turn.finish_reason == "context":
+        did = Text("its answer was cut off where the context was full, before a call came")
+        return Finding(did, NO_ACTION, CONTEXT_CURE)
     if LOOKS_LIKE_CALL.search(turn.text):
         return Finding(
             Text("its call came as text, unread"), NO_ACTION, NATIVE_CURE, settings=AS_TEXT
@@ -464,7 +467,8 @@ def needle(words: int = LONG_WORDS) -> Course:
         return Finding(did, Text("OpenHands loses its task after a few steps"), CONTEXT_CURE)
     if KEY not in turn.text:
         did = Text("it did not find what the prompt begins with")
-        return Finding(did, Text("OpenHands loses its task in a long history"), CONTEXT_CURE)
+        cure = WEAK if counts.is_whole(ask.messages, turn.usage) else CONTEXT_CURE
+        return Finding(did, Text("OpenHands loses its task in a long history"), cure)
     return WELL
 
 
@@ -504,6 +508,17 @@ def parameters_in(text: str) -> dict[str, str]:
 
 
 SIZE_REFUSALS = (BadRequestError, ContextLengthError, RequestTooLargeError)
+TOO_LONG = Finding(Text("the prompt does not fit into the context"), STOPS, CONTEXT_CURE)
+"""What it means where a server refuses a probe as too long: OpenHands' own prompts are longer."""
+
+UNREAD = Finding(
+    Text("the server could not read the call that the model wrote"),
+    Text("OpenHands asks again, and gives up after some attempts"),
+    NATIVE_CURE,
+    settings=AS_TEXT,
+)
+"""What it means where a server answers with an error in place of a call."""
+
 REFUSES_TOOLS = Finding(Text("the server refuses functions"), STOPS, NATIVE_CURE, settings=AS_TEXT)
 
 PROBES = (

@@ -25,10 +25,19 @@ from openhands_llm_magic.llm.events import (
     Usage,
 )
 from openhands_llm_magic.llm.litellm.send import send
+from openhands_llm_magic.llm.meaning import is_unread_call
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.probe.context import CONTEXT, DECLARED, context_of, declared
 from openhands_llm_magic.llm.probe.metadata import UNKNOWN, metadata_of
-from openhands_llm_magic.llm.probe.probes import NOTHING, PROBES, WELL, Finding, Turn
+from openhands_llm_magic.llm.probe.probes import (
+    NOTHING,
+    PROBES,
+    TOO_LONG,
+    UNREAD,
+    WELL,
+    Finding,
+    Turn,
+)
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed
 from openhands_llm_magic.llm.probe.setup import setup_of
 from openhands_llm_magic.llm.probe.verdict import verdicts
@@ -325,6 +334,10 @@ class Probing:
             told = fault.error.text
             if isinstance(fault.error, probe.refusals):
                 return ended("failed", replace(probe.if_refused, note=told))
+            if isinstance(fault.error, errors.ContextLengthError):
+                return ended("failed", replace(TOO_LONG, note=told))
+            if is_unread_call(fault.error):
+                return ended("failed", replace(UNREAD, note=told))
             if isinstance(fault.error, OF_THE_MODEL):
                 return ended("held") if probe.takes_any_answer else ended("failed", Finding(told))
             if isinstance(fault.error, HOPELESS):
