@@ -308,6 +308,44 @@ def test_a_fault_is_told_and_the_others_go_on(clock: FakeClock, model_server: Mo
     assert answers(report) == ["unknown", "unknown"]
 
 
+TOO_LONG = "request (3447 tokens) exceeds the available context size (2048 tokens)"
+UNREAD = "Failed to parse input at pos 184: <tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "did", "cure"),
+    [
+        (400, TOO_LONG, "the prompt does not fit into the context", "llama.cpp's -c"),
+        (500, UNREAD, "the server could not read the call that the model wrote", "--jinja"),
+    ],
+)
+def test_a_refusal_that_is_an_answer(
+    clock: FakeClock, model_server: ModelServer, status: int, words: str, did: str, cure: str
+) -> None:
+    """What OpenHands would meet as well counts against the server, and is no fault of the way."""
+    model_server.script(Refuse(status, message=words), Refuse(status, message=words), Answer("No."))
+    found = probed("openai/gpt-4o", clock, **at(model_server))["call"]
+    assert (found.outcome, found.finding.did) == ("failed", did)
+    assert cure in found.finding.cure
+    assert words in found.finding.note
+
+
+def test_a_context_that_is_full(clock: FakeClock, model_server: ModelServer) -> None:
+    """An answer that ran out of tokens before its own limit has had no room for more."""
+    model_server.script(Answer("So I", finish_reason="length", usage=(3_000, 100)))
+    finding = probed("openai/gpt-4o", clock, **at(model_server))["call"].finding
+    assert "where the context was full" in finding.did
+    assert "llama.cpp's -c" in finding.cure
+
+
+@pytest.mark.parametrize(
+    ("usage", "cure"), [(Usage(9_000, 5), "Take a stronger model"), (None, "llama.cpp's -c")]
+)
+def test_what_was_not_found_in_a_prompt_that_was_read(usage: Usage | None, cure: str) -> None:
+    """A larger context is no cure where the server says that it has read the whole prompt."""
+    assert cure in led(probes.needle, Turn("I do not know.", usage=usage)).cure
+
+
 def test_an_empty_answer(clock: FakeClock, model_server: ModelServer) -> None:
     """It is the model's fault, and no fault where only a refusal is looked for."""
     model_server.script(Answer("", reasoning="Well.", finish_reason="length"))

@@ -87,9 +87,17 @@ class LlamaCpp:
         return given | changed
 
 
-def write_tiny(path: Path, *, is_nonsense: bool = False) -> Path:
-    """Write the model, and return its path."""
+def write_tiny(path: Path, *, is_nonsense: bool = False, is_slow: bool = False) -> Path:
+    """Write the model, and return its path.
+
+    Args:
+        path: The file.
+        is_nonsense: Whether what it writes makes no sense.
+        is_slow: Whether it takes a second to load: then the server tries the template.
+    """
     template = (HERE / "template.jinja").read_text("utf-8")
+    if is_slow:
+        template = f"{{%- for _ in range(10000) -%}}{{%- endfor -%}}{template}"
     write_model(path, template, TEXTS, words=probes.LONG, is_nonsense=is_nonsense)
     return path
 

@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 WIDTH = 256
@@ -135,12 +135,14 @@ def write_model(
 
 
 def _weights(
-    count: int, chains: Iterable[list[int]], *, is_nonsense: bool
+    count: int, chains: Sequence[list[int]], *, is_nonsense: bool
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Yield the weights: a token's vector points to the one that comes after it."""
     random = np.random.default_rng(seed=7)
     vectors = random.choice([-1.0, 1.0], (count, WIDTH))
-    output = random.normal(size=(count, WIDTH)) if is_nonsense else np.zeros((count, WIDTH))
+    output = np.zeros((count, WIDTH))
+    if is_nonsense:  # in letters and words alone, and without end
+        output[END + 1 : chains[0][1]] = random.normal(size=(chains[0][1] - END - 1, WIDTH))
     for chain in () if is_nonsense else chains:
         for token, after in zip(chain, chain[1:], strict=False):
             output[after] += vectors[token]
