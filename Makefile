@@ -51,7 +51,7 @@ $(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot create 
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-proxy test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest fuzz audit sbom release lab notebooks images docs format benchmarks constraints clean
+.PHONY: help demo test test-slow test-translations translations test-browser test-interrupts test-servers test-pins test-litellm test-litellm-oldest test-litellm-newest test-openhands openhands-recordings test-newest fuzz audit sbom release lab notebooks images docs format benchmarks constraints clean
 
 help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -83,9 +83,9 @@ test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests
 test-interrupts: $(VENV)/.installed-dev ## Interrupt 200 cells at random moments, three times
 	@for round in 1 2 3; do $(RUN) -m pytest -m slow tests/notebook/test_random_interrupts.py --interrupts=200 || exit 1; done
 
-# Its tests wait for a minute each, so they wait together, each worker with a proxy of its own.
-test-proxy: $(VENV)/.installed-proxy ## Run the tests with a real LiteLLM Proxy (installs it, 400 MB)
-	$(RUN) -m pytest -n 4 tests/proxy
+# Some of its tests wait for a minute, so they wait together; those of a file share its servers.
+test-servers: $(VENV)/.installed-servers ## Run the tests with real servers: a LiteLLM Proxy and llama.cpp's, whose model is made on the spot (installs them, 500 MB)
+	$(RUN) -m pytest -n 4 --dist worksteal tests/servers
 
 fuzz: $(VENV)/.installed-dev ## Try inputs that nobody has written down, ten minutes for each kind (SECONDS=60 for less)
 	$(RUN) -m pytest -p no:randomly --timeout=$$(($(SECONDS) + 600)) --seconds=$(SECONDS) tests/fuzz
@@ -177,7 +177,7 @@ clean: ## Remove the environment and all that was built
 	rm -rf $(VENV) $(VENV)-newest $(VENV)-litellm-* $(VENV)-openhands-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp of one extra: demo, lab, browser, proxy or dev.
+# The stamp of one extra: demo, lab, browser, servers or dev.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(VENV)/.place
 	@echo "Installing into $(VENV) (about a minute the first time)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'

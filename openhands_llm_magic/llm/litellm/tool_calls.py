@@ -2,7 +2,8 @@
 
 OpenAI numbers the calls, and gives each its id and its name in its first piece. Not all servers
 that speak its dialect do: some number all of them 0, some repeat the name in each piece, some give
-no id, and some send the arguments as an object.
+no id, and some send the arguments as an object. LiteLLM itself, where it makes up the stream of a
+model's Responses API, sends the arguments whole and then once more in pieces.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ class _Growing:
     @property
     def is_whole(self) -> bool:
         """Whether its arguments are a whole JSON object, so that no piece of them is to come."""
-        try:
-            return isinstance(json.loads("".join(self.arguments)), dict)
-        except (ValueError, RecursionError):
-            return False
+        return _is_object("".join(self.arguments))
+
+    @property
+    def written(self) -> str:
+        """Its arguments; those that came whole, and then in pieces, count once."""
+        first, rest = "".join(self.arguments[:1]), "".join(self.arguments[1:])
+        return rest if _is_object(first) and _is_object(rest) else first + rest
 
 
 class Gathered:
@@ -52,7 +56,7 @@ class Gathered:
     def calls(self) -> tuple[Asked, ...]:
         """The calls as far as they have come."""
         return tuple(
-            Asked(each.name, "".join(each.arguments), each.id, each.told)
+            Asked(each.name, each.written, each.id, each.told)
             for each in self._calls
             if each.name or each.arguments
         )
@@ -97,6 +101,14 @@ class Gathered:
             self._calls.append(known)
         known.id = known.id or call_id
         return known
+
+
+def _is_object(text: str) -> bool:
+    """Tell whether a text is a whole JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _plain(value: Any) -> dict[str, Any]:

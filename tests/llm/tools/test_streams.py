@@ -173,6 +173,17 @@ def test_two_calls_are_two_however_they_come(
     assert reply.text == "Done."
 
 
+@pytest.mark.parametrize("first", [ONE, "{}"], ids=["whole", "empty"])
+def test_arguments_that_begin_anew_count_once(
+    model_server: ModelServer, clock: FakeClock, first: str
+) -> None:
+    """They come whole, or as an empty object, and then in pieces."""
+    sent = [piece(0, "add", first, "x"), piece(0, None, ONE[:5]), piece(0, None, ONE[5:])]
+    model_server.script(stream(*sent, ends=TOOL_CALLS), DONE)
+    [call] = asked(model_server, clock).tool_calls
+    assert (call.arguments, call.result) == ({"a": 1, "b": 2}, "3")
+
+
 @pytest.mark.parametrize(
     "model", ["openai/test", "anthropic/claude-sonnet-4-20250514", "mistral/mistral-small-latest"]
 )

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy.server import Proxy, litellm_proxy
+from servers.proxy.server import Proxy, litellm_proxy
 
 from openhands_llm_magic.llm.ask import ask
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import kernel as kernel_driver
 import pytest
 from kernel import Kernel
-from proxy.server import ANSWER, KEY, NAMED_WAIT_S, REQUESTS_PER_MINUTE
+from servers.proxy.server import ANSWER, KEY, NAMED_WAIT_S, REQUESTS_PER_MINUTE
 
 from openhands_llm_magic.llm.ask import ask
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from proxy.server import Proxy
+    from servers.proxy.server import Proxy
 
     from openhands_llm_magic.llm.events import Reply
 
