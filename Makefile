@@ -115,7 +115,7 @@ test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
 	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
 
 # Its tests wait for retries most of the time, so they wait together.
-test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41, the newest SDK and CLI (installs them, 1 GB; OPENHANDS_PYTHON=PATH for another Python 3.12)
+test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41, the newest SDK and CLI, and the probes' tools with theirs (installs them, 1.2 GB; OPENHANDS_PYTHON=PATH for another Python 3.12)
 	$(RUN) -m pytest -n 4 tests/openhands --openhands=$(VENV)-openhands-0.41 --openhands-sdk=$(VENV)-openhands-sdk --openhands-cli=$(VENV)-openhands-cli
 	$(RUN) -m pytest tests/llm/test_openhands.py
 
@@ -128,7 +128,7 @@ $(VENV)/.installed-openhands: $(VENV)/.installed-dev
 	@for name in 0.41 sdk cli; do $(RUN) -m uv venv --quiet --clear --python '$(OPENHANDS_PYTHON)' $(VENV)-openhands-$$name || { echo "OpenHands needs Python 3.12: make OPENHANDS_PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; done
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 --no-deps '$(OPENHANDS)'
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-0.41 $(OPENHANDS_NEEDS)
-	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-sdk openhands-sdk
+	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-sdk openhands-sdk openhands-tools
 	@$(RUN) -m uv pip install --quiet --python $(VENV)-openhands-cli openhands
 
 test-newest: ## Run the tests as `pip install .` brings what they need: the newest of everything (PYTHON=python3.13 for another Python)

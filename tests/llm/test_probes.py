@@ -79,6 +79,8 @@ CALLS = [
     (calling("terminal", command="echo ready"), ""),
     (calling("terminal", command="echo done"), "it ran 'echo done', not what it was told to"),
     (calling("terminal"), "its call leaves out command"),
+    (calling("terminal", cwd="/tmp", **ECHO), "its call has cwd, which there is not"),  # noqa: S108
+    (calling("terminal", summary="It runs a command.", **ECHO), ""),
     (calling("bash", **ECHO), "it called 'bash', which there is not"),
     (calling("think", thought="well"), "it called think in place of terminal"),
     (Turn(calls=(Asked("terminal", '{"command": "ec'),)), "the arguments of its call cannot be"),
@@ -170,6 +172,9 @@ TEXTS = [
     (WRITTEN + "</function>\n\nUSER: done", "it wrote on after </function>, where it is to stop"),
     ("I would run it.", "it did not write the call in the form that it was told"),
     (WRITTEN.replace("execute_bash", "bash"), "it wrote a call that OpenHands cannot run"),
+    (WRITTEN.replace("execute_bash>\n", "execute_bash>"), "it wrote a call that OpenHands cannot"),
+    (WRITTEN + "<parameter=why>x</parameter>\n", "it wrote a call that OpenHands cannot run"),
+    (WRITTEN + "<parameter=is_input>no</parameter>\n", "it wrote a call that OpenHands cannot run"),
     (WRITTEN.replace("ready", "done"), "it ran 'echo done', not what it was told to"),
 ]
 
@@ -196,7 +201,7 @@ def test_the_tools_have_openhands_names() -> None:
         "str_replace_editor": ["command", "path"],
     }
     names = [each["function"]["name"] for each in schemas.FOR_SDK]
-    assert names == ["terminal", "file_editor", "task_tracker", "think", "finish"]
+    assert names == ["terminal", "file_editor", "task_tracker", "finish", "think"]
 
 
 def test_the_size_of_the_context() -> None:

@@ -165,6 +165,19 @@ class OpenHands:
         answer = self._do({**order, "connection": dict(connection) if connection else None})
         assert answer["error"] is None, answer["error"]
 
+    def tools(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return the tools that its agent offers, and the words at which a server is to stop."""
+        answer = self._do({"form": "tools", "env": {}, "path": str(self.folder)})
+        assert answer["error"] is None, answer["error"]
+        return answer["told"]["tools"], answer["told"]["stop"]
+
+    def read(self, texts: Sequence[str], tools: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the calls that it reads in each text: names and arguments, or an error in words."""
+        answer = self._do({"form": "read", "env": {}, "texts": [*texts], "tools": [*tools]})
+        assert answer["error"] is None, answer["error"]
+        told: list[Any] = answer["told"]
+        return told
+
     def describe(self, models: Sequence[str] = ()) -> dict[str, Any]:
         """Return what the SDK says of its profiles, and of models."""
         answer = self._do({"form": "describe", "env": {}, "models": [*models]})

@@ -4,10 +4,13 @@ It is started by `real.py` with the Python of an environment of its own and know
 package: what it reads, the package has written. Each line of its input is a JSON object:
 
     form: How the settings are handed over: "toml", "profile" or "env"; or "keep", by which the SDK
-        writes the profile of `path` itself, and "describe", by which it tells what a profile is.
+        writes the profile of `path` itself, "describe", by which it tells what a profile is,
+        "tools", by which it tells what it offers a model, and "read", by which it reads calls.
     path: The config.toml or the profile.
     fields: What the SDK keeps.
     models: The models that it describes.
+    texts: What a model has written, with calls in it.
+    tools: The tools that it was offered.
     connection: The provider connection that it keeps beside, or null.
     env: The environment variables of this one prompt.
     key: The key of a profile, which holds none.
@@ -26,6 +29,7 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -87,12 +91,17 @@ LEFT_OUT = ("browsergym.utils.obs", "openhands_aci.utils.diff", "openhands_aci.l
 """What 0.41 imports on the way to its `LLM`, and never calls for it: half a gigabyte."""
 
 
-def ask_0_41(order: dict[str, Any]) -> None:
-    """Ask with the `LLM` of openhands-ai 0.41, as its agents do."""
+def leave_out() -> None:
+    """Have 0.41 import without what it does not need here."""
     for name in LEFT_OUT:
         parts = name.split(".")
         for end in range(1, len(parts) + 1):
             sys.modules.setdefault(".".join(parts[:end]), MagicMock())
+
+
+def ask_0_41(order: dict[str, Any]) -> None:
+    """Ask with the `LLM` of openhands-ai 0.41, as its agents do."""
+    leave_out()
     from openhands.core.config import OpenHandsConfig, load_from_env, load_from_toml
     from openhands.core.message import Message, TextContent
     from openhands.llm.llm import LLM
@@ -107,6 +116,78 @@ def ask_0_41(order: dict[str, Any]) -> None:
         for message in (messages[0], messages[-1]):
             message.content[-1].cache_prompt = message.role in ("system", "user")
     llm.completion(messages=llm.format_messages_for_llm(messages))
+
+
+def tools_of_sdk(order: dict[str, Any]) -> dict[str, Any]:
+    """Return the tools of the SDK's agent in a terminal, and the word at which a server is to stop
+    when they are written into the prompt.
+    """
+    from openhands.sdk.llm.mixins.fn_call_converter import STOP_WORDS
+    from openhands.sdk.tool.builtins import BUILT_IN_TOOLS
+    from openhands.tools.file_editor import FileEditorTool
+    from openhands.tools.task_tracker import TaskTrackerTool
+    from openhands.tools.terminal import TerminalTool
+
+    state = MagicMock()
+    state.workspace.working_dir = order["path"]
+    own = [
+        each for kind in (TerminalTool, FileEditorTool, TaskTrackerTool) for each in kind.create(state)
+    ]
+    own += [each for kind in BUILT_IN_TOOLS for each in kind.create()]
+    told = [dict(each.to_openai_tool(add_security_risk_prediction=True)) for each in own]
+    for each in own:
+        if each.executor is not None:
+            each.executor.close()
+    return {"tools": told, "stop": STOP_WORDS}
+
+
+def tools_of_0_41(_order: dict[str, Any]) -> dict[str, Any]:
+    """Return the same of 0.41, without its browser."""
+    import openhands
+
+    leave_out()
+    agent = "openhands.agenthub.codeact_agent"
+    for name in ("openhands.agenthub", agent):
+        folder = Path(openhands.__path__[0], *name.split(".")[1:])
+        package = sys.modules[name] = ModuleType(name)  # its own imports every agent
+        package.__path__ = [str(folder)]
+    sys.modules[f"{agent}.tools.browser"] = MagicMock()  # which imports a browser's driver
+    from openhands.agenthub.codeact_agent import tools
+    from openhands.llm.fn_call_converter import STOP_WORDS
+
+    told = [
+        tools.create_cmd_run_tool(),
+        tools.ThinkTool,
+        tools.FinishTool,
+        tools.IPythonTool,
+        tools.create_str_replace_editor_tool(),
+    ]
+    return {"tools": [dict(each) for each in told], "stop": STOP_WORDS}
+
+
+def read(order: dict[str, Any]) -> list[Any]:
+    """Return the calls that OpenHands reads in each text: pairs of a name and arguments, or an
+    error in words.
+    """
+    try:
+        from openhands.sdk.llm.mixins import fn_call_converter
+    except ImportError:
+        leave_out()
+        from openhands.llm import fn_call_converter
+
+    told: list[Any] = []
+    for text in order["texts"]:
+        said = [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": text}]
+        try:
+            *_, last = fn_call_converter.convert_non_fncall_messages_to_fncall_messages(
+                said, order["tools"]
+            )
+        except Exception as failure:  # noqa: BLE001 - any is one that the model is told of
+            told.append(f"{type(failure).__name__}: {failure}")
+        else:
+            calls = [each["function"] for each in last.get("tool_calls") or ()]
+            told.append([(each["name"], json.loads(each["arguments"])) for each in calls])
+    return told
 
 
 def installed() -> tuple[str, Any]:
@@ -128,6 +209,8 @@ def take_prices() -> None:
 def main() -> None:
     """Read orders, and carry them out one by one."""
     name, ask = installed()
+    orders = {"tools": tools_of_sdk if ask is ask_sdk else tools_of_0_41}
+    orders |= {"keep": keep, "describe": describe, "read": read}
     out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     take_prices()
     print(json.dumps({"version": name}), file=out, flush=True)
@@ -137,7 +220,7 @@ def main() -> None:
         os.environ.update(order["env"])
         error = told = None
         try:
-            told = {"keep": keep, "describe": describe}.get(order["form"], ask)(order)
+            told = orders.get(order["form"], ask)(order)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the test wants to know
             error = f"{type(failure).__name__}: {failure}"
         print(json.dumps({"error": error, "told": told}), file=out, flush=True)

@@ -153,10 +153,6 @@ def _asked(tools: Sequence[Mapping[str, Any]], task: str, *after: Message) -> As
 LOOKS_LIKE_CALL = re.compile(r"<tool_call|<function|\[TOOL_CALLS\]|<\|python_tag|\"arguments\" ?:")
 """How models write a call that their server has not read."""
 
-NOT_MISSED = frozenset({"security_risk", "summary"})
-"""Parameters without which OpenHands runs a call all the same."""
-
-
 def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
     """Return the arguments of the call that was waited for.
 
@@ -176,9 +172,15 @@ def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping
         did = Text("the arguments of its call cannot be read: {why}", why=shorten(str(misfit)))
         raise _NotCalledError(Finding(did, ASKS_AGAIN, NATIVE_CURE, settings=AS_TEXT)) from None
     if name == call.name:
-        missing = {*named[name]["required"]} - arguments.keys() - NOT_MISSED
+        missing = {*named[name]["required"]} - arguments.keys()
         if missing:
             did = Text("its call leaves out {names}", names=", ".join(sorted(missing)))
+            raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
+        unknown = arguments.keys() - named[name]["properties"].keys() - schemas.ADDED.keys()
+        if unknown and tools is schemas.FOR_SDK:  # 0.41 does not look at them
+            did = Text(
+                "its call has {names}, which there is not", names=", ".join(sorted(unknown))
+            )
             raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
         return arguments
     did = Text("it called {name} in place of {wanted}", name=call.name, wanted=name)
@@ -413,13 +415,22 @@ def written() -> Course:
             STOP_CURE,
             settings=AS_TOOLS,
         )
-    name, _, body = text.partition(">")
+    name, _, body = text.partition(">\n")  # without a line end OpenHands reads no call
     arguments = parameters_in(body)
-    if name != "execute_bash" or "command" not in arguments:
+    if name != "execute_bash" or "command" not in arguments or not _fits(arguments):
         written = shorten(repr(begun + text))
         did = Text("it wrote a call that OpenHands cannot run: {call}", call=written)
         return Finding(did, ASKS_AGAIN, WEAK)
     return _is_command(arguments["command"])
+
+
+def _fits(arguments: Mapping[str, str]) -> bool:
+    """Tell whether a written call of the shell has no parameter and no word that there is not."""
+    known = schemas.FOR_0_41[0]["function"]["parameters"]["properties"]
+    return all(
+        name in known and value in known[name].get("enum", (value,))
+        for name, value in arguments.items()
+    )
 
 
 BROKEN = '{"command": "echo rea'

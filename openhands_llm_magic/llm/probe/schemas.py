@@ -31,11 +31,13 @@ def _text(about: str) -> Schema:
 
 RISK = {
     "type": "string",
-    "enum": ["LOW", "MEDIUM", "HIGH"],
+    "enum": ["UNKNOWN", "LOW", "MEDIUM", "HIGH"],
     "description": "How much harm the call could do.",
 }
 SUMMARY = _text("What the call is for, in about ten words.")
-"""What the SDK adds to its tools."""
+ADDED = {"security_risk": RISK, "summary": SUMMARY}
+"""What the SDK puts before a tool's own parameters; none of it is required, and a tool that changes
+nothing has no risk."""
 
 IS_INPUT = {
     "type": "string",
@@ -109,29 +111,21 @@ FOR_SDK = (
     _tool(
         "terminal",
         "Run a command in a terminal that stays open.",
-        {
+        ADDED
+        | {
             "command": COMMAND,
             "is_input": {"type": "boolean", "description": IS_INPUT["description"]},
             "timeout": TIMEOUT,
             "reset": {"type": "boolean", "description": "Whether to begin with a new terminal."},
-            "security_risk": RISK,
-            "summary": SUMMARY,
         },
         "command",
-        "security_risk",
     ),
-    _tool(
-        "file_editor",
-        EDITS,
-        EDITOR | {"security_risk": RISK, "summary": SUMMARY},
-        "command",
-        "path",
-        "security_risk",
-    ),
+    _tool("file_editor", EDITS, ADDED | EDITOR, "command", "path"),
     _tool(
         "task_tracker",
         "Keep a list of what is to be done.",
-        {
+        ADDED
+        | {
             "command": {"type": "string", "enum": ["view", "plan"], "description": "What to do."},
             "task_list": {
                 "type": "array",
@@ -146,14 +140,12 @@ FOR_SDK = (
                 },
                 "description": "For plan: the whole list.",
             },
-            "summary": SUMMARY,
         },
-        "command",
     ),
-    _tool("think", THINK, THOUGHT | {"summary": SUMMARY}, "thought"),
     _tool(
-        "finish", "Say that the task is over.", {"message": MESSAGE, "summary": SUMMARY}, "message"
+        "finish", "Say that the task is over.", {"summary": SUMMARY, "message": MESSAGE}, "message"
     ),
+    _tool("think", THINK, {"summary": SUMMARY} | THOUGHT, "thought"),
 )
 """Those of the current SDK."""
 
