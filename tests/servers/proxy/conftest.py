@@ -9,6 +9,7 @@ import pytest
 from servers.proxy.server import Proxy, litellm_proxy
 
 from openhands_llm_magic.llm.ask import ask
+from openhands_llm_magic.llm.practice.server import PracticeServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def running_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """A LiteLLM Proxy."""
-    with litellm_proxy(tmp_path_factory.mktemp("proxy")) as proxy:
+    with (
+        PracticeServer(pause_s=0) as practice,
+        litellm_proxy(tmp_path_factory.mktemp("proxy"), practice) as proxy,
+    ):
         yield proxy
 
 

@@ -1,4 +1,8 @@
-"""A real LiteLLM Proxy that allows three requests a minute, with no one's settings or keys."""
+"""A real LiteLLM Proxy, with no one's settings or keys.
+
+Of its models some answer by themselves, three requests a minute; behind the others is the practice
+server.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.litellm.loading import IMPORT_ENVIRONMENT
+from openhands_llm_magic.llm.practice.models import MODELS as PRACTICE_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from openhands_llm_magic.llm.practice.server import PracticeServer
 
 KEY = "sk-of-the-proxy-0123456789abcdef"
 """The key it asks for; it refuses well-known ones such as sk-1234."""
@@ -33,8 +40,22 @@ NAMED_WAIT_S = 60.0
 
 ANSWER = "An answer."
 
-CONFIG = {
-    "model_list": [
+CONTEXT_TOKENS = 65_536
+"""What it says of the context of an agent, which the agent behind it does not tell."""
+
+PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+"""What it says that an agent costs."""
+
+AGENTS = tuple(each for each in PRACTICE_MODELS if each.startswith("agent")) + ("tools-refused",)
+"""The practice models that act as an agent does, and one that takes no functions."""
+
+BEHIND = (*AGENTS, "tools")
+"""All that it asks the practice server for."""
+
+
+def _config(practice: PracticeServer) -> dict[str, Any]:
+    """Return what it is started with: models that answer by themselves, and those behind it."""
+    limited = [
         {
             "model_name": model,
             "litellm_params": {
@@ -45,13 +66,29 @@ CONFIG = {
             },
         }
         for model in MODELS
-    ],
-    "router_settings": {
-        "num_retries": 0,
-        "optional_pre_call_checks": ["enforce_model_rate_limits"],
-    },
-    "general_settings": {"master_key": KEY},
-}
+    ]
+    agents = [
+        {
+            "model_name": model,
+            "litellm_params": {
+                "model": f"openai/{model}",
+                "api_base": practice.base_url,
+                "api_key": practice.key,
+                **PRICES,
+            },
+            "model_info": {"max_input_tokens": CONTEXT_TOKENS},
+        }
+        for model in BEHIND
+    ]
+    return {
+        "model_list": limited + agents,
+        "router_settings": {
+            "num_retries": 0,
+            "optional_pre_call_checks": ["enforce_model_rate_limits"],
+        },
+        "general_settings": {"master_key": KEY},
+    }
+
 
 PATIENCE_S = 300
 """How long its start may take, in seconds."""
@@ -114,18 +151,19 @@ def _log_config(access_log: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def litellm_proxy(home: Path) -> Iterator[Proxy]:
+def litellm_proxy(home: Path, practice: PracticeServer) -> Iterator[Proxy]:
     """Run a LiteLLM Proxy that needs no network.
 
     Args:
         home: An empty folder, where all that it reads and writes is.
+        practice: The server of the models behind it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     proxy = Proxy(f"http://127.0.0.1:{port}", home / "access.log")
     options = {"host": "127.0.0.1", "port": str(port)}
-    for name, content in {"config": CONFIG, "log_config": _log_config(proxy.access_log)}.items():
+    for name, content in {"config": _config(practice), "log_config": _log_config(proxy.access_log)}.items():
         file = home / f"{name}.json"
         file.write_text(json.dumps(content), "utf-8")
         options[name] = str(file)
