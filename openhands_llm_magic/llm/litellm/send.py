@@ -15,6 +15,7 @@ from openhands_llm_magic.llm.events import Accepted, ReasoningDelta, TextDelta, 
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of
 from openhands_llm_magic.llm.litellm.faults import LONGEST_BODY, Stage, fault_from, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
+from openhands_llm_magic.llm.litellm.responses import in_pieces
 from openhands_llm_magic.llm.litellm.stream import (
     Ending,
     FinishTap,
@@ -144,8 +145,8 @@ def _open(
 ) -> tuple[Iterator[Any], dict[str, str]]:
     """Make the HTTP request; return its chunks and headers. `cleanup` closes the connection."""
     provider, *_ = resolved(litellm, request.model, request.options)
-    if request.has_tools and not takes_tools(litellm, provider, request.model):
-        raise errors.ToolsRefusedError("LiteLLM passes none on to it")
+    if request.has_tools:
+        check_tools(litellm, provider, request.model)
     options = asking_once(litellm, provider, request.options, cleanup)
     if provider in DROP_MAX_RETRIES:
         options["allowed_openai_params"] = ["max_retries"]
@@ -167,7 +168,7 @@ def _open(
     lines = getattr(source, "streaming_response", None)
     if lines is not None:
         cleanup.callback(_close, lines)
-        source.streaming_response = source.response_iterator = tap.lines(lines)
+        source.streaming_response = source.response_iterator = tap.lines(in_pieces(lines))
     headers = _headers(stream, source)
     tap.note_headers(headers)
     response: Any = getattr(source, "response", None)
@@ -180,10 +181,24 @@ def _open(
     return iter(stream), headers
 
 
-def takes_tools(litellm: Any, provider: str, model: str) -> bool:
-    """Tell whether LiteLLM sends a model its functions; else it leaves them out in silence."""
+LOSES_CALLS = frozenset({"cohere", "cohere_chat"})
+"""Providers in whose streams LiteLLM finds no calls: it looks for them where they are not."""
+
+
+def check_tools(litellm: Any, provider: str, model: str) -> None:
+    """Check that LiteLLM sends a model its functions, and gives back what it asks for.
+
+    Raises:
+        ToolsRefusedError: It would leave them out in silence, or lose the calls.
+    """
+    if provider in LOSES_CALLS:
+        raise errors.ToolsRefusedError("LiteLLM loses the calls in its streams")
     known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
-    return known is None or "tools" in known
+    if known is None or "tools" in known:
+        return
+    if provider == "ollama":
+        raise errors.ToolsRefusedError("LiteLLM passes them on with ollama_chat/ alone")
+    raise errors.ToolsRefusedError("LiteLLM passes none on to it")
 
 
 def _in_few_words(chunks: Iterator[Any]) -> Iterator[Any]:

@@ -60,6 +60,11 @@ MODELS = [
     "openrouter/maker/a-model",
     "deepseek/deepseek-chat",
     "hosted_vllm/a-model",
+    "azure/gpt-4o",
+    "bedrock/us.amazon.nova-pro-v1:0",
+    "openai/gpt-5-codex",  # the Responses API, streamed
+    "openai/o1-pro",  # which LiteLLM asks for a whole answer
+    "openai/responses/a-model",
 ]
 
 

@@ -257,6 +257,76 @@ def test_a_server_without_functions_is_asked_once(
     assert model_server.count == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("ollama/llama3", "LiteLLM passes them on with ollama_chat/ alone"),
+        ("perplexity/sonar", "LiteLLM passes none on to it"),
+        ("cohere_chat/command-a-03-2025", "LiteLLM loses the calls in its streams"),
+    ],
+)
+def test_what_litellm_cannot_do_is_told_before(
+    model_server: ModelServer, clock: FakeClock, model: str, why: str
+) -> None:
+    """Nothing is sent."""
+    with pytest.raises(ToolsRefusedError, match=f"takes no functions .{why}"):
+        asked(model_server, clock, model)
+    assert model_server.count == 0
+
+
+def event(kind: str, **data: Any) -> str:
+    return f"data: {json.dumps({'type': kind, 'sequence_number': 0, **data})}\n\n"
+
+
+PIECE, IN_PIECES = "response.function_call_arguments.delta", (ONE[:5], ONE[5:])
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        pytest.param([(PIECE, {"delta": each}) for each in IN_PIECES], id="in pieces"),
+        pytest.param([], id="whole, at its end"),  # BerriAI/litellm#27144
+        pytest.param(
+            [("response.function_call_arguments.done", {"arguments": ONE})], id="whole, before it"
+        ),
+        pytest.param(
+            [(PIECE, {"delta": each}) for each in ("", *IN_PIECES)], id="an empty piece"
+        ),  # BerriAI/litellm#39288
+    ],
+)
+def test_arguments_in_the_responses_api(
+    model_server: ModelServer, clock: FakeClock, middle: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """They are read however they come."""
+    item = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "add"}
+    begins = {"item": {**item, "arguments": "", "status": "in_progress"}, "output_index": 0}
+    ends = {"item": {**item, "arguments": ONE, "status": "completed"}, "output_index": 0}
+    usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
+    response = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "m",
+        "output": [ends["item"]],
+        "usage": usage,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+    }
+    lines = [
+        event("response.output_item.added", **begins),
+        *(event(kind, output_index=0, item_id="fc_1", **data) for kind, data in middle),
+        event("response.output_item.done", **ends),
+        event("response.completed", response=response),
+    ]
+    model_server.script(Raw("".join(lines).encode(), "text/event-stream"), DONE)
+    reply = asked(model_server, clock, "openai/gpt-5-codex")
+    [call] = reply.tool_calls
+    assert (call.arguments, call.result) == ({"a": 1, "b": 2}, "3")
+    assert reply.text == "Done."
+
+
 def test_another_refusal_is_told_as_it_is(model_server: ModelServer, clock: FakeClock) -> None:
     """Though it speaks of a function."""
     model_server.script(Refuse(400, message="Invalid schema for function 'add': no type."))
