@@ -318,21 +318,22 @@ UNREAD = "Failed to parse input at pos 184: <tool_call>"
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "did", "cure"),
+    ("refusal", "did", "cure"),
     [
-        (400, TOO_LONG, "the prompt does not fit into the context", "llama.cpp's -c"),
-        (500, UNREAD, "the server could not read the call that the model wrote", "--jinja"),
+        (Refuse(400, message=TOO_LONG), "the prompt does not fit into the context", "-c"),
+        (Refuse(500, message=UNREAD), "the server could not read the call that", "--jinja"),
     ],
 )
 def test_a_refusal_that_is_an_answer(
-    clock: FakeClock, model_server: ModelServer, status: int, words: str, did: str, cure: str
+    clock: FakeClock, model_server: ModelServer, refusal: Refuse, did: str, cure: str
 ) -> None:
     """What OpenHands would meet as well counts against the server, and is no fault of the way."""
-    model_server.script(Refuse(status, message=words), Refuse(status, message=words), Answer("No."))
+    model_server.script(refusal, refusal, Answer("No."))
     found = probed("openai/gpt-4o", clock, **at(model_server))["call"]
-    assert (found.outcome, found.finding.did) == ("failed", did)
+    assert found.outcome == "failed"
+    assert found.finding.did.startswith(did)
     assert cure in found.finding.cure
-    assert words in found.finding.note
+    assert refusal.message in found.finding.note
 
 
 def test_a_context_that_is_full(clock: FakeClock, model_server: ModelServer) -> None:

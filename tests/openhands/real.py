@@ -172,7 +172,7 @@ class OpenHands:
         return answer["told"]["tools"], answer["told"]["stop"]
 
     def read(self, texts: Sequence[str], tools: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Return the calls that it reads in each text: names and arguments, or an error in words."""
+        """Return the calls that it reads in each text, or an error in words."""
         answer = self._do({"form": "read", "env": {}, "texts": [*texts], "tools": [*tools]})
         assert answer["error"] is None, answer["error"]
         told: list[Any] = answer["told"]

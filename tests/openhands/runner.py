@@ -131,7 +131,9 @@ def tools_of_sdk(order: dict[str, Any]) -> dict[str, Any]:
     state = MagicMock()
     state.workspace.working_dir = order["path"]
     own = [
-        each for kind in (TerminalTool, FileEditorTool, TaskTrackerTool) for each in kind.create(state)
+        each
+        for kind in (TerminalTool, FileEditorTool, TaskTrackerTool)
+        for each in kind.create(state)
     ]
     own += [each for kind in BUILT_IN_TOOLS for each in kind.create()]
     told = [dict(each.to_openai_tool(add_security_risk_prediction=True)) for each in own]
@@ -209,7 +211,7 @@ def take_prices() -> None:
 def main() -> None:
     """Read orders, and carry them out one by one."""
     name, ask = installed()
-    orders = {"tools": tools_of_sdk if ask is ask_sdk else tools_of_0_41}
+    orders: dict[str, Any] = {"tools": tools_of_sdk if ask is ask_sdk else tools_of_0_41}
     orders |= {"keep": keep, "describe": describe, "read": read}
     out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     take_prices()

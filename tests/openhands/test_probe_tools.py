@@ -1,4 +1,4 @@
-"""The tools that probes offer a model are those of the real OpenHands, and are called as its are."""
+"""The tools that probes offer a model are the real OpenHands' own, and are called as those are."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_call_in_the_text_is_read_alike(openhands: OpenHands, name: str, text: str) -> None:
-    """What the probe takes for a call is what OpenHands runs, and nothing else; the SDK reads more."""
+    """What the probe takes for a call is what OpenHands runs, and nothing else.
+
+    The SDK reads some more.
+    """
     [read] = openhands.read([TEXTS[text]], schemas.FOR_0_41)
     course = probes.written()
     next(course)

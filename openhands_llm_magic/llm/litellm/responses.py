@@ -20,7 +20,7 @@ ENDS = "response.output_item.done"
 
 def in_pieces(events: Iterable[Any]) -> Iterator[Any]:
     """Pass on events, or the lines of another dialect; give each call its arguments as a piece."""
-    told: set[int] = set()
+    told: set[object] = set()
     for event in events:
         kind = None if isinstance(event, (str, bytes)) else getattr(event, "type", None)
         place, item = getattr(event, "output_index", None), getattr(event, "item", None)

@@ -153,6 +153,7 @@ def _asked(tools: Sequence[Mapping[str, Any]], task: str, *after: Message) -> As
 LOOKS_LIKE_CALL = re.compile(r"<tool_call|<function|\[TOOL_CALLS\]|<\|python_tag|\"arguments\" ?:")
 """How models write a call that their server has not read."""
 
+
 def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
     """Return the arguments of the call that was waited for.
 
@@ -178,9 +179,7 @@ def called(turn: Turn, tools: Sequence[Mapping[str, Any]], name: str) -> Mapping
             raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
         unknown = arguments.keys() - named[name]["properties"].keys() - schemas.ADDED.keys()
         if unknown and tools is schemas.FOR_SDK:  # 0.41 does not look at them
-            did = Text(
-                "its call has {names}, which there is not", names=", ".join(sorted(unknown))
-            )
+            did = Text("its call has {names}, which there is not", names=", ".join(sorted(unknown)))
             raise _NotCalledError(Finding(did, ASKS_AGAIN, WEAK))
         return arguments
     did = Text("it called {name} in place of {wanted}", name=call.name, wanted=name)

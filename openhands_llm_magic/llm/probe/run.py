@@ -234,6 +234,19 @@ class _FaultError(Exception):
         self.error = error
 
 
+def _said_by(error: errors.RequestError, probe: Probe) -> Finding | None:
+    """Return what a failure tells of the model or its server; None for a fault of the way."""
+    if isinstance(error, probe.refusals):
+        return replace(probe.if_refused, note=error.text)
+    if isinstance(error, errors.ContextLengthError):
+        return replace(TOO_LONG, note=error.text)
+    if is_unread_call(error):
+        return replace(UNREAD, note=error.text)
+    if isinstance(error, OF_THE_MODEL):
+        return WELL if probe.takes_any_answer else Finding(error.text)
+    return None
+
+
 class Probing:
     """The job of probing a model; its last event is the `Report`.
 
@@ -331,18 +344,12 @@ class Probing:
             self._over = error.text
             return ended("fault", why=error.text)
         except _FaultError as fault:
-            told = fault.error.text
-            if isinstance(fault.error, probe.refusals):
-                return ended("failed", replace(probe.if_refused, note=told))
-            if isinstance(fault.error, errors.ContextLengthError):
-                return ended("failed", replace(TOO_LONG, note=told))
-            if is_unread_call(fault.error):
-                return ended("failed", replace(UNREAD, note=told))
-            if isinstance(fault.error, OF_THE_MODEL):
-                return ended("held") if probe.takes_any_answer else ended("failed", Finding(told))
-            if isinstance(fault.error, HOPELESS):
-                self._over = Text("it would meet the same fault")
-            return ended("fault", why=told)
+            said = _said_by(fault.error, probe)
+            if said is None:
+                if isinstance(fault.error, HOPELESS):
+                    self._over = Text("it would meet the same fault")
+                return ended("fault", why=fault.error.text)
+            finding = said
         return ended("failed" if finding.did else "held", finding)
 
     def _found(self, probe: Probe, emit: Emit) -> Finding:

@@ -114,7 +114,13 @@ def llama_cpp(model: Path, *, is_awaited: bool = True, **parameters: Any) -> Ite
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {"model": str(model), "port": port, "n_ctx": 32_768, "n_parallel": 1, "model_alias": [MODEL]}
+    given = {
+        "model": str(model),
+        "port": port,
+        "n_ctx": 32_768,
+        "n_parallel": 1,
+        "model_alias": [MODEL],
+    }
     command = [sys.executable, str(HERE / "serve.py"), json.dumps(given | parameters)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(model.parent), "GGML_NO_BACKTRACE": "1"}
     output = model.with_suffix(".log")

@@ -116,7 +116,7 @@ def test_a_broken_call_in_the_history(server: LlamaCpp) -> None:
     """The server refuses it for good, with a status that passes: it is asked but once."""
     function = {"name": "terminal", "arguments": '{"command": "ec'}
     call = {"id": "call_1", "type": "function", "function": function}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "Who is there?"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "no JSON"},

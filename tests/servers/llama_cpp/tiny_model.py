@@ -7,6 +7,7 @@ whole conversation. With other weights it writes nonsense, always the same.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -124,7 +125,7 @@ def write_model(
     writer.add_unk_token_id(UNKNOWN)
     writer.add_bos_token_id(BEGINNING)
     writer.add_eos_token_id(END)
-    writer.add_add_space_prefix(False)  # noqa: FBT003 - gguf has no other form
+    writer.add_add_space_prefix(False)
     writer.add_chat_template(template)
     for name, weights in _weights(len(vocabulary.tokens), chains, is_nonsense=is_nonsense):
         writer.add_tensor(name, weights.astype(np.float32))
@@ -144,7 +145,7 @@ def _weights(
     if is_nonsense:  # in letters and words alone, and without end
         output[END + 1 : chains[0][1]] = random.normal(size=(chains[0][1] - END - 1, WIDTH))
     for chain in () if is_nonsense else chains:
-        for token, after in zip(chain, chain[1:], strict=False):
+        for token, after in itertools.pairwise(chain):
             output[after] += vectors[token]
     yield "token_embd.weight", vectors
     yield "output_norm.weight", np.ones(WIDTH)

@@ -46,7 +46,7 @@ CONTEXT_TOKENS = 65_536
 PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
 """What it says that an agent costs."""
 
-AGENTS = tuple(each for each in PRACTICE_MODELS if each.startswith("agent")) + ("tools-refused",)
+AGENTS = (*(each for each in PRACTICE_MODELS if each.startswith("agent")), "tools-refused")
 """The practice models that act as an agent does, and one that takes no functions."""
 
 BEHIND = (*AGENTS, "tools")
@@ -163,7 +163,10 @@ def litellm_proxy(home: Path, practice: PracticeServer) -> Iterator[Proxy]:
         port = probe.getsockname()[1]
     proxy = Proxy(f"http://127.0.0.1:{port}", home / "access.log")
     options = {"host": "127.0.0.1", "port": str(port)}
-    for name, content in {"config": _config(practice), "log_config": _log_config(proxy.access_log)}.items():
+    for name, content in {
+        "config": _config(practice),
+        "log_config": _log_config(proxy.access_log),
+    }.items():
         file = home / f"{name}.json"
         file.write_text(json.dumps(content), "utf-8")
         options[name] = str(file)

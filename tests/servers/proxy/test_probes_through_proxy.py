@@ -44,9 +44,7 @@ def test_a_model_does_as_without_the_proxy(
     directly = probed(clock, model=f"practice/{model}")
     through = probed(clock, **running_proxy.settings(model))
     assert found(through) == found(directly)
-    assert [each.answer for each in through.verdicts] == [
-        each.answer for each in directly.verdicts
-    ]
+    assert [each.answer for each in through.verdicts] == [each.answer for each in directly.verdicts]
     assert through["context"].finding.note == f"{CONTEXT_TOKENS:,} tokens"
     spent = through.spent
     assert (spent.unknown, spent.is_about) == (0, False)  # each told by the proxy itself
