@@ -17,7 +17,8 @@ def main() -> None:
     parameters = xllamacpp.CommonParams()
     given = json.loads(sys.argv[1])
     parameters.model.path = given.pop("model")
-    parameters.cpuparams.n_threads = 2
+    # More would wait for each other, and busily, on a machine that does other work, too.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     for name, value in given.items():
         setattr(parameters, name, value)
     server = xllamacpp.Server(parameters)

