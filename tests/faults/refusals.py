@@ -229,6 +229,14 @@ WORDED = (
         shown="the prompt is longer than {model} takes (500: input (767 tokens) is too large",
     ),
     Fault(
+        name="500 for a broken call in the history, of llama.cpp",
+        steps=Refuse(
+            500, message="Failed to parse tool call arguments as JSON: parse error at line 1"
+        ),
+        error=errors.BadRequestError,
+        shown="the request was refused (500: Failed to parse tool call arguments as JSON",
+    ),
+    Fault(
         name="503 for want of a model",
         steps=Refuse(503, message="No models are currently loaded."),
         error=errors.ModelNotFoundError,
@@ -378,6 +386,16 @@ TRANSIENT = (
         dialects=("openai",),
         error=errors.BrokenAnswerError,
         shown="no complete answer came (400: Failed to generate JSON); gave up after 4 retries.",
+    ),
+    Fault(
+        name="500 for a call that the model made badly, of llama.cpp",
+        steps=Refuse(
+            500,
+            message="The model produced output that does not match the expected peg-native format",
+        ),
+        dialects=("openai",),
+        error=errors.BrokenAnswerError,
+        shown="no complete answer came (500: The model produced output that does not match",
     ),
     Fault(
         name="503 with Retry-After",

@@ -77,6 +77,19 @@ def test_it_names_the_setting_and_its_origin(
     assert "canary" not in line
 
 
+@pytest.mark.parametrize(
+    ("address", "is_ones_own"),
+    [("http://127.0.0.1:8080/v1", True), ("http://192.168.1.7/v1", True), (None, False)],
+)
+def test_what_gives_a_server_of_ones_own_more_context(
+    address: str | None, is_ones_own: bool
+) -> None:
+    """Of another nobody but its provider decides that."""
+    settings = load_settings().with_overrides({"base_url": address})
+    line = str(explained(errors.ContextLengthError("Too long.", status=400), settings))
+    assert ("llama.cpp: -c" in line) == is_ones_own
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_setting_that_is_not_set_is_named_too(kind: type[errors.RequestError]) -> None:
     """As with nothing but the defaults."""
