@@ -98,7 +98,8 @@ def write_tiny(path: Path, *, is_nonsense: bool = False, is_slow: bool = False) 
     template = (HERE / "template.jinja").read_text("utf-8")
     if is_slow:
         template = f"{{%- for _ in range(5000) -%}}{{%- endfor -%}}{template}"
-    write_model(path, template, TEXTS, words=probes.LONG, is_nonsense=is_nonsense)
+    words = probes.LONG.replace(probes.KEY, "")  # nonsense must not name it
+    write_model(path, template, TEXTS, words=words, is_nonsense=is_nonsense)
     return path
 
 

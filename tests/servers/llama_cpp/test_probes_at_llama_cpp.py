@@ -47,7 +47,7 @@ def test_a_model_that_calls_functions(server: LlamaCpp, clock: FakeClock) -> Non
     assert not_asked(report) == []
     assert "500: Failed to parse tool call arguments as JSON" in report["history"].finding.note
     assert report["history"].spent.requests == 1
-    assert report["context"].finding.note == "32,768 tokens"
+    assert report["context"].finding.note.startswith("32,768 tokens")
     assert "tokens came from a cache" in report["again"].finding.note
     assert report.spent.is_local
     assert [(each.answer, each.why) for each in report.verdicts] == [
@@ -83,14 +83,15 @@ def test_a_context_that_is_too_small(tiny: Path, clock: FakeClock) -> None:
     """Each probe that does not fit says so, and what cures it."""
     with llama_cpp(tiny, n_ctx=2_048) as server:
         report = probed(server, clock)
-    assert failed(report) == {
-        "context": "its context has 2,048 tokens",
+    found = failed(report)
+    assert found.pop("context").startswith("its context has 2,048 tokens")
+    assert found == {
         "call": "the prompt does not fit into the context",
         "written": "the prompt does not fit into the context",
         "needle": "the server refuses a prompt of 9,000 tokens",
     }
     cures = [each.finding.cure for each in report.results if each.outcome == "failed"]
-    assert all("llama.cpp's -c" in cure for cure in cures)
+    assert all(" -c" in cure for cure in cures)
     assert [each.answer for each in report.verdicts] == ["no", "no"]
 
 
@@ -98,5 +99,5 @@ def test_the_context_is_that_of_one_request(tiny: Path, clock: FakeClock) -> Non
     """A server that answers four at once gives each a quarter of it."""
     with llama_cpp(tiny, n_ctx=65_536, n_parallel=4) as server:
         report = probed(server, clock)
-    assert report["context"].finding.did == "its context has 16,384 tokens"
+    assert report["context"].finding.did.startswith("its context has 16,384 tokens")
     assert list(failed(report)) == ["context", "history"]
