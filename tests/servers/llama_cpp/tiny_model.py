@@ -73,8 +73,8 @@ class _Vocabulary:
 
 
 def mark(name: str) -> str:
-    """Return the mark after which a text is written."""
-    return f"<|{name}|>"
+    """Return the mark after which a text is written; to llama.cpp a bare <|call|> is an end."""
+    return f"<|{name}!|>"
 
 
 def write_model(
@@ -142,8 +142,9 @@ def _weights(
     random = np.random.default_rng(seed=7)
     vectors = random.choice([-1.0, 1.0], (count, WIDTH))
     output = np.zeros((count, WIDTH))
-    if is_nonsense:  # in letters and words alone, and without end
-        output[END + 1 : chains[0][1]] = random.normal(size=(chains[0][1] - END - 1, WIDTH))
+    if is_nonsense:  # of bytes, letters and words, between the marks and the texts, without end
+        first, end = chains[-1][0] + 1, chains[0][1]
+        output[first:end] = random.normal(size=(end - first, WIDTH))
     for chain in () if is_nonsense else chains:
         for token, after in itertools.pairwise(chain):
             output[after] += vectors[token]
