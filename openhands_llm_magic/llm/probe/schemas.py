@@ -32,9 +32,9 @@ def _text(about: str) -> Schema:
 RISK = {
     "type": "string",
     "enum": ["UNKNOWN", "LOW", "MEDIUM", "HIGH"],
-    "description": "How much harm the call could do.",
+    "description": "How much harm it could do.",
 }
-SUMMARY = _text("What the call is for, in about ten words.")
+SUMMARY = _text("What it is for, in ten words.")
 ADDED = {"security_risk": RISK, "summary": SUMMARY}
 """What the SDK puts before a tool's own parameters; none of it is required, and a tool that changes
 nothing has no risk."""
@@ -42,7 +42,7 @@ nothing has no risk."""
 IS_INPUT = {
     "type": "string",
     "enum": ["true", "false"],
-    "description": "Whether the command is typed into a program that is still running.",
+    "description": "Whether it is typed into a program that is still running.",
 }
 TIMEOUT = {"type": "number", "description": "Seconds after which the command is given up."}
 COMMAND = _text("The command for the shell.")
@@ -55,10 +55,7 @@ EDITOR = {
     },
     "path": _text("The absolute path of the file."),
     "file_text": _text("For create: all that the file is to hold."),
-    "old_str": _text(
-        "For str_replace: the text to take out. It must be in the file once, letter by letter, "
-        "white space included."
-    ),
+    "old_str": _text("For str_replace: the exact text to take out, which is in the file once."),
     "new_str": _text("For str_replace and insert: the text to put in."),
     "insert_line": {"type": "integer", "description": "For insert: the line to put it after."},
     "view_range": {
@@ -116,7 +113,7 @@ FOR_SDK = (
             "command": COMMAND,
             "is_input": {"type": "boolean", "description": IS_INPUT["description"]},
             "timeout": TIMEOUT,
-            "reset": {"type": "boolean", "description": "Whether to begin with a new terminal."},
+            "reset": {"type": "boolean", "description": "Whether to begin anew."},
         },
         "command",
     ),
