@@ -90,8 +90,8 @@ def test_several_models(kernel: Kernel) -> None:
     """Each is a column; the verdicts come first, and what is wrong with which below."""
     ran = kernel.run("%llm_probe -m practice/agent -m practice/agent-retypes --repeat 2 -o found")
     assert ran.error is None
-    assert ran.stdout == ESTIMATED.format("agent", 18, "37,000") + ESTIMATED.format(
-        "agent-retypes", 18, "37,000"
+    assert ran.stdout == ESTIMATED.format("agent", 18, "36,000") + ESTIMATED.format(
+        "agent-retypes", 18, "36,000"
     )
     shown = [re.split(r"  +", each) for each in ran.outputs[-1]["text/plain"].split("\n")]
     assert shown[0] == ["", "practice/agent", "practice/agent-retypes"]
