@@ -284,6 +284,9 @@ def probe(args: argparse.Namespace) -> int:
             print(told.worded(say), file=sys.stderr)
         elif args.report is not None:
             print(page.page_of(reports), end="")
+        if not args.json and args.report is None:
+            for line in probe_magic.advice_below(settings):
+                print(line.worded(say))
     except LLMMagicError as error:
         print(f"{PROGRAM} probe: {error.text.worded(say)}", file=sys.stderr)
         return 1

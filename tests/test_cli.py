@@ -384,6 +384,23 @@ def test_probe_keeps_what_came_when_it_is_stopped(
     assert model_server.count <= 2
 
 
+def test_probe_gives_advice_on_retries(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model_server: ModelServer
+) -> None:
+    """Below the table, as in a notebook, and not in what programs read or is shared."""
+    model_server.script(Refuse(429, {"retry-after": "1"}))
+    monkeypatch.setenv("LLM_BASE_URL", model_server.openai_base)
+    monkeypatch.setenv("LLM_NUM_RETRIES", "0")
+    model = ["-m", "hosted_vllm/of-a-second"]
+    main(["probe", *model])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("The server asks for 1 s: this package gives up after 0 s")
+    assert lines[-1].startswith("num_retries=2 would outlast it")
+    for option in ("--json", "--report"):
+        main(["probe", *model, option])
+        assert "would outlast" not in capsys.readouterr().out
+
+
 def test_probe_refuses_a_bad_number(capsys: pytest.CaptureFixture[str]) -> None:
     """In one line, with the range."""
     with pytest.raises(SystemExit) as end:

@@ -255,7 +255,14 @@ def _practice(session: _Session, words: list[str]) -> None:
                 "no server of {provider} runs: the practice server on this machine answers in its"
                 " place, which is not a language model. `%llm_config --reset` ends that."
             )
-        print_texts(Text(told, provider=Text(provider.title)))
+        lines = [Text(told, provider=Text(provider.title))]
+        if not stand_in.is_model_of(settings.snapshot(), provider):
+            told = (
+                "The model now set, {model}, is none of {provider}'s: name one, such as {example}."
+            )
+            facts = {"model": settings.snapshot().model, "example": provider.example}
+            lines.append(Text(told, provider=Text(provider.title), **facts))
+        print_texts(*lines)
         return
     if left_over := stand_in.left_over(settings.snapshot()):
         settings.reset(left_over)

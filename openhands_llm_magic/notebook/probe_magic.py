@@ -145,8 +145,7 @@ def run(  # noqa: PLR0913 - those of all magics that ask
             shell.user_ns[given["out"]] = reports if len(reports) > 1 else reports[0]
         _show(reports, given, shell)
         if "json" not in given and "report" not in given:
-            for each in snapshots:
-                print_texts(*advice_on(each))
+            print_texts(*advice_below(snapshots))
         if was_stopped:
             raise Stopped("stopped before all probes were made.")
 
@@ -195,6 +194,18 @@ def shown_as_table(reports: Sequence[Report], say: Say) -> Shown:
     if len(reports) > 1:
         return probe_table.side_by_side(reports, say)
     return probe_table.shown(reports[0], say)
+
+
+def advice_below(settings: Sequence[Snapshot]) -> list[Text]:
+    """Say what to set where retries do not outlast what was seen, of which of several models."""
+    lines = {each.model: advice_on(each) for each in settings}
+    if len(lines) == 1:
+        return next(iter(lines.values()))
+    return [
+        Text("{title}: {what}", title=model, what=line)
+        for model, told in lines.items()
+        for line in told
+    ]
 
 
 def as_json(reports: Sequence[Report]) -> str:

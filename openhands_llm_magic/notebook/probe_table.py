@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.errors import Text, quoted
@@ -143,7 +144,7 @@ def _wrong(report: Report) -> Iterator[Text]:
         if each.outcome == "fault":
             yield Text("{title}: {what}", title=each.title, what=each.why)
         elif parts:
-            yield Text("{title}: {what}.", title=each.title, what=Text.joined(parts, ". "))
+            yield Text("{title}: {what}.", title=each.title, what=_sentences(parts))
 
 
 def _measured(spent: Spent) -> list[tuple[Text, Text, Text]]:
@@ -208,9 +209,18 @@ def _advice(results: Sequence[Result]) -> Iterator[Text]:
         found = each.finding
         parts = [part for part in (found.effect, found.cure) if part]
         if parts:
-            yield Text("{title}: {what}.", title=each.title, what=Text.joined(parts, ". "))
+            yield Text("{title}: {what}.", title=each.title, what=_sentences(parts))
         if each.outcome == "failed" and found.note:
             yield Text("{title}: {what}", title=each.title, what=found.note)
+
+
+def _sentences(parts: Sequence[Text]) -> Text:
+    """Join sentences that have no full stop."""
+    return reduce(lambda first, then: Text("{first}. {next}", first=first, next=then), parts)
+
+
+def _listed(parts: Sequence[Text]) -> Text:
+    return reduce(lambda first, then: Text("{first}, {next}", first=first, next=then), parts)
 
 
 def costs(spent: Spent) -> Text:
@@ -219,7 +229,7 @@ def costs(spent: Spent) -> Text:
     told = Text("1 request") if requests == 1 else Text("{count} requests", count=f"{requests:,}")
     tokens = spent.usage.total_tokens
     counted = Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}")
-    return Text.joined([told, counted, _cost(spent)], ", ")
+    return _listed([told, counted, _cost(spent)])
 
 
 def _cost(spent: Spent) -> Text:
@@ -230,5 +240,5 @@ def _cost(spent: Spent) -> Text:
         return Text("local")
     if spent.unknown:
         unknown = Text("{count} of unknown cost", count=spent.unknown)
-        return Text.joined([known, unknown], ", ") if spent.cost_usd else Text("cost unknown")
+        return _listed([known, unknown]) if spent.cost_usd else Text("cost unknown")
     return known

@@ -742,3 +742,21 @@ def test_a_server_that_refuses_what_the_sdk_adds_is_named_as_a_proxy(
     settings = load_settings().with_overrides({"model": model, "base_url": base_url})
     _, sdk = verdicts(results, settings)
     assert (sdk.answer, sdk.settings) == ("with a setting", needed)
+
+
+def test_a_way_of_calling_that_has_failed_cures_nothing(clock: FakeClock) -> None:
+    """Where both ways fail, neither is told as the cure of the other; the server's options stay."""
+    report = probed("practice/echo", clock)
+    assert report["call"].finding.cure.startswith("Have the server read calls: vLLM with")
+    assert report["written"].finding.cure == "Take another model"
+    assert report.cures == {}
+    report = probed("practice/agent-writes", clock)
+    assert report["call"].finding.cure.startswith("Set native_tool_calling = false, or have")
+
+
+def test_what_never_left_is_no_request(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key nothing is sent."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    report = probed("openai/gpt-4o", clock)
+    assert report["call"].outcome == "fault"
+    assert report.spent.requests == 0

@@ -81,6 +81,18 @@ def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
     assert rows == [["base_url", "not", "set", "default"], ["api_key", "not", "set", "default"]]
 
 
+def test_another_providers_model_is_told(kernel: Kernel) -> None:
+    """The practice server has the paths of one provider there, and those models alone."""
+    kernel.run("%llm_config --reset")
+    kernel.run("%llm_config model=anthropic/claude-sonnet-4-20250514")
+    told = kernel.run("%llm_config --practice azure").stdout
+    assert "The model now set, anthropic/claude-sonnet-4-20250514, is none of Azure" in told
+    assert "name one, such as azure/my-deployment." in told
+    kernel.run("%llm_config model=azure/my-deployment")
+    assert "The model now set" not in kernel.run("%llm_config --practice azure").stdout
+    kernel.run("%llm_config --reset")
+
+
 @pytest.mark.parametrize("words", ["", " azure busy now"])
 def test_practice_takes_a_provider_and_a_model(kernel: Kernel, words: str) -> None:
     ran = kernel.run(f"%llm_config --practice{words}")

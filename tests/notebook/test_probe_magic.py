@@ -11,6 +11,7 @@ from model_server import Call, Refuse, asks
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.probe.probes import Finding
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent
 from openhands_llm_magic.notebook import probe_table
 from openhands_llm_magic.notebook.wording import Language
@@ -236,3 +237,31 @@ def test_a_limit_that_was_met_gives_advice_on_retries(
     ran = kernel.run("%llm_probe")
     assert "`%llm_config num_retries=2` would outlast it" in ran.stdout
     assert json.loads(kernel.run("%llm_probe --json").stdout)["model"] == "hosted_vllm/of-a-second"
+
+
+def test_advice_below_several_models_names_each(kernel: Kernel, model_server: ModelServer) -> None:
+    """It is of one server and model, and another may need none."""
+    model_server.script(Refuse(429, {"retry-after": "1"}))
+    kernel.run(f"%llm_config base_url={model_server.openai_base} num_retries=0")
+    told = kernel.run("%llm_probe -m hosted_vllm/first -m practice/agent").stdout
+    assert re.search("^hosted_vllm/first: The server asks for 1 s: this", told, re.MULTILINE)
+    assert re.search("^hosted_vllm/first: `%llm_config num_retries=2` would", told, re.MULTILINE)
+
+
+def test_sentences_end_as_those_of_the_language_do() -> None:
+    """How sentences and lists are put together is translated, too."""
+    said = {"{first}. {next}": "{first}。{next}", "{first}, {next}": "{first}、{next}"}
+
+    def say(template: str, **facts: object) -> str:
+        return said.get(template, template).format(**facts)
+
+    parts = (Text("its call came as text, unread"), Text("OpenHands stops at this request"))
+    failed = Result("call", Text("calls a function"), "failed", Finding(*parts, Text("A cure")))
+    alone = Report("practice/echo", (failed, *map(not_asked, ("needle", "again"))))
+    for shown in (probe_table.shown(alone, say), probe_table.side_by_side([alone], say)):
+        assert "OpenHands stops at this request。A cure." in shown.text
+        assert "0 requests、0 tokens、$0" in shown.text
+
+
+def not_asked(name: str) -> Result:
+    return Result(name, Text("calls a function"), "not asked")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     addresses_in,
+    full_name,
     is_loopback,
     provider_of,
     server_of,
@@ -157,6 +158,12 @@ def _is_for(settings: Snapshot, provider: Provider) -> bool:
         return True
     named = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
     return named is None or named.prefix == provider.prefix or named.name == "practice"
+
+
+def is_model_of(settings: Snapshot, provider: Provider) -> bool:
+    """Return whether a provider's servers are asked for the model of the settings."""
+    model = full_name(settings.model, settings.custom_llm_provider)
+    return provider.leads(model) or provider.owns(model)
 
 
 def _is_ours(key: object) -> bool:

@@ -126,6 +126,10 @@ class Probe:
     is_long: bool = False
 
 
+READ_CALLS = Text(
+    "Have the server read calls: vLLM with --enable-auto-tool-choice and --tool-call-parser,"
+    " llama.cpp with --jinja"
+)
 NATIVE_CURE = Text(
     "Set native_tool_calling = false, or have the server read calls: vLLM with"
     " --enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
@@ -500,7 +504,7 @@ def again() -> Course:
     cure = Text(
         "vLLM tells it with --enable-prompt-tokens-details; else the provider may have none"
     )
-    return Finding(did, Text("each step pays for the whole history anew"), cure)
+    return Finding(did, Text("Each step pays for the whole history anew"), cure)
 
 
 def extras() -> Course:
@@ -580,7 +584,7 @@ PROBES = (
         needs="call",
         if_refused=Finding(
             Text("a history with a broken call is refused"),
-            Text("one broken call ends the task"),
+            Text("One broken call ends the task"),
             Text("Set native_tool_calling = false"),
             settings=AS_TEXT,
         ),

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.probe.metadata import UNKNOWN, Metadata
-from openhands_llm_magic.llm.probe.probes import NOTHING, WELL
+from openhands_llm_magic.llm.probe.probes import NATIVE_CURE, NOTHING, READ_CALLS, WELL
 from openhands_llm_magic.llm.probe.setup import Setup
 from openhands_llm_magic.llm.spending.attempt import is_free
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Value
-    from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.events import AttemptEnded
     from openhands_llm_magic.llm.probe.probes import Finding
     from openhands_llm_magic.llm.probe.verdict import Verdict
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Outcome = Literal["held", "partly", "failed", "fault", "not asked"]
 """Whether the model does it, does it half of the times or more and not always, does it not, was not
 heard for a fault of the way, or not asked."""
+
+NATIVE = "native_tool_calling"
 
 FEWEST_TOKENS = 20
 """Tokens of an answer whose speed is measured; a shorter one says little."""
@@ -71,7 +73,9 @@ class Spent:
         return median(self.rates) if self.rates else None
 
     def with_attempt(self, attempt: AttemptEnded, settings: Snapshot) -> Spent:
-        """Add one request."""
+        """Add one request, if it came to one."""
+        if attempt.error is not None and not attempt.error.was_sent:
+            return self
         free = is_free(attempt, settings)
         cost = attempt.cost
         was_answered = attempt.status == 200  # noqa: PLR2004 - the server took it
@@ -157,6 +161,20 @@ class Result:
         spent = _spent_data(self.spent)
         named = {"name": self.name, "outcome": self.outcome}
         return {**named, **how_often, **texts, **cured, **spent}
+
+
+def with_cures_that_help(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return the results without the cures that lead to a way of calling that has failed, too."""
+    failed = {each.name for each in results if each.outcome == "failed"}
+    is_vain = {True: "call" in failed, False: "written" in failed}
+
+    def helping(found: Finding) -> Finding:
+        if NATIVE not in found.settings or not is_vain[bool(found.settings[NATIVE])]:
+            return found
+        cure = READ_CALLS if found.cure == NATIVE_CURE else Text("Take another model")
+        return replace(found, cure=cure, settings={})
+
+    return tuple(replace(each, finding=helping(each.finding)) for each in results)
 
 
 def summed(runs: Sequence[Result]) -> Result:

@@ -38,7 +38,7 @@ from openhands_llm_magic.llm.probe.probes import (
     Finding,
     Turn,
 )
-from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed
+from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed, with_cures_that_help
 from openhands_llm_magic.llm.probe.setup import setup_of
 from openhands_llm_magic.llm.probe.verdict import verdicts
 from openhands_llm_magic.llm.run import Requests, worded
@@ -287,7 +287,7 @@ class Probing:
             "context": context_of(metadata, why),
             "declared": declared(metadata, calls=calls),
         }
-        results = tuple(by_name.values())
+        results = with_cures_that_help(tuple(by_name.values()))
         judged = verdicts(results, self._settings)
         emit(Report(self._settings.model, results, judged, self._setup, metadata))
 
@@ -432,7 +432,7 @@ def cut_short(settings: Snapshot, extent: Extent, results: Sequence[Result]) -> 
         made.setdefault(name, Result(name, title, "not asked", why=stopped))
     for each in extent.probes:
         made.setdefault(each.name, Result(each.name, each.title, "not asked", why=stopped))
-    every = tuple(made.values())
+    every = with_cures_that_help(tuple(made.values()))
     return Report(settings.model, every, verdicts(every, settings), setup_of(settings))
 
 
