@@ -332,9 +332,10 @@ _OF_TOOLS = re.compile(
 )
 _NOT_TAKEN = re.compile(
     r"not? (?:support|allow|available|implement)|support (?:for )?tool|not permitted|unexpected"
-    r"|un(?:supported|known|recogni)|requires? --|--enable",
+    r"|(?<!-)un(?:supported|known|recogni)|requires? --|--enable",
     re.IGNORECASE,
 )
+"""A hyphen before a word makes it part of a name, such as that of a model."""
 
 
 def refuses_tools(error: errors.RequestError) -> bool:

@@ -26,7 +26,7 @@ from openhands_llm_magic.config.providers import (
     provider_of,
     server_of,
 )
-from openhands_llm_magic.config.secret import masked
+from openhands_llm_magic.config.secret import logins_in, masked
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm import refusals
@@ -190,7 +190,7 @@ def place_of(settings: Snapshot, address: str | None = None) -> Place:
         dialect,
         _prefix(settings, provider) if is_own or provider is None else provider.prefix,
         {**headers, **credentials},
-        (*settings.secrets(), *keys),
+        (*settings.secrets(), *keys, *logins_in(asked)),
         refusal.text if credentials and refusal else None,
     )
 

@@ -760,3 +760,11 @@ def test_what_never_left_is_no_request(clock: FakeClock, monkeypatch: pytest.Mon
     report = probed("openai/gpt-4o", clock)
     assert report["call"].outcome == "fault"
     assert report.spent.requests == 0
+
+
+def test_a_model_that_there_is_not_refuses_no_functions(clock: FakeClock) -> None:
+    """Also where the server names models that are called after tools."""
+    report = probed("practice/no-such-model", clock)
+    assert report["call"].outcome == "fault"
+    assert report["call"].why.startswith("the model practice/no-such-model is not known")
+    assert report.cures == {}

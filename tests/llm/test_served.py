@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -382,6 +383,17 @@ def test_a_server_that_says_nothing_is_hung_up_on() -> None:
             connection.settimeout(5)
             while connection.recv(4096):  # it is hung up on
                 pass
+
+
+def test_a_login_in_the_address_is_not_quoted(at: ListServer) -> None:
+    """Nor in Base64, as it is sent: a server may give back the header that it does not like."""
+    login = b64encode(b"alice:hunter2secret").decode()
+    at.lists["/v1/models"] = Told({"error": f"bad key: Basic {login}"}, 400)
+    address = at.address.replace("//", "//alice:hunter2secret@")
+    with pytest.raises(errors.RequestError) as caught:
+        served(place_of(chosen(model="openai/x", base_url=f"{address}/v1", api_key=KEY)))
+    assert "bad key: Basic **" in str(caught.value)
+    assert login[:-4] not in str(caught.value)
 
 
 def test_a_name_that_holds_the_key_is_left_out(at: ListServer) -> None:
