@@ -268,6 +268,7 @@ def test_each_probe_finds_out_a_model_that_fails_it(model: str, clock: FakeClock
     for each in report.results:
         if each.outcome == "failed":
             assert each.finding.cure, "each failure says what cures it"
+            assert each.finding.effect[0].isupper(), "it is a sentence"
 
 
 def test_a_broken_call_that_ends_the_task_is_told(clock: FakeClock) -> None:

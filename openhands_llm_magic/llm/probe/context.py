@@ -72,7 +72,7 @@ def judged_window(tokens: int, most: int | None = None, server: str = "") -> Fin
     if could_have_more:
         did = Text("its context has {tokens} tokens, and it could have {most}", **known)
     if tokens < LEAST_TOKENS:
-        effect = Text("the current OpenHands refuses it, and 0.41 is lost after a few steps")
+        effect = Text("The current OpenHands refuses it, and 0.41 is lost after a few steps")
     else:
         effect = Text("OpenHands' documentation asks for 22,000 or more")
     cure = CURES.get(server, CONTEXT_CURE)
@@ -108,6 +108,6 @@ def declared(told: Metadata, *, calls: bool | None = None) -> Result:
         note = Text("{server} says that it does not, and it does", **says)
         return Result("declared", DECLARED, "held", Finding(note=note))
     did = Text("{server} says that it does not", **says)
-    effect = Text("functions may be refused, or dropped without a word")
+    effect = Text("Functions may be refused, or dropped without a word")
     cure = Text("Take a model that is made for tools, or set native_tool_calling = false")
     return Result("declared", DECLARED, "failed", Finding(did, effect, cure))

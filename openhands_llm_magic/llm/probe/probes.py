@@ -265,7 +265,7 @@ def finish() -> Course:
         did = Text(
             "it finished with {message}, and the result said 42", message=shorten(repr(message))
         )
-        return Finding(did, Text("what it reports is not what it found"), WEAK)
+        return Finding(did, Text("What it reports is not what it found"), WEAK)
     return WELL
 
 
@@ -619,7 +619,7 @@ PROBES = (
         takes_any_answer=True,
         if_refused=Finding(
             Text("the server refuses reasoning_effort or prompt_cache_key"),
-            Text("the current OpenHands stops at its first request; 0.41 sends neither to it"),
+            Text("The current OpenHands stops at its first request; 0.41 sends neither to it"),
             Text("Write litellm_proxy/ before the model's name, or unset reasoning_effort"),
         ),
     ),
