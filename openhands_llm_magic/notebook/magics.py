@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.conversations import Conversations
     from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.probe.result import Report
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
@@ -180,10 +181,18 @@ class LLMMagics(Magics):
         formatter = shell.display_formatter.ipython_display_formatter
         for module, name in REPLIES:
             formatter.for_type_by_name(module, name, self._display)
+        formatter.for_type_by_name(*REPORT, self._display_report)
 
     def _display(self, reply: Reply | Replies) -> None:
         with _replacing():
             self.asking.display(reply)
+
+    def _display_report(self, report: Report) -> None:
+        """Show again what probes have found."""
+        from openhands_llm_magic.notebook import probe_magic
+
+        with _replacing():
+            probe_magic.show([report], self.shell)
 
     @cached_property
     def asking(self) -> Asking:
@@ -410,6 +419,9 @@ REPLIES = (
 )
 """What a cell shows while it runs, so that IPython need not: the module and name of its class."""
 
+REPORT = ("openhands_llm_magic.llm.probe.result", "Report")
+"""What `%llm_probe -o NAME` stores."""
+
 _WITH_PROMPT = re.compile(r"%llm(?:_error)? +[^\s?]")
 
 
@@ -447,7 +459,7 @@ def unload(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter
-    for module, name in REPLIES:
+    for module, name in (*REPLIES, REPORT):
         formatter.pop(f"{module}.{name}", None)
     for event, callbacks in shell.events.callbacks.items():
         for callback in [each for each in callbacks if _is_ours(each)]:

@@ -214,6 +214,14 @@ def as_json(reports: Sequence[Report]) -> str:
     return json.dumps(data if len(data) > 1 else data[0], indent=2, ensure_ascii=False)
 
 
+def show(reports: Sequence[Report], shell: Any) -> None:
+    """Show what came as a table, in the person's language."""
+    from openhands_llm_magic.notebook.view import display
+
+    shown = shown_as_table(reports, cell_words())
+    display.show_both(shell, text=shown.text, html=shown.html)
+
+
 def _show(reports: Sequence[Report], given: Mapping[str, Any], shell: Any) -> None:
     """Show what came, as a line asks for it.
 
@@ -221,13 +229,11 @@ def _show(reports: Sequence[Report], given: Mapping[str, Any], shell: Any) -> No
         UsageError: The page cannot be written.
     """
     from openhands_llm_magic.llm.probe import page
-    from openhands_llm_magic.notebook.view import display
 
     if "json" in given:
         print(as_json(reports))  # noqa: T201 - it is asked for
     else:
-        shown = shown_as_table(reports, cell_words())
-        display.show_both(shell, text=shown.text, html=shown.html)
+        show(reports, shell)
     if "report" not in given:
         return
     if given["report"]:

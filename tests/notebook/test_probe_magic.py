@@ -265,3 +265,11 @@ def test_sentences_end_as_those_of_the_language_do() -> None:
 
 def not_asked(name: str) -> Result:
     return Result(name, Text("calls a function"), "not asked")
+
+
+def test_a_report_is_shown_again_as_its_table(kernel: Kernel) -> None:
+    """So is it by IPython, which would else print pages; a list of reports has a line for each."""
+    told = kernel.run("%llm_probe -m practice/agent -o found").outputs[-1]["text/plain"]
+    assert kernel.run("found").outputs[-1]["text/plain"] == told
+    verdicts = "OpenHands 0.41: yes, OpenHands SDK 1.58: yes"
+    assert kernel.run("print([found])").stdout == f"[<Report of practice/agent: {verdicts}>]\n"

@@ -207,7 +207,7 @@ def _spent_data(spent: Spent) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """What came of all probes of a model.
 
@@ -224,6 +224,11 @@ class Report:
     verdicts: tuple[Verdict, ...] = ()
     setup: Setup = field(default_factory=Setup)
     metadata: Metadata = UNKNOWN
+
+    def __repr__(self) -> str:
+        """Say what the verdicts are; all that was found would fill pages."""
+        told = ", ".join(f"{each.version}: {each.answer}" for each in self.verdicts)
+        return f"<Report of {self.model}: {told or 'no verdict'}>"
 
     @property
     def spent(self) -> Spent:
