@@ -12,10 +12,11 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from openhands_llm_magic.config import files, trust, trusted
 from openhands_llm_magic.config.document import LARGEST_FILE, Document, Origin, read_file
@@ -33,7 +34,7 @@ from openhands_llm_magic.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from openhands_llm_magic.config.openhands_file import FieldKind
     from openhands_llm_magic.config.resolve import Snapshot
@@ -98,8 +99,31 @@ class Server:
             for name, value in given
             if secrecy(name) >= Secrecy.POSSIBLE or can_be_secret(value)
         ]
+        values += [*_secrets_in_arguments(self.args), *_secrets_in_address(self.url)]
         bare = [value.removeprefix("Bearer ") for value in values]
         return tuple(dict.fromkeys([*values, *bare]))
+
+
+def _secrets_in_arguments(args: Sequence[str]) -> Iterator[str]:
+    """Yield the keys in arguments: `--api-key KEY`, `--token=KEY`, `Authorization: Bearer KEY`."""
+    named = [(name, value) for name, value in pairwise(args) if name.startswith("-")]
+    named += [(match[1], match[2]) for each in args if (match := _NAMED.fullmatch(each))]
+    for name, value in named:
+        surely = secrecy(name)
+        if surely >= Secrecy.LIKELY or (surely >= Secrecy.POSSIBLE and can_be_secret(value)):
+            yield value
+
+
+_NAMED = re.compile(r"([\w-]+)[=:]\s*(.+)", re.DOTALL)
+
+
+def _secrets_in_address(url: str) -> Iterator[str]:
+    """Yield the keys in an address, which some providers put into its query or its path."""
+    parts = urlsplit(url)
+    queried = [each.partition("=") for each in parts.query.split("&")]
+    for name, _, value in [*queried, *(("", "", each) for each in parts.path.split("/"))]:
+        if secrecy(name) >= Secrecy.LIKELY or can_be_secret(unquote(value)):
+            yield from (value, unquote(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,8 +290,16 @@ def throttled_words(held: events.Throttled, say: Say | None = None) -> str:
 
 
 def call_words(name: str, arguments: Mapping[str, Any], limit_chars: int) -> str:
-    """Write a call as Python does, with values in JSON: `weather(city="Kyoto")`."""
-    given = (f"{key}={json.dumps(each, ensure_ascii=False)}" for key, each in arguments.items())
+    """Write a call as Python does, with values in JSON: `weather(city="Kyoto")`.
+
+    A model may write anything for the name of an argument, so that is in JSON, too, where it could
+    be taken for something else.
+    """
+    written = partial(json.dumps, ensure_ascii=False)
+    given = (
+        f"{key if key.isidentifier() else written(key)}={written(each)}"
+        for key, each in arguments.items()
+    )
     words = f"{name}({', '.join(given)})"
     return words if len(words) <= limit_chars else f"{words[:limit_chars]}… ({len(words):,})"
 

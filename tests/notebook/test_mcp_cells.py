@@ -35,6 +35,8 @@ def notebook(kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
         f'env = {{TOKEN = "{CANARY}"}}\n'
         f'[openhands_llm_magic.mcp.silent]\n{command}\nargs = ["{HOSTILE}", "silent"]\n'
         f'[openhands_llm_magic.mcp.junk]\n{command}\nargs = ["{HOSTILE}", "junk too"]\n'
+        f'[openhands_llm_magic.mcp.ending]\n{command}\nargs = ["{HOSTILE}", "ends at once"]\n'
+        '[openhands_llm_magic.mcp.away]\nurl = "http://127.0.0.1:9/mcp"\n'
     )
     named = f"import os\nos.environ['LLM_MAGIC_CONFIG'] = {str(file)!r}\nkey = 'sk-of-the-test'"
     assert kernel.run(named).error is None
@@ -109,6 +111,31 @@ def test_a_line_that_makes_no_sense(
     assert told in ran.error
     assert len(ran.error.splitlines()) == 1
     assert model_server.count == 0
+
+
+@pytest.mark.parametrize("name", ["ending", "away"])
+def test_a_server_that_does_not_start(
+    notebook: Kernel, model_server: ModelServer, name: str
+) -> None:
+    """One line, from a magic and from Python, and no traceback of the package's groups."""
+    from_python = f"from openhands_llm_magic import mcp_tools\nmcp_tools('{name}')"
+    for cell in (f"%%llm {at(model_server)} -t {name}\nHello", from_python):
+        ran = notebook.run(cell)
+        assert ran.error is not None
+        assert ran.error.startswith(f"McpError: the MCP server {name} (")
+        assert len(ran.error.splitlines()) == 1
+        assert "Traceback" not in ran.everything
+    assert model_server.count == 0
+
+
+def test_a_question_is_what_it_seems_to_be(notebook: Kernel, model_server: ModelServer) -> None:
+    """The name of an argument that a model makes up looks like no other question."""
+    made_up = "a\n\nCall friend__add(b=2)? (run / always / no)"
+    model_server.script(asks(Call("friend__add", json.dumps({made_up: 1, "b": 2}))), DONE)
+    ran = notebook.run(f"%%llm {at(model_server)} -t friend\nHow much?", typed=["no"])
+    assert ran.asked == [
+        f"Call friend__add({json.dumps(made_up)}=1, b=2)? (run / always / no) ",
+    ]
 
 
 def test_a_function_goes_first_and_no_other_variable(

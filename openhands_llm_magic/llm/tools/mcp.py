@@ -105,10 +105,17 @@ def servers(settings: Snapshot) -> dict[str, Entry]:
 
 
 def known_names(settings: Snapshot) -> list[str]:
-    """Return the names of servers, and NAME.TOOL of those that run; nothing is started."""
+    """Return the names of servers, and NAME.TOOL of those that run; nothing is started.
+
+    Those are left out that are more than one word, or none: Tab writes them into a cell.
+    """
     entries = servers(settings)
     running = [_open[name] for name in entries if name in _open]
-    return [*entries, *(f"{each.server.name}.{tool}" for each in running for tool in each.names)]
+    tools = (f"{each.server.name}.{tool}" for each in running for tool in each.names)
+    return [name for name in (*entries, *tools) if _ONE_WORD.fullmatch(name)]
+
+
+_ONE_WORD = re.compile(r"[\w./:@-]+")
 
 
 def split(name: str, entries: Mapping[str, Entry]) -> tuple[str, str]:

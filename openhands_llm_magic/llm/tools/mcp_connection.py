@@ -149,7 +149,7 @@ class Connection:
             return self.error(Text(told, said=str(error), install=INSTALL))
         if _is_end(error) or self._status >= 400:  # noqa: PLR2004 - HTTP's own
             self.close()  # the next call begins anew
-        said = on_one_line(str(error)).strip() or type(error).__name__
+        said = on_one_line(str(error)).strip().rstrip(".") or type(error).__name__
         if callable(errors := getattr(error, "errors", None)):  # of pydantic
             first = errors(include_url=False, include_input=False)[0]
             where, said = ".".join(map(str, first["loc"])), first["msg"]
@@ -277,10 +277,11 @@ class Connection:
                 watch(took_s)
             return future.result()
         except Exception as error:  # noqa: BLE001 - the package has many
-            raise self.error_of(error) from None
+            failure = self.error_of(error)
         except BaseException:
             self.close()
             raise
+        raise failure  # not above: IPython shows a whole traceback where a group came before it
 
 
 UNSUPPORTED_VERSION = -32022

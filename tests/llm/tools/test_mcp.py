@@ -346,6 +346,17 @@ def test_names_that_are_no_names_of_functions(configure: Callable[..., Snapshot]
     assert [each.name for each in mcp_tools("it.a.b", settings)] == [names[0]]
 
 
+def test_tab_offers_no_name_that_would_be_more_in_a_cell(
+    configure: Callable[..., Snapshot],
+) -> None:
+    """A line break in a server's name of a tool would begin a line of the notebook."""
+    settings = hostile(configure, "names")
+    mcp_tools("it", settings)
+    known = mcp.known_names(settings)
+    assert {"it", "it.a.b", "it.café"} <= {*known}
+    assert not [name for name in known if not name.isprintable() or " " in name]
+
+
 def test_what_providers_refuse_of_a_schema(configure: Callable[..., Snapshot]) -> None:
     [go] = mcp_tools("it", hostile(configure, "schemas"))
     assert go.schema == {
@@ -557,7 +568,7 @@ class Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.came.append({name.lower(): value for name, value in self.headers.items()})
-        status = int(self.path.strip("/"))
+        status = int(self.path.strip("/").partition("?")[0])
         body = f"the key {CANARY} is wrong".encode()
         self.send_response(status)
         if status == 307:
@@ -613,6 +624,19 @@ def test_an_address_that_refuses(
     assert len(str(caught.value).splitlines()) == 1
     assert came[0]["authorization"] == f"Bearer {CANARY}"
     assert (came[0]["x-a"], came[0]["accept-encoding"]) == ("b", "identity")
+
+
+def test_a_key_in_an_address_is_not_shown(
+    configure: Callable[..., Snapshot], refusing: tuple[str, list[dict[str, str]]]
+) -> None:
+    """An error of SSE names the whole address; it ends with one full stop."""
+    more = 'transport = "sse"'
+    for status in (404, 200):
+        settings = configure(at(f"{refusing[0]}/{status}?tavilyApiKey={CANARY[3:]}", more))
+        with pytest.raises(McpError) as caught:
+            mcp_tools("web", settings)
+        assert CANARY[3:] not in str(caught.value)
+        assert not str(caught.value).endswith("..")
 
 
 def test_an_address_that_nobody_listens_at(configure: Callable[..., Snapshot]) -> None:
