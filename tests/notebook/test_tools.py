@@ -137,6 +137,20 @@ def test_what_fails_is_a_result_and_what_is_printed_stays(
     assert "fails() · failed · " in str(ran.outputs)
 
 
+def test_what_is_asked_and_printed_begins_a_line_of_a_terminal(
+    notebook: Kernel, model_server: ModelServer
+) -> None:
+    """What says that a function is called stands on the line above, and overwrites nothing."""
+    notebook.run("def tells(a: int):\n    print('here', end='')\n    return a")
+    for allowed in ("--yes tells", ""):
+        model_server.script(asks(Call("tells", '{"a": 1}'), text="Let me look."), DONE)
+        line = f"%%llm {at(model_server)} -t tells {allowed}"
+        ran = notebook.run(f"{line}\nHello", "console", typed=["run"])
+        assert ran.error is None
+        lines = ran.terminal.splitlines()
+        assert lines[lines.index("calling tells …") + 1].startswith("here")
+
+
 def test_an_interrupt_reaches_a_function_that_never_returns(
     notebook: Kernel, model_server: ModelServer
 ) -> None:

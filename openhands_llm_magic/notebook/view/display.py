@@ -149,6 +149,9 @@ class TerminalView:
             case _:
                 pass
         self.tick()
+        if isinstance(event, ToolCalled) and self._status_width:
+            self._out("\n")
+            self._status_width = 0
 
     def _see_call(self, event: ToolRound | ToolCalled | ToolResult) -> None:
         """Write what came of a call; below what is asked and printed meanwhile."""
