@@ -132,7 +132,7 @@ def reason_of(error: Exception) -> Text:
     return Text(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
-_ENDS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_ENDS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def on_one_line(text: str) -> str:

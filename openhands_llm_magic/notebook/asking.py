@@ -13,6 +13,7 @@ import builtins
 import contextlib
 import gc
 import signal
+import sys
 import threading
 import time
 from functools import cache, partial
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.prepare import Prepared
     from openhands_llm_magic.llm.tools.calls import Call
-    from openhands_llm_magic.llm.worker import Clock, Run, Runs
+    from openhands_llm_magic.llm.worker import Clock, Control, Controls, Run, Runs
     from openhands_llm_magic.notebook.arguments import PromptOptions
     from openhands_llm_magic.notebook.asked import Asked
     from openhands_llm_magic.notebook.prompt import Draft
@@ -170,6 +171,15 @@ class Interrupts:
         finally:
             self._thresholds = gc.get_threshold()
             gc.set_threshold(*self._thresholds[:2], FULL_COLLECTIONS)
+
+    def stop(self, control: Control | Controls) -> None:
+        """Stop a run from another thread, and the person's own code that it may wait for."""
+        control.cancel()
+        main_thread_id = threading.main_thread().ident
+        if sys.platform == "win32" or main_thread_id is None:  # there it is heard when that returns
+            return
+        if self._raises and self._on_main_thread:
+            signal.pthread_kill(main_thread_id, signal.SIGINT)  # which ends a `time.sleep`, too
 
     def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
         if self._left_at_s is not None:
@@ -339,7 +349,8 @@ class Asking:
         running = run(asked.prepared, self._clock, control)
         builder = asked.builder()
         with self._keeping(lambda: builder.reply, asked.options):
-            with contextlib.closing(Waits(self.clicks, control, self._clock)) as waits:
+            stop = partial(interrupts.stop, control)
+            with contextlib.closing(Waits(self.clicks, control, self._clock, stop)) as waits:
                 misfit = self._show(running, builder, asked, waits, interrupts)
             reply = builder.reply
             if reply.is_whole:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import (
@@ -152,7 +153,8 @@ class Cell:
         """Ask all models at once, and show what comes until the last has ended."""
         runs = Runs([run(asked.prepared, clock) for asked in self._asked.values()])
         where = display.front_end(shell)
-        with contextlib.closing(Waits(clicks, runs.control, clock)) as waits:
+        stop = partial(interrupts.stop, runs.control)
+        with contextlib.closing(Waits(clicks, runs.control, clock, stop)) as waits:
             view = columns.view_on(where, self._titles, clock, waits, self._form)
             for number in range(len(self._each)):
                 if number not in self._asked:

@@ -27,7 +27,7 @@ from openhands_llm_magic.llm import events, explain
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.events import Reply, ReplyBuilder, Retrying
@@ -606,12 +606,20 @@ def _features(kernel: Any) -> list[str]:
 class Waits:
     """Has the buttons of a cell's requests: "Stop", and in a wait one that ends it.
 
-    They switch their `control`, where `clicks` say that there may be buttons.
+    They switch their `control`, where `clicks` say that there may be buttons; `on_stop` is called
+    in place of its `cancel`.
     """
 
-    def __init__(self, clicks: Clicks, control: Control | Controls, clock: Clock) -> None:
+    def __init__(
+        self,
+        clicks: Clicks,
+        control: Control | Controls,
+        clock: Clock,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
         self._clicks = clicks
         self._control = control
+        self._on_stop = on_stop or control.cancel
         self._clock = clock
         self._began_s = clock.now()
         self._by_number: dict[int, events.Waiting | events.Throttled] = {}
@@ -666,6 +674,6 @@ class Waits:
         # Widgets take 0.1 s to import.
         from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons  # noqa: PLC0415
 
-        control, stop_text = self._control, cell_words()("Stop")
-        self._buttons = WaitButtons(control.retry_now, control.cancel, stop_text)
+        stop_text = cell_words()("Stop")
+        self._buttons = WaitButtons(self._control.retry_now, self._on_stop, stop_text)
         self._made_at_s = self._clock.now()

@@ -9,7 +9,18 @@ from typing import Any
 
 HOW = sys.argv[1]
 NAMES = {
-    "names": ["a.b", "a_b", "café", "x" * 100, "x" * 101, "", "add__two", "two\nlines", "a b", "\x1b[31m"],
+    "names": [
+        "a.b",
+        "a_b",
+        "café",
+        "x" * 100,
+        "x" * 101,
+        "",
+        "add__two",
+        "two\nlines",
+        "a b",
+        "\x1b[31m",
+    ],
     "many": [f"tool_{number}" for number in range(500)],
 }.get(HOW, ["go"])
 SCHEMA: Any = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import pytest
 from fake_clock import FakeClock
-from model_server import Answer, ModelServer, Refuse, paced
+from model_server import Answer, Call, ModelServer, Refuse, paced
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Accepted, Retrying, Throttled, Waiting
@@ -151,6 +152,33 @@ def test_stop_is_there_while_text_comes(
     assert ran.error is not None
     assert ran.error.startswith("Stopped: ")
     assert ran.outputs[0]["text/plain"].startswith("word word")
+
+
+@pytest.mark.parametrize("models", ["-m openai/test", "-m openai/a -m openai/b"])
+def test_stop_ends_a_function_that_a_model_has_asked_for(
+    kernel: Kernel, model_server: ModelServer, cell: str, models: str
+) -> None:
+    """As the interrupt does; without it, Stop would do nothing until the function returns."""
+    kernel.run("import time\ndef wait():\n    time.sleep(50)")
+    asking = paced("word " * 100, bytes_per_s=100, piece=5)
+    model_server.script(replace(asking, calls=(Call("wait"),), finish_reason="tool_calls"))
+    front_end = FrontEnd(kernel)
+
+    def click_in_call(message: dict[str, Any]) -> None:
+        front_end.on_message(message)
+        [*model_ids] = front_end.models
+        if "calling wait" in str(message["content"]) and front_end.clicked_at_s is None:
+            front_end.clicked_at_s = time.monotonic()
+            front_end.send(model_ids[-1], "stop")
+
+    options = f"{models} -t wait --yes wait"
+    ran = kernel.run(cell.replace("-m openai/test", options), on_message=click_in_call)
+
+    assert front_end.clicked_at_s is not None
+    assert ran.times_s[-1] - front_end.clicked_at_s < AT_ONCE_S
+    assert ran.error is not None
+    assert ran.error.startswith("Stopped: ")
+    assert kernel.run("%llm -m practice/echo Hello").reply["status"] == "ok"
 
 
 def test_the_countdown_does_not_touch_the_buttons(kernel: Kernel, cell: str) -> None:
