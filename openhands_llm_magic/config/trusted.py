@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import sys
 from dataclasses import asdict, dataclass
@@ -230,18 +231,23 @@ def _entry(place: Path) -> Trusted | None:
 
 
 def programs_in(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the programs that a file's MCP servers are, as they would be typed."""
+    """Yield the programs that a file's MCP servers are, as they would be typed: `A=$KEY npx`."""
     ours, openhands = data.get(OURS_TABLE), data.get(MCP)
     tables = ours.get(MCP) if isinstance(ours, dict) else None
     listed = openhands.get("stdio_servers") if isinstance(openhands, dict) else None
-    servers = [*(tables.values() if isinstance(tables, dict) else ())]
-    servers += listed if isinstance(listed, list) else ()
-    for server in servers:
+    own = [*tables.values()] if isinstance(tables, dict) else []
+    for server in [*own, *(listed if isinstance(listed, list) else ())]:
         if isinstance(server, dict) and isinstance(server.get("command"), str):
-            args = server.get("args")
+            args, env = server.get("args"), server.get("env") if server in own else None
             words = [server["command"], *(args if isinstance(args, list) else ())]
-            typed = on_one_line(shlex.join(map(str, words)))
-            yield shorten(masked(typed, secrets_in(server)))
+            typed = masked(shlex.join(map(str, words)), secrets_in(server))
+            taken = env.items() if isinstance(env, dict) else ()
+            variables = (f"{name}={it}" for name, it in taken if _VARIABLE.fullmatch(str(it)))
+            yield shorten(on_one_line(" ".join([*variables, typed])))
+
+
+_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})", re.ASCII)
+"""What takes a variable of the person's in `env`; any other value is the file's own."""
 
 
 def _servers_in(value: Any) -> Iterator[Server]:

@@ -77,6 +77,12 @@ class Tool:
             return function
         named = getattr(function, "func", function)  # of a `functools.partial`
         own = name or str(getattr(named, "__name__", type(function).__name__))
+        if isinstance(function, str) and name is None:  # which is not quoted: it may be a key
+            told = (
+                "a text is no function that a model could ask for; of an MCP server, {example}"
+                " gives the tools."
+            )
+            raise UsageError(Text(told, example="mcp_tools(NAME)"))
         if not callable(function):
             told = "{name} is no function that a model could ask for: it is of the type {kind}."
             raise UsageError(Text(told, name=own, kind=type(function).__name__))
@@ -180,12 +186,13 @@ def tool(
 
 
 def tools_of(functions: Sequence[Any]) -> tuple[Tool, ...]:
-    """Make tools of functions.
+    """Make tools of functions, or of one that is given without a list around it.
 
     Raises:
         UsageError: One of them is no function, or two of them have the same name.
     """
-    made = tuple(map(Tool.of, functions))
+    is_one = callable(functions) or isinstance(functions, str | Tool)
+    made = tuple(map(Tool.of, [functions] if is_one else functions))
     names = [each.name for each in made]
     if doubled := [name for name in names if names.count(name) > 1]:
         told = "two functions are called {name} there: give one another name, @tool(name=...)."

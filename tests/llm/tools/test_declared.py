@@ -190,7 +190,7 @@ def wants_nothing_known(what: Nothing) -> None: ...  # type: ignore[name-defined
         (wants_frame, "cannot be told what wants_frame takes: Unable to generate"),
         (wants_nothing_known, "cannot be told what wants_nothing_known takes: name 'Nothing'"),
         (dict, "cannot be told what dict takes"),
-        ("weather", "str is no function"),
+        ("weather", "a text is no function"),
         (None, "NoneType is no function"),
     ],
 )

@@ -697,11 +697,22 @@ def test_what_may_be_started_is_said_when_a_file_is_trusted(tmp_path: Path) -> N
     file = tmp_path / "config.toml"
     file.write_text(
         '[openhands_llm_magic.mcp.it]\ncommand = "npx"\nargs = ["-y", "a b"]\n'
+        f'env = {{KEY = "$MY_KEY", OTHER = "{CANARY}"}}\n'
         '[mcp]\nstdio_servers = [{name = "x", command = "uvx"}]\nsse_servers = ["https://a.example"]'
     )
     line = told(trust(file))
-    assert line.endswith("with https://a.example:443. It may start npx -y 'a b', uvx.")
+    assert line.endswith("with https://a.example:443. It may start KEY=$MY_KEY npx -y 'a b', uvx.")
     assert [told(each) for each in listed()] == [line]
+
+
+def test_what_may_be_started_reads_as_it_is(tmp_path: Path) -> None:
+    """No character turns the rest of the line around, or steers a terminal."""
+    from openhands_llm_magic.config.trusted import told, trust  # noqa: PLC0415 - as above
+
+    file = tmp_path / "config.toml"
+    table = '[openhands_llm_magic.mcp.it]\ncommand = "sh"\nargs = ["-c", "a \\u202e \\u001b[31m b"]'
+    file.write_text(table)
+    assert str(told(trust(file))).isprintable()
 
 
 def test_openhands_own_forms(tmp_path: Path, serving: Callable[[str], str]) -> None:

@@ -456,6 +456,17 @@ def test_what_is_no_function_is_refused(
     assert model_server.count == 0
 
 
+def test_tools_that_are_no_list(model_server: ModelServer, clock: FakeClock) -> None:
+    """One function is a list of one; of the name of a server it is told what gives its tools."""
+    model_server.script(Answer("Done."))
+    settings: Any = {"model": "openai/test", "base_url": model_server.openai_base, "clock": clock}
+    assert ask("Go.", tools=weather, api_key="sk-of-the-test", **settings).is_whole  # type: ignore[arg-type]
+    assert model_server.received[0].body["tools"][0]["function"]["name"] == "weather"
+    for tools in ("files", ["files"]):
+        with pytest.raises(UsageError, match=r"^a text is no function.*mcp_tools\(NAME\) gives"):
+            ask("Go.", tools=tools, **settings)
+
+
 def test_practice_models(clock: FakeClock) -> None:
     """Each fails in its own way, as one line."""
     settings: Any = {"tools": [weather], "clock": clock}
