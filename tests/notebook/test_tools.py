@@ -149,6 +149,10 @@ def test_what_is_asked_and_printed_begins_a_line_of_a_terminal(
         assert ran.error is None
         lines = ran.terminal.splitlines()
         assert lines[lines.index("calling tells …") + 1].startswith("here")
+    model_server.script(asks(Call("tells", '{"a": 1}')), DONE)
+    two = f"%%llm {at(model_server)} -m openai/b -t tells --yes tells\nHello"
+    lines = notebook.run(two, "console").terminal.splitlines()
+    assert lines[0].startswith("## openai/")
 
 
 def test_an_interrupt_reaches_a_function_that_never_returns(

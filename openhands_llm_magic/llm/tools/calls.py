@@ -144,7 +144,7 @@ class Call:
         except KeyboardInterrupt:
             self._end("", began_s, INTERRUPTED)
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the person's code raises
+        except BaseException as error:  # noqa: BLE001 - whatever the person's code raises
             result, problem = "", _said(error)
         self._end(result, began_s, problem)
 

@@ -150,8 +150,8 @@ class TerminalView:
                 pass
         self.tick()
         if isinstance(event, ToolCalled) and self._status_width:
-            self._out("\n")
-            self._status_width = 0
+            self._erase_status()
+            self._write(f"{self._told}\n")
 
     def _see_call(self, event: ToolRound | ToolCalled | ToolResult) -> None:
         """Write what came of a call; below what is asked and printed meanwhile."""

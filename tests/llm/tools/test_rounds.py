@@ -183,11 +183,19 @@ def test_an_exception_is_a_result(model_server: ModelServer, clock: FakeClock) -
     def leaves() -> None:
         raise SystemExit(3)
 
-    model_server.script(asks(Call("fails"), Call("leaves", id="call_2")), DONE)
-    reply = asked(model_server, clock, fails, leaves)
+    def is_cancelled() -> None:
+        raise asyncio.CancelledError
+
+    calls = [Call("fails"), Call("leaves", id="call_2"), Call("is_cancelled", id="call_3")]
+    model_server.script(asks(*calls), DONE)
+    reply = asked(model_server, clock, fails, leaves, is_cancelled)
     assert reply.text == "It is sunny."
     told = [each["content"] for each in results(model_server)]
-    assert told == ["error: ValueError: no such city", "error: SystemExit: 3"]
+    assert told == [
+        "error: ValueError: no such city",
+        "error: SystemExit: 3",
+        "error: CancelledError: ",
+    ]
 
 
 def test_values_become_json_or_text(model_server: ModelServer, clock: FakeClock) -> None:
