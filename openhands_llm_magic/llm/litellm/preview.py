@@ -16,6 +16,7 @@ from openhands_llm_magic.llm.litellm.cost import ANSWER, PROMPT, listed_usd
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.models import listed
 from openhands_llm_magic.llm.litellm.send import asking_once, missing_key_variables, resolved
+from openhands_llm_magic.llm.litellm.tool_calls import messages_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,7 @@ def _captured(litellm: Any, request: Request, *, streams: bool) -> Mapping[str, 
     ):
         litellm.completion(
             model=request.model,
-            messages=[dict(message) for message in request.messages],
+            messages=messages_for(provider, request.messages),
             **(STREAMED if streams else {}),
             litellm_logging_obj=log,
             **asking_once(litellm, provider, request.options, cleanup),

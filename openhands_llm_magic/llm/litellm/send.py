@@ -25,7 +25,7 @@ from openhands_llm_magic.llm.litellm.stream import (
     short_form,
     takes_short_form,
 )
-from openhands_llm_magic.llm.litellm.tool_calls import Gathered, thinking_of
+from openhands_llm_magic.llm.litellm.tool_calls import Gathered, messages_for, thinking_of
 from openhands_llm_magic.llm.meaning import refuses_tools
 from openhands_llm_magic.llm.prepare import Response
 from openhands_llm_magic.llm.worker import Cancelled
@@ -152,7 +152,7 @@ def _open(
         options["allowed_openai_params"] = ["max_retries"]
     stream = litellm.completion(
         model=request.model,
-        messages=[dict(message) for message in request.messages],
+        messages=messages_for(provider, request.messages),
         stream=True,
         stream_options={"include_usage": True},
         **options,

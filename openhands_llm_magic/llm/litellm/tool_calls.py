@@ -16,7 +16,7 @@ from openhands_llm_magic.llm.events import ToolCallBegun
 from openhands_llm_magic.llm.tools.calls import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(slots=True)
@@ -134,3 +134,20 @@ def thinking_of(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         last["signature"] = block.get("signature") or last["signature"]
         is_open = not block.get("signature")
     return [each for each in joined if each.get("signature") or "data" in each]
+
+
+TAKE_BLOCKS = frozenset({"anthropic", "bedrock", "vertex_ai"})
+"""Providers for which LiteLLM makes blocks of a message, none of which may be an empty text."""
+
+
+def messages_for(provider: str, messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages as LiteLLM is to have them for a provider.
+
+    Of an empty text LiteLLM makes a remark of its own for Claude, as if the model had said it.
+    Without the text, a message has its calls alone. Some servers of OpenAI's dialect want a text.
+    """
+    made = [dict(message) for message in messages]
+    for message in made:
+        if provider in TAKE_BLOCKS and message.get("tool_calls") and message["content"] == "":
+            message["content"] = None
+    return made

@@ -212,6 +212,17 @@ def test_what_claude_has_thought_goes_back_with_its_calls(
     assert sent["messages"][1]["content"][0] == thought
 
 
+def test_nothing_is_put_into_claudes_mouth(model_server: ModelServer, clock: FakeClock) -> None:
+    """Of an empty text before its calls LiteLLM makes a remark of its own."""
+    model_server.script(asks(Call("add", ONE)), DONE)
+    asked(model_server, clock, "anthropic/claude-sonnet-4-20250514")
+    said = model_server.received[1].body["messages"][1]["content"]
+    assert [each["type"] for each in said] == ["tool_use"]
+    model_server.script(asks(Call("add", ONE)), DONE)
+    asked(model_server, clock, "openai/gpt-4o")
+    assert model_server.received[-1].body["messages"][1]["content"] == ""
+
+
 def test_geminis_signature_goes_back_with_its_call(
     model_server: ModelServer, clock: FakeClock
 ) -> None:
