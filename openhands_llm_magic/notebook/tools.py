@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
-from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.errors import Text, UsageError, on_one_line
 from openhands_llm_magic.llm.tools.calls import as_json
 from openhands_llm_magic.llm.tools.declared import Tool, tools_of
 from openhands_llm_magic.notebook import values, wording
@@ -208,7 +208,8 @@ class Answering:
         """Ask the person whether a function may be called in this cell."""
         say = wording.cell_words()
         asked = call.asked
-        shown = sanitize.to_plain(wording.call_words(asked.name, asked.arguments, MOST_ASKED))
+        words = wording.call_words(asked.name, asked.arguments, MOST_ASKED)
+        shown = sanitize.to_plain(on_one_line(words))
         question = say("Call {call}? (run / always / no)", call=shown) + " "
         while True:
             try:

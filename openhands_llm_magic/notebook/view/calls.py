@@ -6,6 +6,7 @@ import html
 import json
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.errors import on_one_line
 from openhands_llm_magic.notebook.view import sanitize
 from openhands_llm_magic.notebook.wording import NO_MATH, call_words, cell_words, seconds
 
@@ -28,7 +29,7 @@ def summary(call: ToolCall) -> str:
     else:
         parts += [say("failed")] * bool(call.problem)
         parts.append(seconds(call.took_s, say))
-    return sanitize.to_plain(" · ".join(parts))
+    return sanitize.to_plain(on_one_line(" · ".join(parts)))  # a model may write any name
 
 
 def terminal_words(call: ToolCall) -> str:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm import explain
-from openhands_llm_magic.llm.events import Reply, Retrying, Throttled
+from openhands_llm_magic.llm.events import Reply, Retrying, Throttled, ToolCall
 from openhands_llm_magic.llm.explain import THROTTLED_BY
 from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook.view import calls
 
 if TYPE_CHECKING:
     from openhands_llm_magic.llm.events import ThrottledBy
@@ -86,3 +87,11 @@ def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: st
 )
 def test_amounts(amount_usd: float, written: str) -> None:
     assert explain.usd(amount_usd) == written
+
+
+@pytest.mark.parametrize("name", ["no\nsuch", "no\r\x1b[2Ksuch", "no\u2028such\u202e"])
+def test_a_call_is_one_line_whatever_a_model_calls_it(name: str) -> None:
+    """Of a function that there is not, a model may write any name, and any of an argument."""
+    for call in (ToolCall(name), ToolCall("f", {name: 1}), ToolCall("f", {"a": name})):
+        assert len(calls.summary(call).splitlines()) == 1
+        assert calls.summary(call).isprintable()
