@@ -283,6 +283,9 @@ def test_a_limit_of_money_holds_over_all_of_them(kernel: Kernel, server: ModelSe
     assert ran.error is None
     assert server.count == 2
     assert told(kernel, "[type(each.error).__name__ for each in _]").count("OverBudgetError") == 2
+    why = told(kernel, "[str(each.error) for each in _]")
+    held = "of $0.50 was spent in this session, or may be by requests on their way"
+    assert sum(held in each for each in why) == 2
 
 
 def test_a_schema_holds_each(kernel: Kernel, server: ModelServer) -> None:

@@ -50,6 +50,9 @@ SPENT = {
 }
 """What was spent of each limit, in words; those but the first are over all kernels."""
 
+HELD = "{spent} of {limit} was spent in this session, or may be by requests on their way"
+"""The same of the first while others run, as those of a cell's other models do."""
+
 
 MOST_NAMED = 3
 """Models that are named where a limit is reached."""
@@ -362,13 +365,20 @@ def _over(  # noqa: PLR0913 - all of them are told
         )
     return Text(
         told,
-        spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
+        spent=_spent(name, spent_usd, limit_usd),
         on=_on(name, ledger_of(settings)),
         most=usd(begin.most_usd or 0),
         limit=name,
         place=origin_of(settings, name),
         lift=Text(LIFT),
     )
+
+
+def _spent(name: str, spent_usd: float, limit_usd: float) -> Text:
+    """Say what counts for a limit."""
+    is_held = name == SESSION_LIMIT and _session.reserved_usd > 0
+    told = HELD if is_held else SPENT[name]
+    return Text(told, spent=usd(spent_usd), limit=usd(limit_usd))
 
 
 def _on(name: str, ledger: Ledger | None) -> Text | str:
@@ -384,7 +394,7 @@ def _near(settings: Snapshot, name: str, limit_usd: float, spent_usd: float) -> 
     told = "{spent} ({limit}, {place})"
     return Text(
         told,
-        spent=Text(SPENT[name], spent=usd(spent_usd), limit=usd(limit_usd)),
+        spent=_spent(name, spent_usd, limit_usd),
         limit=name,
         place=settings.origin(name).text,
     )
