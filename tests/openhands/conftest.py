@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the environments."""
     for name in (*FORMS, "openhands-cli"):
-        parser.addoption(f"--{name}", type=Path, help=f"the environment with {name}")
+        parser.addoption(f"--{name}", type=_folder, help=f"the environment with {name}")
+
+
+def _folder(text: str) -> Path:
+    """Return the folder that an option names, whatever folder a test goes to."""
+    return Path(text).absolute()
 
 
 @pytest.fixture(scope="session", params=FORMS)
@@ -30,7 +35,7 @@ def openhands(
     name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpenHands]:
     """That version."""
-    python = request.config.getoption(f"--{name}").absolute() / "bin" / "python"
+    python = request.config.getoption(f"--{name}") / "bin" / "python"
     with OpenHands(python, tmp_path_factory.mktemp(name)) as running:
         yield running
 
@@ -40,6 +45,6 @@ def sdk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpenHands]:
     """The SDK of the current OpenHands."""
-    python = request.config.getoption("--openhands-sdk").absolute() / "bin" / "python"
+    python = request.config.getoption("--openhands-sdk") / "bin" / "python"
     with OpenHands(python, tmp_path_factory.mktemp("sdk")) as running:
         yield running

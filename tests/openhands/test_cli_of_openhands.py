@@ -83,7 +83,7 @@ class OpenHandsCLI:
 
 @pytest.fixture
 def cli(request: pytest.FixtureRequest, tmp_path: Path) -> OpenHandsCLI:
-    programs = request.config.getoption("--openhands-cli").absolute() / "bin"
+    programs = request.config.getoption("--openhands-cli") / "bin"
     (tmp_path / "home").mkdir()
     return OpenHandsCLI(programs, tmp_path / "home")
 

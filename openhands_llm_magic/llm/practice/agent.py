@@ -121,7 +121,7 @@ class Agent:
             return None
         name, arguments = call
         asked = offered[name]["parameters"].get("required", ())
-        more = {"task_completed": "true"}
+        more = {"security_risk": "LOW", "task_completed": "true"}
         return name, arguments | {each: more[each] for each in asked if each in more}
 
     def _wanted(self, request: Mapping[str, Any], offered: Iterable[str]) -> Call | None:
