@@ -55,9 +55,7 @@ def run(guide: str, variables: Mapping[str, str], folder: Path) -> list[tuple[st
 def shown_by(word: str, shown: list[tuple[str, str]]) -> list[str]:
     """Return what those cells show that have a line that begins with a word."""
     return [
-        text
-        for source, text in shown
-        if any(line.startswith(word) for line in source.splitlines())
+        text for source, text in shown if any(line.startswith(word) for line in source.splitlines())
     ]
 
 
