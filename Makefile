@@ -63,8 +63,8 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/*.ipynb
-	$(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/ja/*.ipynb
+	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/*.ipynb notebooks/providers/*.ipynb
+	$(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/ja/*.ipynb notebooks/ja/providers/*.ipynb
 	$(RUN) -m pytest -n 3 # half of the time the tests wait
 
 test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
@@ -141,8 +141,8 @@ lab: $(VENV)/.installed-lab ## Open the quickstart notebook in JupyterLab
 	$(RUN) -m jupyterlab $(QUICKSTART)
 
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and save what they show
-	@for notebook in notebooks/*.ipynb; do $(CLEAN_ENV) $(RUN) notebooks/show.py --save $$notebook || exit 1; done
-	@for notebook in notebooks/ja/*.ipynb; do $(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) notebooks/show.py --save $$notebook || exit 1; done
+	@for notebook in notebooks/*.ipynb notebooks/providers/*.ipynb; do $(CLEAN_ENV) $(RUN) notebooks/show.py --save $$notebook || exit 1; done
+	@for notebook in notebooks/ja/*.ipynb notebooks/ja/providers/*.ipynb; do $(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) notebooks/show.py --save $$notebook || exit 1; done
 
 images: $(VENV)/.installed-browser ## Take the pictures of docs/images again
 	@sh tests/browser/chromium.sh

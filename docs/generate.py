@@ -221,7 +221,7 @@ Written by `make docs` from `docs/page.toml` and the code; `tests/test_page.py` 
 heading, test, line and default that is named here.
 
 What [that page]({source}), as it was on {date}, promises or asks for, in its order, and where it is
-done here. Guides to providers as notebooks are still to be written.
+done here.
 
 """
 

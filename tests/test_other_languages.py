@@ -7,7 +7,9 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("??/*.ipynb"))
+ENGLISH = ROOT / "notebooks"
+NOTEBOOKS = sorted([*ENGLISH.glob("??/*.ipynb"), *ENGLISH.glob("??/*/*.ipynb")])
+EVERY_NOTEBOOK = sorted(ENGLISH.rglob("*.ipynb"))
 PAGES = sorted(ROOT.glob("README.??.md"))
 
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -25,15 +27,21 @@ def _outline(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def _name(path: Path) -> str:
+    """Return a notebook's path below the folder of all, such as "ja/providers/azure.ipynb"."""
+    return path.relative_to(ENGLISH).as_posix()
+
+
 def _without_notebooks(links: list[str]) -> set[str]:
     """Return links to other pages; a notebook may be there in one language or in both."""
     return {link for link in links if not link.endswith(".ipynb")}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=_name)
 def test_a_notebook_has_the_cells_of_the_english_one(path: Path) -> None:
     ours = nbformat.read(path, 4).cells
-    english = nbformat.read(path.parents[1] / path.name, 4).cells
+    _, _, name = _name(path).partition("/")
+    english = nbformat.read(ENGLISH / name, 4).cells
     assert [cell.cell_type for cell in ours] == [cell.cell_type for cell in english]
     for one, other in zip(ours, english, strict=True):
         if one.cell_type == "code":
@@ -63,3 +71,11 @@ def test_what_a_page_links_to_is_there(path: Path) -> None:
     links = [each for each in LINK.findall(text) + SOURCE.findall(text) if "://" not in each]
     assert [link for link in links if not (path.parent / link).exists()] == []
     assert len(text.splitlines()) < 120, "people read no longer page"
+
+
+@pytest.mark.parametrize("path", EVERY_NOTEBOOK, ids=_name)
+def test_what_a_notebook_links_to_is_there(path: Path) -> None:
+    cells = nbformat.read(path, 4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    links = [each for each in LINK.findall(text) if "://" not in each]
+    assert [link for link in links if not (path.parent / link).exists()] == []
