@@ -216,11 +216,22 @@ def after(environment: Environment) -> str:
     return warned
 
 
+def others(environment: Environment) -> str:
+    """Make a folder of all packages but ours, which may be installed beside them."""
+    folder = environment.prefix / "others"
+    folder.mkdir()
+    for packages in map(Path, site.getsitepackages()):
+        for each in packages.iterdir():
+            if not each.name.startswith("openhands_llm_magic"):
+                (folder / each.name).symlink_to(each)
+    return str(folder)
+
+
 def test_an_uninstalled_package_is_one_warning(environment: Environment) -> None:
     """It names the file; that of the person may be meant for other environments, and is silent."""
     environment.switch("on")
     environment.switch("on", "--user")
-    environment.paths.write_text("\n".join(site.getsitepackages()))
+    environment.paths.write_text(others(environment))
     warned = after(environment)
     assert warned.count("\n") == 1
     assert warned.rstrip().endswith(
@@ -249,7 +260,7 @@ def test_a_broken_package_is_one_warning_at_most(environment: Environment, code:
     other = environment.prefix / "other"
     other.mkdir()
     (other / "openhands_llm_magic.py").write_text(code)
-    environment.paths.write_text("\n".join([*site.getsitepackages(), str(other)]))
+    environment.paths.write_text(f"{others(environment)}\n{other}")
     warned = after(environment)
     assert warned.count("\n") == bool(code)
     assert "Traceback" not in warned
