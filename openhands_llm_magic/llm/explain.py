@@ -27,6 +27,7 @@ from openhands_llm_magic.errors import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openhands_llm_magic.config.lint.finding import Finding
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import ThrottledBy
 
@@ -281,8 +282,9 @@ def explained(
     if refused and missing_variables:
         kind = errors.MissingKeyError
     known = facts(error, settings, retries) | {"variables": any_of(missing_variables)}
-    if kind not in TEXTS:  # LibraryError, which says all by itself
-        return error
+    if kind not in TEXTS:  # LibraryError, which says all by itself but a mistake in the model
+        found = _mistake_in_model(settings) if "model" in error.named else None
+        return error.reworded(Text.joined([error.text, found.text], " ")) if found else error
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
 
 
@@ -429,6 +431,14 @@ def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
             if finding.setting == "base_url":
                 return finding.fix
     return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
+
+
+def _mistake_in_model(settings: Snapshot) -> Finding | None:
+    """Return what the check finds wrong with the model's name, or None."""
+    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - for this alone
+
+    found = (each for each in check_settings(settings) if each.setting == "model")
+    return next((each for each in found if each.is_problem), None)
 
 
 def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:

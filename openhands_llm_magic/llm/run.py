@@ -561,9 +561,11 @@ class Prompt:
 
 def worded(error: RequestError, retries: int, *, prepared: Prepared) -> RequestError:
     """Return the last failure of a request in words for the person, after so many retries."""
-    if isinstance(error, LibraryError | OverBudgetError | UntrustedAddressError):
+    if isinstance(error, OverBudgetError | UntrustedAddressError):
         return error
     request = prepared.request
+    if isinstance(error, LibraryError):  # LiteLLM itself may be what is missing
+        return explained(error, prepared.settings)
     missing = () if "api_key" in request.options else missing_key_variables(request.model)
     return explained(error, prepared.settings, retries=retries, missing_variables=missing)
 

@@ -22,9 +22,11 @@ from openhands_llm_magic.llm.litellm.loading import MCP_HANDLER
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import answers
 from openhands_llm_magic.llm.prepare import prepare, request_from
+from openhands_llm_magic.llm.spending.ledger import ledger_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from fake_clock import FakeClock
     from model_server import ModelServer, Received, Step
@@ -362,6 +364,20 @@ def test_vertex_ai_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(errors.LibraryError, match="pip install") as caught:
         ask("Hello", load_settings(env={}), model=PROVIDERS["vertex_ai"].example, num_retries=0)
     assert "\n" not in str(caught.value)
+
+
+def test_gemini_without_its_prefix_is_told_where_vertex_ai_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The line names `gemini/`; nothing has left this machine, so it counts as no request."""
+    monkeypatch.setitem(sys.modules, "google", None)
+    monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
+    with pytest.raises(errors.LibraryError, match="Write 'gemini/gemini-2.5-pro'") as caught:
+        ask("Hello", load_settings(), model="gemini-2.5-pro", num_retries=0)
+    assert "\n" not in str(caught.value)
+    ledger = ledger_of(load_settings())
+    assert ledger is not None
+    assert not list(ledger.rows("SELECT * FROM attempts"))
 
 
 @pytest.mark.parametrize(

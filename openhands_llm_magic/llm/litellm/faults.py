@@ -194,12 +194,14 @@ def _unsent(chain: list[BaseException], words: str) -> errors.RequestError:
         refused_here = errors.BadRequestError(errors.quoted(words))
         refused_here.was_sent = False
         return refused_here
-    return errors.LibraryError(
+    needed = errors.LibraryError(
         errors.Text(
             "LiteLLM needs something for this that is not installed ({words}).",
             words=refusals.one_line(str(missing)),
         )
     )
+    needed.named = ("model",)  # another provider's would need none of it
+    return needed
 
 
 def _unreached(chain: list[BaseException], words: str) -> errors.RequestError | None:

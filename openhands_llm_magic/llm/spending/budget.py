@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.settings import BUDGETS
-from openhands_llm_magic.errors import LedgerError, OverBudgetError, Text
+from openhands_llm_magic.errors import LedgerError, LibraryError, OverBudgetError, Text
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.explain import LIFT, origin_of, usd
 from openhands_llm_magic.llm.limits import seen
@@ -134,7 +134,13 @@ class Booking:
         return note
 
     def ended(self, attempt: AttemptEnded) -> None:
-        """Book what the attempt has come to; a ledger that cannot be written costs no answer."""
+        """Book what the attempt has come to; a ledger that cannot be written costs no answer.
+
+        Where LiteLLM lacks a package there was no request, and nothing to write down.
+        """
+        if isinstance(attempt.error, LibraryError):
+            self.close()
+            return
         if attempt.cost.told_by == "provider" and attempt.cost.usd:
             gateways.add((attempt.host, attempt.model))
         counted_usd = self._counted_usd(attempt)
