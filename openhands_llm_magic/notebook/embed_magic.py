@@ -339,6 +339,8 @@ def words(made: Embeddings) -> Text:
     if made.usage is not None:
         tokens = made.usage.total_tokens
         said.append(Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}"))
-    if made.cost_usd is not None:
+    if made.is_local:
+        said.append(Text("local"))
+    elif made.cost_usd is not None:
         said.append(explain.usd(made.cost_usd))
     return Text.joined(said, ", ")

@@ -36,7 +36,7 @@ def test_vectors_go_into_a_variable(kernel: Kernel, front: Front) -> None:
     ran = kernel.run(f"%llm_embed ['one', 'two words'] -o vectors {PRACTICE}", front)
     assert ran.error is None
     shown = [each["text/plain"] for each in ran.outputs] if front != "console" else [ran.terminal]
-    assert [each.strip("\n()") for each in shown] == ["2 vectors of 64 numbers, 3 tokens"]
+    assert [each.strip("\n()") for each in shown] == ["2 vectors of 64 numbers, 3 tokens, local"]
     assert printed(kernel, "vectors.shape, len(vectors), len(vectors[1])") == "(2, 64) 2 64"
 
 
@@ -59,6 +59,13 @@ def test_without_a_variable_they_are_the_value(kernel: Kernel) -> None:
     assert printed(kernel, "_.shape") == "(64,)"
     kernel.run(f"many = %llm_embed [each for each in 'abc' if each != 'b'] {PRACTICE}")
     assert printed(kernel, "many.shape") == "(2, 64)"
+
+
+def test_a_price_list_is_no_price_of_this_machine(kernel: Kernel, model_server: ModelServer) -> None:
+    """As in the line below an answer, and in `%llm_usage`."""
+    line = "%llm_embed 'one' -o vector -m openai/text-embedding-3-small --embedding-base-url"
+    shown = kernel.run(f"{line} {model_server.openai_base}").outputs[0]["text/plain"]
+    assert shown.strip("\n()").endswith("tokens, local")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_a_rate_limit_is_counted_down(kernel: Kernel, model_server: ModelServer,
     assert any("Rate limit (429): retry 1 of 4 in 1 s" in each for each in ran.updates)
     [shown] = ran.outputs
     assert shown["text/plain"] == (
-        "70 vectors of 2 numbers, 21 tokens; waited 1 s for a rate limit, 1 retry"
+        "70 vectors of 2 numbers, 21 tokens, local; waited 1 s for a rate limit, 1 retry"
     )
     assert printed(kernel, "v.shape") == "(70, 2)"
     assert model_server.count == 4
@@ -183,7 +190,7 @@ def test_a_failure_keeps_what_came(kernel: Kernel, model_server: ModelServer, at
     assert ran.error is not None
     assert "texts 65 to 70: the request was refused (400: Too odd)" in ran.error
     assert ran.error.endswith("The first 64 of 70 vectors are in `_`.")
-    assert [each["text/plain"] for each in ran.outputs] == ["64 vectors of 2 numbers, 14 tokens"]
+    assert [each["text/plain"] for each in ran.outputs] == ["64 vectors of 2 numbers, 14 tokens, local"]
     assert printed(kernel, "_.shape, v") == "(64, 2) before"
     model_server.script(Answer(), Refuse(400))
     line = f"get_ipython().run_line_magic('llm_embed', 'texts {at}')"

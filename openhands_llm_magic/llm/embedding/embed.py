@@ -21,6 +21,7 @@ from openhands_llm_magic.llm.litellm.send import missing_key_variables
 from openhands_llm_magic.llm.practice import models as practice_models
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Response, host_of, secrets_of
 from openhands_llm_magic.llm.run import Requests
+from openhands_llm_magic.llm.spending.attempt import is_free
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Cancelled, Clock, Control, Run
 
 if TYPE_CHECKING:
@@ -142,11 +143,13 @@ class Embeddings:
         usage: Tokens as LiteLLM reports them, or None for none. Where Gemini or Ollama count
             none, it counts them itself.
         cost_usd: What they cost, or None when the price is unknown.
+        is_local: Whether they are from a server on this machine; a list's price is none of it.
     """
 
     vectors: Vectors
     usage: Usage | None = None
     cost_usd: float | None = None
+    is_local: bool = False
 
     @classmethod
     def joined(cls, parts: Sequence[Embeddings]) -> Embeddings:
@@ -162,6 +165,7 @@ class Embeddings:
             vectors,
             Usage(sum(tokens), 0) if len(tokens) == len(parts) else None,
             sum(costs) if len(costs) == len(parts) else None,
+            bool(parts) and all(part.is_local for part in parts),
         )
 
 
@@ -282,7 +286,8 @@ def _embed_all(
             emit(response)
             return
         assert response.vectors is not None  # noqa: S101 - there are where there is no error
-        emit(Embeddings(response.vectors, response.usage, response.cost.usd))
+        is_local = is_free(replace(to, cost=response.cost), settings)
+        emit(Embeddings(response.vectors, response.usage, response.cost.usd, is_local))
         done += len(batch)
 
 
