@@ -239,6 +239,8 @@ def _practice(session: _Session, words: list[str]) -> None:
     """Let the practice server answer in place of a provider, if there is no key for that one."""
     from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
 
+    if len(words) == 1:
+        words = words[0].split("/", 1)  # as Python's `practice_in_place_of` takes it
     if not 0 < len(words) <= 2:  # noqa: PLR2004 - the two of its usage
         raise UsageError(Text("write `%llm_config --practice PROVIDER [MODEL]`."))
     settings = session.settings

@@ -60,7 +60,9 @@ import os
 %llm_config --practice gemini
 answer = %llm -m gemini/gemini-2.5-pro Hello
 print("answered by", answer.model_answered)
-%llm_config --practice gemini rate-limited
+%llm_config --practice gemini/rate-limited
+%llm_config --show base_url
+%llm_config --practice gemini busy
 %llm_config --show base_url
 os.environ["GEMINI_API_KEY"] = "sk-of-the-person-0123"
 %llm_config --practice gemini
@@ -73,9 +75,10 @@ def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
     """One line says so, and so does the answer; with a key it is as if the line were not there."""
     kernel.run("%llm_config --reset")
     told = kernel.run(PRACTISED, "console").stdout
-    assert told.count("no key for Google AI Studio: the practice server on this machine") == 2
+    assert told.count("no key for Google AI Studio: the practice server on this machine") == 3
     assert "answered by practice/echo\n" in told
     assert re.search(r"base_url +http://127\.0\.0\.1:\d+/gemini/as/rate-limited/v1beta", told)
+    assert re.search(r"base_url +http://127\.0\.0\.1:\d+/gemini/as/busy/v1beta", told)
     after = told.partition("Google AI Studio itself is asked: GEMINI_API_KEY is set.\n")[2]
     rows = [line.split() for line in after.splitlines()[1:]]
     assert rows == [["base_url", "not", "set", "default"], ["api_key", "not", "set", "default"]]

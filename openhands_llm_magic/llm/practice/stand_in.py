@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,18 @@ API_VERSION = "2024-10-21"
 """What Azure is asked with where the settings name no version."""
 
 REGION = "us-east-1"
+
+LLAMA_CPP = replace(
+    PROVIDERS["openai_compatible"],
+    name=routes.LLAMA_CPP,
+    title="llama.cpp",
+    base_url_form="http://localhost:8080/v1",
+    local=True,
+)
+"""A program that is reached as any server compatible with OpenAI."""
+
+STAND_INS = {**PROVIDERS, LLAMA_CPP.name: LLAMA_CPP}
+"""What has paths at the practice server, and what has none there."""
 
 KNOCK_S = 0.3
 """Seconds that a server of this machine has to take a connection."""
@@ -68,15 +81,15 @@ def provider_named(name: str) -> Provider:
     Raises:
         UsageError: It cannot, or there is none of this name.
     """
-    if routes.can_stand_in(name) and name in PROVIDERS:
-        return PROVIDERS[name]
+    if routes.can_stand_in(name):
+        return STAND_INS[name]
     if name in routes.NEVER:
         told = (
             "{title} asks Google for a login before each prompt, so that nothing can stand in for"
             " it; gemini speaks the same protocol."
         )
         raise UsageError(Text(told, title=PROVIDERS[name].title))
-    known = ", ".join(filter(routes.can_stand_in, PROVIDERS))
+    known = ", ".join(filter(routes.can_stand_in, STAND_INS))
     told = "the practice server stands in for no {name}; it does for: {known}."
     raise UsageError(Text(told, name=repr(name), known=known))
 
@@ -147,8 +160,13 @@ def left_over(settings: Snapshot) -> list[str]:
 
 def _own_address(settings: Snapshot, provider: Provider) -> str:
     """Return the address at which a provider is, as far as the settings say."""
-    if settings.base_url and not _is_ours(settings.api_key):
-        return settings.base_url
+    addresses = [settings.base_url]
+    if _is_ours(settings.api_key):  # the person's own may be below those of the practice server
+        ours = server_of(practice.running().base_url_for(provider.name))
+        below = [each.value for each in settings.overridden("base_url")]
+        addresses = [each for each in below if server_of(each) != ours]
+    if address := next(filter(None, addresses), None):
+        return str(address)
     return next(iter(addresses_in(os.environ, provider.prefix)), provider.base_url_form)
 
 

@@ -100,6 +100,36 @@ def test_a_server_of_this_machine_that_runs_is_not_replaced() -> None:
     assert practice_in_place_of("vllm", base) is not base
 
 
+def test_llama_cpp_is_known_though_it_is_in_no_catalogue() -> None:
+    """It is one of the servers compatible with OpenAI, and runs on this machine."""
+    settings = practice_in_place_of("llama_cpp", load_settings(env={"LLM_BASE_URL": nowhere()}))
+    assert str(settings.base_url).endswith("/llama_cpp/v1")
+    assert stand_in.is_model_of(
+        settings.with_overrides({"model": "openai/my-model"}), stand_in.LLAMA_CPP
+    )
+
+
+@pytest.mark.parametrize("provider", ["vllm", "llama_cpp"])
+def test_the_second_time_the_persons_own_server_is_found(provider: str) -> None:
+    """It may run by now, at the address of the variable and not at that of the catalogue."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        outside = load_settings(env={"LLM_BASE_URL": address})
+        stood_in = outside
+        for acts_as in ("busy", "echo"):
+            stood_in = stood_in.with_overrides(stand_in.in_place_of(outside, provider, acts_as))
+        found = stand_in.found_in(stood_in, stand_in.STAND_INS[provider])
+        assert found is not None
+        assert address.split("/")[2] in str(found)
+    assert stand_in.found_in(stood_in, stand_in.STAND_INS[provider]) is None
+
+
+def nowhere() -> str:
+    """An address of this machine at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
 def test_it_can_be_done_twice() -> None:
     """Its own key is no person's: the second time leads to the second provider."""
     first = practice_in_place_of("azure", load_settings(env={}))
@@ -115,7 +145,6 @@ def test_it_can_be_done_twice() -> None:
         ("nobody", "it does for: anthropic"),
         ("vertex_ai", "gemini speaks the same protocol"),
         ("practice", "it does for"),
-        ("llama_cpp", "it does for"),
         ("azure/gpt-4o", "there are: echo, rate-limited"),
     ],
 )
