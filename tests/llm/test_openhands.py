@@ -227,3 +227,23 @@ def test_the_sdk_passes_on_headers_and_body_and_nothing_else_of_the_further_argu
     for name, version in VERSIONS.items():
         none = settings.with_overrides({"completion_kwargs": {}})
         assert version.ignored(none) == [], name
+
+
+@pytest.mark.parametrize(
+    ("version", "model", "path"),
+    [
+        ("openhands", "openai/o3", "chat/completions"),
+        ("openhands", "openai/gpt-4o", "chat/completions"),
+        ("openhands-sdk", "openai/gpt-5-mini", "responses"),
+    ],
+)
+def test_the_address_of_openai_is_told_to_its_end(
+    version: str, model: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key in OpenAI's own variable, of which LiteLLM shows no header."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    hello = [{"role": "user", "content": "Hi"}]
+    made = as_sent_by(VERSIONS[version], hello, load_settings(env={"LLM_MODEL": model}))
+    shown = preview(made.prepared, made.how)
+    assert shown.address == f"https://api.openai.com/v1/{path}"
+    assert 0 < shown.prompt_tokens < 20  # two letters, and what each message costs

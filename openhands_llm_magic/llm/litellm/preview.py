@@ -105,7 +105,7 @@ def preview(prepared: Prepared, how: How = "streamed") -> Preview:
     prompt_price, answer_price = request.price_usd_per_token or by_list
     limit = settings.max_output_tokens
     return Preview(
-        _QUERY.sub(rf"\1{MASK}", redact(_address(shown, request))),
+        _QUERY.sub(rf"\1{MASK}", redact(_address(shown, request, how))),
         throughout(body, lambda text: _shortened(redact_prompt(text))),
         {
             name: MASK if PARTLY_MASKED in str(it) else redact(str(it))
@@ -196,12 +196,12 @@ def _captor(litellm: Any, request: Request, *, streams: bool) -> Any | None:
     return log if getattr(log, "raw_request_only", False) else None
 
 
-def _address(shown: Mapping[str, Any], request: Request) -> str:
+def _address(shown: Mapping[str, Any], request: Request, how: How) -> str:
     """Return where a request goes, with the path that OpenAI's client adds to its base."""
     address = str(shown.get("raw_request_api_base") or "")
     base = address.rstrip("/")
     is_whole = base != str(request.options.get("base_url") or base).rstrip("/")
-    if not address or is_whole or not _is_of_openai(shown):
+    if not address or is_whole or how == "responses" or not _is_of_openai(shown):
         return address
     if not request.model.startswith("azure/"):
         return f"{base}/chat/completions"
@@ -212,7 +212,7 @@ def _address(shown: Mapping[str, Any], request: Request) -> str:
 def _is_of_openai(shown: Mapping[str, Any]) -> bool:
     """Tell whether OpenAI's client makes a request: its headers lack but the content type."""
     headers = shown.get("raw_request_headers") or {}
-    return bool(headers) and "content-type" not in map(str.lower, headers)
+    return "content-type" not in map(str.lower, headers)
 
 
 def _as_sent(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -235,10 +235,20 @@ def _shortened(text: str) -> str:
 
 def _tokens(litellm: Any, request: Request) -> int:
     """Count the tokens of the prompt, or estimate them where LiteLLM cannot count."""
+    messages = [_in_chat_form(each) for each in request.messages]
     with quiet(litellm):
         try:
-            messages = [dict(each) for each in request.messages]
             tools = {"tools": request.options["tools"]} if request.has_tools else {}
             return int(litellm.token_counter(model=request.model, messages=messages, **tools))
         except Exception:  # noqa: BLE001 - whatever it raises for an image or a tokenizer
-            return round(sum(tokens_of(each["content"]) for each in request.messages))
+            return round(sum(tokens_of(each["content"]) for each in messages))
+
+
+def _in_chat_form(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message with its texts as LiteLLM counts them, also one of the Responses API."""
+    content = message["content"]
+    if not isinstance(content, list):
+        return dict(message)
+    texts = ("input_text", "output_text")
+    parts = [{**part, "type": "text"} if part["type"] in texts else part for part in content]
+    return {**message, "content": parts}
