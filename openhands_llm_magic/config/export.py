@@ -169,12 +169,14 @@ def _decided(snapshot: Snapshot) -> Iterator[tuple[Setting, Any]]:
     """Yield the settings to hand over: `ALWAYS`, and each that somebody has set.
 
     A default that somebody has set is among them: other versions of OpenHands have other defaults.
+    A whole number has no ".0", wherever it comes from.
     """
     for name, setting in SETTINGS.items():
         value = getattr(snapshot, name)
         is_decided = value != setting.default or snapshot.origin(name).kind != "default"
         if name in ALWAYS or (is_decided and not is_unset(value)):
-            yield setting, value
+            is_whole = isinstance(value, float) and value.is_integer()
+            yield setting, int(value) if is_whole else value
 
 
 def _variable_text(snapshot: Snapshot, setting: Setting, value: Any) -> str:

@@ -91,7 +91,7 @@ def test_docker_takes_the_key_from_the_environment() -> None:
         "-e LLM_RETRY_MULTIPLIER=2 \\\n"
         "-e LLM_TEMPERATURE=0.5 \\\n"
         "-e LLM_DROP_PARAMS=false \\\n"
-        "-e MAX_BUDGET_PER_TASK=2.0 \\\n"
+        "-e MAX_BUDGET_PER_TASK=2 \\\n"
         "-e LLM_EMBEDDING_MODEL=local"
     )
 
@@ -216,7 +216,7 @@ def test_nothing_set_gives_the_model_and_the_retry_policy() -> None:
 def test_a_default_that_somebody_has_set_is_handed_over_too() -> None:
     """The SDK sends no temperature and no top_p by default."""
     snapshot = chosen(temperature=0.0, top_p=1.0, base_url=None)
-    assert "-e LLM_TEMPERATURE=0.0" in export(snapshot, "docker")
+    assert "-e LLM_TEMPERATURE=0 " in export(snapshot, "docker")
     assert json.loads(export(snapshot, "profile")).keys() == {
         "model", "temperature", "top_p", *POLICY
     }  # fmt: skip
@@ -275,3 +275,11 @@ def test_no_key_is_in_what_is_handed_over(key: str, values: dict[str, Any], form
     text = export(chosen(**{**values, **keys}), form)
     assert "sk-" not in text
     assert "**" not in text
+
+
+@pytest.mark.parametrize("form", ["profile", "shell", "docker"])
+def test_a_default_is_written_as_the_same_value_of_a_file(form: str, tmp_path: Path) -> None:
+    """Nobody sees from a text whether `retry_multiplier` is set, and OpenHands reads both."""
+    (tmp_path / "config.toml").write_text("[llm]\nretry_multiplier = 2.0\n")
+    by_default = export(load_settings(env={}), form)
+    assert export(load_settings(tmp_path / "config.toml", env={}), form) == by_default
