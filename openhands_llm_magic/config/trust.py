@@ -458,6 +458,8 @@ class _Way:
                 yield _Credential(Text(each.finds), "", frozenset({each.name}))
         if not entries and (not key or self._may_find_keys):
             told = Text("any key that LiteLLM finds for {prefix}/", prefix=self._prefix)
+            if self._prefix not in litellm_files.providers():
+                told = Text("any key that LiteLLM finds for this model")
             yield _Credential(told, "")
         kwargs = {} if self.for_vectors else settings.completion_kwargs or {}
         if any(secrets_in(kwargs)) or any("header" in name for name in kwargs):

@@ -241,6 +241,13 @@ def test_a_provider_outside_the_catalogue_counts_as_one_with_a_key(tmp_path: Pat
         sent(load_settings(env={}))
 
 
+@pytest.mark.parametrize("model", ["my-model", "unsloth/qwen3"])
+def test_a_name_without_a_provider_is_made_none(tmp_path: Path, model: str) -> None:
+    project(tmp_path, ELSEWHERE, model)
+    with pytest.raises(UntrustedAddressError, match="any key that LiteLLM finds for this model"):
+        sent(load_settings(env={}))
+
+
 @pytest.mark.parametrize("named", ["openai", "OpenAI", "groq", "custom_openai", "bedrock", "xai"])
 def test_the_provider_that_a_file_names_apart_is_no_way_around(tmp_path: Path, named: str) -> None:
     env = {**OPENAI, "GROQ_API_KEY": CANARY}

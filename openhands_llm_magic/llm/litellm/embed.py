@@ -15,7 +15,7 @@ from openhands_llm_magic.llm.embedding.vectors import Vectors
 from openhands_llm_magic.llm.events import Accepted, Cost, Usage
 from openhands_llm_magic.llm.litellm.clients import HTTPX
 from openhands_llm_magic.llm.litellm.cost import Told, cost_of, told_beside, told_in
-from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, refused
+from openhands_llm_magic.llm.litellm.faults import body_of, fault_from, has_cause, refused
 from openhands_llm_magic.llm.litellm.loading import load, quiet
 from openhands_llm_magic.llm.litellm.send import asking_once, resolved
 from openhands_llm_magic.llm.litellm.stream import limits_in, plain
@@ -62,7 +62,7 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
             return Response(noted.told() or error, usage=usage, cost=cost)
         except Exception as exc:  # noqa: BLE001 - LiteLLM raises whatever its providers raise
             if not noted.is_answer:
-                return Response(fault_from(exc, "sending"))
+                return Response(_without_vectors(exc) or fault_from(exc, "sending"))
             unread = errors.BrokenAnswerError("the vectors could not be read")
             told = Told(noted.counted, noted.told_usd)
             cost = cost_of(litellm, request.model, told, options=request.options)
@@ -72,6 +72,15 @@ def embed(request: EmbeddingRequest, emit: Callable[[Event], None]) -> Response:
             missing = errors.BrokenAnswerError("there is not a vector for each text")
             return Response(noted.told() or missing, usage=usage, cost=cost, model=model)
         return Response(usage=usage, cost=cost, model=model, vectors=vectors)
+
+
+def _without_vectors(exc: Exception) -> errors.RequestError | None:
+    """Return the error of a provider that LiteLLM asks for answers alone, or None for others."""
+    if not has_cause(exc, "LiteLLMUnknownProvider"):
+        return None
+    error = errors.ModelNotFoundError(errors.Text("LiteLLM has no vectors for this provider"))
+    error.was_sent = False
+    return error
 
 
 class _Noted(threading.local):

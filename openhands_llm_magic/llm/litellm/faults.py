@@ -126,7 +126,12 @@ def _within_answer(
 
 def is_unreadable(exc: Exception) -> bool:
     """Tell whether LiteLLM could not read what the server sent."""
-    return any(_class_named(cause, *UNREADABLE) for cause in _chain(exc))
+    return has_cause(exc, *UNREADABLE)
+
+
+def has_cause(exc: Exception, *names: str) -> bool:
+    """Tell whether an exception, or one that caused it, is of a class of one of these names."""
+    return any(_class_named(cause, *names) for cause in _chain(exc))
 
 
 def _error(

@@ -219,7 +219,9 @@ def test_a_provider_without_embeddings_is_not_asked(
     model_server: ModelServer, provider: str
 ) -> None:
     error = failure(model_server, Answer(), provider)
-    assert type(error) is errors.BadRequestError
+    assert type(error) is errors.ModelNotFoundError
+    assert str(error) == "LiteLLM has no vectors for this provider"
+    assert not error.was_sent
     assert model_server.count == 0
 
 
