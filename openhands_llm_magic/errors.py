@@ -98,6 +98,14 @@ class Text(str):
         facts = {f"each_{number}": text for number, text in enumerate(texts)}
         return cls(between.join(f"{{{name}}}" for name in facts), **facts)
 
+    @staticmethod
+    def listed(texts: Iterable[Text]) -> Text:
+        """Return texts with commas in between, as a person's language writes them."""
+        listed = Text("")
+        for each in texts:
+            listed = Text("{first}, {next}", first=listed, next=each) if listed else each
+        return listed
+
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:  # for copies
         return (self.template,), dict(self.facts)
 

@@ -335,12 +335,12 @@ def words(made: Embeddings) -> Text:
     """Write what came and what it cost, as in "3 vectors of 1,536 numbers, 12 tokens, $0.001"."""
     count, width = made.vectors.shape
     told = "1 vector of {width} numbers" if count == 1 else "{count} vectors of {width} numbers"
-    said: list[str] = [Text(told, count=f"{count:,}", width=f"{width:,}")]
+    said = [Text(told, count=f"{count:,}", width=f"{width:,}")]
     if made.usage is not None:
         tokens = made.usage.total_tokens
         said.append(Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}"))
     if made.is_local:
         said.append(Text("local"))
     elif made.cost_usd is not None:
-        said.append(explain.usd(made.cost_usd))
-    return Text.joined(said, ", ")
+        said.append(Text.joined([explain.usd(made.cost_usd)]))
+    return Text.listed(said)

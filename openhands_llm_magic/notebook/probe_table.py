@@ -219,17 +219,13 @@ def _sentences(parts: Sequence[Text]) -> Text:
     return reduce(lambda first, then: Text("{first}. {next}", first=first, next=then), parts)
 
 
-def _listed(parts: Sequence[Text]) -> Text:
-    return reduce(lambda first, then: Text("{first}, {next}", first=first, next=then), parts)
-
-
 def costs(spent: Spent) -> Text:
     """Say what the requests have taken."""
     requests = spent.requests
     told = Text("1 request") if requests == 1 else Text("{count} requests", count=f"{requests:,}")
     tokens = spent.usage.total_tokens
     counted = Text("1 token") if tokens == 1 else Text("{count} tokens", count=f"{tokens:,}")
-    return _listed([told, counted, _cost(spent)])
+    return Text.listed([told, counted, _cost(spent)])
 
 
 def _cost(spent: Spent) -> Text:
@@ -240,5 +236,5 @@ def _cost(spent: Spent) -> Text:
         return Text("local")
     if spent.unknown:
         unknown = Text("{count} of unknown cost", count=spent.unknown)
-        return _listed([known, unknown]) if spent.cost_usd else Text("cost unknown")
+        return Text.listed([known, unknown]) if spent.cost_usd else Text("cost unknown")
     return known

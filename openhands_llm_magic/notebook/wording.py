@@ -131,7 +131,29 @@ class Language:
             return self._filled(english, values)
 
     def _filled(self, template: str, values: Mapping[str, object]) -> str:
-        return template.format_map(values) if values else template
+        return _spaced(template, values).format_map(values) if values else template
+
+
+_JAPANESE = r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
+_BLANK_AFTER = re.compile(rf"({{(\w+)}}) (?={_JAPANESE})")
+_BLANK_BEFORE = re.compile(rf"(?<={_JAPANESE}) ({{(\w+)}})")
+_ENDS_JAPANESE = re.compile(rf"{_JAPANESE}\Z")
+_BEGINS_JAPANESE = re.compile(_JAPANESE)
+
+
+def _spaced(template: str, values: Mapping[str, object]) -> str:
+    """Leave out the blanks between Japanese and a value that is Japanese itself, such as a title.
+
+    Translations have them for names in Latin letters.
+    """
+
+    def after(found: re.Match[str]) -> str:
+        return found[1] if _ENDS_JAPANESE.search(str(values[found[2]])) else found[0]
+
+    def before(found: re.Match[str]) -> str:
+        return found[1] if _BEGINS_JAPANESE.match(str(values[found[2]])) else found[0]
+
+    return _BLANK_BEFORE.sub(before, _BLANK_AFTER.sub(after, template))
 
 
 class PanelLanguage(Language):

@@ -372,7 +372,7 @@ def test_gemini_without_its_prefix_is_told_where_vertex_ai_cannot_be_asked(
     """The line names `gemini/`; nothing has left this machine, so it counts as no request."""
     monkeypatch.setitem(sys.modules, "google", None)
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
-    with pytest.raises(errors.LibraryError, match="Write 'gemini/gemini-2.5-pro'") as caught:
+    with pytest.raises(errors.LibraryError, match="Write 'gemini/") as caught:
         ask("Hello", load_settings(), model="gemini-2.5-pro", num_retries=0)
     assert "\n" not in str(caught.value)
     ledger = ledger_of(load_settings())

@@ -61,7 +61,9 @@ def test_without_a_variable_they_are_the_value(kernel: Kernel) -> None:
     assert printed(kernel, "many.shape") == "(2, 64)"
 
 
-def test_a_price_list_is_no_price_of_this_machine(kernel: Kernel, model_server: ModelServer) -> None:
+def test_a_price_list_is_no_price_of_this_machine(
+    kernel: Kernel, model_server: ModelServer
+) -> None:
     """As in the line below an answer, and in `%llm_usage`."""
     line = "%llm_embed 'one' -o vector -m openai/text-embedding-3-small --embedding-base-url"
     shown = kernel.run(f"{line} {model_server.openai_base}").outputs[0]["text/plain"]
@@ -190,7 +192,9 @@ def test_a_failure_keeps_what_came(kernel: Kernel, model_server: ModelServer, at
     assert ran.error is not None
     assert "texts 65 to 70: the request was refused (400: Too odd)" in ran.error
     assert ran.error.endswith("The first 64 of 70 vectors are in `_`.")
-    assert [each["text/plain"] for each in ran.outputs] == ["64 vectors of 2 numbers, 14 tokens, local"]
+    assert [each["text/plain"] for each in ran.outputs] == [
+        "64 vectors of 2 numbers, 14 tokens, local"
+    ]
     assert printed(kernel, "_.shape, v") == "(64, 2) before"
     model_server.script(Answer(), Refuse(400))
     line = f"get_ipython().run_line_magic('llm_embed', 'texts {at}')"

@@ -417,3 +417,27 @@ def test_a_language_that_there_is_not_is_refused_in_one_line(chosen: str) -> Non
 
     assert str(raised.value) == f"LLM_MAGIC_LANG takes en or ja, not {chosen!r}."
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "told"),
+    [
+        ("A server compatible with OpenAI", "OpenAI 互換サーバーのキー"),
+        ("OpenRouter", "OpenRouter のキー"),
+    ],
+)
+def test_no_blank_stands_between_two_japanese_words(title: str, told: str) -> None:
+    """A translation has one for names in Latin letters; the value itself stays as it is."""
+    text = (
+        "no key for {provider}: the practice server on this machine answers in its place, which is"
+        " not a language model. `%llm_config --reset` ends that."
+    )
+    assert Text(text, provider=Text(title)).worded(Language("ja")).startswith(told)
+
+
+def test_a_list_has_the_commas_of_its_language() -> None:
+    listed = Text.listed([Text("1 token"), Text("local"), Text.joined(["$0.10"])])
+    assert str(listed) == "1 token, local, $0.10"
+    assert "," not in listed.worded(Language("ja"))
+    assert listed.worded(Language("ja")).count("、") == 2
+    assert not Text.listed([])

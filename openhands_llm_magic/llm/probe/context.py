@@ -84,7 +84,7 @@ def judged_window(tokens: int, most: int | None = None, server: str = "") -> Fin
 def _noted(finding: Finding, state: Text) -> Finding:
     if finding.did:
         return finding
-    return Finding(note=Text.joined([finding.note, state], ", "))
+    return Finding(note=Text.listed([finding.note, state]))
 
 
 def declared(told: Metadata, *, calls: bool | None = None) -> Result:

@@ -84,7 +84,7 @@ def _judged(
     settings: Snapshot,
 ) -> tuple[Answer, Text, Mapping[str, Value]]:
     def named(outcome: Outcome, *names: str) -> Text:
-        return Text.joined([titles[name] for name in names if outcomes.get(name) == outcome], ", ")
+        return Text.listed(titles[name] for name in names if outcomes.get(name) == outcome)
 
     is_native = version.gives_tools(version.draft(settings))
     native, written = _all(("call",), outcomes), _all(("written",), outcomes)
