@@ -163,10 +163,10 @@ def _own_address(settings: Snapshot, provider: Provider) -> str:
     addresses = [settings.base_url]
     if _is_ours(settings.api_key):  # the person's own may be below those of the practice server
         ours = server_of(practice.running().base_url_for(provider.name))
-        below = [each.value for each in settings.overridden("base_url")]
+        below = [str(each.value or "") for each in settings.overridden("base_url")]
         addresses = [each for each in below if server_of(each) != ours]
     if address := next(filter(None, addresses), None):
-        return str(address)
+        return address
     return next(iter(addresses_in(os.environ, provider.prefix)), provider.base_url_form)
 
 
