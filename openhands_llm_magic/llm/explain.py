@@ -27,7 +27,6 @@ from openhands_llm_magic.errors import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from openhands_llm_magic.config.lint.finding import Finding
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.events import ThrottledBy
 
@@ -160,6 +159,7 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
 }
 """One line for each fault. The names in braces are those of `facts`."""
 
+WITHOUT_PREFIX = "{said} Without a prefix the model is one of Vertex AI: for Google AI Studio set model to {meant}."
 GATEWAYS_KEY = (
     "{given_by} refused the key of the gateway in between {said}. It took yours ({api_key_from});"
     " whoever runs {server} can give it another."
@@ -282,9 +282,12 @@ def explained(
     if refused and missing_variables:
         kind = errors.MissingKeyError
     known = facts(error, settings, retries) | {"variables": any_of(missing_variables)}
-    if kind not in TEXTS:  # LibraryError, which says all by itself but a mistake in the model
-        found = _mistake_in_model(settings) if "model" in error.named else None
-        return error.reworded(Text.joined([error.text, found.text], " ")) if found else error
+    if kind not in TEXTS:  # LibraryError, which says all by itself but what may be meant
+        is_geminis = settings.model.startswith("gemini-") and not settings.custom_llm_provider
+        if "model" in error.named and is_geminis:
+            meant = f"gemini/{settings.model}"
+            return error.reworded(Text(WITHOUT_PREFIX, said=error.text, meant=meant))
+        return error
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
 
 
@@ -431,14 +434,6 @@ def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
             if finding.setting == "base_url":
                 return finding.fix
     return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
-
-
-def _mistake_in_model(settings: Snapshot) -> Finding | None:
-    """Return what the check finds wrong with the model's name, or None."""
-    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - for this alone
-
-    found = (each for each in check_settings(settings) if each.setting == "model")
-    return next((each for each in found if each.is_problem), None)
 
 
 def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:

@@ -366,14 +366,15 @@ def test_vertex_ai_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:1"])
 def test_gemini_without_its_prefix_is_told_where_vertex_ai_cannot_be_asked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str | None
 ) -> None:
     """The line names `gemini/`; nothing has left this machine, so it counts as no request."""
     monkeypatch.setitem(sys.modules, "google", None)
     monkeypatch.setenv("LLM_MAGIC_LEDGER", str(tmp_path / "ledger.sqlite3"))
-    with pytest.raises(errors.LibraryError, match="Write 'gemini/") as caught:
-        ask("Hello", load_settings(), model="gemini-2.5-pro", num_retries=0)
+    with pytest.raises(errors.LibraryError, match="set model to gemini/") as caught:
+        ask("Hello", load_settings(), model="gemini-2.5-pro", base_url=address, num_retries=0)
     assert "\n" not in str(caught.value)
     ledger = ledger_of(load_settings())
     assert ledger is not None
