@@ -159,7 +159,10 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
 }
 """One line for each fault. The names in braces are those of `facts`."""
 
-WITHOUT_PREFIX = "{said} Without a prefix the model is one of Vertex AI: for Google AI Studio set model to {meant}."
+WITHOUT_PREFIX = (
+    "{said} Without a prefix the model is one of Vertex AI: for Google AI Studio set model to"
+    " {meant}."
+)
 GATEWAYS_KEY = (
     "{given_by} refused the key of the gateway in between {said}. It took yours ({api_key_from});"
     " whoever runs {server} can give it another."
