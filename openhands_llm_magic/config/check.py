@@ -16,7 +16,7 @@ from openhands_llm_magic.config import lint, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
 from openhands_llm_magic.config.lint.finding import LEVELS, Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
-from openhands_llm_magic.config.secret import masked, secrets_in
+from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked, secrets_in
 from openhands_llm_magic.errors import Text, english
 
 if TYPE_CHECKING:
@@ -145,7 +145,11 @@ def _found(subject: Subject) -> Iterator[Finding]:
 
 
 def _redacted(findings: Sequence[Finding], keys: Sequence[str]) -> Iterator[Finding]:
-    """Yield findings with keys masked, without those that groups repeat of `[llm]`."""
+    """Yield findings with keys masked, without those that groups repeat of `[llm]`.
+
+    A short one, such as "ollama", is a word that the advice may need.
+    """
+    keys = [key for key in keys if len(key) >= SHORTEST_REAL_KEY]
     for each in dict.fromkeys(findings):
         texts = (each.message, each.fix, each.openhands)
         message, fix, openhands = (text.masked(lambda told: masked(told, keys)) for text in texts)
