@@ -17,3 +17,37 @@ def test_a_key_that_is_a_common_word_is_not_masked_in_the_advice(key: str) -> No
     [told] = [each for each in problems(env=env) if "names no provider" in each]
     assert f"/{key}-model:latest'" in told
     assert "Write 'ollama" in told
+
+
+@pytest.mark.parametrize("prefix", ["vllm_hosted", "vllm-hosted", "Hosted-vLLM"])
+def test_a_provider_with_its_words_in_another_order(prefix: str) -> None:
+    env = {"LLM_MODEL": f"{prefix}/llama3.3", "LLM_BASE_URL": "http://localhost:8000/v1"}
+    [told] = problems(env=env)
+    assert "Write 'hosted_vllm/llama3.3'." in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "fix"),
+    [
+        ({"MODEL": "vllm/m", "BASE_URL": "http://gpu:8000/v1"}, "model = 'hosted_vllm/m'"),
+        (
+            {"MODEL": "vllm/m", "BASE_URL": "http://gpu:8000"},
+            "base_url = 'http://gpu:8000/v1' and model = 'hosted_vllm/m'",
+        ),
+        (
+            {"MODEL": "m", "CUSTOM_LLM_PROVIDER": "vllm", "BASE_URL": "http://gpu:8000/v1"},
+            "custom_llm_provider = 'hosted_vllm'",
+        ),
+    ],
+)
+def test_vllm_in_this_process_is_not_the_server_that_base_url_names(
+    settings: dict[str, str], fix: str
+) -> None:
+    [told] = problems(env={f"LLM_{name}": value for name, value in settings.items()})
+    what = "base_url is not used by vllm/, which would load the model into this process"
+    assert told.startswith(f"LLM_BASE_URL: {what}")
+    assert told.endswith(f" Write {fix}. OpenHands would fail at the first prompt.")
+
+
+def test_vllm_in_this_process_may_be_meant() -> None:
+    assert problems(env={"LLM_MODEL": "vllm/facebook/opt-125m"}) == []

@@ -219,6 +219,10 @@ def _host(cure: Cure, url: SplitResult) -> None:
             reason = Text("is not that of Vertex AI, to which the model leads")
             cure.because(reason, WRONG_PROVIDER)
             _ask(cure, "openai", model)
+        elif cure.provider == "vllm":
+            reason = Text("is not used by vllm/, which would load the model into this process")
+            cure.because(reason, FAILS)
+            _ask(cure, PROVIDERS["vllm"].prefix.rstrip("/"), model.removeprefix("vllm/"))
         return
     if _speaks(cure, host):
         return

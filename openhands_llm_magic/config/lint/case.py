@@ -149,7 +149,7 @@ def model_meant(case: Case) -> str:
     if url and (deployment := DEPLOYMENT.search(url.path)) and deployment["name"]:
         return f"azure/{deployment['name']}"
     first, slash, rest = model.partition("/")
-    near = closest(first.lower(), litellm_files.providers()) if slash else ""
+    near = _provider_like(first.lower()) if slash else ""
     is_misspelt = bool(near) and (
         first.lower() == near or first.lower() not in litellm_files.makers()
     )
@@ -164,6 +164,14 @@ def model_meant(case: Case) -> str:
     if case.text("base_url"):
         return "openai/" + model
     return _with_usual_prefix(model)
+
+
+def _provider_like(name: str) -> str:
+    """Return LiteLLM's provider of these words in another order, or of a similar name, or ""."""
+    words = sorted(re.split("[_-]", name))
+    known = litellm_files.providers()
+    same = (each for each in sorted(known) if sorted(each.split("_")) == words)
+    return next(same, None) or closest(name, known) or ""
 
 
 def _with_usual_prefix(model: str) -> str:
