@@ -51,3 +51,38 @@ def test_vllm_in_this_process_is_not_the_server_that_base_url_names(
 
 def test_vllm_in_this_process_may_be_meant() -> None:
     assert problems(env={"LLM_MODEL": "vllm/facebook/opt-125m"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gpt-4o", "openai/gpt-4o"),
+        ("gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("claude-sonnet-4", "anthropic/claude-sonnet-4"),
+        ("deepseek-r1:free", "deepseek/deepseek-r1:free"),
+    ],
+)
+@pytest.mark.parametrize("base_url", ["", "https://openrouter.ai/api/v1"])
+def test_a_model_of_openrouter_without_its_maker(name: str, meant: str, base_url: str) -> None:
+    env = {"LLM_MODEL": f"openrouter/{name}", "LLM_BASE_URL": base_url}
+    assert problems(env=env) == [
+        f"LLM_MODEL: the model 'openrouter/{name}' leaves its maker out."
+        f" Write 'openrouter/{meant}'. OpenHands would fail at the first prompt."
+    ]
+
+
+def test_a_bare_model_at_openrouter_gets_the_maker_that_openrouter_writes() -> None:
+    env = {"LLM_MODEL": "gemini-2.5-pro", "LLM_BASE_URL": "https://openrouter.ai/api/v1"}
+    assert any("'openrouter/google/gemini-2.5-pro'" in told for told in problems(env=env))
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        *({"LLM_MODEL": f"openrouter/{name}"} for name in ("auto", "free", "horizon-alpha")),
+        {"LLM_MODEL": "openrouter/openrouter/auto"},
+        {"LLM_MODEL": "openrouter/gpt-4o", "LLM_BASE_URL": "https://gateway.example/api/v1"},
+    ],
+)
+def test_a_model_of_openrouter_that_needs_no_maker(env: dict[str, str]) -> None:
+    assert problems(env=env) == []

@@ -34,6 +34,33 @@ PREFIX_OF = {
 }
 """The usual prefix for models, by the beginning of their names."""
 
+MAKERS_AT_OPENROUTER = {
+    "claude": "anthropic",
+    "codestral": "mistralai",
+    "command": "cohere",
+    "deepseek": "deepseek",
+    "devstral": "mistralai",
+    "gemini": "google",
+    "gemma": "google",
+    "glm": "z-ai",
+    "gpt": "openai",
+    "grok": "x-ai",
+    "kimi": "moonshotai",
+    "llama": "meta-llama",
+    "minimax": "minimax",
+    "ministral": "mistralai",
+    "mistral": "mistralai",
+    "mixtral": "mistralai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "openhands-lm": "all-hands",
+    "qwen": "qwen",
+    "qwq": "qwen",
+    "sonar": "perplexity",
+}
+"""OpenRouter's names of the makers of models, by the beginning of the models' names."""
+
 WITHOUT_PREFIX = {
     "ai21": "ai21_chat",
     "bedrock": "bedrock",
@@ -136,10 +163,17 @@ def model_for(host: Provider, model: str) -> str:
         return host.prefix + model.rpartition("/")[2]
     owner = provider_of(model)
     if host.names_makers and not host.local:
-        maker = owner.prefix if owner and owner.owns(model) else ""
-        return host.prefix + maker + model.removeprefix(host.prefix)
+        name = model.removeprefix(host.prefix)
+        maker = "" if "/" in name else maker_at_openrouter(name)
+        return host.prefix + (maker and f"{maker}/") + name
     first, slash, rest = model.partition("/")
     return host.prefix + (rest if slash and (owner or prefix_of(model) == first) else model)
+
+
+def maker_at_openrouter(name: str) -> str:
+    """Return the maker that OpenRouter writes before a model's name, or "" if none is known."""
+    found = (each for start, each in MAKERS_AT_OPENROUTER.items() if name.lower().startswith(start))
+    return next(found, "")
 
 
 def model_meant(case: Case) -> str:

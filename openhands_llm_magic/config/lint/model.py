@@ -18,6 +18,7 @@ from openhands_llm_magic.config.lint.finding import (
     write,
     write_one_of,
 )
+from openhands_llm_magic.config.lint.provider import RULES as PROVIDER_RULES
 from openhands_llm_magic.config.lint.value import (
     QUOTES,
     TOML_EXPANDS_NOTHING,
@@ -365,6 +366,7 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     gemini_on_vertex,
     addresses,
     no_base_url,
+    *PROVIDER_RULES,
     azure_version,
     practice_model,
     reasoning_effort,
