@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from checking import problems
+from checking import notes, problems
 
 
 @pytest.mark.parametrize("key", ["ollama", "lm-studio", "sk-1234"])
@@ -86,3 +86,71 @@ def test_a_bare_model_at_openrouter_gets_the_maker_that_openrouter_writes() -> N
 )
 def test_a_model_of_openrouter_that_needs_no_maker(env: dict[str, str]) -> None:
     assert problems(env=env) == []
+
+
+@pytest.mark.parametrize("base_url", ["http://litellm:4000", "https://gateway.example/api/v1"])
+def test_a_server_that_is_asked_as_openrouter_is_gets_a_note(base_url: str) -> None:
+    """As in OpenHands issue 13049; a gateway that speaks as OpenRouter does may be meant."""
+    env = {"LLM_MODEL": "openrouter/openai/gpt-4o", "LLM_BASE_URL": base_url}
+    assert problems(env=env) == []
+    told = notes(env=env)[0]
+    assert told.startswith("LLM_BASE_URL: base_url is not that of OpenRouter")
+    assert "litellm_proxy/" in told
+    assert "openai/" in told
+
+
+def test_openrouter_s_own_address_gets_no_note() -> None:
+    base_url = "https://openrouter.ai/api/v1"
+    env = {"LLM_MODEL": "openrouter/openai/gpt-4o", "LLM_BASE_URL": base_url}
+    assert [told for told in notes(env=env) if "OpenRouter" in told] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "server"),
+    [
+        ("base_url", "https://localhost:1234/v1", "LM Studio"),
+        ("base_url", "https://127.0.0.1:8000/v1", "vLLM"),
+        ("base_url", "https://[::1]:8080/v1", "llama.cpp"),
+        ("embedding_base_url", "https://localhost:11434", "Ollama"),
+    ],
+)
+def test_https_to_a_server_on_this_machine_that_speaks_http(
+    name: str, address: str, server: str
+) -> None:
+    env = {"LLM_MODEL": "openai/m", f"LLM_{name.upper()}": address}
+    told = f"{name} begins with https://, and {server} at port"
+    assert len([each for each in notes(env=env) if told in each]) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["http://localhost:1234/v1", "https://gpu.example:8000/v1", "https://localhost/v1"]
+)
+def test_https_elsewhere_gets_no_note(address: str) -> None:
+    told = notes(env={"LLM_MODEL": "openai/m", "LLM_BASE_URL": address})
+    assert [each for each in told if "https://, and" in each] == []
+
+
+@pytest.mark.parametrize("model", ["ollama/q", "ollama_chat/q"])
+def test_ollama_s_address_where_models_are_only_listed(model: str) -> None:
+    """OpenHands reads ollama_base_url for its list of models alone, and never for a prompt."""
+    env = {"LLM_MODEL": model, "LLM_OLLAMA_BASE_URL": "http://gpu.example:11434"}
+    assert problems(env=env) == [
+        "LLM_OLLAMA_BASE_URL: ollama_base_url is only where models are listed from, and prompts go"
+        " to http://localhost:11434. Set base_url to the same address. OpenHands would ask there,"
+        " too."
+    ]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"LLM_BASE_URL": "http://gpu.example:11434"},
+        {"OLLAMA_API_BASE": "http://gpu.example:11434"},
+        {"LLM_OLLAMA_BASE_URL": "http://127.0.0.1:11434/"},
+        {"LLM_MODEL": "openai/gpt-4o"},
+    ],
+)
+@pytest.mark.parametrize("prefix", ["ollama/", "ollama_chat/"])
+def test_prompts_that_go_to_the_ollama_that_is_meant(prefix: str, others: dict[str, str]) -> None:
+    env = {"LLM_MODEL": prefix + "q", "LLM_OLLAMA_BASE_URL": "http://gpu.example:11434", **others}
+    assert [each for each in problems(env=env) if "ollama_base_url" in each] == []
