@@ -53,6 +53,7 @@ def is_own_network(host: str) -> bool:
 OTHER_ADDRESSES = {
     "BEDROCK": "AWS_BEDROCK_RUNTIME_ENDPOINT",
     "MISTRAL": "MISTRAL_AZURE_API_BASE",
+    "OLLAMA_CHAT": "OLLAMA_API_BASE",
     "VERTEX_AI": "VERTEXAI_API_BASE",
 }
 """Variables with the address of a provider that are not named as those of other providers are."""
@@ -361,11 +362,12 @@ _ENTRIES = (
         mistake="The model's title in place of its API identifier.",
     ),
     Provider(
-        name="ollama", title="Ollama", prefix="ollama/", example="ollama/qwen3", asks_for=(),
+        name="ollama", title="Ollama", prefix="ollama_chat/", example="ollama_chat/qwen3",
+        asks_for=(),
         key_variables=("OLLAMA_API_KEY",), base_url_form="http://localhost:11434", local=True,
         servers=("*:11434",), openai_path="/v1",
-        other_prefixes=("ollama_chat/", "openai/"),
-        guide="Pull the model with `ollama pull`, and write ollama/ before its name.",
+        other_prefixes=("ollama/", "openai/"),
+        guide="Pull the model with `ollama pull`, and write ollama_chat/ before its name.",
         mistake="A base_url that ends with /v1: that form goes with openai/.",
     ),
     Provider(

@@ -60,7 +60,7 @@ def told(model: str, base_url: str, **kwargs: bool) -> list[str]:
         (
             "gemini/gemini-2.5-pro",
             "http://localhost:11434",
-            "Write model = 'ollama/gemini-2.5-pro'. " + WAY,
+            "Write model = 'ollama_chat/gemini-2.5-pro'. " + WAY,
         ),
     ],
 )

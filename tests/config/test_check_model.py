@@ -68,7 +68,7 @@ def test_a_model_that_is_right(text: str) -> None:
         ('[llm]\nmodel = "coder:6.7b"\nprovider = "Ollama"\n', "ollama/coder:6.7b"),
         ('[llm]\nmodel = "x1"\nprovider = "groq"\n', "groq/x1"),
         ('[llm.a]\nmodel = "deepseek-x"\nprovider = "azure"\n', "azure/deepseek-x"),
-        ('[llm]\nmodel = "deepseek-coder:6.7b"\n', "ollama/deepseek-coder:6.7b"),
+        ('[llm]\nmodel = "deepseek-coder:6.7b"\n', "ollama_chat/deepseek-coder:6.7b"),
     ],
 )
 def test_the_provider_that_is_named_elsewhere(text: str, meant: str) -> None:

@@ -154,3 +154,12 @@ def test_ollama_s_address_where_models_are_only_listed(model: str) -> None:
 def test_prompts_that_go_to_the_ollama_that_is_meant(prefix: str, others: dict[str, str]) -> None:
     env = {"LLM_MODEL": prefix + "q", "LLM_OLLAMA_BASE_URL": "http://gpu.example:11434", **others}
     assert [each for each in problems(env=env) if "ollama_base_url" in each] == []
+
+
+def test_a_bare_model_at_ollama_s_address_gets_the_prefix_with_which_functions_work() -> None:
+    """LiteLLM passes no functions on with ollama/, which is right all the same."""
+    env = {"LLM_BASE_URL": "http://localhost:11434"}
+    [told] = problems(env={**env, "LLM_MODEL": "qwen3"})
+    assert "Write 'ollama_chat/qwen3'." in told
+    for prefix in ("ollama/", "ollama_chat/"):
+        assert problems(env={**env, "LLM_MODEL": prefix + "qwen3"}) == []

@@ -41,13 +41,18 @@ def models_of(provider: Provider) -> tuple[str, ...]:
 
 
 def _known_to_litellm(provider: Provider) -> Iterator[str]:
-    """Name the chat models that LiteLLM reaches by the provider's prefix alone."""
+    """Name the chat models that LiteLLM reaches by the provider's prefix alone.
+
+    Those that it lists under another prefix of the provider are reached by this one, too.
+    """
     prefix = provider.prefix
     if provider_of(prefix) != provider:  # another one has the prefix, when there is no base_url
         return
+    reaching = {prefix, *(each for each in provider.other_prefixes if each != "openai/")}
     for listed, facts in prices().items():
-        name = listed.removeprefix(prefix)
-        if maker_of(facts) + "/" != prefix or not is_chat(facts) or name.startswith("ft:"):
+        listed_under = maker_of(facts) + "/"
+        name = listed.removeprefix(listed_under)
+        if listed_under not in reaching or not is_chat(facts) or name.startswith("ft:"):
             continue
         if not (provider.name in BY_REGION and "/" in name):
             yield prefix + name

@@ -39,7 +39,7 @@ NOT_HERE = {"openhands", "practice", "vertex_ai"}
 
 CATALOGUE = sorted(
     {
-        provider.prefix.removesuffix("/")
+        "ollama" if name == "ollama" else provider.prefix.removesuffix("/")  # not ollama_chat/
         for name, provider in PROVIDERS.items()
         if name not in WITHOUT_EMBEDDINGS | NOT_HERE
     }

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("litellm", "nothing_learned")
 
 STAND_INS = [name for name in PROVIDERS if can_stand_in(name)]
-MODELS = {name: PROVIDERS[name].example for name in STAND_INS} | {"ollama": "ollama_chat/qwen3"}
+MODELS = {name: PROVIDERS[name].example for name in STAND_INS}
 BY_PATH = [*MODELS.items(), ("ollama", "ollama/qwen3")]
 TITAN = "bedrock/amazon.titan-embed-text-v2:0"
 EMBEDDING_MODELS = {
     name: PROVIDERS[name].prefix + "my-embeddings"
     for name in STAND_INS
     if name not in ("anthropic", "deepseek", "groq", "moonshot")  # LiteLLM has no way to theirs
-} | {"bedrock": TITAN}
+} | {"bedrock": TITAN, "ollama": "ollama/my-embeddings"}
 PROMPT = "Good morning"
 
 
