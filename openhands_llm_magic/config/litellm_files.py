@@ -60,6 +60,15 @@ def makers() -> frozenset[str]:
     return frozenset(each[-2].lower() for each in parts if len(each) > 2)  # noqa: PLR2004 - a maker between two
 
 
+def listed_as(bare: str) -> list[str]:
+    """Return the names under which the list has a model, each with a provider's prefix."""
+    return sorted(
+        name
+        for name, facts in prices().items()
+        if name == f"{facts.get('litellm_provider')}/{bare}" and facts.get("mode") == "chat"
+    )
+
+
 def facts_of(model: str) -> Mapping[str, Any]:
     """Return what the list says of a model, under the names by which OpenHands looks it up."""
     listed = prices()

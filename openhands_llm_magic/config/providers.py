@@ -136,6 +136,7 @@ class Provider:
         openai_path: The path at which its servers speak OpenAI's dialect, so that openai/ reaches
             them, too; "" where any path will do, and None where there is none.
         has_own_alone: Whether its servers have no models but those that it makes.
+        names_makers: Whether the names of all its models begin with their makers'.
         sent_besides: Variables whose credentials LiteLLM also sends beside a key that it is given.
         finds: The credentials that LiteLLM finds on this machine without a variable, in words.
     """
@@ -155,6 +156,7 @@ class Provider:
     servers: tuple[str, ...] = ()
     openai_path: str | None = None
     has_own_alone: bool = False
+    names_makers: bool = False
     sent_besides: tuple[str, ...] = ()
     finds: str = ""
 
@@ -186,11 +188,6 @@ class Provider:
     def names_are_own(self) -> bool:
         """Whether its models have names that the person gave them, as at Azure."""
         return self.example.startswith(self.prefix + "my-")
-
-    @property
-    def names_makers(self) -> bool:
-        """Whether the names of its models begin with their makers', as at OpenRouter."""
-        return self.example.removeprefix(self.prefix).count("/") > 0
 
     def leads(self, model: str) -> bool:
         """Return whether a model's name begins with a prefix of this provider."""
@@ -284,7 +281,7 @@ _ENTRIES = (
         example="openrouter/all-hands/openhands-lm-32b-v0.1",
         key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
         base_url_form="https://openrouter.ai/api/v1",
-        servers=("openrouter.ai:*",), openai_path="/api/v1",
+        servers=("openrouter.ai:*",), openai_path="/api/v1", names_makers=True,
         guide="Write openrouter/ before the whole name of OpenRouter's page, maker included.",
         mistake="The maker left out of the name: openrouter/gpt-4o for openrouter/openai/gpt-4o.",
     ),
@@ -316,7 +313,7 @@ _ENTRIES = (
         mistake="An API key of Google AI Studio: that one goes with gemini/.",
     ),
     Provider(
-        name="groq", title="Groq", prefix="groq/", example="groq/llama3-70b-8192",
+        name="groq", title="Groq", prefix="groq/", example="groq/openai/gpt-oss-120b",
         key_variables=("GROQ_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
         servers=("api.groq.com:*",), openai_path="/openai/v1",
         guide="Give an API key of the Groq console; no base_url is needed.",
@@ -324,7 +321,7 @@ _ENTRIES = (
     ),
     Provider(
         name="groq_openai", title="Groq, as a server compatible with OpenAI", prefix="openai/",
-        example="openai/llama3-70b-8192", asks_for=("base_url", "api_key"),
+        example="openai/openai/gpt-oss-120b", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
         guide="Write openai/ before Groq's name of the model, and set base_url.",
         mistake="The key in GROQ_API_KEY, which this way does not read: set api_key.",

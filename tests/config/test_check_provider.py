@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from checking import notes, problems
 
+from openhands_llm_magic.config import litellm_files
+
 
 @pytest.mark.parametrize("key", ["ollama", "lm-studio", "sk-1234"])
 def test_a_key_that_is_a_common_word_is_not_masked_in_the_advice(key: str) -> None:
@@ -163,3 +165,25 @@ def test_a_bare_model_at_ollama_s_address_gets_the_prefix_with_which_functions_w
     assert "Write 'ollama_chat/qwen3'." in told
     for prefix in ("ollama/", "ollama_chat/"):
         assert problems(env={**env, "LLM_MODEL": prefix + "qwen3"}) == []
+
+
+def listing(monkeypatch: pytest.MonkeyPatch, *providers: str) -> None:
+    """Let LiteLLM's list have a model "x1" of each of these providers, and one that embeds."""
+    listed = {f"{each}/x1": {"litellm_provider": each, "mode": "chat"} for each in providers}
+    listed["jina_ai/x1"] = {"litellm_provider": "jina_ai", "mode": "embedding"}
+    monkeypatch.setattr(litellm_files, "prices", lambda: listed)
+
+
+def test_a_bare_model_that_few_providers_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    listing(monkeypatch, "groq", "cerebras")
+    [told] = problems(env={"LLM_MODEL": "x1"})
+    assert " Write the provider before it; LiteLLM lists 'cerebras/x1', 'groq/x1'." in told
+
+
+@pytest.mark.parametrize("providers", [[], ["a", "b", "c", "d"]])
+def test_a_bare_model_that_many_providers_list_or_none(
+    monkeypatch: pytest.MonkeyPatch, providers: list[str]
+) -> None:
+    listing(monkeypatch, *providers)
+    [told] = problems(env={"LLM_MODEL": "x1"})
+    assert " Write the provider before it, as in 'openai/gpt-4o'." in told

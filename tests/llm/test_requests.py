@@ -105,11 +105,11 @@ CASES = {
     ),
     "groq": Case(
         "/openai/v1/chat/completions",
-        {"model": "llama3-70b-8192"} | OLDER_OPENAI,
+        {"model": "openai/gpt-oss-120b"} | OLDER_OPENAI,
         base="/openai/v1",
     ),
     "groq_openai": Case(
-        "/openai/v1/chat/completions", {"model": "llama3-70b-8192"} | OPENAI, base="/openai/v1"
+        "/openai/v1/chat/completions", {"model": "openai/gpt-oss-120b"} | OPENAI, base="/openai/v1"
     ),
     "litellm_proxy": Case("/chat/completions", {"model": "my-model"} | OPENAI, base=""),
     "sglang": Case(CHAT, {"model": "my-served-model"} | OPENAI),

@@ -252,7 +252,7 @@ def _speaks(cure: Cure, host: Provider) -> bool:
         owner = provider_of(name)
         is_anothers = owner is not None and owner != host and owner.owns(name)
         return not is_anothers or _family(name) == _family(host.example)
-    if host.names_makers and not host.local:
+    if host.names_makers:
         return "/" in name
     return not host.names_are_own or cure.path.startswith(host.openai_path)
 

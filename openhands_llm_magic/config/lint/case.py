@@ -162,7 +162,7 @@ def model_for(host: Provider, model: str) -> str:
     if host.has_own_alone:
         return host.prefix + model.rpartition("/")[2]
     owner = provider_of(model)
-    if host.names_makers and not host.local:
+    if host.names_makers:
         name = model.removeprefix(host.prefix)
         maker = "" if "/" in name else maker_at_openrouter(name)
         return host.prefix + (maker and f"{maker}/") + name

@@ -29,7 +29,7 @@ from openhands_llm_magic.config.lint.value import (
     unwrapped,
     wrapping_of,
 )
-from openhands_llm_magic.config.litellm_files import facts_of
+from openhands_llm_magic.config.litellm_files import facts_of, listed_as
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     THIS_MACHINE,
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.setting import Setting
 
 RETRIES = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier")
+
+MOST_PROVIDERS = 3
+"""The number of providers of a model without a prefix from which a person can still choose."""
 
 MOST_WAITS = 6
 """The number of waits that a note lists."""
@@ -163,7 +166,11 @@ def no_provider(case: Case) -> Iterator[Finding]:
         return
     meant = model_meant(case)
     fix = write(quoted(meant))
-    if not meant or (meant == f"openrouter/{model}" and not case.host):
+    listed = listed_as(model)
+    if not meant and 0 < len(listed) <= MOST_PROVIDERS:
+        names = ", ".join(map(quoted, listed))
+        fix = Text("Write the provider before it; LiteLLM lists {names}", names=names)
+    elif not meant or (meant == f"openrouter/{model}" and not case.host):
         example = quoted(meant or "openai/gpt-4o")
         fix = Text("Write the provider before it, as in {example}", example=example)
     elif meant == f"openai/{model}":
