@@ -116,12 +116,11 @@ CASES = {
     "vllm": Case(CHAT, {"model": "my-served-model"} | OPENAI),
     "lm_studio": Case(CHAT, {"model": "qwen/qwen3-coder-30b"} | OPENAI),
     "ollama": Case(
-        path="/api/generate",
+        path="/api/chat",
         body={
             "model": "qwen3",
             "options": SAMPLING | {"num_predict": 100, "seed": 7},
             "stream": True,
-            "images": [],
         },
         base="",
     ),
