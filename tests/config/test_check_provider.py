@@ -67,10 +67,11 @@ def test_vllm_in_this_process_may_be_meant() -> None:
 @pytest.mark.parametrize("base_url", ["", "https://openrouter.ai/api/v1"])
 def test_a_model_of_openrouter_without_its_maker(name: str, meant: str, base_url: str) -> None:
     env = {"LLM_MODEL": f"openrouter/{name}", "LLM_BASE_URL": base_url}
-    assert problems(env=env) == [
+    [told] = problems(env=env)
+    assert told == (
         f"LLM_MODEL: the model 'openrouter/{name}' leaves its maker out."
         f" Write 'openrouter/{meant}'. OpenHands would fail at the first prompt."
-    ]
+    )
 
 
 def test_a_bare_model_at_openrouter_gets_the_maker_that_openrouter_writes() -> None:
@@ -136,11 +137,12 @@ def test_https_elsewhere_gets_no_note(address: str) -> None:
 def test_ollama_s_address_where_models_are_only_listed(model: str) -> None:
     """OpenHands reads ollama_base_url for its list of models alone, and never for a prompt."""
     env = {"LLM_MODEL": model, "LLM_OLLAMA_BASE_URL": "http://gpu.example:11434"}
-    assert problems(env=env) == [
+    [told] = problems(env=env)
+    assert told == (
         "LLM_OLLAMA_BASE_URL: ollama_base_url is only where models are listed from, and prompts go"
         " to http://localhost:11434. Set base_url to the same address. OpenHands would ask there,"
         " too."
-    ]
+    )
 
 
 @pytest.mark.parametrize(
