@@ -70,6 +70,10 @@ def english(template: str, /, **facts: object) -> str:
     return template.format_map(facts) if facts else template
 
 
+LISTED = "{first}, {next}"
+"""How two texts stand in a list."""
+
+
 class Text(str):
     """Words for a person that can be said in other words: a template, and the facts in it.
 
@@ -103,7 +107,7 @@ class Text(str):
         """Return texts with commas in between, as a person's language writes them."""
         listed = Text("")
         for each in texts:
-            listed = Text("{first}, {next}", first=listed, next=each) if listed else each
+            listed = Text(LISTED, first=listed, next=each) if listed else each
         return listed
 
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:  # for copies

@@ -321,7 +321,7 @@ _ENTRIES = (
     ),
     Provider(
         name="groq_openai", title="Groq, as a server compatible with OpenAI", prefix="openai/",
-        example="openai/openai/gpt-oss-120b", asks_for=("base_url", "api_key"),
+        example="openai/llama-3.1-8b-instant", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
         guide="Write openai/ before Groq's name of the model, and set base_url.",
         mistake="The key in GROQ_API_KEY, which this way does not read: set api_key.",
