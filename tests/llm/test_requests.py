@@ -109,7 +109,7 @@ CASES = {
         base="/openai/v1",
     ),
     "groq_openai": Case(
-        "/openai/v1/chat/completions", {"model": "openai/gpt-oss-120b"} | OPENAI, base="/openai/v1"
+        "/openai/v1/chat/completions", {"model": "llama-3.1-8b-instant"} | OPENAI, base="/openai/v1"
     ),
     "litellm_proxy": Case("/chat/completions", {"model": "my-model"} | OPENAI, base=""),
     "sglang": Case(CHAT, {"model": "my-served-model"} | OPENAI),
