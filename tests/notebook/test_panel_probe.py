@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import ipywidgets
 import pytest
-from model_server import Hang, Refuse
+from model_server import Hang, Received, Refuse
 from panel_driver import Driver
 
 from openhands_llm_magic.errors import Text
@@ -215,16 +217,22 @@ def test_opposite_cures_are_none() -> None:
 
 def test_probes_end_with_the_panel(at_server: Driver, model_server: ModelServer) -> None:
     """And where it speaks another language, whose sections are new."""
-    model_server.script(Hang())
-    at_server.press("Probe the model …")
-    at_server.wait()
-    at_server.press("Send them")
-    at_server.panel.speak("ja")
-    at_server.wait()
-    at_server.panel.speak("en")
-    at_server.press("Probe the model …")
-    at_server.wait()
-    model_server.script(Hang())
-    at_server.press("Send them")
-    at_server.panel.close()
-    at_server.wait()
+    asked = threading.Event()
+
+    def hang(_: Received) -> Hang:
+        asked.set()
+        return Hang()
+
+    model_server.script(hang)
+    panel = at_server.panel
+    for end in (partial(panel.speak, "ja"), panel.close):
+        asked.clear()
+        at_server.press("Probe the model …")
+        at_server.wait()
+        at_server.press("Send them")
+        assert asked.wait(10)
+        end()
+        at_server.wait()
+        assert model_server.received[-1].hung_up.wait(10)
+        panel.speak("en")
+    assert model_server.count == 2
