@@ -12,6 +12,7 @@ import site
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -220,9 +221,11 @@ def others(environment: Environment) -> str:
     """Make a folder of all packages but ours, which may be installed beside them."""
     folder = environment.prefix / "others"
     folder.mkdir()
-    for packages in map(Path, site.getsitepackages()):
+    for packages in filter(Path.is_dir, map(Path, site.getsitepackages())):  # Debian names more
         for each in packages.iterdir():
-            if not each.name.startswith("openhands_llm_magic"):
+            if each.name.startswith("openhands_llm_magic"):
+                continue
+            with suppress(FileExistsError):  # as on the path, the first of a name counts
                 (folder / each.name).symlink_to(each)
     return str(folder)
 
