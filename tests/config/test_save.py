@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import toml
+from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from setting_values import KEYS, chosen, no_hurry, some, values_in
@@ -645,20 +645,9 @@ def test_a_read_only_folder_is_refused() -> None:
     assert file.read_text() == FILE
 
 
-@contextmanager
-def no_room() -> Iterator[None]:
-    """Let every write to a file fail, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_changes_nothing() -> None:
     file = written()
-    with no_room(), pytest.raises(ConfigFileError) as caught:
+    with full_disk(), pytest.raises(ConfigFileError) as caught:
         save(chosen(api_key=KEY), file, with_key=True)
     assert str(caught.value) == (
         "config.toml: it cannot be written: File too large; nothing was changed"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-import resource
 import shutil
-import signal
 import site
 import subprocess
 import sys
@@ -15,9 +13,9 @@ import venv
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from full_disk import full_disk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel import Kernel
@@ -25,9 +23,6 @@ from kernel import Kernel
 import openhands_llm_magic
 from openhands_llm_magic.cli import main
 from openhands_llm_magic.notebook import autoload
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PACKAGE = Path(openhands_llm_magic.__file__).parent
 COMMAND = "import sys, openhands_llm_magic.cli as c; sys.exit(c.main(sys.argv[1:]))"
@@ -490,25 +485,12 @@ def test_a_read_only_environment_is_one_line(
     assert "With --user it is written for you alone." in refused(capsys, "on")
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """Let every write to a file fail, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     place: autoload.Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.file.parent.mkdir(parents=True)
-    refused(capsys, "on")
+    with full_disk():
+        refused(capsys, "on")
     assert [*place.file.parent.iterdir()] == []
 
 
