@@ -20,6 +20,8 @@ TEXT = st.text(
 )
 # A key that is a piece of a sentence would be masked in the notes that the tests read.
 TEXTS = {"secret": TEXT.filter(lambda key: not re.fullmatch(r"[\w .,;:'`-]{6,}", key, re.ASCII))}
+# What is no address may be a key.
+ADDRESS = TEXT.map("https://{}".format)
 NAMES = st.text("abc-_:/@$+ é漢", min_size=1).filter(lambda name: name == name.strip())
 NESTED_TEXT = TEXT.map(lambda text: text.replace("\\", "/"))
 SCALARS = (
@@ -50,7 +52,8 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
             inside = FLAT | inner | st.lists(IN_A_LIST, max_size=2)
             return st.dictionaries(NAMES, inside, max_size=3)
         case kind:
-            return st.sampled_from(setting.choices) if setting.closed else TEXTS.get(kind, TEXT)
+            text = ADDRESS if setting.name.endswith("base_url") else TEXTS.get(kind, TEXT)
+            return st.sampled_from(setting.choices) if setting.closed else text
 
 
 def some(*kinds_left_out: str) -> st.SearchStrategy[dict[str, Any]]:

@@ -429,11 +429,11 @@ class Snapshot(NeverPickled, SettingAttributes):
     def secrets(self) -> tuple[str, ...]:
         """Return every key that any layer holds, in plain text, for a `Redactor`."""
         keys: list[str] = []
-        for each in (each for found in self.found.values() for each in found):
+        for name, each in ((name, each) for name, found in self.found.items() for each in found):
             if isinstance(each.value, Secret):
                 keys.append(each.value.get_secret_value())
             else:
-                keys += secrets_in(each.value)
+                keys += secrets_in(each.value, name)
         return tuple(dict.fromkeys(key for key in keys if key))
 
     def with_overrides(

@@ -35,6 +35,8 @@ _SEPARATORS = re.compile(r"[\s_./:,;#@+=-]+")
 _WORD = r"[A-Z]{1,15}|[a-z]{1,15}(?:[A-Z][a-z]{2,14})*|(?:[A-Z][a-z]{2,14})+"
 _WORD_LIKE = re.compile(rf"\w{{0,3}}|\d{{1,8}}|\d{{0,8}}(?:{_WORD})\d{{0,8}}", re.ASCII)
 
+_IN_ADDRESS = re.compile(r"[./:]")
+
 # A password may hold an @, so the last one before the path ends it (as `urlsplit` has it).
 _LOGIN = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
 
@@ -173,11 +175,14 @@ def is_secret(name: object, value: object, in_headers: bool = False) -> bool:
     """Return whether a value in a dictionary may be a secret: text, or a list, under such a name.
 
     A number is never a secret: max_tokens holds no token. A gateway may take a key in a header of
-    any name, so there a text counts that can be one.
+    any name, so there a text counts that can be one; and a key may have been pasted where an
+    address belongs.
     """
     is_text = isinstance(value, str | list) and bool(value)
     if in_headers and isinstance(value, str) and any(map(can_be_secret, value.split())):
         return True
+    if str(name).lower().endswith("base_url") and isinstance(value, str):
+        return _IN_ADDRESS.search(value) is None and can_be_secret(value)
     return is_text and secrecy(str(name)) >= Secrecy.POSSIBLE
 
 

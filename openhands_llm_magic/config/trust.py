@@ -63,6 +63,10 @@ UNREADABLE = (
     "not sent: the address from {address_from} can be read in more than one way ({host}), and {key}"
     " would go there. Write it in plain letters and digits."
 )
+NO_ADDRESS = (
+    "not sent: the address from {address_from} is not a whole one, and {key} would go wherever it"
+    " leads. Write it with http:// or https://."
+)
 READABLE = "the key goes to {host} over plain http, where others can read it on the way"
 
 REFERENCES = ("os.environ/", "oidc/")
@@ -353,7 +357,7 @@ class _Way:
         if not named.is_encrypted or path is None or is_own_file(path, self.env):
             return Text(UNENCRYPTED, **known)
         if named.server is None:
-            return Text(UNREADABLE, **known)
+            return Text(UNREADABLE if "://" in named.address else NO_ADDRESS, **known)
         return Text(UNTRUSTED, **known, trust_it=trust_it(path))
 
     def _may_go(self, credential: _Credential, named: _Named) -> bool:

@@ -107,6 +107,7 @@ NAMES = st.sampled_from([*SETTINGS, *RENAMED, *ADVICE, "llm", "zzz", "openai_api
     variables=st.lists(NAMES, max_size=3),
     key=st.sampled_from([KEY, OPAQUE_KEY]),
 )
+@example(lines=[("base_url", '"{}"')], variables=["model"], key=OPAQUE_KEY)
 def test_no_finding_holds_a_key(
     lines: list[tuple[str, str] | str], variables: list[str], key: str
 ) -> None:

@@ -392,3 +392,18 @@ def test_a_header_is_masked_whose_value_can_be_a_key_whatever_its_name() -> None
         "gw-9f8e7d6c5b4a", "Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA==",
     }  # fmt: skip
     assert repr(copy.deepcopy(masking(options))) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "is_key"),
+    [
+        ("0f1e2d3c4b5a69788796a5b4c3d2e1f0", True),
+        ("sk-canary-0123456789", True),
+        ("my-ollama-server01", False),
+        ("gpu-box:8000", False),
+        ("llm.example.com", False),
+        ("https://0f1e2d3c4b5a69788796a5b4c3d2e1f0.example.com/v1", False),
+    ],
+)
+def test_a_key_in_the_place_of_an_address_is_a_secret(address: str, is_key: bool) -> None:
+    assert bool([*secrets_in({"base_url": address})]) == is_key

@@ -482,3 +482,16 @@ def test_a_host_is_always_shown_on_one_line_of_ascii() -> None:
         shown: Any = shown_host(address)
         assert shown.isascii()
         assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [("attacker.test", "with http:// or https://"), ("https://[a", "in plain letters and digits")],
+)
+def test_an_address_that_leads_nowhere_for_sure_gets_no_key(
+    tmp_path: Path, address: str, advice: str
+) -> None:
+    file = project(tmp_path, address)
+    with pytest.raises(UntrustedAddressError) as caught:
+        sent(load_settings(file, env={}), OPENAI)
+    assert str(caught.value).endswith(f"Write it {advice}.")
