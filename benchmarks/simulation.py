@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.limited_servers import RetryAfter, Server, named_wait_s
 from openhands_llm_magic.errors import RateLimitError
-from openhands_llm_magic.llm.run import RetryPolicy
+from openhands_llm_magic.llm.retries import RetryPolicy
 from openhands_llm_magic.llm.worker import TICK_S
 
 if TYPE_CHECKING:

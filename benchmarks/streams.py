@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.model import CHUNKS, long_answer
 from benchmarks.table import Line, at_most
-from openhands_llm_magic.llm.events import ReplyBuilder, TextDelta
+from openhands_llm_magic.llm.events import TextDelta
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def _reckoned(chunks_per_s: float) -> list[dict[str, Any]]:
     from IPython.core.displaypub import CapturingDisplayPublisher  # noqa: PLC0415 - IPython is
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - not needed before
 
+    from openhands_llm_magic.notebook.buttons import Clicks, Waits  # noqa: PLC0415 - so does this
     from openhands_llm_magic.notebook.view import display  # noqa: PLC0415 - it needs a shell
-    from openhands_llm_magic.notebook.wording import Clicks, Waits  # noqa: PLC0415 - so does this
 
     shell: Any = InteractiveShell.instance()
     shell.display_pub = publisher = CapturingDisplayPublisher()

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.answers.extract import Schema
     from openhands_llm_magic.llm.ask import ask, ask_async, stream, stream_async
     from openhands_llm_magic.llm.embedding.embed import Embeddings, embed
-    from openhands_llm_magic.llm.events import Reply, Usage
+    from openhands_llm_magic.llm.events import Usage
     from openhands_llm_magic.llm.practice.stand_in import practice_in_place_of
     from openhands_llm_magic.llm.prepare import Prepared, prepare
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.run import run
     from openhands_llm_magic.llm.tools.declared import tool
     from openhands_llm_magic.llm.tools.mcp import mcp_tools
@@ -61,7 +62,7 @@ _HOMES = {
     "Embeddings": "llm.embedding.embed",
     "LLMSettings": "config.configurable",
     "Prepared": "llm.prepare",
-    "Reply": "llm.events",
+    "Reply": "llm.reply",
     "Run": "llm.worker",
     "Schema": "llm.answers.extract",
     "Secret": "config.secret",

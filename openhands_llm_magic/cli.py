@@ -117,7 +117,7 @@ def check(args: argparse.Namespace) -> int:
     from openhands_llm_magic.config.resolve import absolute  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import ConfigFileError  # noqa: PLC0415 - as above
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - as above
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say = script_words()
     try:
@@ -147,7 +147,7 @@ def untrust(args: argparse.Namespace) -> int:
 def trusted(_args: argparse.Namespace) -> int:
     """Print the config files that are trusted."""
     from openhands_llm_magic.config import trusted as files  # noqa: PLC0415 - this command's alone
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say = script_words()
     lines = [*map(files.told, files.listed())] or [files.NOTHING]
@@ -159,7 +159,7 @@ def _on_file(args: argparse.Namespace, change: Callable[[str], Text]) -> int:
     """Print what a change of trust in the file that is named, or in use, has come to."""
     from openhands_llm_magic.config import check as checker  # noqa: PLC0415 - as above
     from openhands_llm_magic.errors import SettingError, Text  # noqa: PLC0415 - as above
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say = script_words()
     name, file = args.run.__name__, args.path or checker.file_in_use(os.environ)
@@ -179,7 +179,7 @@ def autoload(args: argparse.Namespace) -> int:
     """Write or remove the startup file, or tell of it; return 1 if that fails, or none loads us."""
     from openhands_llm_magic.errors import SettingError  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook import autoload as startup  # noqa: PLC0415 - imports IPython
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say, loads = script_words(), True
     try:
@@ -213,7 +213,7 @@ def usage(args: argparse.Namespace) -> int:
     from openhands_llm_magic.errors import LLMMagicError, UsageError  # noqa: PLC0415 - as above
     from openhands_llm_magic.llm.spending import export, summary  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook import usage_table  # noqa: PLC0415 - as above
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say, now_s = script_words(), time.time()
     try:
@@ -260,7 +260,7 @@ def probe(args: argparse.Namespace) -> int:
     from openhands_llm_magic.llm.probe import page  # noqa: PLC0415 - as above
     from openhands_llm_magic.llm.probe.run import probe_each  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook import probe_magic, probe_table  # noqa: PLC0415 - as above
-    from openhands_llm_magic.notebook.wording import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
     say = script_words()
     given = {name: value for name, value in vars(args).items() if value not in (None, False)}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.panel import advice, probe, served, usage
 from openhands_llm_magic.notebook.panel.connection import THREAD
 from openhands_llm_magic.notebook.panel.panel import Panel
 from openhands_llm_magic.notebook.panel.parts import HIDDEN
-from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

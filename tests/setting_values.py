@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.resolve import SESSION, Snapshot, layer_of, resolve
+from openhands_llm_magic.config.layers import SESSION, layer_of
+from openhands_llm_magic.config.resolve import Snapshot, resolve
 from openhands_llm_magic.config.settings import SETTINGS, Setting
 
 # How long an example takes says nothing: each writes files or starts a process.

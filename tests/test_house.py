@@ -33,9 +33,6 @@ MAY_IMPORT = {
 }
 """What each floor of the package may import of the package, at run time or for types."""
 
-FOR_TYPES_ONLY = {(f"{PACKAGE}.errors", f"{PACKAGE}.llm.reply.Reply")}
-"""An error carries the reply that came before it, so it names the type; it never imports it."""
-
 HOME_OF = {
     "IPython": f"{PACKAGE}.notebook",
     "ipywidgets": f"{PACKAGE}.notebook",
@@ -104,9 +101,7 @@ def test_imports_go_down_only(module: str) -> None:
     upward = [
         str(one)
         for one in imports_of(module)
-        if within(one.target, PACKAGE)
-        and one.target.split(".")[1] not in allowed
-        and not (one.for_types and (module, one.target) in FOR_TYPES_ONLY)
+        if within(one.target, PACKAGE) and one.target.split(".")[1] not in allowed
     ]
 
     assert upward == [], f"{module} may import {sorted(allowed)} of this package"

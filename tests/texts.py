@@ -21,7 +21,8 @@ from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
 from openhands_llm_magic.notebook import arguments, from_ai
-from openhands_llm_magic.notebook.wording import CELLS, ENDS_IT, LOCALE, PANELS
+from openhands_llm_magic.notebook.buttons import ENDS_IT
+from openhands_llm_magic.notebook.language import CELLS, LOCALE, PANELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -117,11 +118,11 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "from_ai: COMMANDS[command]": from_ai.COMMANDS.values(),
     "arguments: from_ai.FLAGS[name]": from_ai.FLAGS.values(),
     "arguments: setting.help": SETTING_HELPS,
-    "arguments: title": TOPICS.values(),
+    "prompt_options: title": TOPICS.values(),
     "arguments: words": arguments.MISTAKES.values(),
     "arguments: message": (),  # of argparse, which has no other for our options
     "wording: fault.label": LABELS,
-    "wording: ends_it": ENDS_IT.values(),
+    "buttons: ends_it": ENDS_IT.values(),
     "wording: label": LABELS,
     "field: setting.help": SETTING_HELPS,
     "several: self.why": (),  # of an error, whose words are found where it is made

@@ -14,6 +14,7 @@ from unicodedata import east_asian_width
 
 from openhands_llm_magic.config import lint, resolve
 from openhands_llm_magic.config.document import Document, read_file, shown_path
+from openhands_llm_magic.config.layers import FILE_NAME, env_layer, file_layers
 from openhands_llm_magic.config.lint.finding import LEVELS, Finding, Subject, groups_of
 from openhands_llm_magic.config.lint.text import mended
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, masked, secrets_in
@@ -49,7 +50,7 @@ def check(
     """
     env = dict(os.environ if env is None else env)
     file = resolve.absolute(path) if path is not None else file_in_use(env)
-    document = read_file(file) if file else Document(Path(resolve.FILE_NAME))
+    document = read_file(file) if file else Document(Path(FILE_NAME))
     if (
         document.problem
         and not document.text
@@ -73,7 +74,7 @@ def check_settings(settings: Snapshot, *, in_docker: bool | None = None) -> tupl
         settings: The settings.
         in_docker: Whether the process runs in a container; by default this is found out.
     """
-    nowhere = Document(Path(resolve.FILE_NAME))
+    nowhere = Document(Path(FILE_NAME))
     in_docker = _runs_in_docker() if in_docker is None else in_docker
     subject = Subject(nowhere, os.environ, in_docker, {None: settings})
     findings = [*lint.model.findings(subject, settings)]
@@ -123,15 +124,15 @@ def _summary(findings: Sequence[Finding], file: Path | None) -> Text:
         return Text("{count} problems", count=count)
     if file:
         return Text("no problems in {path}", path=shown_path(file))
-    return Text("no problems in the environment; there is no {file}", file=resolve.FILE_NAME)
+    return Text("no problems in the environment; there is no {file}", file=FILE_NAME)
 
 
 def _subject(document: Document, env: Mapping[str, str], in_docker: bool) -> Subject:
     settings: dict[str | None, Snapshot] = {}
     for name in (None, *groups_of(document)):
         if (group := resolve.group_named(name)) not in settings:
-            outside = resolve.env_layer(env, group=group is not None)
-            layers = [*resolve.file_layers(document, group), outside]
+            outside = env_layer(env, group=group is not None)
+            layers = [*file_layers(document, group), outside]
             settings[group] = resolve.resolve(layers, group=group)
     return Subject(document, env, in_docker, settings)
 

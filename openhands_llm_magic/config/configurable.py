@@ -13,6 +13,7 @@ from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
 from openhands_llm_magic.config import files, resolve
 from openhands_llm_magic.config.document import Document, read_file
+from openhands_llm_magic.config.layers import BASE_GROUP, IPYTHON_CONFIG, SESSION, Layer, layer_of
 from openhands_llm_magic.config.secret import Secret, can_be_secret, masked, masking
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
@@ -77,8 +78,8 @@ class LLMSettings(SettingAttributes, Configurable):
         self._file: Path | None = None
         self._group: str | None = None
         self._read: tuple[object, Document] | None = None
-        self._ipython_config = resolve.Layer("ipython_config")
-        self._session = resolve.Layer("session")
+        self._ipython_config = Layer("ipython_config")
+        self._session = Layer("session")
         super().__init__(**kwargs)
 
     def snapshot(
@@ -113,7 +114,7 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
         """
-        self._edit(resolve.layer_of("session", values, lambda _: resolve.SESSION))
+        self._edit(layer_of("session", values, lambda _: SESSION))
 
     def change(self, values: Mapping[str, object]) -> None:
         """Set settings for this session to what a person typed; the word "none" unsets one.
@@ -123,9 +124,9 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             SettingError: A value is bad, or there is no such setting; nothing is changed.
         """
-        self._edit(resolve.layer_of("session", values, lambda _: resolve.SESSION, typed=str))
+        self._edit(layer_of("session", values, lambda _: SESSION, typed=str))
 
-    def take(self, layer: resolve.Layer) -> None:
+    def take(self, layer: Layer) -> None:
         """Set for this session what a layer has: all of it, or on an error nothing.
 
         Raises:
@@ -151,7 +152,7 @@ class LLMSettings(SettingAttributes, Configurable):
             forget = set(SETTINGS)
             self.allowed.clear()
         kept = {key: found for key, found in self._session.values.items() if key not in forget}
-        self._session = resolve.Layer("session", kept)
+        self._session = Layer("session", kept)
 
     def use_file(self, path: str | os.PathLike[str] | None) -> None:
         """Use a config file for this session, or with None look for it again.
@@ -178,7 +179,7 @@ class LLMSettings(SettingAttributes, Configurable):
         Raises:
             ConfigFileError: The config file that was named cannot be read.
         """
-        file = self.snapshot(group=resolve.BASE_GROUP).config_file
+        file = self.snapshot(group=BASE_GROUP).config_file
         return tuple(self._read_file(file).groups) if file else ()
 
     def use_group(self, name: str | None) -> None:
@@ -193,9 +194,9 @@ class LLMSettings(SettingAttributes, Configurable):
             resolve.outside_layers(self._file, os.environ, name, self._read_file)
         self._group = name
 
-    def _edit(self, layer: resolve.Layer) -> None:
+    def _edit(self, layer: Layer) -> None:
         values = {**self._session.values, **layer.require_valid().values}
-        self._session = resolve.Layer("session", values)
+        self._session = Layer("session", values)
 
     def _read_file(self, path: Path) -> Document:
         """Return a config file; one that has not changed since it was read is not read again."""
@@ -212,11 +213,11 @@ class LLMSettings(SettingAttributes, Configurable):
     def _load_config(self, cfg: Config, section_names: Any = None, traits: Any = None) -> None:  # noqa: ARG002 - traitlets' signature
         """Take the values of ipython_config.py; traitlets calls this whenever `config` is set."""
         self._hide_keys(cfg)
-        self._ipython_config = resolve.layer_of(
+        self._ipython_config = layer_of(
             # From a command line comes text, whatever the type.
             "ipython_config",
             self._own(cfg),
-            lambda _: resolve.IPYTHON_CONFIG,
+            lambda _: IPYTHON_CONFIG,
             typed=DeferredConfigString,
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import document, files, git, resolve, trust, trusted
 from openhands_llm_magic.config.document import Document, read_file, shown_path
+from openhands_llm_magic.config.layers import FILE_NAME, file_layer, file_layers, group_above
 from openhands_llm_magic.config.secret import (
     MASK,
     SECRET_WORDS,
@@ -134,7 +135,7 @@ def preview(
 
 def as_toml(snapshot: Snapshot) -> str:
     """Return what `save` would write to an empty file, without keys and as `[llm]`."""
-    empty = Document(Path(resolve.FILE_NAME))
+    empty = Document(Path(FILE_NAME))
     return document.edit(empty, _Changes(snapshot, empty, None, with_key=False).tables).text
 
 
@@ -179,13 +180,13 @@ class _Changes:
             if group not in document.groups:
                 _require_group_name(group)
             self.tables[self._names("llm")] = {}  # also an empty group is one
-        below = resolve.resolve([resolve.file_layer(document)] if group else [], group=group)
+        below = resolve.resolve([file_layer(document)] if group else [], group=group)
         for setting in SETTINGS.values():
             self._add(setting, getattr(below, setting.name))
 
     def notes(self, document: Document) -> Iterator[Text]:
         """Yield one line for each thing that reading the changed file gives otherwise."""
-        layers = resolve.file_layers(document, self._group)
+        layers = file_layers(document, self._group)
         read = resolve.resolve(layers, group=self._group)
         for name, setting in SETTINGS.items():
             if name in self._left_out:
@@ -380,12 +381,12 @@ def _plan(
     file = (
         resolve.absolute(path)
         if path is not None
-        else snapshot.config_file or Path.cwd() / resolve.FILE_NAME
+        else snapshot.config_file or Path.cwd() / FILE_NAME
     )
     before, status = _read(file)
     target = _target(file)
     group = snapshot.group if group is None else resolve.group_named(group)
-    group = resolve.group_above(before, group)
+    group = group_above(before, group)
     changes = _Changes(snapshot, before, group, with_key=with_key)
     after = document.edit(before, changes.tables)
     keys = [*snapshot.secrets(), *_keys_in(before.data), *_keys_in(after.data)]

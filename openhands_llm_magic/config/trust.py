@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openhands_llm_magic.config import litellm_files, trusted
 from openhands_llm_magic.config.document import Origin, read_file, shown_path
+from openhands_llm_magic.config.layers import FILE_NAME
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     Server,
@@ -33,7 +34,7 @@ from openhands_llm_magic.config.providers import (
     plain_server,
     server_of,
 )
-from openhands_llm_magic.config.resolve import FILE_NAME, FILE_VARIABLE, absolute
+from openhands_llm_magic.config.resolve import FILE_VARIABLE, absolute
 from openhands_llm_magic.config.secret import Secrecy, Secret, masked, secrecy, secrets_in
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.document import read_file, shown_path
+from openhands_llm_magic.config.layers import FILE_NAME
 from openhands_llm_magic.config.providers import (
     Server,
     address_within,
@@ -27,7 +28,7 @@ from openhands_llm_magic.config.providers import (
     plain_server,
     server_of,
 )
-from openhands_llm_magic.config.resolve import FILE_NAME, absolute
+from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.secret import masked, secrets_in
 from openhands_llm_magic.config.setting import MCP, shorten
 from openhands_llm_magic.config.setting import OURS as OURS_TABLE

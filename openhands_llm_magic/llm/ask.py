@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.resolve import Snapshot, load_settings
 from openhands_llm_magic.errors import FormatError, Text, UsageError
 from openhands_llm_magic.llm.answers.extract import Schema
-from openhands_llm_magic.llm.events import Reply, ReplyBuilder, ToolCalled
+from openhands_llm_magic.llm.events import ToolCalled
 from openhands_llm_magic.llm.explain import misfit_explained
 from openhands_llm_magic.llm.prepare import prepare
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.run import run
 from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS, tools_of
 from openhands_llm_magic.llm.worker import POLL_S, SYSTEM_CLOCK, Clock

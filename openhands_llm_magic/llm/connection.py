@@ -18,6 +18,7 @@ from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import events
 from openhands_llm_magic.llm.explain import THROTTLED_BY, explained, facts, origin_of
 from openhands_llm_magic.llm.prepare import host_of, prepare
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.run import run
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Cancelled, Control, Run
 
@@ -96,12 +97,12 @@ class ConnectionTest:
         self._provider = provider_of(settings.model, settings.base_url, named)
         self._clock = clock
         self._control = Control(asks_anyway=True)
-        self._builder = events.ReplyBuilder(settings.model)
+        self._builder = ReplyBuilder(settings.model)
         self._step = Step("key", "skipped")
         self._began_at_s = 0.0
 
     @property
-    def reply(self) -> events.Reply:
+    def reply(self) -> Reply:
         """The reply to the test's prompt, as far as it is known."""
         return self._builder.reply
 

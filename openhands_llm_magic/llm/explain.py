@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.layers import DEFAULT
 from openhands_llm_magic.config.providers import (
     DOCKER_HOST,
     is_own_network,
     provider_of,
     server_of,
 )
-from openhands_llm_magic.config.resolve import DEFAULT
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text

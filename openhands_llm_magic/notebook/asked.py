@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.answers import extract
 from openhands_llm_magic.llm.conversations import Turn
-from openhands_llm_magic.llm.events import ReplyBuilder
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.notebook.view import display
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.conversations import Place
-    from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.prepare import Prepared
-    from openhands_llm_magic.notebook.arguments import PromptOptions
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.notebook.prompt import Made
+    from openhands_llm_magic.notebook.prompt_options import PromptOptions
     from openhands_llm_magic.notebook.tools import Answering
 
 

@@ -25,8 +25,9 @@ from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text,
 from openhands_llm_magic.llm.conversations import Conversations
 from openhands_llm_magic.llm.events import Event, Failed, ToolCalled
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
-from openhands_llm_magic.notebook import arguments, option_help
-from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words, print_texts
+from openhands_llm_magic.notebook import option_help, prompt_options
+from openhands_llm_magic.notebook.buttons import Clicks, Waits
+from openhands_llm_magic.notebook.language import cell_words, print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
     from openhands_llm_magic.llm.prepare import Prepared
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.tools.calls import Call
     from openhands_llm_magic.llm.worker import Clock, Control, Controls, Run, Runs
-    from openhands_llm_magic.notebook.arguments import PromptOptions
     from openhands_llm_magic.notebook.asked import Asked
     from openhands_llm_magic.notebook.prompt import Draft
+    from openhands_llm_magic.notebook.prompt_options import PromptOptions
     from openhands_llm_magic.notebook.replies import Replies
     from openhands_llm_magic.notebook.several import Cell
     from openhands_llm_magic.notebook.tools import Answering, Named
@@ -253,7 +254,7 @@ class Asking:
         self, line: str, cell: str | None, own: Mapping[str, object], interrupts: Interrupts
     ) -> Reply | Replies | None:
         """Ask what a line and its cell say, show the answer, and keep it."""
-        from openhands_llm_magic.llm.events import Reply
+        from openhands_llm_magic.llm.reply import Reply
         from openhands_llm_magic.notebook import prompt, scope, several
         from openhands_llm_magic.notebook.asked import Asked
 
@@ -261,7 +262,7 @@ class Asking:
             with interrupts.raised():  # variables and schemas are the person's own code
                 known = {**self._shell.user_ns, **own}
                 variables = scope.variables_of(self._shell, own)
-                options = arguments.parse(line, known, variables.own, in_cell=cell is not None)
+                options = prompt_options.parse(line, known, variables.own, in_cell=cell is not None)
                 if options.help:
                     print_texts(option_help.help_text(cell_words(), options.prompt))
                     return None

@@ -13,8 +13,9 @@ from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm.conversations import fenced, text_of
 from openhands_llm_magic.notebook import arguments, scope
+from openhands_llm_magic.notebook.language import print_texts
 from openhands_llm_magic.notebook.line import words as split_words
-from openhands_llm_magic.notebook.wording import call_words, print_texts
+from openhands_llm_magic.notebook.wording import call_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

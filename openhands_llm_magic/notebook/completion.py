@@ -21,6 +21,7 @@ from openhands_llm_magic.notebook import (
     config_magic,
     embed_magic,
     probe_magic,
+    prompt_options,
     usage_magic,
 )
 
@@ -94,8 +95,8 @@ def _of_parser(parser: argparse.ArgumentParser, words: str = "") -> Line:
 
 def _of_prompts() -> Line:
     """Describe the line of a prompt, which has too many options to choose from at once."""
-    topics = arguments.by_topic()
-    topics.pop(arguments.KEPT)
+    topics = prompt_options.by_topic()
+    topics.pop(prompt_options.KEPT)
     actions = [action for actions in topics.values() for action in actions]
     kinds = {
         flag: "" if action.nargs == 0 else action.dest
@@ -103,7 +104,7 @@ def _of_prompts() -> Line:
         for flag in action.option_strings
     }
     by_name = {action.dest: action.option_strings[-1] for action in reversed(actions)}
-    return Line(kinds, first=(*(by_name[name] for name in arguments.FIRST), "--help"))
+    return Line(kinds, first=(*(by_name[name] for name in prompt_options.FIRST), "--help"))
 
 
 _CONFIG_FLAGS = {
@@ -238,7 +239,7 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "file": lambda _known, typed: _files(typed),
     "folder": lambda _known, typed: _files(typed),
     "form": lambda _known, _typed: export.FORMS,
-    "format": lambda _known, _typed: arguments.FORMATS,
+    "format": lambda _known, _typed: prompt_options.FORMATS,
     "group": lambda known, _typed: known.groups(),
     "kept": lambda _known, _typed: _kept(),
     "stand-in": lambda _known, _typed: filter(routes.can_stand_in, PROVIDERS),
@@ -249,7 +250,7 @@ VALUES: Mapping[str, Callable[[Known, str], Iterable[str] | None]] = {
     "schema": lambda known, _typed: known.schemas,
     "tools": lambda known, _typed: chain(known.functions, known.servers()),
     "yes": lambda known, _typed: chain(known.functions, known.servers()),
-    "sent_by": lambda _known, _typed: arguments.OPENHANDS,
+    "sent_by": lambda _known, _typed: prompt_options.OPENHANDS,
     "setting": lambda _known, _typed: SETTINGS,
 }
 """The values of each kind that has some, beside the settings with choices of their own."""

@@ -14,9 +14,9 @@ from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, UsageError
-from openhands_llm_magic.notebook import arguments, from_ai, scope
+from openhands_llm_magic.notebook import arguments, from_ai, language, prompt_options, scope
+from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.line import words as split_words
-from openhands_llm_magic.notebook.wording import cell_words, print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.openhands import folder
+    from openhands_llm_magic.llm.reply import Reply
 
 HELP = Text("""Show, change, test, check, save or hand over the settings that prompts are sent with.
 
@@ -179,11 +179,10 @@ def _check(session: _Session, words: list[str]) -> None:
     """Print what is wrong with a config file and the environment."""
     from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - rarely needed
-    from openhands_llm_magic.notebook import wording  # noqa: PLC0415 - rarely needed
 
     path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
     findings = sent.checked(path)
-    report = check.report(findings, Path(path) if path else None, wording.cell_words())
+    report = check.report(findings, Path(path) if path else None, language.cell_words())
     print(report)  # noqa: T201 - a magic's output
 
 
@@ -197,7 +196,7 @@ def _test(session: _Session, words: list[str]) -> None:
 
     if not {"--retries", "--over-budget"}.issuperset(words):
         raise UsageError("write `%llm_config --test`, alone or with --retries or --over-budget.")
-    say = wording.Language(wording.preferred())
+    say = language.Language(language.preferred())
     lifted = dict.fromkeys(BUDGETS) if "--over-budget" in words else {}
     retries = "--retries" in words
     snapshot = session.settings.snapshot().with_overrides(lifted)
@@ -417,7 +416,7 @@ def _change(
     """
     name, equals, value = word.partition("=")
     if name not in SETTINGS:
-        meant = arguments.meant_setting(name)
+        meant = prompt_options.meant_setting(name)
         told = "there is no setting {name}{meant}"
         text = Text(told, name=shorten(repr(name)), meant=meant)
         raise SettingError(text, setting=name)

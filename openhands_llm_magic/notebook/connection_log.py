@@ -14,8 +14,9 @@ from openhands_llm_magic.notebook import wording
 if TYPE_CHECKING:
     from openhands_llm_magic.errors import RequestError
     from openhands_llm_magic.llm.connection import StepName
-    from openhands_llm_magic.llm.events import Event, Reply
-    from openhands_llm_magic.notebook.wording import Language
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply
+    from openhands_llm_magic.notebook.language import Language
 
 TITLES: dict[StepName, str] = {
     "key": "Key",

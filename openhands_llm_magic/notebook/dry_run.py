@@ -12,7 +12,7 @@ from openhands_llm_magic.llm.explain import explained, usd
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.openhands.sent import VERSIONS, as_sent_by, refusal
 from openhands_llm_magic.llm.prepare import prepare
-from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook import language
 from openhands_llm_magic.notebook.view import display, sanitize
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def show(  # noqa: PLR0913, PLR0917 - what a prompt is made of
         prepared = prepare(made.messages, settings, schema=schema, tools=tools)
         notes = [*made.notes, *_of_store(prepared), *_of_trust(settings)]
     elif reason := refusal(VERSIONS[sent_by], settings):
-        told = wording.cell_words()("{reason}.", reason=reason)
+        told = language.cell_words()("{reason}.", reason=reason)
         display.show_both(shell, text=told, html=sanitize.plain_to_html(told))
         return
     else:
@@ -87,13 +87,13 @@ def _of_trust(settings: Snapshot) -> Iterator[Text]:
 
 def words(found: Preview, notes: Sequence[str] = ()) -> str:
     """Write it as a server would get it, with the cost below."""
-    say = wording.cell_words()
+    say = language.cell_words()
     head = say("To {address}", address=found.address)
     if not found.address:
         head = say("To LiteLLM, which knows the address")
     headers = [f"{name}: {value}" for name, value in sorted(found.headers.items())]
     body = json.dumps(found.body, indent=2, ensure_ascii=False, default=str)
-    told = [*wording.worded(notes, say), _cost(found, say)]
+    told = [*language.worded(notes, say), _cost(found, say)]
     if found.missing_keys:
         keys = say(" or ").join(found.missing_keys)
         told.append(say("It would be refused: there is no key, as in {keys}.", keys=keys))

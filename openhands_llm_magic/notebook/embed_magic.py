@@ -19,8 +19,9 @@ from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm import explain
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.buttons import Clicks, Waits
+from openhands_llm_magic.notebook.language import cell_words
 from openhands_llm_magic.notebook.line import split
-from openhands_llm_magic.notebook.wording import Clicks, Waits, cell_words
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import RequestError
     from openhands_llm_magic.llm.embedding.embed import Embeddings
-    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.view.display import View
 
@@ -258,7 +260,7 @@ class _Embedding:
         clock: Clock | None,
     ) -> None:
         from openhands_llm_magic.llm.embedding import embed as embedding
-        from openhands_llm_magic.llm.events import ReplyBuilder
+        from openhands_llm_magic.llm.reply import ReplyBuilder
         from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, Control
 
         self._shell = shell

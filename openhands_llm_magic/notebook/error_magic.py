@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secrecy, Secret, masked, secrecy
 from openhands_llm_magic.errors import LLMMagicError, Text, UsageError
 from openhands_llm_magic.llm.conversations import fenced
-from openhands_llm_magic.notebook import arguments, scope
+from openhands_llm_magic.notebook import prompt_options, scope
+from openhands_llm_magic.notebook.language import print_texts
 from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
-from openhands_llm_magic.notebook.wording import print_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,7 +64,7 @@ def asked(
         SettingError: A setting has a value that it does not take.
     """
     own = scope.variables_of(shell, local).own
-    options = arguments.parse(line, {**shell.user_ns, **local}, own)
+    options = prompt_options.parse(line, {**shell.user_ns, **local}, own)
     found = _handled(shell) or last.own
     if found is None and not last.line:
         nothing = UsageError(NONE_YET)

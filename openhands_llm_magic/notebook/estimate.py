@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.explain import usd
 from openhands_llm_magic.llm.openhands.estimate import DEFAULT_STEPS, estimates, notes
+from openhands_llm_magic.notebook.language import cell_words, worded
 from openhands_llm_magic.notebook.view import display, table
-from openhands_llm_magic.notebook.wording import cell_words, worded
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot

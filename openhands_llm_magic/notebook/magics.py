@@ -28,9 +28,9 @@ from IPython.core.magic import (
 
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.errors import LLMMagicError, SettingError
+from openhands_llm_magic.notebook.import_ahead import import_when_used
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Iterator
     from tokenize import TokenInfo
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.errors import Text
     from openhands_llm_magic.llm.conversations import Conversations
-    from openhands_llm_magic.llm.events import Reply
     from openhands_llm_magic.llm.probe.result import Report
+    from openhands_llm_magic.llm.reply import Reply
     from openhands_llm_magic.llm.worker import Clock
     from openhands_llm_magic.notebook.asking import Asking
     from openhands_llm_magic.notebook.last_error import LastError
@@ -93,7 +93,7 @@ def _help(module: str) -> Callable[[], str]:
     """Make the method that IPython asks for the help of a magic, which is in a module."""
 
     def help_text() -> str:
-        from openhands_llm_magic.notebook.wording import cell_words
+        from openhands_llm_magic.notebook.language import cell_words
 
         told: Text = import_module(f"{__package__}.{module}").HELP
         return told.worded(cell_words())
@@ -102,8 +102,8 @@ def _help(module: str) -> Callable[[], str]:
 
 
 def _prompt_help() -> str:
+    from openhands_llm_magic.notebook.language import cell_words
     from openhands_llm_magic.notebook.option_help import help_text
-    from openhands_llm_magic.notebook.wording import cell_words
 
     return help_text(cell_words())
 
@@ -326,15 +326,15 @@ class LLMMagics(Magics):
         """Show the session's one panel; what was edited in it is still there."""
         from IPython.display import publish_display_data
 
-        from openhands_llm_magic.notebook import wording
+        from openhands_llm_magic.notebook.language import Language, preferred
         from openhands_llm_magic.notebook.panel.panel import Panel
         from openhands_llm_magic.notebook.view.display import front_end
 
         self._refresh_panel()
-        language = wording.preferred()
+        language = preferred()
         if self._panel is None or self._panel.closed:
             self.close()  # what is left of it
-            self._panel = Panel(self._settings, wording.Language(language), self._clock)
+            self._panel = Panel(self._settings, Language(language), self._clock)
         self._panel.speak(language)
         for bundle in self._panel.bundles(watched=front_end(self.shell) == "live"):
             publish_display_data(bundle)
@@ -344,7 +344,7 @@ class LLMMagics(Magics):
 
         A line that was not understood is quoted in it, also where a key was typed on it.
         """
-        from openhands_llm_magic.notebook.wording import cell_words
+        from openhands_llm_magic.notebook.language import cell_words
 
         error.args = (self._settings.masked(error.text),)
         say = cell_words()
@@ -414,7 +414,7 @@ class LLMMagics(Magics):
 
 
 REPLIES = (
-    ("openhands_llm_magic.llm.events", "Reply"),
+    ("openhands_llm_magic.llm.reply", "Reply"),
     ("openhands_llm_magic.notebook.replies", "Replies"),
 )
 """What a cell shows while it runs, so that IPython need not: the module and name of its class."""
@@ -447,7 +447,7 @@ def load(shell: Any) -> None:
     shell.input_transformer_manager.token_transformers.append(_Prompt)
     complete = matcher(shell, settings, lambda: magics.asking.chats.named)
     shell.Completer.custom_matchers.append(complete)
-    _import_when_used(shell)
+    import_when_used(shell)
 
 
 def unload(shell: Any) -> None:
@@ -506,74 +506,3 @@ class _Prompt(TokenTransformBase):  # IPython has no types for it
         """Make the line a call of the magic, as IPython does with lines that end in no "?"."""
         transformed: list[str] = EscapedCommand(self._magic_start).transform(lines)
         return transformed
-
-
-OURS = "openhands_llm_magic"
-"""The name of the extension."""
-
-_LOADS_US = re.compile(rf"\bload_ext\W+{OURS}\b")
-
-FOR_THE_FIRST_ANSWER = (
-    "openhands_llm_magic.llm.run",
-    "openhands_llm_magic.notebook.asking",
-    "openhands_llm_magic.notebook.dry_run",
-    "openhands_llm_magic.notebook.from_ai",
-    "openhands_llm_magic.notebook.prompt",
-    "openhands_llm_magic.notebook.scope",
-    "openhands_llm_magic.notebook.settings_table",
-    "openhands_llm_magic.notebook.several",
-    "openhands_llm_magic.notebook.which_notebook",
-    "openhands_llm_magic.notebook.view.display",
-    "openhands_llm_magic.notebook.view.live",
-    "openhands_llm_magic.notebook.view.sanitize",
-    "markdown_it",
-    "nh3",
-)
-"""What a prompt imports on use; all of it is there when the person has read for a while."""
-
-
-def _import_when_used(shell: Any) -> None:
-    """Start to import LiteLLM in the background when a prompt is near: a cell names us.
-
-    It is at the end of the cell of `%load_ext`, and where a first `%llm` begins. A kernel that
-    loads the extension when it starts may never come to a prompt, and imports nothing by that.
-    """
-
-    def begin(_: Any) -> None:
-        from openhands_llm_magic.llm.litellm.loading import load_in_background
-
-        shell.events.unregister("pre_run_cell", begin_early)
-        shell.events.unregister("post_run_cell", begin_late)
-        _let_imports_wait(shell, load_in_background(FOR_THE_FIRST_ANSWER))
-
-    def begin_early(info: Any) -> None:
-        cell = info.raw_cell or ""
-        if _LOADS_US.search(cell):  # else IPython would say in the cell that it is loaded already
-            shell.extension_manager.loaded.discard(OURS)
-        if "%llm" in cell:
-            begin(info)
-
-    def begin_late(result: Any) -> None:
-        if OURS in (result.info.raw_cell or ""):
-            begin(result)
-
-    shell.events.register("pre_run_cell", begin_early)
-    shell.events.register("post_run_cell", begin_late)
-
-
-def _let_imports_wait(shell: Any, importing: threading.Thread) -> None:
-    """Hold back a cell that imports until LiteLLM is there: two imports of it break each other.
-
-    `loading.others_wait` holds back import statements that a cell reaches elsewhere; this covers
-    `importlib`, and the packages that LiteLLM is about to import itself. A prompt may well hold the
-    word, and is no Python: it says itself that it waits.
-    """
-
-    def wait(info: Any) -> None:
-        cell = info.raw_cell or ""
-        if "import" in cell and not cell.lstrip().startswith("%%llm"):
-            importing.join()
-        if not importing.is_alive():
-            shell.events.unregister("pre_run_cell", wait)
-
-    shell.events.register("pre_run_cell", wait)

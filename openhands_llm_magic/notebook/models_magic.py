@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import verified
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.notebook.language import cell_words, print_texts, worded
 from openhands_llm_magic.notebook.view import table
-from openhands_llm_magic.notebook.wording import cell_words, print_texts, worded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,8 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.notebook.arguments import FIRST, KEPT, PROMPTS, TITLES, by_topic
+from openhands_llm_magic.notebook.arguments import PROMPTS
+from openhands_llm_magic.notebook.prompt_options import FIRST, KEPT, TITLES, by_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

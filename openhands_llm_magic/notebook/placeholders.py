@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import python_literal
 from openhands_llm_magic.errors import Text, UsageError, on_one_line
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook import values
 from openhands_llm_magic.notebook.last_error import title_of
 

@@ -14,9 +14,10 @@ from openhands_llm_magic.errors import Stopped, Text, UsageError
 from openhands_llm_magic.llm.worker import OfRun
 from openhands_llm_magic.notebook import arguments, scope
 from openhands_llm_magic.notebook.asking import Interrupts
+from openhands_llm_magic.notebook.buttons import Waits
 from openhands_llm_magic.notebook.config_magic import advice_on
+from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.line import words as split_words
-from openhands_llm_magic.notebook.wording import Waits, cell_words, print_texts
 
 if TYPE_CHECKING:
     import argparse
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.llm.probe.result import Report, Result
     from openhands_llm_magic.llm.probe.run import Estimate, Extent
     from openhands_llm_magic.llm.worker import Clock
+    from openhands_llm_magic.notebook.buttons import Clicks
     from openhands_llm_magic.notebook.probe_table import Shown
     from openhands_llm_magic.notebook.view.display import View
-    from openhands_llm_magic.notebook.wording import Clicks
 
 HELP = Text("""Find out whether a model will do for OpenHands, before a task of hours does.
 
@@ -255,8 +256,8 @@ class _Watched:
         clicks: Clicks,
         clock: Clock | None,
     ) -> None:
-        from openhands_llm_magic.llm.events import ReplyBuilder
         from openhands_llm_magic.llm.probe.run import probe_each
+        from openhands_llm_magic.llm.reply import ReplyBuilder
         from openhands_llm_magic.llm.worker import SYSTEM_CLOCK
 
         self._settings = settings
@@ -271,7 +272,7 @@ class _Watched:
 
     def run(self, interrupts: Interrupts) -> tuple[list[Report], bool]:
         """Make the probes; return what came, and whether the person has stopped them."""
-        from openhands_llm_magic.llm.events import Reply
+        from openhands_llm_magic.llm.reply import Reply
         from openhands_llm_magic.notebook.view import display
 
         where, control = display.front_end(self._shell), self._running.control

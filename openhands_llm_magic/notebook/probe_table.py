@@ -10,8 +10,8 @@ from openhands_llm_magic.errors import Text, quoted
 from openhands_llm_magic.llm.explain import usd
 from openhands_llm_magic.llm.probe.probes import NOTHING
 from openhands_llm_magic.llm.probe.result import Spent
+from openhands_llm_magic.notebook.language import worded
 from openhands_llm_magic.notebook.view import table
-from openhands_llm_magic.notebook.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.conversations import Content, Message, Turn
-    from openhands_llm_magic.notebook.arguments import PromptOptions
+    from openhands_llm_magic.notebook.prompt_options import PromptOptions
     from openhands_llm_magic.notebook.scope import Variables
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import on_one_line
-from openhands_llm_magic.llm.events import Reply
-from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.llm.reply import Reply
+from openhands_llm_magic.notebook import language, wording
 from openhands_llm_magic.notebook.view import table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Replies(list[Reply]):
         printer.text(repr(self))
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        say = wording.cell_words()
+        say = language.cell_words()
         told = (say("Model"), say("Time"), say("Tokens"), say("Cost"), say("Ended"))
         return ("", *told), [
             (
@@ -68,7 +68,7 @@ def _has_cost(reply: Reply) -> bool:
     return reply.is_whole or bool(reply.text) or reply.cost_usd is not None
 
 
-def _ended(reply: Reply, say: wording.Language) -> str:
+def _ended(reply: Reply, say: language.Language) -> str:
     """Say how a reply ended: why the model stopped, or why there is no answer."""
     if reply.error is None:
         return reply.finish_reason or ""

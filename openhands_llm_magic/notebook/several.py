@@ -19,23 +19,25 @@ from openhands_llm_magic.errors import (
     Text,
     UsageError,
 )
-from openhands_llm_magic.llm.events import Failed, Reply, ToolCalled
+from openhands_llm_magic.llm.events import Failed, ToolCalled
 from openhands_llm_magic.llm.explain import misfit_explained
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.llm.run import run
 from openhands_llm_magic.llm.worker import Over, Runs
 from openhands_llm_magic.notebook.asked import Asked, stopped_words
+from openhands_llm_magic.notebook.buttons import Clicks, Waits
 from openhands_llm_magic.notebook.replies import Replies
 from openhands_llm_magic.notebook.view import columns, display
-from openhands_llm_magic.notebook.wording import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from openhands_llm_magic.llm.conversations import Place, Turn
-    from openhands_llm_magic.llm.events import Event, ReplyBuilder
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock, OfRun
-    from openhands_llm_magic.notebook.arguments import PromptOptions
     from openhands_llm_magic.notebook.asking import Interrupts
+    from openhands_llm_magic.notebook.prompt_options import PromptOptions
     from openhands_llm_magic.notebook.view.columns import ColumnsView
 
 

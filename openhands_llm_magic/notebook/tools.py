@@ -19,8 +19,8 @@ from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError, on_one_line
 from openhands_llm_magic.llm.tools.calls import as_json
 from openhands_llm_magic.llm.tools.declared import Tool, tools_of
-from openhands_llm_magic.notebook import values, wording
-from openhands_llm_magic.notebook.arguments import YES_WITHOUT
+from openhands_llm_magic.notebook import language, values, wording
+from openhands_llm_magic.notebook.prompt_options import YES_WITHOUT
 from openhands_llm_magic.notebook.view import display, sanitize
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _of_server(name: str, settings: Snapshot, shell: Any) -> list[Tool]:
     server, _ = mcp.split(name, entries := mcp.servers(settings))
     if server not in entries:
         return []
-    say = wording.cell_words()
+    say = language.cell_words()
     with display.StatusLine(shell) as status:
 
         def watch(took_s: float) -> None:
@@ -206,7 +206,7 @@ class Answering:
 
     def _asked(self, call: Call) -> bool:
         """Ask the person whether a function may be called in this cell."""
-        say = wording.cell_words()
+        say = language.cell_words()
         asked = call.asked
         words = wording.call_words(asked.name, asked.arguments, MOST_ASKED)
         shown = sanitize.to_plain(on_one_line(words))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.spending import summary
 from openhands_llm_magic.notebook import arguments, scope
+from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.line import words as split_words
-from openhands_llm_magic.notebook.wording import cell_words, print_texts
 
 if TYPE_CHECKING:
     import argparse

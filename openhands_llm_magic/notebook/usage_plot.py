@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.spending import summary
 from openhands_llm_magic.notebook import usage_table
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

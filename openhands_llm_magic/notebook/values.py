@@ -19,7 +19,7 @@ from IPython.core.getipython import get_ipython
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm import conversations
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.last_error import title_of, traceback_of
 
 if TYPE_CHECKING:

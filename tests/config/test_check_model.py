@@ -16,7 +16,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.setting import OURS
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.llm.run import RetryPolicy
+from openhands_llm_magic.llm.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.providers import Provider

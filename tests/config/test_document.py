@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.document import LARGEST_FILE, Document, read_file
-from openhands_llm_magic.config.resolve import file_layer
+from openhands_llm_magic.config.layers import file_layer
 from openhands_llm_magic.errors import ConfigFileError
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from setting_values import KEYS, chosen, no_hurry, some, values_in
 
 from openhands_llm_magic.config.export import FORMS, export
-from openhands_llm_magic.config.resolve import Snapshot, env_layer, load_settings, resolve
+from openhands_llm_magic.config.layers import env_layer
+from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
 from openhands_llm_magic.config.save import save
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, UsageError

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.config.layers import EDIT, SESSION
 from openhands_llm_magic.config.pending import PendingEdits
-from openhands_llm_magic.config.resolve import EDIT, SESSION
 from openhands_llm_magic.config.save import save
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import SettingError

@@ -9,18 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.document import read_file
-from openhands_llm_magic.config.resolve import (
+from openhands_llm_magic.config.layers import (
     IPYTHON_CONFIG,
     SESSION,
     Layer,
-    Snapshot,
     env_layer,
     file_layer,
     group_layer,
     layer_of,
-    load_settings,
-    resolve,
 )
+from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
 from openhands_llm_magic.config.settings import SETTINGS, Setting
 from openhands_llm_magic.errors import SettingError
 

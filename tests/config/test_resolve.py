@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from openhands_llm_magic.config.resolve import Layer, Snapshot, load_settings, resolve
+from openhands_llm_magic.config.layers import Layer
+from openhands_llm_magic.config.resolve import Snapshot, load_settings, resolve
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import ConfigFileError, NotPickledError, SettingError
 

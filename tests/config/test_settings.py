@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config.resolve import flag, layer_of
+from openhands_llm_magic.config.layers import flag, layer_of
 from openhands_llm_magic.config.secret import MaskingDict, Secret
 from openhands_llm_magic.config.setting import python_literal, shorten
 from openhands_llm_magic.config.settings import (

@@ -7,12 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.resolve import (
-    env_layer,
-    file_layer,
-    find_config_file,
-    group_layer,
-)
+from openhands_llm_magic.config.layers import env_layer, file_layer, group_layer
+from openhands_llm_magic.config.resolve import find_config_file
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError

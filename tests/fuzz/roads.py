@@ -12,13 +12,13 @@ from model_server import LITELLM_MODELS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import RequestError
 from openhands_llm_magic.llm.ask import stream
-from openhands_llm_magic.llm.events import fold
 from openhands_llm_magic.llm.limits import limiter
+from openhands_llm_magic.llm.reply import fold
 
 if TYPE_CHECKING:
     from model_server import ModelServer, Step
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 
 def asked(server: ModelServer, step: Step, provider: str = "openai") -> Reply:

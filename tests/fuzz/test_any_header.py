@@ -15,7 +15,8 @@ from model_server import Answer, ModelServer, Refuse
 from sending import DIALECTS
 
 from openhands_llm_magic.llm.limits import waits
-from openhands_llm_magic.llm.limits.limiter import RateLimiter, left_in
+from openhands_llm_magic.llm.limits.headroom import left_in
+from openhands_llm_magic.llm.limits.limiter import RateLimiter
 from openhands_llm_magic.llm.litellm.stream import FinishTap
 
 if TYPE_CHECKING:

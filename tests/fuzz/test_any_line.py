@@ -17,7 +17,7 @@ from IPython.utils.capture import capture_output
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.llm.litellm.loading import load
-from openhands_llm_magic.notebook import arguments, embed_magic, from_ai
+from openhands_llm_magic.notebook import arguments, embed_magic, from_ai, prompt_options
 from openhands_llm_magic.notebook.asking import _body
 from openhands_llm_magic.notebook.line import words
 from openhands_llm_magic.notebook.placeholders import filled
@@ -91,7 +91,7 @@ ONE_LINE = mutated(LINES, PIECES).map(lambda text: " ".join(text.split("\n")))
 def test_any_line_is_read(line: str, in_cell: bool, body: str) -> None:
     line, names = line.replace(KEY, "key"), {**NAMES, "key": "k"}  # it is the magic that masks
     with only_our_errors():
-        options = arguments.parse(line, names, in_cell=in_cell)
+        options = prompt_options.parse(line, names, in_cell=in_cell)
         assert options.prompt in line
         _body(options, body if in_cell else None, {"fast": "openai/gpt-4o"})
     with only_our_errors():
@@ -104,7 +104,7 @@ def test_any_line_is_read(line: str, in_cell: bool, body: str) -> None:
 @given(TEXTS)
 def test_a_prompt_behind_dashes_is_sent_as_it_was_typed(text: str) -> None:
     prompt = " ".join(text.split("\n")).strip()
-    assert arguments.parse(f"-- {prompt}", NAMES).prompt == prompt
+    assert prompt_options.parse(f"-- {prompt}", NAMES).prompt == prompt
 
 
 @given(TEXTS)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.answers.stored import Stored
-from openhands_llm_magic.llm.events import Done, Reply, Usage, fold
+from openhands_llm_magic.llm.events import Done, Usage
 from openhands_llm_magic.llm.prepare import Request
+from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.notebook.view import display
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from openhands_llm_magic.llm.answers import extract
 from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.litellm.stream import whole_lines
 from openhands_llm_magic.llm.meaning import meaning
-from openhands_llm_magic.notebook import arguments
+from openhands_llm_magic.notebook import prompt_options
 from openhands_llm_magic.notebook.placeholders import filled
 from openhands_llm_magic.notebook.view import sanitize
 
@@ -47,7 +47,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
     "a refusal": lambda text: meaning(refusals.read(text, status=429)),
     "words of a refusal": lambda text: refusals.read({"error": {"message": text}}, status=400),
     "a wait": lambda text: waits.asked_s({"retry-after": text}, text),
-    "a line": lambda text: arguments.parse(text, {}, in_cell=True),
+    "a line": lambda text: prompt_options.parse(text, {}, in_cell=True),
     "a prompt": lambda text: filled(text, {"a": 1}, limit_chars=1_000),
     "a stream": lambda text: list(whole_lines(text.splitlines())),
     "what is masked": masked,

@@ -13,7 +13,7 @@ from sending import DIALECTS, send
 
 from openhands_llm_magic.llm.ask import ask
 from openhands_llm_magic.llm.conversations import Characters, whole
-from openhands_llm_magic.llm.events import fold
+from openhands_llm_magic.llm.reply import fold
 
 if TYPE_CHECKING:
     from model_server import ModelServer

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 LONG = "The brook runs on past the old stone mill. " * 1000
 """9,000 words, of which Ollama counts 2,050 tokens with its context of 2,048."""

@@ -14,7 +14,7 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm import explain
 from openhands_llm_magic.llm.explain import TEXTS, explained
 from openhands_llm_magic.llm.litellm import faults
-from openhands_llm_magic.notebook.wording import CELLS, Language
+from openhands_llm_magic.notebook.language import CELLS, Language
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from sending import request_to
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import stream
-from openhands_llm_magic.llm.events import Reply, fold
 from openhands_llm_magic.llm.limits import waits
 from openhands_llm_magic.llm.litellm.loading import load
+from openhands_llm_magic.llm.reply import Reply, fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

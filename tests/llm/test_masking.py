@@ -11,7 +11,7 @@ from sending import ask_in_vain
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.ask import ask, stream
-from openhands_llm_magic.llm.events import Reply, fold
+from openhands_llm_magic.llm.reply import Reply, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

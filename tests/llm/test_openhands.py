@@ -17,7 +17,7 @@ from openhands_llm_magic.config.schedule import openhands_wait_s
 from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.openhands.sent import VERSIONS, as_sent_by, checked, findings, refusal
-from openhands_llm_magic.notebook.arguments import OPENHANDS
+from openhands_llm_magic.notebook.prompt_options import OPENHANDS
 
 RECORDED = json.loads(
     (Path(__file__).parents[1] / "openhands" / "recordings.json").read_text("utf-8")

@@ -19,15 +19,13 @@ from openhands_llm_magic.llm.events import (
     Done,
     Event,
     Failed,
-    Reply,
-    ReplyBuilder,
     Retrying,
     Sending,
     TextDelta,
     Usage,
     Waiting,
-    fold,
 )
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder, fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

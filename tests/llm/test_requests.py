@@ -17,11 +17,11 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, stream
-from openhands_llm_magic.llm.events import fold
 from openhands_llm_magic.llm.litellm.loading import MCP_HANDLER
 from openhands_llm_magic.llm.litellm.preview import preview
 from openhands_llm_magic.llm.practice import answers
 from openhands_llm_magic.llm.prepare import prepare, request_from
+from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.llm.spending.ledger import ledger_of
 
 if TYPE_CHECKING:

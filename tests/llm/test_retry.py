@@ -23,9 +23,9 @@ from openhands_llm_magic.llm.events import (
     Sending,
     TextDelta,
     Waiting,
-    fold,
 )
-from openhands_llm_magic.llm.run import RetryPolicy, countdown, with_retries
+from openhands_llm_magic.llm.reply import fold
+from openhands_llm_magic.llm.retries import RetryPolicy, countdown, with_retries
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TICK_S, Cancelled, Control, SystemClock
 
 if TYPE_CHECKING:

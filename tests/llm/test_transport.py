@@ -15,7 +15,7 @@ from model_server import LITELLM_MODELS
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, stream
-from openhands_llm_magic.llm.events import fold
+from openhands_llm_magic.llm.reply import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fake_clock import FakeClock
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 pytestmark = pytest.mark.usefixtures("litellm")
 

@@ -11,11 +11,12 @@ from setting_values import chosen
 
 from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.document import Problem
-from openhands_llm_magic.config.resolve import SESSION, Layer, resolve
+from openhands_llm_magic.config.layers import SESSION, Layer
+from openhands_llm_magic.config.resolve import resolve
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import KeychainError, Text, UsageError
-from openhands_llm_magic.notebook import arguments, config_magic, settings_table
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook import config_magic, prompt_options, settings_table
+from openhands_llm_magic.notebook.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -296,7 +297,7 @@ def test_a_key_is_taken_from_the_keyring(passwords: dict[tuple[str, str], str]) 
 def test_the_reply_goes_into_a_variable_only(name: str) -> None:
     """A Python keyword is none."""
     with pytest.raises(UsageError, match="--out takes a variable's name"):
-        arguments.parse(f"-o {name} Hi", {})
+        prompt_options.parse(f"-o {name} Hi", {})
 
 
 @pytest.mark.parametrize("form", EXPORTS)

@@ -13,7 +13,7 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.save import as_toml, save
 from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.notebook import completion, config_magic, from_ai
-from openhands_llm_magic.notebook.arguments import PromptOptions, parse
+from openhands_llm_magic.notebook.prompt_options import PromptOptions, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,8 +25,8 @@ from openhands_llm_magic.errors import (
     UsageError,
 )
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.notebook import wording
-from openhands_llm_magic.notebook.wording import (
+from openhands_llm_magic.notebook import language, wording
+from openhands_llm_magic.notebook.language import (
     CELLS,
     LANGUAGES,
     PANELS,
@@ -236,7 +236,7 @@ def test_a_script_is_told_the_same_in_any_language(
     in_panel = error.text.worded(Language(chosen))
     assert (in_panel == script) == (chosen == "en")
     assert "`" not in in_panel
-    error.say_in(wording.cell_words())
+    error.say_in(language.cell_words())
     assert "`%llm_config api_key`" in str(error)
     assert str(error).startswith("the provider") == (chosen == "en")
 

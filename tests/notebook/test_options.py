@@ -12,18 +12,12 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, UsageError
-from openhands_llm_magic.notebook import arguments, embed_magic
-from openhands_llm_magic.notebook.arguments import (
-    FIRST,
-    TITLES,
-    flags_of,
-    meant_flag,
-    parse,
-    parser,
-)
+from openhands_llm_magic.notebook import embed_magic, prompt_options
+from openhands_llm_magic.notebook.arguments import flags_of, meant_flag
+from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.line import words
 from openhands_llm_magic.notebook.option_help import help_text
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook.prompt_options import FIRST, TITLES, parse, parser
 
 if TYPE_CHECKING:
     from kernel import Kernel
@@ -252,7 +246,7 @@ def test_the_help_explains_what_people_use_first() -> None:
     assert all(
         f"\n  {topic}" in text
         for topic in TITLES
-        if arguments.by_topic().get(topic) and topic != "kept"
+        if prompt_options.by_topic().get(topic) and topic != "kept"
     )
 
 

@@ -22,8 +22,8 @@ from openhands_llm_magic.llm.served import Place
 from openhands_llm_magic.llm.spending import ledger
 from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
 from openhands_llm_magic.llm.spending.ledger import Ledger
+from openhands_llm_magic.notebook.language import cell_words
 from openhands_llm_magic.notebook.panel import usage
-from openhands_llm_magic.notebook.wording import cell_words
 
 if TYPE_CHECKING:
     from pathlib import Path

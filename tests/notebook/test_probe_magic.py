@@ -14,7 +14,7 @@ from openhands_llm_magic.llm.events import Usage
 from openhands_llm_magic.llm.probe.probes import Finding
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent
 from openhands_llm_magic.notebook import probe_table
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook.language import Language
 
 if TYPE_CHECKING:
     from kernel import Kernel

@@ -21,7 +21,7 @@ from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
 from openhands_llm_magic.llm.spending.ledger import Ledger
 from openhands_llm_magic.llm.spending.summary import Row
 from openhands_llm_magic.notebook import usage_table
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config.document import BOM, Origin
+from openhands_llm_magic.config.layers import env_layer
 from openhands_llm_magic.config.lint import finding
 from openhands_llm_magic.config.lint.value import Wrapping, wrapping_of
 from openhands_llm_magic.config.openhands_file import (
@@ -16,7 +17,7 @@ from openhands_llm_magic.config.openhands_file import (
     section_of,
     titled,
 )
-from openhands_llm_magic.config.resolve import OTHER_VARIABLES, env_layer
+from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS, closest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import openhands_file
 from openhands_llm_magic.config.document import Origin
+from openhands_llm_magic.config.layers import BASE_GROUP
 from openhands_llm_magic.config.lint.finding import (
     REMOVE,
     SILENTLY,
@@ -41,7 +42,6 @@ from openhands_llm_magic.config.openhands_file import (
     section_of,
     titled,
 )
-from openhands_llm_magic.config.resolve import BASE_GROUP
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import LAX, Setting, python_tree
 from openhands_llm_magic.config.settings import SETTINGS, closest

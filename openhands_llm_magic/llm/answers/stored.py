@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.llm.events import Event, Reply
+    from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.prepare import Request
+    from openhands_llm_magic.llm.reply import Reply
 
 FOLDER = Path("llm_answers")
 """Where the answers are, from the working folder, which is the notebook's."""

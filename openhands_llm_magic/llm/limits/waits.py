@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import RateLimitError, TransientError
-from openhands_llm_magic.llm.limits.limiter import (
+from openhands_llm_magic.llm.limits.headroom import (
     LONGEST_WAIT_S,
     number_in,
     seconds_until,

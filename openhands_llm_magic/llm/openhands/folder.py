@@ -23,14 +23,9 @@ from openhands_llm_magic.config.export import (
     NOT_IN_PROFILES,
     NULL_IN_PROFILES,
 )
+from openhands_llm_magic.config.layers import AZURE_API_VERSION, Found, Layer, LayerBuilder
 from openhands_llm_magic.config.lint.value import Placeholder, placeholder_in
-from openhands_llm_magic.config.resolve import (
-    AZURE_API_VERSION,
-    Found,
-    Layer,
-    LayerBuilder,
-    absolute,
-)
+from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.secret import MASK, masked, secrets_in
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, closest

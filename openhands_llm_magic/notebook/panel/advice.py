@@ -20,14 +20,14 @@ from openhands_llm_magic.llm.limits.advice import (
     gives_up,
     lasting,
 )
+from openhands_llm_magic.notebook.language import worded
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
-from openhands_llm_magic.notebook.wording import worded
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.limits.advice import Schedule
     from openhands_llm_magic.llm.spending.attempt import Attempt
-    from openhands_llm_magic.notebook.wording import Language
+    from openhands_llm_magic.notebook.language import Language
 
 THREAD = "reading of earlier waits"
 """The name of the thread that reads the ledger."""

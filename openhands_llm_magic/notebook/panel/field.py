@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from openhands_llm_magic.config.layers import EDIT
 from openhands_llm_magic.config.providers import provider_of
-from openhands_llm_magic.config.resolve import EDIT
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, masked
 from openhands_llm_magic.errors import SettingError, Text
 from openhands_llm_magic.notebook.panel.parts import Workbench, show_if
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openhands_llm_magic.config.document import Origin
-    from openhands_llm_magic.config.resolve import Found, Snapshot
+    from openhands_llm_magic.config.layers import Found
+    from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting
-    from openhands_llm_magic.notebook.wording import Language
+    from openhands_llm_magic.notebook.language import Language
 
 
 def field_text(value: object, settings: Snapshot) -> str:

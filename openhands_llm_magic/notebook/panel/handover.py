@@ -17,8 +17,8 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError
 from openhands_llm_magic.llm.openhands import folder, profile
 from openhands_llm_magic.llm.openhands.sent import findings
+from openhands_llm_magic.notebook.language import worded
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
-from openhands_llm_magic.notebook.wording import worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

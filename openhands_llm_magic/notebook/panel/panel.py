@@ -13,7 +13,8 @@ from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, MissingKeyError, RequestError, Stopped
-from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook import language
+from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.panel.advice import AdviceSection
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field
@@ -24,7 +25,6 @@ from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups,
 from openhands_llm_magic.notebook.panel.trust import TrustSection
 from openhands_llm_magic.notebook.panel.usage import UsageSection
 from openhands_llm_magic.notebook.settings_table import problems
-from openhands_llm_magic.notebook.wording import Language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ class Panel:
         self._frame = frame = Workbench(self.draft, say, self.refresh)
         style = frame.html("llm-style")
         style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
-        self._languages = frame.make(ipywidgets.Dropdown, options=wording.language_names())
+        self._languages = frame.make(ipywidgets.Dropdown, options=language.language_names())
         self._languages.add_class("llm-language")
         self._head = frame.html("llm-head")
         self._content = frame.box([])
@@ -136,7 +136,7 @@ class Panel:
 
     def _choose_language(self, change: Mapping[str, Any]) -> None:
         """Speak the language that was chosen, here and in the cells of the session."""
-        wording.prefer(change["new"])
+        language.prefer(change["new"])
         self.speak(change["new"])
         self.usage.read()
 

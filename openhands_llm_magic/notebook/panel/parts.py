@@ -12,15 +12,15 @@ from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_o
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.llm.litellm.models import models_of
+from openhands_llm_magic.notebook.language import PanelLanguage
 from openhands_llm_magic.notebook.view.wait_buttons import route_as_sent
-from openhands_llm_magic.notebook.wording import PanelLanguage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from openhands_llm_magic.config.pending import PendingEdits
     from openhands_llm_magic.config.resolve import Snapshot
-    from openhands_llm_magic.notebook.wording import Language
+    from openhands_llm_magic.notebook.language import Language
 
 
 ASKED_FOR = frozenset(

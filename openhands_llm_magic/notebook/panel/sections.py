@@ -10,8 +10,9 @@ import ipywidgets
 
 from openhands_llm_magic.config import keychain, schedule, verified
 from openhands_llm_magic.config.check import check_settings
+from openhands_llm_magic.config.layers import BASE_GROUP
 from openhands_llm_magic.config.providers import PROVIDERS
-from openhands_llm_magic.config.resolve import BASE_GROUP, load_settings, resolve
+from openhands_llm_magic.config.resolve import load_settings, resolve
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.llm.limits.advice import taken_by
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.providers import Provider
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting
+    from openhands_llm_magic.notebook.language import Language
     from openhands_llm_magic.notebook.panel.field import Field
-    from openhands_llm_magic.notebook.wording import Language
 
 
 UNLISTED = ("api_key", "base_url", "custom_llm_provider")

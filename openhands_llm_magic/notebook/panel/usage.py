@@ -12,7 +12,7 @@ from openhands_llm_magic.errors import LLMMagicError
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.notebook.wording import Language
+    from openhands_llm_magic.notebook.language import Language
 
 THREAD = "reading of the ledger"
 """The name of the thread that reads."""

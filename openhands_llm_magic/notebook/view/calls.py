@@ -7,11 +7,13 @@ import json
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import on_one_line
+from openhands_llm_magic.notebook.language import cell_words
 from openhands_llm_magic.notebook.view import sanitize
-from openhands_llm_magic.notebook.wording import NO_MATH, call_words, cell_words, seconds
+from openhands_llm_magic.notebook.wording import NO_MATH, call_words, seconds
 
 if TYPE_CHECKING:
-    from openhands_llm_magic.llm.events import Reply, ToolCall
+    from openhands_llm_magic.llm.events import ToolCall
+    from openhands_llm_magic.llm.reply import Reply
 
 MOST_SHOWN = 80
 """Characters of a call in its one line."""

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.events import TextDelta, ToolCalled, ToolResult
-from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook import language, wording
 from openhands_llm_magic.notebook.view import display, sanitize
-from openhands_llm_magic.notebook.view.live import Breakable, LiveView
+from openhands_llm_magic.notebook.view.live import LiveView
 from openhands_llm_magic.notebook.view.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from openhands_llm_magic.llm.events import Event, Reply, ReplyBuilder
+    from openhands_llm_magic.llm.events import Event
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
+    from openhands_llm_magic.notebook.buttons import Waits
     from openhands_llm_magic.notebook.view.display import FrontEnd
-    from openhands_llm_magic.notebook.wording import Bundle, Waits
+    from openhands_llm_magic.notebook.view.parts import Breakable
+    from openhands_llm_magic.notebook.wording import Bundle
 
 
 class ColumnsView(display.Ticking, Protocol):
@@ -85,7 +88,7 @@ def failure_words(reply: Reply) -> tuple[str, str] | None:
     """Say that there is no whole answer, and why, or return None where there is one."""
     if reply.error is None:
         return None
-    say = wording.cell_words()
+    say = language.cell_words()
     why = sanitize.to_plain(reply.error.text.worded(say))
     if isinstance(reply.error, Stopped):
         return say("Stopped"), why

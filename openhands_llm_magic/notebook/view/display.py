@@ -33,17 +33,19 @@ from openhands_llm_magic.llm.events import (
     ToolResult,
     ToolRound,
 )
-from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook import language, wording
 from openhands_llm_magic.notebook.view import calls, sanitize
-from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, Breakable, LiveView
+from openhands_llm_magic.notebook.view.live import STOPPED_LIMIT, LiveView
 from openhands_llm_magic.notebook.view.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from openhands_llm_magic.llm.events import Reply, ReplyBuilder
+    from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.wording import Bundle, Waits
+    from openhands_llm_magic.notebook.buttons import Waits
+    from openhands_llm_magic.notebook.view.parts import Breakable
+    from openhands_llm_magic.notebook.wording import Bundle
 
 
 FrontEnd = Literal["live", "final", "terminal"]
@@ -178,7 +180,7 @@ class TerminalView:
         self._told = words
         if words:
             said = self._progress.said
-            stops = wording.cell_words()("(Ctrl-C stops it)")
+            stops = language.cell_words()("(Ctrl-C stops it)")
             self._show_status(f"{words} {stops} {said}" if said else words)
 
     def render(self, reply: Reply) -> None:
@@ -339,7 +341,7 @@ def view_on(
 def bundle(reply: Reply) -> Bundle:
     """Render a reply: sanitised text/html, and text/plain. Never text/markdown, which would run."""
     html, plain = wording.below_answer(reply)
-    title = wording.cell_words()("Reasoning")
+    title = language.cell_words()("Reasoning")
     thought = sanitize.folded_html(title, reply.reasoning)
     answer = calls.all_folded(reply) + thought + answer_html(reply)
     texts = (sanitize.to_plain(reply.text).rstrip(), plain)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.llm.events import Event
     from openhands_llm_magic.llm.worker import Clock
-    from openhands_llm_magic.notebook.wording import Bundle, Waits
+    from openhands_llm_magic.notebook.buttons import Waits
+    from openhands_llm_magic.notebook.wording import Bundle
 
 SHORTEST_S = 0.2
 """Seconds between two updates."""

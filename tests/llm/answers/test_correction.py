@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 pytestmark = pytest.mark.usefixtures("litellm", "nothing_learned")
 

@@ -14,8 +14,9 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.answers.stored import FOLDER, Stored
 from openhands_llm_magic.llm.ask import ask, stream
-from openhands_llm_magic.llm.events import Done, TextDelta, fold
+from openhands_llm_magic.llm.events import Done, TextDelta
 from openhands_llm_magic.llm.prepare import Request
+from openhands_llm_magic.llm.reply import fold
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

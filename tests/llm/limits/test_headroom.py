@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.llm.limits.limiter import Headroom, Left, left_in
+from openhands_llm_magic.llm.limits.headroom import Headroom, Left, left_in
 
 DATE = "Wed, 01 Jan 2025 00:00:00 GMT"
 

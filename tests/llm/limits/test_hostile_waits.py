@@ -11,10 +11,10 @@ from model_server import Answer, ModelServer, Refuse
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import stream
-from openhands_llm_magic.llm.events import fold
-from openhands_llm_magic.llm.limits.limiter import number_in, seconds_until, since_1970_s
+from openhands_llm_magic.llm.limits.headroom import number_in, seconds_until, since_1970_s
 from openhands_llm_magic.llm.limits.waits import LONGEST_S, asked_s
 from openhands_llm_magic.llm.refusals import read
+from openhands_llm_magic.llm.reply import fold
 
 HOSTILE = (
     *("", " ", "-1", "-0", "nan", "inf", "-inf", "1e400", "1e-400", "9" * 5000, "5, 10", "٣"),

@@ -20,15 +20,8 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import Stopped
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.connection import ConnectionTest
-from openhands_llm_magic.llm.events import (
-    Accepted,
-    Done,
-    Event,
-    ReplyBuilder,
-    Retrying,
-    Throttled,
-    Waiting,
-)
+from openhands_llm_magic.llm.events import Accepted, Done, Event, Retrying, Throttled, Waiting
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.worker import Control
 
 if TYPE_CHECKING:

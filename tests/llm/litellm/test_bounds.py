@@ -21,9 +21,10 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import stream
 from openhands_llm_magic.llm.connection import ConnectionTest
 from openhands_llm_magic.llm.embedding.embed import embed
-from openhands_llm_magic.llm.events import Failed, Reply, fold
+from openhands_llm_magic.llm.events import Failed
 from openhands_llm_magic.llm.litellm import bounds
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Request
+from openhands_llm_magic.llm.reply import Reply, fold
 from openhands_llm_magic.llm.served import place_of, served
 from openhands_llm_magic.llm.worker import SystemClock
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.errors import ServerError, UsageError
 from openhands_llm_magic.llm.conversations import Attachment
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.placeholders import filled
 from openhands_llm_magic.notebook.prompt import attachment
 

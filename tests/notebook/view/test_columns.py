@@ -19,18 +19,17 @@ from openhands_llm_magic.llm.events import (
     Event,
     Failed,
     ReasoningDelta,
-    Reply,
-    ReplyBuilder,
     Retrying,
     Sending,
     TextDelta,
     Usage,
     Waiting,
 )
+from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.worker import Control
 from openhands_llm_magic.notebook import wording
+from openhands_llm_magic.notebook.buttons import Clicks, Waits
 from openhands_llm_magic.notebook.view import columns, display, outputs
-from openhands_llm_magic.notebook.wording import Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

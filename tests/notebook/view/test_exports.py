@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from openhands_llm_magic.llm.events import Reply
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook.view.display import bundle
 
 pytest.importorskip("nbconvert", reason="it comes with JupyterLab")

@@ -9,7 +9,8 @@ import pytest
 from model_server import Answer
 
 from openhands_llm_magic.errors import ServerError
-from openhands_llm_magic.llm.events import AttemptEnded, Cost, Done, Sending, TextDelta, Usage, fold
+from openhands_llm_magic.llm.events import AttemptEnded, Cost, Done, Sending, TextDelta, Usage
+from openhands_llm_magic.llm.reply import fold
 from openhands_llm_magic.notebook.view.display import bundle
 from openhands_llm_magic.notebook.wording import footer_words
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from kernel import Kernel
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 
 def answered(**told: Any) -> Reply:

@@ -21,14 +21,15 @@ from openhands_llm_magic.llm.events import (
     Event,
     Failed,
     ReasoningDelta,
-    ReplyBuilder,
     Retrying,
     TextDelta,
     Waiting,
 )
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.llm.worker import Control
+from openhands_llm_magic.notebook.buttons import Clicks, Waits
 from openhands_llm_magic.notebook.view import display, outputs
-from openhands_llm_magic.notebook.wording import Clicks, Waits, again_words
+from openhands_llm_magic.notebook.wording import again_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.notebook.view import live, sanitize
-from openhands_llm_magic.notebook.view.live import Part, Parts
+from openhands_llm_magic.notebook.view.parts import Part, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

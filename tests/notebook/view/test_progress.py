@@ -11,13 +11,13 @@ from openhands_llm_magic.llm.events import (
     Event,
     Loading,
     ReasoningDelta,
-    ReplyBuilder,
     Retrying,
     Sending,
     TextDelta,
     Throttled,
     Waiting,
 )
+from openhands_llm_magic.llm.reply import ReplyBuilder
 from openhands_llm_magic.notebook.view.display import TerminalView
 from openhands_llm_magic.notebook.wording import Progress
 

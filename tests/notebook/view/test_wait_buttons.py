@@ -15,8 +15,8 @@ from model_server import Answer, Call, ModelServer, Refuse, paced
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm.events import Accepted, Retrying, Throttled, Waiting
 from openhands_llm_magic.llm.worker import Control
+from openhands_llm_magic.notebook.buttons import HOW_TO_STOP, PATIENCE_S, Clicks, Waits
 from openhands_llm_magic.notebook.view.wait_buttons import WaitButtons
-from openhands_llm_magic.notebook.wording import HOW_TO_STOP, PATIENCE_S, Clicks, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

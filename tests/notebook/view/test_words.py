@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from openhands_llm_magic.errors import RateLimitError
 from openhands_llm_magic.llm import explain
-from openhands_llm_magic.llm.events import Reply, Retrying, Throttled, ToolCall
+from openhands_llm_magic.llm.events import Retrying, Throttled, ToolCall
 from openhands_llm_magic.llm.explain import THROTTLED_BY
+from openhands_llm_magic.llm.reply import Reply
 from openhands_llm_magic.notebook import wording
 from openhands_llm_magic.notebook.view import calls
 

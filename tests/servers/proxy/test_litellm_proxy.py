@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from servers.proxy.server import Proxy
 
-    from openhands_llm_magic.llm.events import Reply
+    from openhands_llm_magic.llm.reply import Reply
 
 pytestmark = pytest.mark.timeout(600)
 

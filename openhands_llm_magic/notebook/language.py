@@ -1,0 +1,247 @@
+"""The person's language: which it is, and texts said in it, in the words of the place they are for.
+
+The texts are in English in the code, in the words for a script. What a notebook says in other words
+is in `CELLS`; `locale/` has the texts of each other language, in the files that translators work
+with.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openhands_llm_magic.config import save, trust
+from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
+from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from openhands_llm_magic.errors import Say
+
+
+LOCALE = Path(__file__).with_name("locale")
+
+LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
+
+OF_SYSTEM: Mapping[str, str] = {
+    "No such file or directory": "there is no such file or folder",
+    "Permission denied": "you may not read or write it",
+    "Is a directory": "it is a folder",
+    "Not a directory": "a folder on its path is a file",
+    "File exists": "there is such a file already",
+    "File name too long": "its name is too long",
+    "Read-only file system": "its disk cannot be written to",
+    "No space left on device": "there is no space left on its disk",
+    "No closing quotation": "a quotation is not closed",
+    "No escaped character": "nothing follows the last backslash",
+}
+"""What is said in place of the words of the operating system, and of Python."""
+
+CELLS: Mapping[str, str] = {
+    **OF_SYSTEM,
+    explain.GIVE_KEY: "give one with `%llm_config api_key`",
+    explain.OR_GIVE_KEY: "or with `%llm_config api_key`",
+    explain.TRY_PRACTICE: "try `-m practice/echo`",
+    explain.GIVE_EMBEDDING_KEY: "give one with `--api-key $NAME`",
+    explain.TRY_PRACTICE_VECTORS: "try `-m practice/embed`",
+    explain.KEPT_IN: "`_`",
+    explain.LIFT: "`--over-budget` lets this one pass",
+    explain.MORE_ROUNDS: "`--max-rounds` allows more",
+    explain.WITHOUT_TOOLS: "leave out `-t`",
+    explain.STORE_IT: "Run the cell once with `--cache`",
+    trust.TRUST_IT: "If you trust that file, run `%llm_config --trust {path}`",
+    explain.THE_SCHEMA: "--schema {name}",
+    explain.OUTLASTS: "`%llm_config {command}` would outlast it: they give up after {waits}.",
+    explain.EMPTY_PROMPT: "the prompt is empty: write it below `%%llm` or after `%llm`.",
+    explain.NO_EMBEDDING_MODEL: (
+        "embedding_model is not set: write `-m openai/text-embedding-3-small`, or"
+        " `-m practice/embed`, which needs no account."
+    ),
+    explain.REQUEST_REFUSED: (
+        "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
+        " model ({model_from})."
+    ),
+    explain.SETTING_REFUSED: (
+        "the request was refused {said}. Set {named} to another value, or leave it out with"
+        " `%llm_config NAME=none`."
+    ),
+    save.FORCE: "add `--force`",
+    save.FORCE_PROFILE: "add `--force`",
+    save.KEY_INTO_PROFILE: "add `--with-key` to write the key in use",
+    save.WRITE_PROFILE: "Write a profile for it with `%llm_config --to-openhands NAME`",
+}
+"""What is said in a cell in place of the words for a script."""
+
+PANELS: Mapping[str, str] = {
+    **OF_SYSTEM,
+    explain.GIVE_KEY: "write it into the field API key",
+    explain.OR_GIVE_KEY: "or in the field API key",
+    explain.TRY_PRACTICE: "choose the provider Practice",
+    explain.LIFT: "empty the field of the limit",
+    save.FORCE: "write it with `%llm_config --save --with-key --force`",
+    save.FORCE_PROFILE: "use `%llm_config --to-openhands NAME --force`",
+    save.KEY_INTO_PROFILE: "use `%llm_config --to-openhands NAME --with-key`",
+    trust.TRUST_IT: "If you trust {path}, press the button Trust this file",
+}
+"""What is said in the settings panel in place of the words for a script."""
+
+_FIELDS = re.compile(rf"\b(?:{'|'.join(name for name in SETTINGS if '_' in name)})\b")
+"""The names of settings that cannot be taken for ordinary words."""
+
+
+class Language:
+    """Says texts in one language.
+
+    Args:
+        name: A name in `LANGUAGES`.
+        place: The words of the place where they are shown, by those for a script.
+    """
+
+    def __init__(self, name: str, place: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._place = place or {}
+        self._texts = texts_in(name)
+
+    def __call__(self, english: str, /, **values: object) -> str:
+        """Translate a text, and put values in the place of the names in its braces.
+
+        A text without a translation, or with one that names other values, stays English.
+        """
+        english = self._place.get(english, english)
+        text = self._texts.get(english, english)
+        try:
+            return self._filled(text, values)
+        except (KeyError, IndexError, ValueError, AttributeError):
+            return self._filled(english, values)
+
+    def _filled(self, template: str, values: Mapping[str, object]) -> str:
+        return _spaced(template, values).format_map(values) if values else template
+
+
+_JAPANESE = r"[\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
+
+_BLANK_AFTER = re.compile(rf"({{(\w+)}}) (?={_JAPANESE})")
+
+_BLANK_BEFORE = re.compile(rf"(?<={_JAPANESE}) ({{(\w+)}})")
+
+_ENDS_JAPANESE = re.compile(rf"{_JAPANESE}\Z")
+
+_BEGINS_JAPANESE = re.compile(_JAPANESE)
+
+
+def _spaced(template: str, values: Mapping[str, object]) -> str:
+    """Leave out the blanks between Japanese and a value that is Japanese itself, such as a title.
+
+    Translations have them for names in Latin letters.
+    """
+
+    def after(found: re.Match[str]) -> str:
+        return found[1] if _ENDS_JAPANESE.search(str(values[found[2]])) else found[0]
+
+    def before(found: re.Match[str]) -> str:
+        return found[1] if _BEGINS_JAPANESE.match(str(values[found[2]])) else found[0]
+
+    return _BLANK_BEFORE.sub(before, _BLANK_AFTER.sub(after, template))
+
+
+class PanelLanguage(Language):
+    """Says errors in the panel's words: settings are called by the titles of their fields.
+
+    Args:
+        name: A name in `LANGUAGES`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, PANELS)
+
+    def _filled(self, template: str, values: Mapping[str, object]) -> str:
+        if not values:  # they may be a server's own words
+            return template
+        named = {name: self._title(str(values[name])) for name in values if name == "limit_name"}
+        titled = _FIELDS.sub(lambda found: self._title(found[0]), template)
+        return super()._filled(titled, {**values, **named})
+
+    def _title(self, setting: str) -> str:
+        title = SETTINGS[setting].title
+        return self._texts.get(title, title)
+
+
+@cache
+def texts_in(language: str) -> Mapping[str, str]:
+    """Return the finished translations into a language, by the English texts."""
+    if language == "en":
+        return {}
+    import polib  # noqa: PLC0415 - English needs it not
+
+    entries = polib.pofile(str(LOCALE / f"{language}.po"), encoding="utf-8")
+    return {entry.msgid: entry.msgstr for entry in entries if entry.translated()}
+
+
+def preferred(env: Mapping[str, str] = os.environ) -> str:
+    """Name the language that a person prefers, by LLM_MAGIC_LANG or else by the locale.
+
+    Raises:
+        UsageError: LLM_MAGIC_LANG names another than those in `LANGUAGES`.
+    """
+    if chosen := env.get(LANGUAGE_VARIABLE):
+        if chosen not in LANGUAGES:
+            told = "{variable} takes {languages}, not {given}."
+            known = {"variable": LANGUAGE_VARIABLE, "languages": " or ".join(LANGUAGES)}
+            raise UsageError(Text(told, given=repr(chosen), **known))
+        return chosen
+    # The first that is set counts, as for gettext.
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((env[name] for name in names if env.get(name)), "")
+    language = locale[:2].lower()
+    return language if language in LANGUAGES else "en"
+
+
+def prefer(language: str) -> None:
+    """Speak a language from now on in this session, whatever the environment began with."""
+    os.environ[LANGUAGE_VARIABLE] = language
+
+
+def language_names() -> list[tuple[str, str]]:
+    """Return each language's name in that language, and its name in `LANGUAGES`."""
+    return [(_own_name(name), name) for name in LANGUAGES]
+
+
+def _own_name(language: str) -> str:
+    """Return a language's name, or its code where its file has no translation of "English"."""
+    say = Language(language)
+    told = say("English")
+    return language if told == "English" and language != "en" else told
+
+
+def cell_words() -> Language:
+    """Return the words for what a cell shows: English where LLM_MAGIC_LANG names no language."""
+    return Language(_preferred_or_english(), CELLS)
+
+
+def script_words() -> Language:
+    """Return the words for what a command prints; see `cell_words` for the language."""
+    return Language(_preferred_or_english(), {**OF_SYSTEM, explain.LIFT: CELLS[explain.LIFT]})
+
+
+def _preferred_or_english() -> str:
+    try:
+        return preferred()
+    except UsageError:  # it is told where a language is asked for, which is the panel
+        return "en"
+
+
+def print_texts(*lines: str) -> None:
+    """Print lines of a magic: texts in the person's language, other words as they are."""
+    for line in worded(lines, cell_words()):
+        print(line)  # noqa: T201 - a magic's output
+
+
+def worded(lines: Iterable[str], say: Say) -> list[str]:
+    """Return lines in other words, where they are texts."""
+    return [each.worded(say) if isinstance(each, Text) else each for each in lines]
