@@ -25,7 +25,7 @@ from openhands_llm_magic.errors import (
     UsageError,
 )
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.notebook import language, wording
+from openhands_llm_magic.notebook import language
 from openhands_llm_magic.notebook.language import (
     CELLS,
     LANGUAGES,
@@ -192,7 +192,7 @@ def test_a_translation_that_is_not_finished_or_damaged_stays_english(
     texts = {"a file": "datei", "new": "", "{count} files": "{Anzahl} Dateien", "Saved.": "Ja."}
     entries = [f'msgid "{msgid}"\nmsgstr "{msgstr}"\n' for msgid, msgstr in texts.items()]
     (tmp_path / "de.po").write_text("#, fuzzy\n" + "\n".join(entries), "utf-8")
-    monkeypatch.setattr(wording, "LOCALE", tmp_path)
+    monkeypatch.setattr(language, "LOCALE", tmp_path)
 
     german = Language("de")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openhands_llm_magic.notebook.view import live, sanitize
+from openhands_llm_magic.notebook.view import parts, sanitize
 from openhands_llm_magic.notebook.view.parts import Part, Parts
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def short_parts(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let parts end early, so that short texts have some."""
     with pytest.MonkeyPatch.context() as patch:
         if "long" not in request.node.name:
-            patch.setattr(live, "LEAST", 200)
+            patch.setattr(parts, "LEAST", 200)
         yield
 
 
