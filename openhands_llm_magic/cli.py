@@ -1,4 +1,4 @@
-"""The command `openhands-llm-magic`: each sub-command is a function and its lines in `main`."""
+"""The command `openhands-llm-magic`: each sub-command is a function and its lines in `_parser`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # it may not have all letters of a name
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        from importlib.metadata import version  # noqa: PLC0415 - costs more than all else here
+
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        return 0
+    if "run" not in args:
+        parser.print_help()
+        return 0
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads it has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line, in which each command has the function that runs it."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Helpers for the language model of OpenHands."
     )
@@ -76,39 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Load the magics at the start of every IPython and kernel of this environment, or no longer"
         " (on, off), or say whether that is so (status, whose exit status is 1 if it is not)."
     )
-    made = command(autoload, about)
-    made.add_argument("action", choices=("on", "off", "status"))
-    _add_scopes(made)
+    _add_autoload_options(command(autoload, about))
     about = "Show what requests have cost: today and this month, or a period by model or day."
-    of_usage = command(usage, about)
-    _add_usage_options(of_usage)
+    _add_usage_options(command(usage, about))
     about = (
         "Run the practice provider, a server for trying things out that is not a language model."
     )
-    of_practice = command(practice, about)
-    port = "the port to listen on; 0 takes a free one (default: %(default)s)"
-    of_practice.add_argument("--port", type=_port, default=8765, metavar="N", help=port)
-    of_practice.epilog = (
-        f"The API key to ask for is a new random one, or what {KEY_VARIABLE} holds: other people on"
-        " this machine can read a command line."
-    )
-    of_practice.add_argument("--key", type=_no_key, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    if args.version:
-        from importlib.metadata import version  # noqa: PLC0415 - costs more than all else here
-
-        print(f"{PROGRAM} {version(PROGRAM)}")
-        return 0
-    if "run" not in args:
-        parser.print_help()
-        return 0
-    try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads it has read enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return status
+    _add_practice_options(command(practice, about))
+    return parser
 
 
 def check(args: argparse.Namespace) -> int:
@@ -195,7 +191,8 @@ def autoload(args: argparse.Namespace) -> int:
     return int(not loads)
 
 
-def _add_scopes(made: argparse.ArgumentParser) -> None:
+def _add_autoload_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("action", choices=("on", "off", "status"))
     scope = made.add_mutually_exclusive_group()
     of = {"sys-prefix": "of this environment (default)", "user": "of yours, in any environment"}
     for name, whose in of.items():
@@ -368,6 +365,16 @@ def practice(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("\nThe practice provider has stopped.")
     return 0
+
+
+def _add_practice_options(made: argparse.ArgumentParser) -> None:
+    port = "the port to listen on; 0 takes a free one (default: %(default)s)"
+    made.add_argument("--port", type=_port, default=8765, metavar="N", help=port)
+    made.epilog = (
+        f"The API key to ask for is a new random one, or what {KEY_VARIABLE} holds: other people on"
+        " this machine can read a command line."
+    )
+    made.add_argument("--key", type=_no_key, help=argparse.SUPPRESS)
 
 
 def _how_to_use(server: PracticeServer) -> str:

@@ -188,12 +188,8 @@ class Requests:
             load(emit)
             self._control.check()
             with throttle.permit() as permit:
-                held_from_s = self._clock.now()
-                for held in throttle.wait(permit, self.ends_at_s):
-                    emit(held)
-                self._control.begin_wait()  # "Send now" is about this attempt, and no later one
+                throttled_s = self._wait_for_turn(throttle, permit, emit)
                 self._attempts += 1
-                throttled_s = self._clock.now() - held_from_s
                 begin = replace(
                     to,
                     number=self._attempts,
@@ -208,8 +204,7 @@ class Requests:
                     return
                 if isinstance(response.error, TransientError):
                     refusals.note(response.error, self._clock.now())
-                    pause_s = self._policy.wait_before_s(retries + 1)
-                    throttle.learn(permit, response.error, pause_s)
+                    throttle.learn(permit, response.error, self._policy.wait_before_s(retries + 1))
                 raise response.error
 
         for event in with_retries(attempt, self._policy, self._clock, self._control, self.began_s):
@@ -237,6 +232,14 @@ class Requests:
             held=loading.keys_set_by_hand(),
         )
         self._note = _once_a_session(note)
+
+    def _wait_for_turn(self, throttle: Throttle, permit: Permit, emit: Emit) -> float:
+        """Wait until a request may go; return for how many seconds it was held back."""
+        began_s = self._clock.now()
+        for held in throttle.wait(permit, self.ends_at_s):
+            emit(held)
+        self._control.begin_wait()  # "Send now" is about this attempt, and no later one
+        return self._clock.now() - began_s
 
     def _send_once(
         self,
@@ -267,35 +270,49 @@ class Requests:
             response = self._control.on_socket(
                 lambda: _to_its_end(send, timed, note), left_s + GRACE_S
             )
-        if response.error is not None and self._control.overdue:
-            overdue = BrokenAnswerError("it had not ended by the deadline")
-            response = replace(response, error=overdue)
-        if response.error is not None:
-            # Some servers echo the key that they refuse; and a request that was hung up on has
-            # failed for that.
-            stopped = Stopped("stopped.") if self._control.cancelled else None
-            response = replace(response, error=stopped or self._masked(response.error).alone())
-        if response.model is not None:
-            response = replace(response, model=one_line(self._redactor.redact(response.model)))
+        response = self._judged(response)
         if response.usage is not None:
             permit.answered(response.usage.total_tokens)
             emit(response.usage)
+        told = replace(told, took_s=self._clock.now() - began_s)
+        emit(self._ended(told, response))
+        if response.error is not None:
+            self._control.check()
+        return response
+
+    def _judged(self, response: Response) -> Response:
+        """Say why an attempt has failed, and mask the keys in what its server has told."""
+        error, model = response.error, response.model
+        if error is not None:
+            if self._control.overdue:
+                error = BrokenAnswerError("it had not ended by the deadline")
+            # Some servers echo the key that they refuse; and a request that was hung up on has
+            # failed for that.
+            stopped = Stopped("stopped.") if self._control.cancelled else None
+            error = stopped or self._masked(error).alone()
+        if model is not None:
+            model = one_line(self._redactor.redact(model))
+        return replace(response, error=error, model=model)
+
+    def _ended(self, told: AttemptEnded, response: Response) -> AttemptEnded:
+        """Complete what is told of an attempt by how it has ended."""
         error = response.error
         outcome: Outcome = "stopped" if isinstance(error, Stopped) else "failed"
         if error is None:
             outcome = "answered"
-        took_s = self._clock.now() - began_s
-        told = replace(told, outcome=outcome, error=error, usage=response.usage, took_s=took_s)
-        told = replace(told, asked_s=told.asked_s or waits.told_s(error))
         status = error.status if error else None
-        told = replace(told, status=status or told.status, model_answered=response.model)
+        told = replace(
+            told,
+            outcome=outcome,
+            error=error,
+            usage=response.usage,
+            asked_s=told.asked_s or waits.told_s(error),
+            status=status or told.status,
+            model_answered=response.model,
+            response_id=self._id_in(response.raw),
+        )
         is_local = response.cost.told_by == "unknown" and is_free(told, self._settings)
-        cost = Cost(None, "local") if is_local else response.cost
-        told = replace(told, cost=cost, response_id=self._id_in(response.raw))
-        emit(told)
-        if error is not None:
-            self._control.check()
-        return response
+        return replace(told, cost=Cost(None, "local") if is_local else response.cost)
 
     def _id_in(self, raw: Mapping[str, Any]) -> str | None:
         told = raw.get("id")

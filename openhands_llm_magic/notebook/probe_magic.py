@@ -118,23 +118,9 @@ def run(  # noqa: PLR0913 - those of all magics that ask
     """
     from openhands_llm_magic.notebook import probe_table
 
-    made = parser()
-    given = arguments.read(split_words(line, arguments.flags_of(made)), made)
-    arguments.lift_limits(given)
     variables = scope.variables_of(shell, local)
-    for name in {"out", "group", "report"} & given.keys():
-        given[name] = arguments.put_in(given[name], variables.own, f"--{name}")
-    if "out" in given:
-        arguments.require_name(given["out"])
-    require_fitting(given)
-    budgets = {name: given[name] for name in BUDGETS if name in given}
-    known = {**shell.user_ns, **local}
-    snapshots = [
-        settings.snapshot(
-            arguments.settings_in(budgets | model, known, variables.own), given.get("group")
-        )
-        for model in ([{"model": each} for each in given.get("model", ())] or [{}])
-    ]
+    given = _options_of(line, variables.own)
+    snapshots = _settings_of(given, settings, {**shell.user_ns, **local}, variables.own)
     extent = extent_of(given)
     estimates = estimated(snapshots, extent)
     if "json" not in given:
@@ -149,6 +135,42 @@ def run(  # noqa: PLR0913 - those of all magics that ask
             print_texts(*advice_below(snapshots))
         if was_stopped:
             raise Stopped("stopped before all probes were made.")
+
+
+def _options_of(line: str, own: Mapping[str, object]) -> dict[str, Any]:
+    """Read a line; those options that are there, by name.
+
+    Raises:
+        UsageError: The line cannot be read.
+    """
+    made = parser()
+    given = arguments.read(split_words(line, arguments.flags_of(made)), made)
+    arguments.lift_limits(given)
+    for name in {"out", "group", "report"} & given.keys():
+        given[name] = arguments.put_in(given[name], own, f"--{name}")
+    if "out" in given:
+        arguments.require_name(given["out"])
+    require_fitting(given)
+    return given
+
+
+def _settings_of(
+    given: Mapping[str, Any],
+    settings: LLMSettings,
+    known: Mapping[str, object],
+    own: Mapping[str, object],
+) -> list[Snapshot]:
+    """Return the settings of each model that the options name, or of the one in force.
+
+    Raises:
+        SettingError: A value is not one that its setting takes.
+    """
+    budgets = {name: given[name] for name in BUDGETS if name in given}
+    models = [{"model": each} for each in given.get("model", ())] or [{}]
+    return [
+        settings.snapshot(arguments.settings_in(budgets | model, known, own), given.get("group"))
+        for model in models
+    ]
 
 
 def require_fitting(given: Mapping[str, Any]) -> None:
