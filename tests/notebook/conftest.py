@@ -1,4 +1,4 @@
-"""Fixtures of the notebook floor: one kernel for the whole run, as its start is what costs."""
+"""Fixtures of the notebook floor: a panel, and one kernel for the whole run, whose start costs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kernel import Kernel
+from panel_driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fake_clock import FakeClock
+    from model_server import ModelServer
 
 FRESH = (
     "%reset_selective -f .",
@@ -41,3 +45,14 @@ def kernel(running_kernel: Kernel) -> Kernel:
         ran = running_kernel.run(cell)
         assert ran.reply["status"] == "ok", ran.error
     return running_kernel
+
+
+@pytest.fixture
+def at_server(model_server: ModelServer, clock: FakeClock) -> Driver:
+    """A panel whose settings lead to the loopback server."""
+    driver = Driver(clock)
+    driver.choose("A server compatible with OpenAI")
+    driver.type("Model", "openai/gpt-4o")
+    driver.type("Base URL", model_server.openai_base)
+    driver.key("sk-canary-0123456789abcdef")
+    return driver

@@ -36,17 +36,6 @@ if TYPE_CHECKING:
 KEY = "sk-canary-0123456789abcdef"
 
 
-@pytest.fixture
-def at_server(model_server: ModelServer, clock: FakeClock) -> Driver:
-    """A panel whose settings lead to the loopback server."""
-    driver = Driver(clock)
-    driver.choose("A server compatible with OpenAI")
-    driver.type("Model", "openai/gpt-4o")
-    driver.type("Base URL", model_server.openai_base)
-    driver.key(KEY)
-    return driver
-
-
 def test_every_setting_has_one_field() -> None:
     """In Basic, among the retries, or in Advanced; its control fits its kind."""
     driver = Driver()

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import ipywidgets
-import pytest
 from model_server import Hang, Received, Refuse
 from panel_driver import Driver
 
@@ -22,26 +21,15 @@ from openhands_llm_magic.llm.spending.ledger import Ledger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from fake_clock import FakeClock
     from model_server import ModelServer
 
     from openhands_llm_magic.config.setting import Value
 
-KEY = "sk-canary-0123456789abcdef"
 SET_RETRIES = "Put these values into the fields above"
 SET_TOOLS = "Put it into the field Native tool calls"
 GIVES_UP = "The server asks for 60 s: this package gives up after 65 s, OpenHands 0.41 after 22 s"
-
-
-@pytest.fixture
-def at_server(model_server: ModelServer, clock: FakeClock) -> Driver:
-    """A panel whose settings lead to the loopback server."""
-    driver = Driver(clock)
-    driver.choose("A server compatible with OpenAI")
-    driver.type("Model", "openai/gpt-4o")
-    driver.type("Base URL", model_server.openai_base)
-    driver.key(KEY)
-    return driver
 
 
 def at_practice(model: str, clock: FakeClock) -> Driver:

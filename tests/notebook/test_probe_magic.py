@@ -17,12 +17,23 @@ from openhands_llm_magic.notebook import probe_table
 from openhands_llm_magic.notebook.language import Language
 
 if TYPE_CHECKING:
-    from kernel import Kernel
+    from collections.abc import Iterator
+
+    from kernel import Kernel, Ran
     from model_server import ModelServer
 
 ENGLISH = Language("en")
 
 ESTIMATED = "probing practice/{}: up to {} requests and about {} tokens without retries, local\n"
+
+
+@pytest.fixture
+def at_server(kernel: Kernel, model_server: ModelServer) -> Iterator[Kernel]:
+    """A kernel whose environment leads to the loopback server."""
+    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
+    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
+    yield kernel
+    kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
 
 
 def test_a_good_model(kernel: Kernel) -> None:
@@ -137,72 +148,55 @@ def test_a_page_to_share(kernel: Kernel) -> None:
 
 
 def test_a_limit_refuses_all_of_it_before_the_first_request(
-    kernel: Kernel, model_server: ModelServer
+    at_server: Kernel, model_server: ModelServer
 ) -> None:
     """One line says what it may cost, which limit, and how it is lifted for this line."""
     model_server.script(Refuse(400))
     prices = "input_cost_per_token=0.000001 output_cost_per_token=0.000002"
-    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
-    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
-    kernel.run(f"%llm_config max_budget_per_task=0.2 {prices}")
-    try:
-        ran = kernel.run("%llm_probe -m openai/test")
-        assert re.match(
-            r"OverBudgetError: nothing was sent: \$0\.00 of \$0\.20 was spent in this session, and"
-            r" all of these requests can cost up to \$0\.\d+\. .*max_budget_per_task.*--over-b",
-            str(ran.error),
-        )
-        assert model_server.count == 0
-        ran = kernel.run("%llm_probe -m openai/test --over-budget")
-        assert ran.error is None
-        assert re.search(r"tokens without retries, \$0\.\d+ at most\n", ran.stdout)
-        assert model_server.count > 0
-    finally:
-        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
+    at_server.run(f"%llm_config max_budget_per_task=0.2 {prices}")
+    ran = at_server.run("%llm_probe -m openai/test")
+    assert re.match(
+        r"OverBudgetError: nothing was sent: \$0\.00 of \$0\.20 was spent in this session, and"
+        r" all of these requests can cost up to \$0\.\d+\. .*max_budget_per_task.*--over-b",
+        str(ran.error),
+    )
+    assert model_server.count == 0
+    ran = at_server.run("%llm_probe -m openai/test --over-budget")
+    assert ran.error is None
+    assert re.search(r"tokens without retries, \$0\.\d+ at most\n", ran.stdout)
+    assert model_server.count > 0
 
 
-def test_an_interrupt_keeps_what_came(kernel: Kernel, model_server: ModelServer) -> None:
+def stopped_in_a_wait(kernel: Kernel, line: str) -> Ran:
+    """Run a line, and interrupt it once it waits for a retry."""
+    pressed: list[bool] = []
+
+    def interrupt(message: dict[str, Any]) -> None:
+        if "retry 1 of 4" in str(message["content"].get("data", "")) and not pressed:
+            pressed.append(True)
+            kernel.interrupt()
+
+    ran = kernel.run(line, on_message=interrupt)
+    assert ran.error == "Stopped: stopped before all probes were made."
+    return ran
+
+
+def test_an_interrupt_keeps_what_came(at_server: Kernel, model_server: ModelServer) -> None:
     """In the middle of a wait, the table is shown and stored, and *Run all* stops."""
     call = Call("terminal", '{"command": "echo ready", "security_risk": "LOW"}')
     model_server.script(asks(call), Refuse(429, {"retry-after": "60"}))
-    pressed: list[bool] = []
-
-    def interrupt(message: dict[str, Any]) -> None:
-        if "retry 1 of 4" in str(message["content"].get("data", "")) and not pressed:
-            pressed.append(True)
-            kernel.interrupt()
-
-    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
-    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
-    try:
-        ran = kernel.run("%llm_probe -m openai/test -o left", on_message=interrupt)
-    finally:
-        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
-    assert ran.error == "Stopped: stopped before all probes were made."
+    ran = stopped_in_a_wait(at_server, "%llm_probe -m openai/test -o left")
     shown = [each.split() for each in ran.outputs[-1]["text/plain"].split("\n")]
     assert ["✓", "calls", "a", "function", "held"] in shown
-    assert kernel.run("print(left['call'].outcome, left['edit'].why)").stdout == "held stopped\n"
+    assert at_server.run("print(left['call'].outcome, left['edit'].why)").stdout == "held stopped\n"
 
 
-def test_one_interrupt_stops_all_models(kernel: Kernel, model_server: ModelServer) -> None:
+def test_one_interrupt_stops_all_models(at_server: Kernel, model_server: ModelServer) -> None:
     """Each has a report of what had come, and those that were not asked say so."""
     model_server.script(Refuse(429, {"retry-after": "60"}))
-    pressed: list[bool] = []
-
-    def interrupt(message: dict[str, Any]) -> None:
-        if "retry 1 of 4" in str(message["content"].get("data", "")) and not pressed:
-            pressed.append(True)
-            kernel.interrupt()
-
-    kernel.run(f"%env LLM_BASE_URL={model_server.openai_base}")
-    kernel.run("%env LLM_API_KEY=sk-canary-0123456789abcdef")
-    try:
-        ran = kernel.run("%llm_probe -m openai/a -m openai/b -o left", on_message=interrupt)
-    finally:
-        kernel.run("import os\ndel os.environ['LLM_BASE_URL'], os.environ['LLM_API_KEY']")
-    assert ran.error == "Stopped: stopped before all probes were made."
+    ran = stopped_in_a_wait(at_server, "%llm_probe -m openai/a -m openai/b -o left")
     assert ran.outputs[-1]["text/plain"].split("\n")[0].split() == ["openai/a", "openai/b"]
-    assert kernel.run("print([each['call'].why for each in left])").stdout == (
+    assert at_server.run("print([each['call'].why for each in left])").stdout == (
         "['stopped', 'stopped']\n"
     )
     assert model_server.count == 1
