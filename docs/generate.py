@@ -2,7 +2,8 @@
 
 The page and the types of the settings come from their declarations, the pages of faults and of
 providers from the tables that the tests play and read, the page of the ledger from its columns, the
-table of OpenHands' page from docs/page.toml.
+table of OpenHands' page from docs/page.toml. Pages in another language come from the same code: what
+the package says is translated where it is said, in `notebook/locale/`, the rest in `docs/ja.po`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from openhands_llm_magic.config import verified
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS, TOPICS
-from openhands_llm_magic.errors import DailyLimitError, TransientError
+from openhands_llm_magic.errors import DailyLimitError, Text, TransientError, quoted
 from openhands_llm_magic.llm import refusals
 from openhands_llm_magic.llm.events import AttemptEnded
 from openhands_llm_magic.llm.openhands.sent import VERSIONS
@@ -29,9 +30,10 @@ from openhands_llm_magic.llm.prepare import SAMPLING
 from openhands_llm_magic.llm.spending import budget, ledger
 from openhands_llm_magic.llm.spending.attempt import COLUMNS as LEDGER_COLUMNS
 from openhands_llm_magic.llm.spending.attempt import LONGEST_TEXT, OTEL_NAMES, Attempt
+from openhands_llm_magic.notebook.language import Language, texts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from faults import Fault
     from faults.wordings import Wording
@@ -40,17 +42,55 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.setting import Setting
     from openhands_llm_magic.llm.openhands.version import Version
 
-SETTINGS_PAGE = Path(__file__).parent / "settings.md"
-FAULTS_PAGE = Path(__file__).parent / "faults.md"
-PROVIDERS_PAGE = Path(__file__).parent / "providers.md"
-MONEY_PAGE = Path(__file__).parent / "money.md"
-OPENHANDS_PAGE = Path(__file__).parent / "page.md"
-OPENHANDS_ROWS = Path(__file__).parent / "page.toml"
+DOCS = Path(__file__).parent
+OPENHANDS_ROWS = DOCS / "page.toml"
 SETTINGS_TYPES = Path(config.__file__).with_name("setting_attributes.pyi")
 TESTS = Path(__file__).parents[1] / "tests"
 
+
+class PageLanguage(Language):
+    """Says what stands on a page in one language: the texts of the package, and the pages' own.
+
+    Args:
+        name: A name in `LANGUAGES`.
+
+    Attributes:
+        asked: The texts that it was asked to say.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._texts = {**self._texts, **texts_in(name, DOCS)}
+        self.asked: set[str] = set()
+
+    def __call__(self, english: str, /, **values: object) -> str:
+        """Say a text, as `Language` does."""
+        self.asked.add(english)
+        return super().__call__(english, **values)
+
+    def markdown(self, english: str, /, **values: object) -> str:
+        """Say a part of a page, each paragraph and each line of a table by itself.
+
+        So a change of one leaves the others translated, and new line breaks leave all.
+        """
+        if self.name == "en":
+            return self(english, **values)
+        text = english.rstrip()
+        told = [self._paragraph(each, values) for each in text.split("\n\n")]
+        return "\n\n".join(told) + english.removeprefix(text)
+
+    def _paragraph(self, english: str, values: Mapping[str, object]) -> str:
+        if english.startswith("|"):
+            return "\n".join(self(line, **values) for line in english.splitlines())
+        return self(" ".join(english.split()), **values)
+
+
+ENGLISH = PageLanguage("en")
+
 INTRODUCTION = """\
 # Settings
+
+[日本語](ja/settings.md)
 
 Written by `make docs` from the declarations in `openhands_llm_magic/config/`.
 
@@ -126,6 +166,8 @@ PROVIDER_COLUMNS = ("Fault", "Status", "How it is worded", "What comes of it", "
 MONEY_INTRODUCTION = """\
 # What requests cost
 
+[日本語](ja/money.md)
+
 Written by `make docs`; its tables come from `openhands_llm_magic/llm/spending/` and the settings.
 
 ## The ledger
@@ -182,25 +224,35 @@ older file is brought to it.
 
 LEDGER_HEAD = ("Column", "OpenTelemetry", "What it is")
 
+LIMIT = "- `{name}`, or `{variable}`: {help}"
 
-def money_page() -> str:
-    """Return the text of docs/money.md."""
+
+def money_page(say: PageLanguage = ENGLISH) -> str:
+    """Return the text of docs/money.md, or of that page in another language."""
     limits = [SETTINGS[name] for name in BUDGETS]
-    told = MONEY_INTRODUCTION.format(
+    told = say.markdown(
+        MONEY_INTRODUCTION,
         longest=LONGEST_TEXT,
         file=ledger.FILE_NAME,
         near=budget.NOTED_FROM,
-        limits="\n".join(f"- `{each.name}`, or `{each.variable}`: {each.help}" for each in limits),
-        summed=", ".join(f"`{name}`" for name in ledger.SUMMED),
-        keys=", ".join(f"`{name}`" for name in ledger.KEYS),
+        limits="\n".join(
+            say(LIMIT, name=each.name, variable=each.variable, help=say(each.help))
+            for each in limits
+        ),
+        summed=_listed(ledger.SUMMED, say),
+        keys=_listed(ledger.KEYS, say),
         version=len(ledger.MIGRATIONS),
     )
     meanings = _attributes(AttemptEnded) | _attributes(Attempt)
     rows = [
-        _line([f"`{LEDGER_COLUMNS[name]}`", _otel(name), meanings[name]])
+        _line([f"`{LEDGER_COLUMNS[name]}`", _otel(name), say(meanings[name])])
         for name in (each.name for each in fields(Attempt))
     ]
-    return told + "\n".join([_line(LEDGER_HEAD), _line(["---"] * 3), *rows, ""])
+    return told + "\n".join([*_head(map(say, LEDGER_HEAD)), *rows, ""])
+
+
+def _listed(names: Iterable[str], say: PageLanguage) -> str:
+    return Text.listed(quoted(f"`{name}`") for name in names).worded(say)
 
 
 def _otel(field: str) -> str:
@@ -245,7 +297,7 @@ def openhands_page() -> str:
     parts = [OPENHANDS_PAGE_INTRODUCTION.format(source=page.source, date=page.as_of)]
     for section in tomllib.loads(OPENHANDS_ROWS.read_text("utf-8"))["section"]:
         rows = [_page_row(row) for row in section["row"]]
-        head = [_line(OPENHANDS_PAGE_HEAD), _line(["---"] * len(OPENHANDS_PAGE_HEAD))]
+        head = _head(OPENHANDS_PAGE_HEAD)
         parts.append("\n".join([f"## {section['title']}\n", *head, *rows, "\n"]))
     told = VERIFIED_INTRODUCTION.format(
         page=page.as_of, title=current.title, source=current.source, current=current.as_of
@@ -256,7 +308,7 @@ def openhands_page() -> str:
         for provider in PROVIDERS.values()
         if provider.verified_models
     ]
-    parts.append("\n".join([told + _line(columns), _line(["---"] * 3), *rows, ""]))
+    parts.append(told + "\n".join([*_head(columns), *rows, ""]))
     return "".join(parts)
 
 
@@ -313,41 +365,37 @@ LONGEST_WORDS = 160
 """Characters of a wording that the page shows."""
 
 
-def settings_page() -> str:
-    """Return the text of docs/settings.md."""
-    parts = [INTRODUCTION]
+def settings_page(say: PageLanguage = ENGLISH) -> str:
+    """Return the text of docs/settings.md, or of that page in another language."""
+    parts = [say.markdown(INTRODUCTION)]
     for topic, title in TOPICS.items():
-        rows = [_row(setting) for setting in SETTINGS.values() if setting.topic == topic]
-        parts.append("\n".join([f"## {title}", _line(COLUMNS), _line(["---"] * 8), *rows, ""]))
-    others = [f"- `{name}`: {use}." for name, use in OTHER_VARIABLES.items()]
-    return "\n".join([*parts, _openhands(), "## Other variables", *others, ""])
+        rows = [_row(setting, say) for setting in SETTINGS.values() if setting.topic == topic]
+        parts.append("\n".join([f"## {say(title)}", *_head(map(say, COLUMNS)), *rows, ""]))
+    others = [f"- `{name}`: {say(f'{use}.')}" for name, use in OTHER_VARIABLES.items()]
+    return "\n".join([*parts, _openhands(say), f"## {say('Other variables')}", *others, ""])
 
 
-def _openhands() -> str:
+def _openhands(say: PageLanguage) -> str:
     """Return the section about what OpenHands makes of the settings."""
     versions = [*VERSIONS.values()]
-    columns = ("Setting", "Here", *(version.title for version in versions))
+    columns = (say("Setting"), say("Here"), *(version.title for version in versions))
     names = [name for name in SETTINGS if any(name in each.defaults for each in versions)]
-    rows = [_line(columns), _line(["---"] * len(columns))]
+    rows = _head(columns)
     for name in names:
         here = None if name in SAMPLING else SETTINGS[name].default
         values = [here, *(version.defaults[name] for version in versions)]
-        rows.append(
-            _line([f"{SETTINGS[name].title}: `{name}`", *(_sent(value) for value in values)])
-        )
+        sent = [say("not sent") if value is None else f"`{value}`" for value in values]
+        rows.append(_line([f"{say(SETTINGS[name].title)}: `{name}`", *sent]))
     rules = [
-        line for version in versions for line in ("", f"### {version.title}", *_rules(version))
+        line for version in versions for line in ("", f"### {version.title}", *_rules(version, say))
     ]
-    return "\n".join([OPENHANDS_INTRODUCTION, *rows, "", OPENHANDS_RULES.rstrip(), *rules, ""])
+    introduction, told = map(say.markdown, (OPENHANDS_INTRODUCTION, OPENHANDS_RULES))
+    return "\n".join([introduction, *rows, "", told.rstrip(), *rules, ""])
 
 
-def _sent(value: object) -> str:
-    return "not sent" if value is None else f"`{value}`"
-
-
-def _rules(version: Version) -> list[str]:
+def _rules(version: Version, say: PageLanguage) -> list[str]:
     """Return the rules of a version in words, which are their docstrings."""
-    return [f"- {' '.join((rule.__doc__ or '').split())}" for rule in version.rules]
+    return [f"- {say(' '.join((rule.__doc__ or '').split()))}" for rule in version.rules]
 
 
 TYPES = {"secret": "Secret", "list": "list[dict[str, str]]", "dict": "dict[str, Any]"}
@@ -376,19 +424,19 @@ def settings_types() -> str:
     return TYPES_INTRODUCTION + "\n".join([*lines, ""])
 
 
-def _row(setting: Setting) -> str:
+def _row(setting: Setting, say: PageLanguage) -> str:
     flag = setting.flag if setting.short is None else f"{setting.short}, {setting.flag}"
-    default = "none" if setting.default is None else f"`{setting.default}`"
+    default = say("none") if setting.default is None else f"`{setting.default}`"
     return _line(
         [
             f"`{setting.name}`" + "*" * setting.newer,
             f"`[{setting.section}]`",
             f"`{setting.variable}`",
             f"`{flag}`",
-            setting.takes,
+            setting.takes.worded(say),
             default,
-            setting.help,
-            setting.use,
+            say(setting.help),
+            say(setting.use),
         ]
     )
 
@@ -398,7 +446,7 @@ def faults_page() -> str:
     _find_tests()
     from faults import FAULTS, VECTOR_FAULTS  # noqa: PLC0415 - they are found only now
 
-    head = [_line(FAULT_COLUMNS), _line(["---"] * len(FAULT_COLUMNS))]
+    head = _head(FAULT_COLUMNS)
     lines = [*head, *map(_fault_row, FAULTS), ""]
     lines += [VECTORS_INTRODUCTION, *head, *map(_fault_row, VECTOR_FAULTS), ""]
     dialects = sum(len(fault.dialects) for fault in FAULTS)
@@ -446,8 +494,7 @@ def providers_page() -> str:
     parts = [PROVIDERS_INTRODUCTION + count]
     for provider in providers:
         rows = [_wording_row(wording) for wording in WORDINGS if wording.provider == provider]
-        head = [_line(PROVIDER_COLUMNS), _line(["---"] * len(PROVIDER_COLUMNS))]
-        parts.append("\n".join([f"## {provider}", *head, *rows, ""]))
+        parts.append("\n".join([f"## {provider}", *_head(PROVIDER_COLUMNS), *rows, ""]))
     return "\n".join(parts)
 
 
@@ -498,14 +545,35 @@ def _find_tests() -> None:
         sys.path.insert(0, str(TESTS))
 
 
+def _head(columns: Iterable[str]) -> list[str]:
+    """Return the first two lines of a table."""
+    names = [*columns]
+    return [_line(names), _line(["---"] * len(names))]
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+TRANSLATED = {"settings.md": settings_page, "money.md": money_page}
+"""The pages that are written in each language."""
+
+
+def written() -> dict[Path, str]:
+    """Return the text of each file that is written."""
+    texts = {
+        SETTINGS_TYPES: settings_types(),
+        DOCS / "faults.md": faults_page(),
+        DOCS / "providers.md": providers_page(),
+        DOCS / "page.md": openhands_page(),
+    }
+    for name, page in TRANSLATED.items():
+        texts[DOCS / name] = page()
+        for catalogue in DOCS.glob("*.po"):
+            texts[DOCS / catalogue.stem / name] = page(PageLanguage(catalogue.stem))
+    return texts
+
+
 if __name__ == "__main__":
-    SETTINGS_PAGE.write_text(settings_page(), "utf-8")
-    SETTINGS_TYPES.write_text(settings_types(), "utf-8")
-    FAULTS_PAGE.write_text(faults_page(), "utf-8")
-    PROVIDERS_PAGE.write_text(providers_page(), "utf-8")
-    MONEY_PAGE.write_text(money_page(), "utf-8")
-    OPENHANDS_PAGE.write_text(openhands_page(), "utf-8")
+    for path, text in written().items():
+        path.write_text(text, "utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
 from openhands_llm_magic.config.secret import Secret, masking
-from openhands_llm_magic.errors import SettingError, Text
+from openhands_llm_magic.errors import SettingError, Text, quoted
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
 Value = str | int | float | bool | Secret | list[Any] | dict[str, Any] | None
@@ -135,7 +135,8 @@ class Setting:
         """The values that the setting takes beside none, in words."""
         if self.closed:
             *others, last = self.choices
-            return Text("{others} or {last}", others=", ".join(others), last=last)
+            listed = Text.listed(map(quoted, others))
+            return Text("{others} or {last}", others=listed, last=last)
         words = {
             "bool": "true or false",
             "int": "a whole number",

@@ -173,13 +173,18 @@ class PanelLanguage(Language):
 
 
 @cache
-def texts_in(language: str) -> Mapping[str, str]:
-    """Return the finished translations into a language, by the English texts."""
+def texts_in(language: str, folder: Path | None = None) -> Mapping[str, str]:
+    """Return the finished translations into a language, by the English texts.
+
+    Args:
+        language: A name in `LANGUAGES`.
+        folder: Where its file is, if not where the package's are.
+    """
     if language == "en":
         return {}
     import polib  # noqa: PLC0415 - English needs it not
 
-    entries = polib.pofile(str(LOCALE / f"{language}.po"), encoding="utf-8")
+    entries = polib.pofile(str((folder or LOCALE) / f"{language}.po"), encoding="utf-8")
     return {entry.msgid: entry.msgstr for entry in entries if entry.translated()}
 
 
