@@ -2,8 +2,8 @@
 
 The page and the types of the settings come from their declarations, the pages of faults and of
 providers from the tables that the tests play and read, the page of the ledger from its columns, the
-table of OpenHands' page from docs/page.toml. Pages in another language come from the same code: what
-the package says is translated where it is said, in `notebook/locale/`, the rest in `docs/ja.po`.
+table of OpenHands' page from docs/page.toml. Pages in another language come from the same code:
+what the package says has its translation in notebook/locale/, the rest in docs/ja.po.
 """
 
 from __future__ import annotations

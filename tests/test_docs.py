@@ -7,33 +7,41 @@ from pathlib import Path
 import pytest
 from faults import FAULTS, Fault
 from faults.wordings import WORDINGS, Wording
+from texts import page_texts, placeholders
 
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.spending.attempt import COLUMNS
+from openhands_llm_magic.notebook.wording import texts_in
 
-GENERATE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "generate.py"))
+ROOT = Path(__file__).parents[1]
+GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 PROVIDERS: str = GENERATE["providers_page"]()
 
 
-def test_the_page_of_settings_is_fresh() -> None:
-    page: str = GENERATE["settings_page"]()
-    assert GENERATE["SETTINGS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+CATALOGUES = sorted((ROOT / "docs").glob("*.po"))
+WRITTEN: dict[Path, str] = GENERATE["written"]()
 
 
-def test_the_page_of_faults_is_fresh() -> None:
-    page: str = GENERATE["faults_page"]()
-    assert GENERATE["FAULTS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_written_from_the_code_is_fresh(path: Path) -> None:
+    assert path.read_text("utf-8") == WRITTEN[path], "run `make docs`"
 
 
-def test_the_page_of_providers_is_fresh() -> None:
-    page: str = GENERATE["providers_page"]()
-    assert GENERATE["PROVIDERS_PAGE"].read_text("utf-8") == page, "run `make docs`"
+@pytest.mark.translations
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
+def test_every_text_of_the_pages_is_translated_and_no_other(path: Path) -> None:
+    """One that is not is in English on the page."""
+    assert page_texts().keys() ^ texts_in(path.stem, path.parent).keys() == set()
 
 
-def test_the_page_of_the_ledger_is_fresh() -> None:
-    """It has a line for each column."""
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
+def test_both_sides_have_the_same_placeholders(path: Path) -> None:
+    sides = texts_in(path.stem, path.parent).items()
+    assert [en for en, other in sides if placeholders(en) != placeholders(other)] == []
+
+
+def test_the_page_of_the_ledger_has_a_line_for_each_column() -> None:
     page: str = GENERATE["money_page"]()
-    assert GENERATE["MONEY_PAGE"].read_text("utf-8") == page, "run `make docs`"
     assert [each for each in COLUMNS.values() if f"\n| `{each}` | " not in page] == []
 
 

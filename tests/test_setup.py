@@ -119,7 +119,7 @@ def make(*words: str, check: bool = False, **environment: str) -> subprocess.Com
 
 def test_make_describes_every_target_that_people_and_ci_are_told_of(tmp_path: Path) -> None:
     described = re.findall(r"^make ([a-z-]+) +\S", make("help", check=True).stdout, re.MULTILINE)
-    texts = [ROOT / ".ci" / "run", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    texts = [ROOT / ".ci" / "run", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
     told = {
         name
         for text in texts

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
+import runpy
 from collections import defaultdict
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, TypeVar
 
 import polib
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGE = Path(openhands_llm_magic.__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 
 SPEAKERS = {"say", "_say", "button", "heading", "_caption", "Text", "_unfit_schema"}
 """The functions whose first argument is a text that is said in a person's language."""
@@ -292,18 +296,41 @@ def texts() -> set[str]:
     return set().union(CELLS.values(), PANELS.values(), *said().values()) - {""}
 
 
+def page_texts() -> dict[str, set[str]]:
+    """Return what pages of docs/ say beside that, each with the pages; see docs/generate.py."""
+    generate = runpy.run_path(str(DOCS / "generate.py"))
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, page in generate["TRANSLATED"].items():
+        say = generate["PageLanguage"]("ja")
+        page(say)
+        for text in say.asked - texts():
+            if re.search("[A-Za-z]", re.sub(r"\{[^}]*\}", "", text)):
+                found[text].add(name)
+    return found
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the names in the braces of a text."""
+    return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
+
+
 def update() -> None:
-    """Put every new text into the file of each language, and mark those that are said no more."""
+    """Put every new text into the files of each language, and mark those that are said no more."""
     places: defaultdict[str, set[str]] = defaultdict(set)
     for place, found in {**said(), "language: places": {*CELLS.values(), *PANELS.values()}}.items():
         for text in found - {""}:
             places[text].add(place.partition(":")[0])
+    _renew(LOCALE, places)
+    _renew(DOCS, page_texts())
+
+
+def _renew(folder: Path, places: Mapping[str, set[str]]) -> None:
     template = polib.POFile()
     for text in sorted(places, key=lambda text: (sorted(places[text]), text)):
         flags = ["python-brace-format"] if "{" in text else []
         comment = ", ".join(sorted(places[text]))
         template.append(polib.POEntry(msgid=text, comment=comment, flags=flags))
-    for path in LOCALE.glob("*.po"):
+    for path in folder.glob("*.po"):
         file = polib.pofile(str(path), encoding="utf-8", wrapwidth=100)
         file.merge(template)
         file.sort(key=lambda entry: (entry.obsolete, entry.comment, entry.msgid))

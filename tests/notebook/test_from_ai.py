@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ALIASES = {"fast": "openai/gpt-4o-mini"}
 
-PAGE = Path(__file__).parents[2] / "docs" / "coming-from-ai.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("coming-from-ai.md"))
 
 
 @pytest.fixture
@@ -255,21 +256,22 @@ def test_short_names_of_the_session(kernel: Kernel, server: ModelServer) -> None
     assert "a short name has letters" in str(kernel.run("%llm_config --alias a/b openai/x").error)
 
 
-def rows() -> Iterator[tuple[str, str]]:
-    """Yield the rows of the page's tables: what is typed there and what is typed here."""
-    for line in PAGE.read_text("utf-8").splitlines():
+def rows(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield the rows of a page's tables: what is typed there and what is typed here."""
+    for line in page.read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if line.startswith("| `") and len(cells) == 2:
             yield cells[0], cells[1]
 
 
-def test_the_page_has_each_command_and_each_option() -> None:
-    there = " ".join(left for left, _ in rows())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_the_page_has_each_command_and_each_option(page: Path) -> None:
+    there = " ".join(left for left, _ in rows(page))
     assert all(f"`%ai {command}" in there for command in from_ai.COMMANDS)
     assert all(f"{flag}" in there for flag in from_ai.FLAGS if flag.startswith("--"))
 
 
-@pytest.mark.parametrize(("there", "here"), [*rows()])
+@pytest.mark.parametrize(("there", "here"), [row for page in PAGES for row in rows(page)])
 def test_what_the_page_says_to_type_is_understood(there: str, here: str) -> None:
     """Each line of ours is read by its magic; each command of theirs is refused with a hint."""
     assert there != here

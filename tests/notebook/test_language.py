@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-from string import Formatter
 from typing import TYPE_CHECKING
 
 import pytest
 from model_server import Refuse
-from texts import DYNAMIC, ERRORS, PACKAGE, Module, said, texts
+from texts import DYNAMIC, ERRORS, PACKAGE, Module, placeholders, said, texts
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import (
@@ -63,10 +62,6 @@ PROPER_NAMES = {
     "OpenRouter",
 }
 """Texts that are the same in both languages."""
-
-
-def placeholders(text: str) -> list[str]:
-    return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
 @pytest.mark.parametrize(
