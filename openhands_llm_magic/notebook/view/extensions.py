@@ -1,14 +1,16 @@
 """What models write beyond CommonMark, as rules of markdown-it.
 
-GitHub's task lists, footnotes, alerts and bare addresses, and the few tags of HTML that stand for
-something Markdown has no sign for. A tag is known by its name alone: with any attribute it stays
-text, as all other HTML does, and of what a rule writes nothing but its text is the model's.
+GitHub's task lists, footnotes, alerts and bare addresses, emphasis in languages without blanks, and
+the few tags of HTML that stand for something Markdown has no sign for. A tag is known by its name
+alone: with any attribute it stays text, as all other HTML does, and of what a rule writes nothing
+but its text is the model's.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -102,6 +104,48 @@ def _without_the_sentence(address: str) -> str:
         if shorter == address:
             return address
         address = shorter
+
+
+WIDE = frozenset("WFH")
+"""The East Asian widths of letters and signs that no blanks stand between."""
+
+
+def wide_emphasis(state: StateInline, silent: bool) -> bool:
+    """Find `*` and `~~` beside Japanese, Chinese or Korean: an inline rule.
+
+    By CommonMark a mark between punctuation and a letter neither opens nor closes, as in
+    `これは**「重要」**です`; other languages have a blank there. So beside a wide character a mark
+    opens where no blank follows it, and closes where none is before it.
+    """
+    from markdown_it.rules_inline.state_inline import Delimiter  # noqa: PLC0415 - slow, see sanitize
+
+    marker = state.src[state.pos]
+    if silent or marker not in "*~":
+        return False
+    length = state.scanDelims(state.pos, True).length
+    before = state.src[max(0, state.pos - 1) : state.pos] or " "
+    after = state.src[state.pos + length : state.posMax][:1] or " "
+    if (marker == "~" and length != len("~~")) or not {_width(before), _width(after)} & WIDE:
+        return False
+    mark = marker if marker == "*" else "~~"
+    for _ in range(length // len(mark)):
+        state.push("text", "", 0).content = mark
+        state.delimiters.append(
+            Delimiter(
+                marker=ord(marker),
+                length=length if marker == "*" else 0,  # 0 is any length, as for `~~` elsewhere
+                token=len(state.tokens) - 1,
+                end=-1,
+                open=not after.isspace(),
+                close=not before.isspace(),
+            )
+        )
+    state.pos += length
+    return True
+
+
+def _width(character: str) -> str:
+    return unicodedata.east_asian_width(character)
 
 
 _FOOTNOTE = re.compile(r"\[\^([\w.-]{1,40})\]")
@@ -267,6 +311,7 @@ def extend(parser: MarkdownIt) -> None:
     """Add all of these rules to a parser."""
     inline, block, core = parser.inline.ruler, parser.block.ruler, parser.core.ruler
     inline.after("text", "bare_address", bare_address)
+    inline.before("strikethrough", "wide_emphasis", wide_emphasis)
     inline.before("link", "footnote_mark", footnote_mark)
     inline.after("autolink", "tags", tags)
     block.before("reference", "footnote", footnote, {"alt": ["paragraph", "reference"]})

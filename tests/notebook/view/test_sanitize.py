@@ -1,5 +1,6 @@
 """Nothing in a model's Markdown acts on the notebook, and ordinary Markdown looks right."""
 
+# ruff: noqa: RUF001 - Japanese has punctuation and digits of its own
 from __future__ import annotations
 
 import inspect
@@ -160,6 +161,24 @@ def test_the_cells_of_a_table_are_aligned() -> None:
         ("So[^1].\n\n[^1]: It *is*.\n[^n]: No.", "<sup>[1]</sup> It <em>is</em>.</p>"),
         ("So[^1].\n\n[^1]: It *is*.\n[^n]: No.", "<sup>[n]</sup> No.</p>"),
         ("All but [^abc]", "All but [^abc]"),
+        ("これは**「重要」**な点です。", "これは<strong>「重要」</strong>な点です。"),
+        ("**重要です。**次の文。", "<strong>重要です。</strong>次の文。"),
+        ("**日本語（括弧付き）。**この文", "<strong>日本語（括弧付き）。</strong>この文"),
+        (
+            "**「A」**なので**「B」**",
+            "<strong>「A」</strong>なので<strong>「B」</strong></p>",
+        ),
+        (
+            "この*（斜体）*と***（両方）***の字",
+            "この<em>（斜体）</em>と<em><strong>（両方）</strong></em>の字",
+        ),
+        ("~~古い。~~新しい", "<s>古い。</s>新しい"),
+        ("**価格：**`x`円", "<strong>価格：</strong><code>x</code>円"),
+        ("**“引用”**です。", "<strong>“引用”</strong>です。"),
+        ("**`code`**を使う", "<strong><code>code</code></strong>を使う"),
+        ("3 ** 4 は 81、２ ** ３ は ８", "3 ** 4 は 81、２ ** ３ は ８"),
+        ("** 強調ではない **です", "** 強調ではない **です"),
+        ('a**"b"**c', 'a**"b"**c</p>'),
         ("> [!NOTE]\n> Take *care*.", "<strong>Note</strong><br>\nTake <em>care</em>."),
         ("> [!warning] Hot!\n> - a", "<strong>Hot!</strong></p>\n<ul>"),
         ("> [!NOTE]", "<strong>Note</strong></p>"),
@@ -181,7 +200,10 @@ def test_what_models_write_beyond_commonmark(markdown: str, shown: str) -> None:
     assert shown in to_html(markdown)
 
 
-@pytest.mark.parametrize("text", ["<sub>", "<details>\n", "<details></details>\n", "[^1]"])
+@pytest.mark.parametrize(
+    "text",
+    ["<sub>", "<details>\n", "<details></details>\n", "[^1]", "あ**", "**「", "~~あ", "あ*い **"],
+)
 def test_no_shape_of_it_takes_long(text: str) -> None:
     """Twice as much of it takes twice as many steps, and not four times as many."""
 
