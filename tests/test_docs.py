@@ -11,7 +11,7 @@ from texts import page_texts, placeholders
 
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.llm.spending.attempt import COLUMNS
-from openhands_llm_magic.notebook.wording import texts_in
+from openhands_llm_magic.notebook.language import texts_in
 
 ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))
