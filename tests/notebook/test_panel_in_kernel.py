@@ -92,7 +92,7 @@ def test_a_console_gets_the_table_and_a_hint(kernel: Kernel) -> None:
 OPEN_WITHOUT_A_KERNEL = """
 import sys
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.notebook.wording import Language
+from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.panel.panel import Panel
 
 panel = Panel(LLMSettings(), Language("en"))
