@@ -74,7 +74,7 @@ translations: $(VENV)/.installed-dev ## Put every new text into the files that t
 	$(RUN) tests/texts.py
 
 test-translations: $(VENV)/.installed-dev ## Ask for every text in every language, and for no other
-	$(RUN) -m pytest -m translations tests/notebook/test_language.py tests/notebook/test_panel.py tests/test_cli.py tests/test_docs.py tests/test_other_languages.py
+	$(RUN) -m pytest -m translations tests/notebook/test_language.py tests/notebook/test_language_setting.py tests/notebook/test_panel.py tests/test_cli.py tests/test_docs.py tests/test_other_languages.py
 
 test-browser: $(VENV)/.installed-dev $(VENV)/.installed-browser ## Run the tests in a real browser (installs Chromium if it can)
 	@sh tests/browser/chromium.sh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -10,18 +11,25 @@ import shlex
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from openhands_llm_magic.errors import Text, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from openhands_llm_magic.errors import Say, Text
+    from openhands_llm_magic.errors import Say
     from openhands_llm_magic.llm.practice.server import PracticeServer
     from openhands_llm_magic.llm.worker import Runs
     from openhands_llm_magic.notebook.probe_magic import Gathered
 
 PROGRAM = "openhands-llm-magic"
+DEFAULT_PORT = 8765
 HIGHEST_PORT = 65535
+LONGEST_QUOTE = 60
+"""Characters of what was typed that a mistake quotes."""
+
 MOST_DAYS = 36_500
 BY = ("model", "day", "notebook", "group", "outcome", "source")
 """What `usage` sums up by."""
@@ -29,8 +37,56 @@ BY = ("model", "day", "notebook", "group", "outcome", "source")
 WILL_DO = ("yes", "with a setting")
 """The verdicts of a model that will do."""
 
+PORT_REFUSED = {
+    errno.EADDRINUSE: Text("another program uses it"),
+    errno.EACCES: Text("only an administrator may use it"),
+}
+"""Why a port cannot be listened on."""
+
 KEY_VARIABLE = "PRACTICE_API_KEY"
 """Holds the key that the practice provider is to ask for."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that speaks a person's language, which is looked up when there is a word to say."""
+
+    def format_help(self) -> str:
+        """Write the help."""
+        self.formatter_class = _formatter()
+        return super().format_help()
+
+    def format_usage(self) -> str:
+        """Write how the command is called."""
+        self.formatter_class = _formatter()
+        return super().format_usage()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read the arguments; one that its type refuses ends the process, as argparse has it."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except UsageError as error:
+            self._refuse(error.text)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, as argparse calls this for, and end the process."""
+        from openhands_llm_magic.notebook.arguments import mistake  # noqa: PLC0415 - for an error alone
+
+        self._refuse(mistake(message))
+
+    def _refuse(self, mistake: Text) -> NoReturn:
+        from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
+
+        self.print_usage(sys.stderr)
+        self.exit(
+            2, f"{self.prog}: {Text('error: {mistake}', mistake=mistake).worded(script_words())}\n"
+        )
+
+
+def _formatter() -> Any:
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
+    from openhands_llm_magic.notebook.option_help import Formatter  # noqa: PLC0415 - for help alone
+
+    return partial(Formatter, script_words())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,42 +121,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Make the parser of the command line, in which each command has the function that runs it."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Helpers for the language model of OpenHands."
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser = _Parser(prog=PROGRAM, description=Text("Helpers for the language model of OpenHands."))
+    of_version = Text("print the version and exit")
+    parser.add_argument("--version", action="store_true", help=of_version)
+    commands = parser.add_subparsers(title=Text("commands"), metavar="COMMAND")
 
-    def command(run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+    def command(run: Callable[[argparse.Namespace], int], about: Text) -> argparse.ArgumentParser:
         made = commands.add_parser(run.__name__, help=about, description=about)
         made.set_defaults(run=run)
         return made
 
-    about = (
+    path = Text("the config file (default: the one that applies in this folder)")
+    about = Text(
         "Say what is wrong with config.toml and the LLM_* variables, and what to write instead."
         " What the settings page of OpenHands stores is not looked at."
     )
-    path = "the config file (default: the one that applies in this folder)"
     command(check, about).add_argument("path", nargs="?", metavar="PATH", help=path)
-    about = (
+    about = Text(
         "Find out with a few requests whether a model will do for OpenHands; they cost what"
         " prompts cost. The exit status is 0 if each model that is named will do for each version"
         " of OpenHands, if need be with a setting, and else 1."
     )
     _add_probe_options(command(probe, about))
-    about = "Let a project's config file decide where prompts and keys go, as it is now."
+    about = Text("Let a project's config file decide where prompts and keys go, as it is now.")
     command(trust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
-    about = "Trust a config file no longer."
+    about = Text("Trust a config file no longer.")
     command(untrust, about).add_argument("path", nargs="?", metavar="PATH", help=path)
-    command(trusted, "List the config files that are trusted.")
-    about = (
+    command(trusted, Text("List the config files that are trusted."))
+    about = Text(
         "Load the magics at the start of every IPython and kernel of this environment, or no longer"
         " (on, off), or say whether that is so (status, whose exit status is 1 if it is not)."
     )
     _add_autoload_options(command(autoload, about))
-    about = "Show what requests have cost: today and this month, or a period by model or day."
+    about = Text("Show what requests have cost: today and this month, or a period by model or day.")
     _add_usage_options(command(usage, about))
-    about = (
+    about = Text(
         "Run the practice provider, a server for trying things out that is not a language model."
     )
     _add_practice_options(command(practice, about))
@@ -194,11 +249,12 @@ def autoload(args: argparse.Namespace) -> int:
 def _add_autoload_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("action", choices=("on", "off", "status"))
     scope = made.add_mutually_exclusive_group()
-    of = {"sys-prefix": "of this environment (default)", "user": "of yours, in any environment"}
-    for name, whose in of.items():
-        scope.add_argument(
-            f"--{name}", dest="scope", action="store_const", const=name, help=f"the file {whose}"
-        )
+    of = {
+        "sys-prefix": Text("the file of this environment (default)"),
+        "user": Text("the file of yours, in any environment"),
+    }
+    for name, about in of.items():
+        scope.add_argument(f"--{name}", dest="scope", action="store_const", const=name, help=about)
 
 
 def usage(args: argparse.Namespace) -> int:
@@ -239,14 +295,14 @@ def usage(args: argparse.Namespace) -> int:
 
 
 def _add_usage_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--by", choices=BY, help="what to sum up by (default: model)")
+    made.add_argument("--by", choices=BY, help=Text("what to sum up by (default: model)"))
     period = made.add_mutually_exclusive_group()
-    days = "the last N days, today included (default: this month)"
+    days = Text("the last N days, today included (default: this month)")
     period.add_argument("--days", type=_days, metavar="N", help=days)
-    period.add_argument("--all", action="store_true", help="all that is kept")
-    file = "write it to this file, too, which must not exist yet"
+    period.add_argument("--all", action="store_true", help=Text("all that is kept"))
+    file = Text("write it to this file, too, which must not exist yet")
     made.add_argument("--csv", metavar="FILE", help=file)
-    made.add_argument("--force", action="store_true", help="write over the file of --csv")
+    made.add_argument("--force", action="store_true", help=Text("write over the file of --csv"))
 
 
 def probe(args: argparse.Namespace) -> int:
@@ -324,60 +380,66 @@ def _tell(words: str) -> None:
 
 
 def _add_probe_options(made: argparse.ArgumentParser) -> None:
-    model = "the model (default: that of the settings); several -m are shown side by side"
+    model = Text("the model (default: that of the settings); several -m are shown side by side")
     made.add_argument("-m", "--model", dest="models", action="append", metavar="MODEL", help=model)
-    made.add_argument("-g", "--group", metavar="NAME", help="use the settings of [llm.NAME]")
-    full = "ask also what fills a context of 32,768 tokens: one request of 26,000 tokens more"
+    group = Text("use the settings of [llm.NAME]")
+    made.add_argument("-g", "--group", metavar="NAME", help=group)
+    full = Text("ask also what fills a context of 32,768 tokens: one request of 26,000 tokens more")
     made.add_argument("--full", action="store_true", help=full)
-    repeat = "ask N times what the model may do otherwise the next time, and tell how often it held"
+    repeat = Text(
+        "ask N times what the model may do otherwise the next time, and tell how often it held"
+    )
     made.add_argument("--repeat", type=_repeats, metavar="N", help=repeat)
-    made.add_argument("--json", action="store_true", help="print the result as JSON")
-    report = (
+    made.add_argument("--json", action="store_true", help=Text("print the result as JSON"))
+    report = Text(
         "print a page of Markdown that shares the set-up without keys and private hosts, or write"
         " it to FILE, which must not exist yet"
     )
     made.add_argument("--report", nargs="?", const="", metavar="FILE", help=report)
-    made.add_argument("--force", action="store_true", help="write over the file of --report")
-    over = "send this even where a limit of what is spent would not let it pass"
+    made.add_argument("--force", action="store_true", help=Text("write over the file of --report"))
+    over = Text("send this even where a limit of what is spent would not let it pass")
     made.add_argument("--over-budget", action="store_true", help=over)
 
 
 def practice(args: argparse.Namespace) -> int:
     """Run the practice provider until the person presses Ctrl-C."""
     from openhands_llm_magic.llm.practice.server import PracticeServer  # noqa: PLC0415 - imports asyncio
+    from openhands_llm_magic.notebook.language import script_words  # noqa: PLC0415 - as above
 
-    server = PracticeServer(port=args.port, key=os.environ.get(KEY_VARIABLE))
+    say, server = script_words(), PracticeServer(port=args.port, key=os.environ.get(KEY_VARIABLE))
     try:
         server.start()
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        print(
-            f"{PROGRAM} practice: cannot listen on port {args.port} ({reason}). "
-            "Choose another one with --port, or let --port 0 choose.",
-            file=sys.stderr,
+        told = Text(
+            "cannot listen on port {port} ({reason}). Choose another one with --port, or let"
+            " --port 0 choose.",
+            port=args.port,
+            reason=PORT_REFUSED.get(error.errno or 0) or os.strerror(error.errno or 0),
         )
+        print(f"{PROGRAM} practice: {told.worded(say)}", file=sys.stderr)
         return 1
     with server:
         try:
-            print(_how_to_use(server), flush=True)
+            print(_how_to_use(server, say), flush=True)
             while server.alive:
                 time.sleep(1)  # not a join, which Ctrl-C cannot end on Windows
         except KeyboardInterrupt:
-            print("\nThe practice provider has stopped.")
+            print(f"\n{say('The practice provider has stopped.')}")
     return 0
 
 
 def _add_practice_options(made: argparse.ArgumentParser) -> None:
-    port = "the port to listen on; 0 takes a free one (default: %(default)s)"
-    made.add_argument("--port", type=_port, default=8765, metavar="N", help=port)
-    made.epilog = (
-        f"The API key to ask for is a new random one, or what {KEY_VARIABLE} holds: other people on"
+    port = Text("the port to listen on; 0 takes a free one (default: {port})", port=DEFAULT_PORT)
+    made.add_argument("--port", type=_port, default=DEFAULT_PORT, metavar="N", help=port)
+    told = (
+        "The API key to ask for is a new random one, or what {variable} holds: other people on"
         " this machine can read a command line."
     )
+    made.epilog = Text(told, variable=KEY_VARIABLE)
     made.add_argument("--key", type=_no_key, help=argparse.SUPPRESS)
 
 
-def _how_to_use(server: PracticeServer) -> str:
+def _how_to_use(server: PracticeServer, say: Say) -> str:
     from openhands_llm_magic.config.providers import PROVIDERS  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice import embeddings as practice_embeddings  # noqa: PLC0415 - as in `practice`
     from openhands_llm_magic.llm.practice.models import MODELS  # noqa: PLC0415 - as in `practice`
@@ -390,24 +452,29 @@ def _how_to_use(server: PracticeServer) -> str:
         for name in filter(can_stand_in, PROVIDERS)
     )
     width = max(map(len, abouts))
-    models = "\n".join(f"  {name:{width}}  {about}" for name, about in abouts.items())
-    return f"""\
+    models = "\n".join(f"  {name:{width}}  {say(about)}" for name, about in abouts.items())
+    facts = {"base_url": server.base_url, "key": server.key, "shell_key": shlex.quote(server.key)}
+    facts |= {"toml_url": json.dumps(server.base_url), "toml_key": json.dumps(server.key)}
+    return say(HOW_TO_USE, models=models, addresses=addresses, **facts)
+
+
+HOW_TO_USE = """\
 The practice provider is running. It is not a language model: its answers are fixed.
 
-  base URL  {server.base_url}
-  API key   {server.key}
+  base URL  {base_url}
+  API key   {key}
 
 For OpenHands' CLI of today:
 
-  export LLM_MODEL=openai/agent LLM_BASE_URL={server.base_url} LLM_API_KEY={shlex.quote(server.key)}
+  export LLM_MODEL=openai/agent LLM_BASE_URL={base_url} LLM_API_KEY={shell_key}
   openhands --headless --override-with-envs -t 'Run the command `ls`.'
 
 For OpenHands 0.41, put this into config.toml:
 
   [llm]
   model = "openai/echo"
-  base_url = {json.dumps(server.base_url)}
-  api_key = {json.dumps(server.key)}
+  base_url = {toml_url}
+  api_key = {toml_key}
 
 In place of "agent" or "echo":
 
@@ -422,34 +489,41 @@ Only programs on this machine reach it. Ctrl-C ends it."""
 
 
 def _port(text: str) -> int:
-    """Return the port number in a text; argparse shows the error."""
-    if not text.isdecimal() or int(text) > HIGHEST_PORT:
-        message = f"a port is a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
+    """Return the port number in a text.
+
+    Raises:
+        UsageError: There is none.
+    """
+    is_number = text.isdecimal() and len(text) <= len(str(HIGHEST_PORT))
+    if not is_number or int(text) > HIGHEST_PORT:
+        told = "--port takes a whole number from 0 to {highest}, not {given}."
+        raise UsageError(Text(told, highest=HIGHEST_PORT, given=repr(text[:LONGEST_QUOTE])))
     return int(text)
 
 
 def _days(text: str) -> int:
-    """Return the number of days in a text; argparse shows the error."""
-    if not text.isdecimal() or not 0 < int(text) <= MOST_DAYS:
-        message = f"a number of days is a whole number from 1 to {MOST_DAYS}, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
+    """Return the number of days in a text."""
+    from openhands_llm_magic.notebook.arguments import number  # noqa: PLC0415 - as above
+
+    return number("--days", MOST_DAYS, text)
 
 
 def _repeats(text: str) -> int:
-    """Return the number of times in a text; argparse shows the error."""
+    """Return the number of times in a text."""
+    from openhands_llm_magic.notebook.arguments import number  # noqa: PLC0415 - as above
     from openhands_llm_magic.notebook.probe_magic import MOST_REPEATS  # noqa: PLC0415 - as above
 
-    if not text.isdecimal() or not 0 < int(text) <= MOST_REPEATS:
-        message = f"it is a whole number from 1 to {MOST_REPEATS}, not {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
+    return number("--repeat", MOST_REPEATS, text)
 
 
 def _no_key(_: str) -> str:
-    """Refuse a key on the command line; argparse shows the error, which does not quote it."""
-    raise argparse.ArgumentTypeError(
-        f"other people on this machine can read a command line: set {KEY_VARIABLE} to the key"
+    """Refuse a key on the command line; the error does not quote it.
+
+    Raises:
+        UsageError: Always.
+    """
+    told = (
+        "other people on this machine can read a command line: set {variable} to the key"
         " instead, or leave it out for a random one"
     )
+    raise UsageError(Text(told, variable=KEY_VARIABLE))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.panel import advice, probe, served, usage
 from openhands_llm_magic.notebook.panel.connection import THREAD
 from openhands_llm_magic.notebook.panel.panel import Panel
@@ -34,7 +33,9 @@ class Driver:
 
     def __init__(self, clock: Clock | None = None, language: str = "en") -> None:
         self.settings = LLMSettings()
-        self.panel = Panel(self.settings, Language(language), clock)
+        if language != "en":
+            self.settings.set(language=language)
+        self.panel = Panel(self.settings, clock)
 
     @property
     def widgets(self) -> list[Any]:

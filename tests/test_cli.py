@@ -246,22 +246,29 @@ def test_usage_that_cannot_be_shown_or_written_is_one_line_on_stderr(
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "told"),
     [
-        ["--days", "0"],
-        ["--days", "x"],
-        ["--days", "9" * 5000],
-        ["--by", "x"],
-        ["--all", "--days=1"],
+        (["--days", "0"], "--days takes a number from 1 to 36,500, not '0'"),
+        (["--days", "x"], "--days takes a number from 1 to 36,500, not 'x'"),
+        (["--days", "9" * 5000], "--days takes a number from 1 to 36,500, not '99"),
+        (["--days"], "--days takes a value"),
+        (["--by", "x"], "--by takes one of model, day, notebook, group, outcome, source, not 'x'"),
+        (["--all", "--days=1"], "--days does not go with --all"),
+        (["--all=1"], "--all takes no value such as '1'"),
+        (["x"], "x has no meaning there"),
     ],
 )
 def test_a_bad_option_of_usage_is_refused(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["usage", *arguments])
     assert caught.value.code == 2
-    assert "openhands-llm-magic usage: error: argument" in capsys.readouterr().err
+    assert re.search(
+        rf"^openhands-llm-magic( usage)?: error: {re.escape(told)}",
+        capsys.readouterr().err,
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.usefixtures("kept")
@@ -406,7 +413,7 @@ def test_probe_refuses_a_bad_number(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["probe", "--repeat", "0"])
     assert end.value.code == 2
-    assert "--repeat: it is a whole number from 1 to 20, not '0'" in capsys.readouterr().err
+    assert "--repeat takes a number from 1 to 20, not '0'" in capsys.readouterr().err
 
 
 def test_probe_without_a_model_that_can_be_asked_is_one_line(

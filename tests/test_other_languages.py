@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from openhands_llm_magic.notebook.language import LANGUAGES
+from openhands_llm_magic.config.languages import LANGUAGES
 
 ROOT = Path(__file__).parents[1]
 ENGLISH = ROOT / "notebooks"

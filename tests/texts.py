@@ -16,6 +16,7 @@ import polib
 
 import openhands_llm_magic
 from openhands_llm_magic.config import trust
+from openhands_llm_magic.config.languages import LOCALE
 from openhands_llm_magic.config.lint.finding import LEVELS
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
@@ -23,9 +24,11 @@ from openhands_llm_magic.errors import LISTED, LLMMagicError, RequestError
 from openhands_llm_magic.llm import connection, explain
 from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
-from openhands_llm_magic.notebook import arguments, from_ai
+from openhands_llm_magic.llm.practice import embeddings
+from openhands_llm_magic.llm.practice.models import MODELS
+from openhands_llm_magic.notebook import arguments, from_ai, option_help
 from openhands_llm_magic.notebook.buttons import ENDS_IT
-from openhands_llm_magic.notebook.language import CELLS, LOCALE, PANELS
+from openhands_llm_magic.notebook.language import CELLS, PANELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,6 +102,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "probe: SETTINGS[name].title": SETTING_TITLES,
     "advice: SETTINGS[name].title": SETTING_TITLES,
     "panel: SETTINGS[name].title": SETTING_TITLES,
+    "panel: LANGUAGE.title": {SETTINGS["language"].title},
+    "panel: LANGUAGE.help": {SETTINGS["language"].help},
     "parts: SETTINGS[name].title": SETTING_TITLES,
     "parts: stranger.title": {each.title for each in PROVIDERS.values()},
     "handover: english": (),  # of `_caption`: found where it is called
@@ -129,6 +134,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "buttons: ends_it": ENDS_IT.values(),
     "wording: label": LABELS,
     "field: setting.help": SETTING_HELPS,
+    "option_help: text": option_help.OF_ARGPARSE,
+    "cli: about": {*(each.about for each in MODELS.values()), embeddings.ABOUT},
     "several: self.why": (),  # of an error, whose words are found where it is made
     "several: told.text": (),  # the same
 }
@@ -314,17 +321,32 @@ def placeholders(text: str) -> list[str]:
     return sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
-def update() -> None:
-    """Put every new text into the files of each language, and mark those that are said no more."""
-    places: defaultdict[str, set[str]] = defaultdict(set)
+HEAD = {
+    "Project-Id-Version": "openhands-llm-magic",
+    "MIME-Version": "1.0",
+    "Content-Type": "text/plain; charset=UTF-8",
+    "Content-Transfer-Encoding": "8bit",
+}
+"""What translators' tools ask for in a file; a new one may be empty."""
+
+
+def places() -> dict[str, set[str]]:
+    """Return each text of the package, with the modules that say it."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
     for place, found in {**said(), "language: places": {*CELLS.values(), *PANELS.values()}}.items():
         for text in found - {""}:
-            places[text].add(place.partition(":")[0])
-    _renew(LOCALE, places)
-    _renew(DOCS, page_texts())
+            named[text].add(place.partition(":")[0])
+    return named
 
 
-def _renew(folder: Path, places: Mapping[str, set[str]]) -> None:
+def update() -> None:
+    """Put every new text into the files of each language, and mark those that are said no more."""
+    renew(LOCALE, places())
+    renew(DOCS, page_texts())
+
+
+def renew(folder: Path, places: Mapping[str, set[str]]) -> None:
+    """Put new texts into the files of a folder, by the places that say them."""
     template = polib.POFile()
     for text in sorted(places, key=lambda text: (sorted(places[text]), text)):
         flags = ["python-brace-format"] if "{" in text else []
@@ -332,6 +354,7 @@ def _renew(folder: Path, places: Mapping[str, set[str]]) -> None:
         template.append(polib.POEntry(msgid=text, comment=comment, flags=flags))
     for path in folder.glob("*.po"):
         file = polib.pofile(str(path), encoding="utf-8", wrapwidth=100)
+        file.metadata = {**HEAD, "Language": path.stem, **file.metadata}
         file.merge(template)
         file.sort(key=lambda entry: (entry.obsolete, entry.comment, entry.msgid))
         file.save()

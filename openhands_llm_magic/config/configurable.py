@@ -13,7 +13,14 @@ from traitlets.config.loader import DeferredConfigString, LazyConfigValue
 
 from openhands_llm_magic.config import files, resolve
 from openhands_llm_magic.config.document import Document, read_file
-from openhands_llm_magic.config.layers import BASE_GROUP, IPYTHON_CONFIG, SESSION, Layer, layer_of
+from openhands_llm_magic.config.layers import (
+    BASE_GROUP,
+    IPYTHON_CONFIG,
+    SESSION,
+    Layer,
+    env_layer,
+    layer_of,
+)
 from openhands_llm_magic.config.secret import Secret, can_be_secret, masked, masking
 from openhands_llm_magic.config.setting_attributes import SettingAttributes
 from openhands_llm_magic.config.settings import SETTINGS, Setting, setting_named
@@ -100,6 +107,11 @@ class LLMSettings(SettingAttributes, Configurable):
         layers, file = resolve.outside_layers(self._file, os.environ, group, self._read_file)
         snapshot = resolve.resolve([*layers, self._ipython_config, self._session], file, group)
         return snapshot.with_overrides(flags, "flag") if flags else snapshot
+
+    def beside_file(self) -> resolve.Snapshot:
+        """Return what is set beside the config file, for where that cannot be read."""
+        layers = [env_layer(os.environ), self._ipython_config, self._session]
+        return resolve.resolve(layers)
 
     def masked(self, text: Text) -> Text:
         """Return a text with the keys in use hidden, as far as the settings can be read."""

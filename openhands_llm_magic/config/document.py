@@ -420,7 +420,9 @@ _NESTED_ESCAPES = {**_ESCAPES, ord(","): "\\u002c", ord("'"): "\\u0027"}
 # TOML has only \uXXXX for these, after which toml misreads a backslash; UTF-8 has no surrogates.
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
-_MISREAD = "OpenHands' TOML library would misread it"
+
+def _misread(why: Text) -> ValueError:
+    return ValueError(Text("OpenHands' TOML library would misread it: {why}", why=why))
 
 
 def literal(value: object, inside: str = "") -> str:
@@ -439,7 +441,7 @@ def literal(value: object, inside: str = "") -> str:
     if isinstance(value, list):
         return _list(value, inside)
     if inside and isinstance(value, str) and "\\" in value:
-        raise ValueError(f"{_MISREAD}: a backslash in a list or a dictionary")
+        raise _misread(Text("a backslash in a list or a dictionary"))
     return _scalar(value, _NESTED_ESCAPES if inside else _ESCAPES)
 
 
@@ -456,7 +458,7 @@ def _name(name: str, allowed: re.Pattern[str]) -> str:
     if _BARE_NAME.fullmatch(name):
         return name
     if name != name.strip() or not allowed.fullmatch(name):
-        raise ValueError(f"{_MISREAD}: {name!r} should be letters, digits, - and _")
+        raise _misread(Text("{name} should be letters, digits, - and _", name=repr(name)))
     return f'"{name}"'
 
 
@@ -473,12 +475,13 @@ def _scalar(value: object, escapes: dict[int, str]) -> str:
         case Secret():
             return _text(value.get_secret_value(), escapes)
         case _:
-            raise ValueError(f"TOML has no {'none' if value is None else type(value).__name__}")
+            kind = "none" if value is None else type(value).__name__
+            raise ValueError(Text("TOML has no {kind}", kind=kind))
 
 
 def _text(value: str, escapes: dict[int, str]) -> str:
     if _UNWRITABLE.search(value):
-        raise ValueError("it holds a control character")
+        raise ValueError(Text("it holds a control character"))
     quoted = f'"{value.translate(escapes)}"'
     # toml takes two quotes after the opening one for the beginning of """, also escaped ones.
     return f'""{quoted}""' if value == '"' or value.startswith('""') else quoted
@@ -495,5 +498,5 @@ def _dictionary(value: dict[str, Any], inside: str) -> str:
 def _list(value: list[Any], inside: str) -> str:
     kinds = {dict if isinstance(each, dict) else type(each) for each in value}
     if len(kinds) > 1 or "l" in inside or (dict in kinds and inside not in ("", "d")):
-        raise ValueError(f"{_MISREAD}: a list of different things, or a list too deep inside")
+        raise _misread(Text("a list of different things, or a list too deep inside"))
     return f"[{', '.join(literal(each, inside + 'l') for each in value)}]"

@@ -39,14 +39,12 @@ if TYPE_CHECKING:
 
 FILE_VARIABLE = "LLM_MAGIC_CONFIG"
 DISPLAY_VARIABLE = "LLM_MAGIC_DISPLAY"
-LANGUAGE_VARIABLE = "LLM_MAGIC_LANG"
 
 OTHER_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         FILE_VARIABLE: "the config file to read, which must be there",
         files.TRUST_VARIABLE: "config files that are trusted, or their folders, as PATH lists them",
         DISPLAY_VARIABLE: "how answers are shown, where the guess is wrong: live, final, terminal",
-        LANGUAGE_VARIABLE: "the language of notebooks and of the settings panel: en or ja",
     }
 )
 """The environment variables that are read although they set no setting."""

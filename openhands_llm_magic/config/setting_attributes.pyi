@@ -123,3 +123,5 @@ class SettingAttributes:
     """Whether OpenHands logs every completion."""
     log_completions_folder: str | None
     """The folder of the log of completions; without one OpenHands takes its own."""
+    language: str | None
+    """The language of messages, help and the panel; none takes the system's."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.languages import LANGUAGES
 from openhands_llm_magic.config.setting import OURS, Setting, shorten
 from openhands_llm_magic.errors import SettingError, Text
 
@@ -32,6 +33,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "embedding": "Embeddings",
         "prompt": "The prompt",
         "agent": "OpenHands' agent",
+        "words": "What is said here",
     }
 )
 """The title of each topic that settings belong to, in the order in which topics are shown."""
@@ -337,6 +339,12 @@ _DECLARATIONS = (
     Setting(
         name="log_completions_folder", title="Log folder", topic="agent", kind="str", kept=True,
         help="The folder of the log of completions; without one OpenHands takes its own.",
+    ),
+    Setting(
+        name="language", title="Language", topic="words", kind="str",
+        used_for="all that this package says to a person", choices=LANGUAGES, closed=True,
+        section=OURS, in_projects=True, named_variable="LLM_MAGIC_LANG",
+        help="The language of messages, help and the panel; none takes the system's.",
     ),
 )
 # fmt: on

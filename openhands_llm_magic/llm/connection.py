@@ -203,8 +203,9 @@ class ConnectionTest:
             looking.take()
             self._control.check()
         for error in failed:
-            reason = getattr(error, "strerror", None) or "a name cannot be like this"
-            raise self._told(errors.ConnectionFailedError(f"{host}: {reason}"))
+            reason = getattr(error, "strerror", None) or Text("a name cannot be like this")
+            told = Text("{host}: {reason}", host=host, reason=reason)
+            raise self._told(errors.ConnectionFailedError(told))
         yield self._end()
 
     def _request(self) -> Iterator[Step | events.Event]:

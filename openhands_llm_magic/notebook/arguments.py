@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
             UsageError: Always.
         """
         told = "{mistake}. `{magic}?` lists the options."
-        raise UsageError(Text(told, mistake=_mistake(message), magic=self.prog.split()[0]))
+        raise UsageError(Text(told, mistake=mistake(message), magic=self.prog.split()[0]))
 
 
 MISTAKES = {
@@ -46,14 +46,26 @@ MISTAKES = {
         "{option} takes no value such as {value}"
     ),
     r"unrecognized arguments: (?P<words>.+)": "{words} has no meaning there",
+    r"the following arguments are required: (?P<names>.+)": "{names} is missing",
+    r"argument (?P<option>.+?): not allowed with argument (?P<other>.+)": (
+        "{option} does not go with {other}"
+    ),
+    r"argument (?P<option>.+?): invalid choice: (?P<value>.+?) \(choose from (?P<choices>.+)\)": (
+        "{option} takes one of {choices}, not {value}"
+    ),
+    r"ambiguous option: (?P<option>.+?) could match (?P<names>.+)": "{option} could be {names}",
 }
 """What is said of each mistake that argparse tells in words of its own."""
 
 
-def _mistake(message: str) -> Text:
+def mistake(message: str) -> Text:
+    """Say in words of ours what argparse says of a line, which it words in English alone."""
     for pattern, words in MISTAKES.items():
         if found := re.fullmatch(pattern, message, re.DOTALL):
-            return Text(words, **found.groupdict())
+            facts = found.groupdict()
+            if "choices" in facts:  # Python 3.12 quotes them no more
+                facts["choices"] = facts["choices"].replace("'", "")
+            return Text(words, **facts)
     return Text(message)
 
 

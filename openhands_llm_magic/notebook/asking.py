@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from IPython import get_ipython
 
-from openhands_llm_magic.errors import FormatError, RequestError, Stopped, Text, UsageError
+from openhands_llm_magic.config.languages import in_force, of_cell
+from openhands_llm_magic.errors import (
+    FormatError,
+    LLMMagicError,
+    RequestError,
+    Stopped,
+    Text,
+    UsageError,
+)
 from openhands_llm_magic.llm.conversations import Conversations
 from openhands_llm_magic.llm.events import Event, Failed, ToolCalled
 from openhands_llm_magic.llm.worker import SYSTEM_CLOCK, TIDY_S
@@ -263,6 +271,8 @@ class Asking:
                 known = {**self._shell.user_ns, **own}
                 variables = scope.variables_of(self._shell, own)
                 options = prompt_options.parse(line, known, variables.own, in_cell=cell is not None)
+                with contextlib.suppress(LLMMagicError):  # of a group: it is told below
+                    of_cell.set(in_force(self._snapshot(options.each[0])))
                 if options.help:
                     print_texts(option_help.help_text(cell_words(), options.prompt))
                     return None

@@ -196,7 +196,7 @@ def _test(session: _Session, words: list[str]) -> None:
 
     if not {"--retries", "--over-budget"}.issuperset(words):
         raise UsageError("write `%llm_config --test`, alone or with --retries or --over-budget.")
-    say = language.Language(language.preferred())
+    say = cell_words()
     lifted = dict.fromkeys(BUDGETS) if "--over-budget" in words else {}
     retries = "--retries" in words
     snapshot = session.settings.snapshot().with_overrides(lifted)

@@ -10,7 +10,7 @@ from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secrecy, Secret
 from openhands_llm_magic.errors import LLMMagicError, Text, UsageError
 from openhands_llm_magic.llm.conversations import fenced
 from openhands_llm_magic.notebook import prompt_options, scope
-from openhands_llm_magic.notebook.language import print_texts
+from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.last_error import NONE_YET, Failure, LastError, failure
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def prompt(found: Failure, question: str, secrets: Iterable[str], *, limit_chars
     share = limit_chars * 3 // 4 if found.cells else limit_chars
     told = masked(found.traceback, secrets).strip()
     room = limit_chars - min(len(told), share)
-    blocks = [INSTRUCTION]
+    blocks = [cell_words()(INSTRUCTION)]  # the answer is in its language
     for name, source in found.cells:
         text = masked(source, secrets).strip()
         if room > 0 and text:

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import save, trust
-from openhands_llm_magic.config.resolve import LANGUAGE_VARIABLE
+from openhands_llm_magic.config.languages import ENGLISH, LANGUAGES, LOCALE, in_force, of_cell
+from openhands_llm_magic.config.layers import env_layer
+from openhands_llm_magic.config.resolve import load_settings, resolve
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.errors import LLMMagicError, Text
 from openhands_llm_magic.llm import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
+    from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.errors import Say
 
-
-LOCALE = Path(__file__).with_name("locale")
-
-LANGUAGES = ("en", *sorted(path.stem for path in LOCALE.glob("*.po")))
 
 OF_SYSTEM: Mapping[str, str] = {
     "No such file or directory": "there is no such file or folder",
@@ -111,8 +111,13 @@ class Language:
     def __call__(self, english: str, /, **values: object) -> str:
         """Translate a text, and put values in the place of the names in its braces.
 
-        A text without a translation, or with one that names other values, stays English.
+        A value that is a `Text` is translated, too. A text without a translation, or with one that
+        names other values, stays English.
         """
+        values = {
+            name: each.worded(self) if isinstance(each, Text) else each
+            for name, each in values.items()
+        }
         english = self._place.get(english, english)
         text = self._texts.get(english, english)
         try:
@@ -180,7 +185,7 @@ def texts_in(language: str, folder: Path | None = None) -> Mapping[str, str]:
         language: A name in `LANGUAGES`.
         folder: Where its file is, if not where the package's are.
     """
-    if language == "en":
+    if language == ENGLISH:
         return {}
     import polib  # noqa: PLC0415 - English needs it not
 
@@ -188,57 +193,48 @@ def texts_in(language: str, folder: Path | None = None) -> Mapping[str, str]:
     return {entry.msgid: entry.msgstr for entry in entries if entry.translated()}
 
 
-def preferred(env: Mapping[str, str] = os.environ) -> str:
-    """Name the language that a person prefers, by LLM_MAGIC_LANG or else by the locale.
-
-    Raises:
-        UsageError: LLM_MAGIC_LANG names another than those in `LANGUAGES`.
-    """
-    if chosen := env.get(LANGUAGE_VARIABLE):
-        if chosen not in LANGUAGES:
-            told = "{variable} takes {languages}, not {given}."
-            known = {"variable": LANGUAGE_VARIABLE, "languages": " or ".join(LANGUAGES)}
-            raise UsageError(Text(told, given=repr(chosen), **known))
-        return chosen
-    # The first that is set counts, as for gettext.
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    locale = next((env[name] for name in names if env.get(name)), "")
-    language = locale[:2].lower()
-    return language if language in LANGUAGES else "en"
-
-
-def prefer(language: str) -> None:
-    """Speak a language from now on in this session, whatever the environment began with."""
-    os.environ[LANGUAGE_VARIABLE] = language
-
-
 def language_names() -> list[tuple[str, str]]:
     """Return each language's name in that language, and its name in `LANGUAGES`."""
-    return [(_own_name(name), name) for name in LANGUAGES]
+    return [(own_name(name), name) for name in LANGUAGES]
 
 
-def _own_name(language: str) -> str:
+def own_name(name: str) -> str:
     """Return a language's name, or its code where its file has no translation of "English"."""
-    say = Language(language)
+    say = Language(name)
     told = say("English")
-    return language if told == "English" and language != "en" else told
+    return name if told == "English" and name != ENGLISH else told
 
 
 def cell_words() -> Language:
-    """Return the words for what a cell shows: English where LLM_MAGIC_LANG names no language."""
-    return Language(_preferred_or_english(), CELLS)
+    """Return the words for what a cell shows, in the language of the cell or the session."""
+    return Language(of_cell.get() or spoken(_session()), CELLS)
 
 
 def script_words() -> Language:
-    """Return the words for what a command prints; see `cell_words` for the language."""
-    return Language(_preferred_or_english(), {**OF_SYSTEM, explain.LIFT: CELLS[explain.LIFT]})
+    """Return the words for what a command prints, in the language of the settings."""
+    return Language(spoken(), {**OF_SYSTEM, explain.LIFT: CELLS[explain.LIFT]})
 
 
-def _preferred_or_english() -> str:
+def spoken(session: LLMSettings | None = None) -> str:
+    """Name the language of a session's settings, or of those that Python reads without one.
+
+    Where the config file is what cannot be read, the others count.
+    """
     try:
-        return preferred()
-    except UsageError:  # it is told where a language is asked for, which is the panel
-        return "en"
+        return in_force(session.snapshot() if session else load_settings())
+    except LLMMagicError:
+        beside = session.beside_file() if session else resolve([env_layer(os.environ)])
+        return in_force(beside)
+
+
+def _session() -> LLMSettings | None:
+    """Return the settings of the IPython session around, where the extension is loaded in it."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or (shell := ipython.get_ipython()) is None:
+        return None
+    from openhands_llm_magic.config.configurable import LLMSettings  # noqa: PLC0415 - for a session alone
+
+    return next((each for each in shell.configurables if isinstance(each, LLMSettings)), None)
 
 
 def print_texts(*lines: str) -> None:

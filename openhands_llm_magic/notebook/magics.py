@@ -27,6 +27,7 @@ from IPython.core.magic import (
 )
 
 from openhands_llm_magic.config.configurable import LLMSettings
+from openhands_llm_magic.config.languages import of_cell
 from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.notebook.import_ahead import import_when_used
 
@@ -117,6 +118,7 @@ def _told(magic: Callable[P, R]) -> Callable[P, R | None]:
         if magic.__name__ != "llm" and _ASKS_FOR_HELP.fullmatch(line):
             print(run.getdoc())  # type: ignore[attr-defined]  # noqa: T201 - a magic's output
             return None
+        cell = of_cell.set("")
         try:
             with _replacing():
                 if isinstance(args[0], LLMMagics):
@@ -126,6 +128,8 @@ def _told(magic: Callable[P, R]) -> Callable[P, R | None]:
             if isinstance(args[0], LLMMagics):
                 args[0].word(error)
             raise
+        finally:
+            of_cell.reset(cell)
 
     return run
 
@@ -326,16 +330,13 @@ class LLMMagics(Magics):
         """Show the session's one panel; what was edited in it is still there."""
         from IPython.display import publish_display_data
 
-        from openhands_llm_magic.notebook.language import Language, preferred
         from openhands_llm_magic.notebook.panel.panel import Panel
         from openhands_llm_magic.notebook.view.display import front_end
 
         self._refresh_panel()
-        language = preferred()
         if self._panel is None or self._panel.closed:
             self.close()  # what is left of it
-            self._panel = Panel(self._settings, Language(language), self._clock)
-        self._panel.speak(language)
+            self._panel = Panel(self._settings, self._clock)
         for bundle in self._panel.bundles(watched=front_end(self.shell) == "live"):
             publish_display_data(bundle)
 

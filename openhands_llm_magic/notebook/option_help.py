@@ -6,7 +6,7 @@ import argparse
 import re
 import textwrap
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.notebook.arguments import PROMPTS
@@ -67,16 +67,40 @@ def help_text(say: Say, topic: str = "") -> str:
     return say(HELP, first=first_of_all, further=further)
 
 
-class _Formatter(argparse.HelpFormatter):
+OF_ARGPARSE = ("usage: ", "positional arguments", "options", "show this help message and exit")
+"""What argparse writes itself."""
+
+
+class Formatter(argparse.HelpFormatter):
     """Writes what options do in a language, whose letters may be wide and without spaces."""
 
-    def __init__(self, say: Say) -> None:
-        super().__init__(PROMPTS, max_help_position=28, width=100)
+    def __init__(self, say: Say, prog: str, **how: Any) -> None:
+        super().__init__(prog, **how)
         self._say = say
 
+    def add_usage(
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None
+    ) -> None:
+        """Add the line that shows how a command is called."""
+        prefix = self._worded("usage: ") if prefix is None else prefix
+        super().add_usage(usage, actions, groups, prefix)
+
+    def add_text(self, text: str | None) -> None:
+        """Add a paragraph."""
+        super().add_text(text and self._worded(text))
+
+    def start_section(self, heading: str | None) -> None:
+        """Begin a list of options."""
+        super().start_section(heading and self._worded(heading))
+
+    def _worded(self, text: str) -> str:
+        return text.worded(self._say) if isinstance(text, Text) else self._say(text)
+
     def _expand_help(self, action: argparse.Action) -> str:
-        about = action.help
-        return about.worded(self._say) if isinstance(about, Text) else ""
+        return self._worded(action.help or "")
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in self._split_lines(text, width))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         lines = [""]
@@ -87,10 +111,10 @@ class _Formatter(argparse.HelpFormatter):
         return [line.rstrip() for line in lines]
 
 
-_PIECE = re.compile(
-    r"[\u3041-\u30ff\u4e00-\u9fff][\u3001-\u3015\uff01-\uff1f]*|[!-~]+\s*|\S\s*|\s+"
-)
-"""What no line is broken in: a Japanese letter with the signs behind it, or a Latin word."""
+_OPENING, _CLOSING = "（「『【", "）」』】、。，．：；！？"  # noqa: RUF001 - Japanese ones
+
+_PIECE = re.compile(rf"[{_OPENING}]*(?:[!-~]+|[^\s{_OPENING}])[{_CLOSING}]*\s*|[{_OPENING}]+|\s+")
+"""What no line is broken in: a Japanese letter or a Latin word, with the signs around it."""
 
 
 def _columns(text: str) -> int:
@@ -99,8 +123,8 @@ def _columns(text: str) -> int:
 
 def _section(title: Text, actions: Sequence[argparse.Action], say: Say) -> str:
     """Write what options do, one below the other."""
-    formatter = _Formatter(say)
-    formatter.start_section(title.worded(say))
+    formatter = Formatter(say, PROMPTS, max_help_position=28, width=100)
+    formatter.start_section(title)
     formatter.add_arguments(actions)
     formatter.end_section()
     return formatter.format_help()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.tools.declared import MOST_ROUNDS
@@ -215,15 +216,19 @@ def _version(text: str) -> str:
     return one_of(OPENHANDS, "--as", text)
 
 
+LONGEST_NUMBER = 9
+"""Digits of a number that counts something; Python reads no more than some thousands."""
+
+
 def _number(option: str, text: str) -> int:
     """Read the number of an option that counts from 1.
 
     Raises:
         UsageError: It is none.
     """
-    if not (text.isdecimal() and int(text) > 0):
+    if not (text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) > 0):
         told = "{option} takes a number from 1 on, not {given}."
-        raise UsageError(Text(told, option=option, given=repr(text)))
+        raise UsageError(Text(told, option=option, given=shorten(repr(text))))
     return int(text)
 
 

@@ -199,11 +199,11 @@ def test_its_language_is_chosen_in_it(opened: OpenPanel) -> None:
     panel(made).get_by_label("Number of retries").fill("7")
     panel(made).get_by_text("Not applied yet: Number of retries").wait_for()
     languages = panel(made).get_by_label("Language", exact=True)
-    languages.select_option(index=1)
+    languages.select_option(label="日本語")
     retries = panel(made).get_by_label("再試行回数")
     expect(retries).to_have_value("7")
     panel(made).get_by_role("button", name="テスト", exact=True).wait_for()
-    panel(made).locator(".llm-language select").select_option(index=0)
+    panel(made).locator(".llm-language select").select_option(label="English")
     expect(panel(made).get_by_label("Number of retries")).to_have_value("7")
     expect(made.page.locator(".llm-panel")).to_have_count(1)
     assert made.errors == []

@@ -14,6 +14,7 @@ import pytest
 from model_server import Refuse
 from texts import DYNAMIC, ERRORS, PACKAGE, Module, placeholders, said, texts
 
+from openhands_llm_magic.config.languages import LANGUAGES
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import (
     AuthenticationError,
@@ -21,17 +22,16 @@ from openhands_llm_magic.errors import (
     RateLimitError,
     RequestError,
     Text,
-    UsageError,
 )
 from openhands_llm_magic.llm.explain import explained
-from openhands_llm_magic.notebook import language
+from openhands_llm_magic.notebook import autoload, language
+from openhands_llm_magic.notebook.arguments import MISTAKES
 from openhands_llm_magic.notebook.language import (
     CELLS,
-    LANGUAGES,
+    OF_SYSTEM,
     PANELS,
     Language,
     PanelLanguage,
-    preferred,
     texts_in,
 )
 
@@ -115,24 +115,125 @@ def test_texts_are_found_in_literals_and_in_tables_of_them(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "config").rglob("*.py")), ids=lambda path: path.stem
+    "path",
+    sorted(PACKAGE.rglob("*.py")),
+    ids=lambda path: path.relative_to(PACKAGE).with_suffix("").as_posix(),
 )
-def test_errors_of_the_config_floor_can_be_said_in_other_words(path: Path) -> None:
-    """None is made of an f-string; those of findings are checked by their types."""
+def test_errors_can_be_said_in_other_words(path: Path) -> None:
+    """None is made of an f-string, nor is the reason of an OSError, which an error quotes.
+
+    Nor is a choice between a text and plain words. Those of findings are checked by their types.
+    """
     made = [
         f"line {node.lineno}"
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        if node.func.id in ERRORS and node.args and isinstance(node.args[0], ast.JoinedStr)
+        if isinstance(node, ast.Call)
+        if _is_put_together(node)
     ]
     assert made == []
 
 
+def _is_put_together(call: ast.Call) -> bool:
+    match call:
+        case ast.Call(ast.Name("OSError"), [*_, ast.Constant(str()) | ast.JoinedStr()]):
+            return True
+        case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [ast.JoinedStr(), *_]):
+            return name in ERRORS
+        case ast.Call(ast.Name(name) | ast.Attribute(attr=name), [ast.IfExp() as either, *_]):
+            parts = (either.body, either.orelse)
+            return name in ERRORS and any(
+                isinstance(each, ast.Constant | ast.JoinedStr) for each in parts
+            )
+    return False
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise errors.LibraryError(f'no {name}')",
+        "SettingError('a' if it else Text('b'))",
+        "raise OSError(0, 'a file')",
+        "OSError(0, f'a file of {size} MB')",
+    ],
+)
+def test_such_errors_are_found(source: str) -> None:
+    calls = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Call)]
+    assert any(map(_is_put_together, calls))
+
+
+def shown_from() -> Iterator[Path]:
+    """Yield the files in which what a person reads is put together: magics, panel, command."""
+    yield from (PACKAGE / "notebook").rglob("*.py")
+    yield PACKAGE / "cli.py"
+
+
+SAID_TO_OTHERS = {
+    "nothing may be called here",
+    "the person did not allow this call",
+    "nobody could be asked to allow this call",
+    ", of which the first ",
+    "\n(no whole answer: ",
+    "The traceback:\n\n",
+    " characters before)\n",
+    " characters more)",
+    *OF_SYSTEM,
+    *MISTAKES,
+    "reading of earlier waits",
+    "test of the settings",
+    "probes of the model",
+    "list of a server's models",
+    "reading of the ledger",
+    "price list",
+    "kernel subshells",
+}
+"""Words for a model, those that others say and we replace, names of threads and of values."""
+
+WRITTEN = {autoload.MARK, autoload.HEAD, autoload.BODY, autoload.ASKS_WHETHER}
+"""What is written into a startup file, which is read where this package may not be."""
+
+
+def test_no_words_are_shown_but_texts() -> None:
+    """Wherever two words stand together they are a text, a docstring, HTML, or known above."""
+    docs_and_markup = re.compile(r"[<>]|mathjax_|llm-\w+ |font-|:1 |noopener")
+    words = re.compile(r"[a-z]{2,} [a-z]{2,}")
+    unknown = [
+        f"{path.name} line {node.lineno}: {node.value!r}"
+        for path in shown_from()
+        for parent in ast.walk(ast.parse(path.read_text("utf-8")))
+        if not isinstance(parent, ast.Expr)  # it would be a docstring
+        for node in ast.iter_child_nodes(parent)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if words.search(node.value) and not docs_and_markup.search(node.value)
+        if node.value not in texts() | SAID_TO_OTHERS | WRITTEN
+    ]
+    assert unknown == []
+
+
+def test_what_options_do_is_told_in_texts() -> None:
+    """In `--help`; a single word of it, too."""
+    told = [
+        (path.name, keyword.lineno, keyword.value)
+        for path in shown_from()
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        for keyword in call.keywords
+        if keyword.arg in ("help", "description", "epilog", "title")
+    ]
+    assert len(told) > 20
+    words = [
+        (name, line)
+        for name, line, value in told
+        if isinstance(value, ast.JoinedStr)
+        or (isinstance(value, ast.Constant) and isinstance(value.value, str))
+    ]
+    assert words == []
+
+
 def test_a_magic_prints_no_words_but_texts() -> None:
-    """What a cell prints goes through `print_texts`, or is in the person's language already."""
+    """What a cell or the command prints is a text, or in the person's language already."""
     printed = [
         ast.unparse(call)
-        for path in (PACKAGE / "notebook").rglob("*.py")
+        for path in shown_from()
         for call in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("print", "sys.stdout.write")
     ]
@@ -144,7 +245,7 @@ def test_a_magic_prints_no_words_but_texts() -> None:
         if not (isinstance(parent, ast.Call) and ast.unparse(parent.func) == "say")
         for node in ast.iter_child_nodes(parent)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if words.search(node.value)
+        if words.search(re.sub(r" (\w+: )?", "", node.value))  # the name of a command
     ]
     assert len(printed) > 5
     assert literals == []
@@ -381,37 +482,6 @@ def test_english_is_what_stands_in_the_code() -> None:
     english = Language("en")
 
     assert [text for text in texts() if english(text) != text] == []
-
-
-@pytest.mark.parametrize(
-    ("name", "env"),
-    [
-        ("en", {}),
-        ("ja", {"LANG": "ja_JP.UTF-8"}),
-        ("ja", {"LANG": "ja"}),
-        ("en", {"LANG": "fr_FR.UTF-8"}),
-        ("en", {"LC_MESSAGES": "C", "LANG": "ja_JP.UTF-8"}),
-        ("ja", {"LC_MESSAGES": "ja_JP", "LANG": "C"}),
-        ("en", {"LC_ALL": "C.UTF-8", "LC_MESSAGES": "ja_JP", "LANG": "ja_JP"}),
-        ("ja", {"LC_ALL": "ja_JP", "LC_MESSAGES": "C", "LANG": "C"}),
-        ("ja", {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "ja_JP"}),
-        ("en", {"LLM_MAGIC_LANG": "en", "LC_ALL": "ja_JP"}),
-        ("ja", {"LLM_MAGIC_LANG": "ja", "LC_ALL": "C"}),
-        ("ja", {"LLM_MAGIC_LANG": "", "LANG": "ja_JP"}),
-    ],
-)
-def test_the_preferred_language(name: str, env: dict[str, str]) -> None:
-    """LLM_MAGIC_LANG comes before the locale, and of that LC_ALL before LC_MESSAGES before LANG."""
-    assert preferred(env) == name
-
-
-@pytest.mark.parametrize("chosen", ["fr", "JA", "ja_JP", "en\nja"])
-def test_a_language_that_there_is_not_is_refused_in_one_line(chosen: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        preferred({"LLM_MAGIC_LANG": chosen, "LANG": "ja_JP"})
-
-    assert str(raised.value) == f"LLM_MAGIC_LANG takes en or ja, not {chosen!r}."
-    assert len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -22,7 +23,6 @@ from openhands_llm_magic.llm.served import Place
 from openhands_llm_magic.llm.spending import ledger
 from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
 from openhands_llm_magic.llm.spending.ledger import Ledger
-from openhands_llm_magic.notebook.language import cell_words
 from openhands_llm_magic.notebook.panel import usage
 
 if TYPE_CHECKING:
@@ -548,7 +548,8 @@ def test_its_language_is_chosen_in_it(
     at_server.wait()
     assert any("レート制限 (429): 1 秒後に再試行" in text for text in seen)
     assert "プロバイダーがキーを拒否しました" in at_server.text
-    assert cell_words().name == "ja"  # what cells say of waits and errors, too
+    assert at_server.settings.language == "ja"  # what cells say of waits and errors, too
+    assert os.environ["LLM_MAGIC_LANG"] == "en"
     at_server.type("言語 (Language)", "en")  # for who cannot read it
     assert "Number of retries" in at_server.labels
 

@@ -92,10 +92,9 @@ def test_a_console_gets_the_table_and_a_hint(kernel: Kernel) -> None:
 OPEN_WITHOUT_A_KERNEL = """
 import sys
 from openhands_llm_magic.config.configurable import LLMSettings
-from openhands_llm_magic.notebook.language import Language
 from openhands_llm_magic.notebook.panel.panel import Panel
 
-panel = Panel(LLMSettings(), Language("en"))
+panel = Panel(LLMSettings())
 panel.basic._providers.value = "bedrock"
 assert len(panel.field("model").control.options) > 10
 print([name for name in sys.modules if name.split(".")[0] in ("litellm", "keyring", "tornado")])
@@ -232,12 +231,20 @@ def test_a_click_does_not_overtake_what_was_typed_before_it(
 
 
 def test_it_speaks_the_language_of_the_session(kernel: Kernel) -> None:
-    """The one that was chosen in it, also in cells, or the one that a variable names later."""
+    """The one that was chosen in it, also in cells, or that a cell or a variable sets."""
     kernel.run("%env LLM_MAGIC_LANG=en\n%llm_config")
     kernel.run(f"{THE_PANEL}\npanel._languages.value = 'ja'")
     assert "プロンプトが空です" in str(kernel.run("%llm").error)
-    kernel.run("%env LLM_MAGIC_LANG=en\n%llm_config")
+    kernel.run("%llm_config --reset language")
     assert kernel.run("print(panel.language)").stdout == "en\n"
+    kernel.run("%llm_config language=ja")
+    assert kernel.run("print(panel.language, panel._languages.value)").stdout == "ja ja\n"
+    kernel.run("%llm_config language=none")
+    kernel.run("%env LLM_MAGIC_LANG=ja")
+    told = kernel.run("print(panel.language, panel._languages.label)").stdout
+    assert told == "en As the system: English\n"
+    kernel.run("%env LLM_MAGIC_LANG=")
+    kernel.run("%llm_config --reset language")
 
 
 def test_a_panel_that_was_closed_opens_anew(kernel: Kernel) -> None:

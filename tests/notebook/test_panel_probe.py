@@ -213,7 +213,13 @@ def test_probes_end_with_the_panel(at_server: Driver, model_server: ModelServer)
 
     model_server.script(hang)
     panel = at_server.panel
-    for end in (partial(panel.speak, "ja"), panel.close):
+
+    def speak(language: str) -> None:
+        at_server.settings.set(language=language)
+        if not panel.closed:
+            panel.refresh()
+
+    for end in (partial(speak, "ja"), panel.close):
         asked.clear()
         at_server.press("Probe the model …")
         at_server.wait()
@@ -222,5 +228,5 @@ def test_probes_end_with_the_panel(at_server: Driver, model_server: ModelServer)
         end()
         at_server.wait()
         assert model_server.received[-1].hung_up.wait(10)
-        panel.speak("en")
+        speak("en")
     assert model_server.count == 2

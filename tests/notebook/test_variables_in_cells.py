@@ -146,6 +146,7 @@ def test_a_block_that_there_is_not_is_one_line(kernel: Kernel, server: ModelServ
     assert kernel.run("print(_.text[:7])").stdout == "```bash\n"
     assert "--block goes with -f code" in str(kernel.run("%llm --block 2 Hi").error)
     assert "a number from 1 on" in str(kernel.run("%llm -f code --block 0 Hi").error)
+    assert "not '99" in str(kernel.run(f"%llm -f code --block {'9' * 5000} Hi").error)
 
 
 def test_code_of_several_prompts_in_a_cell_is_one_cell(kernel: Kernel, server: ModelServer) -> None:

@@ -154,7 +154,8 @@ class Stored:
         try:
             content = self._written(reply).encode()
             if len(content) > MOST_BYTES:
-                raise OSError(0, f"it would have more than {MOST_BYTES // 1_000_000} MB")  # noqa: TRY301 - said as any other reason
+                told = "it would have more than {size} MB"
+                raise OSError(0, Text(told, size=MOST_BYTES // 1_000_000))  # noqa: TRY301 - said as any other reason
             if self.path.parent.is_symlink():  # it may have come with somebody's repository
                 raise OSError(0, Text("it is a link; put a folder in its place"))  # noqa: TRY301 - as above
             files.write(self.path, content)

@@ -229,7 +229,8 @@ def _lasting(exc: BaseException) -> errors.RequestError | None:
         return errors.ProxyError(errors.quoted(refusals.one_line(str(exc))))
     if certificate := _CERTIFICATE.search(str(exc)):
         words = refusals.one_line(certificate[1])
-        return errors.CertificateError(errors.quoted(words) if words else "not trusted")
+        told = errors.quoted(words) if words else errors.Text("not trusted")
+        return errors.CertificateError(told)
     if _NO_TLS.search(str(exc)):
         return _unsendable(NO_HTTPS)
     return None

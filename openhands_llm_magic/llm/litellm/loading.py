@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import imports
-from openhands_llm_magic.errors import LibraryError
+from openhands_llm_magic.errors import LibraryError, Text
 from openhands_llm_magic.llm.litellm.clients import ours
 
 if TYPE_CHECKING:
@@ -198,19 +198,21 @@ def _loaded(*, rehearse: bool = False) -> Any:
 
     if not hasattr(litellm, "completion"):
         where = getattr(litellm, "__file__", None) or "made by hand"
-        raise LibraryError(
-            f"the module `litellm` that is loaded is not LiteLLM ({where}): rename that file, and"
+        told = (
+            "the module `litellm` that is loaded is not LiteLLM ({where}): rename that file, and"
             " restart the kernel."
         )
+        raise LibraryError(Text(told, where=where))
     return litellm
 
 
-def _told(error: Exception) -> str:
+def _told(error: Exception) -> Text:
     """Say in one line that LiteLLM cannot be imported, and why."""
     why = f"{type(error).__name__}: {error}".splitlines()[0]
-    return (
-        f"LiteLLM cannot be imported ({why}). Install it again: `pip install"
-        " --force-reinstall litellm`; the next prompt tries again."
+    return Text(
+        "LiteLLM cannot be imported ({why}). Install it again: `pip install"
+        " --force-reinstall litellm`; the next prompt tries again.",
+        why=why,
     )
 
 

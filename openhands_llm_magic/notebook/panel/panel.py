@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from openhands_llm_magic.config.document import shown_path
+from openhands_llm_magic.config.languages import of_system
 from openhands_llm_magic.config.pending import PendingEdits
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, MissingKeyError, RequestError, Stopped
-from openhands_llm_magic.notebook import language
-from openhands_llm_magic.notebook.language import Language
+from openhands_llm_magic.notebook.language import Language, language_names, own_name, spoken
 from openhands_llm_magic.notebook.panel.advice import AdviceSection
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
-from openhands_llm_magic.notebook.panel.field import Field
+from openhands_llm_magic.notebook.panel.field import Field, origin_words
 from openhands_llm_magic.notebook.panel.handover import HandOver
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench
 from openhands_llm_magic.notebook.panel.probe import ProbeSection
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.worker import Clock
+
+LANGUAGE = SETTINGS["language"]
+"""The setting that is in force as soon as it is chosen, as whoever chooses it reads no other."""
 
 STYLE = Path(__file__).with_name("style.css")
 
@@ -70,13 +73,15 @@ class Panel:
         clock: Measures and makes the waits of a test; None means the system's.
     """
 
-    def __init__(self, settings: LLMSettings, say: Language, clock: Clock | None = None) -> None:
+    def __init__(self, settings: LLMSettings, clock: Clock | None = None) -> None:
+        say = Language(spoken(settings))
         self.draft = PendingEdits(settings)
         self._clock = clock
+        self._shows_itself = False
         self._frame = frame = Workbench(self.draft, say, self.refresh)
         style = frame.html("llm-style")
         style.value = f"<style>{STYLE.read_text('utf-8')}</style>"
-        self._languages = frame.make(ipywidgets.Dropdown, options=language.language_names())
+        self._languages = frame.make(ipywidgets.Dropdown)
         self._languages.add_class("llm-language")
         self._head = frame.html("llm-head")
         self._content = frame.box([])
@@ -96,7 +101,8 @@ class Panel:
         self.probe = ProbeSection(bench, self._look_again, self._clock)
         self.retries = Retries(bench, self.field)
         self.advice = AdviceSection(bench)
-        self.advanced = Advanced(bench, self.field, lambda: self.basic.names)
+        shown = lambda: (*self.basic.names, LANGUAGE.name)  # noqa: E731 - it is read on use
+        self.advanced = Advanced(bench, self.field, shown)
         self.handover = HandOver(bench)
         self.usage = UsageSection(bench)
         self.groups = Groups(bench, self.handover.save_as)
@@ -112,8 +118,7 @@ class Panel:
             self.handover,
             self.usage,
         ]
-        self._languages.description = say("Language")
-        self._languages.value = say.name
+        self._languages.description = say(LANGUAGE.title)
         self.refresh()
         boxes = (section.box for section in self._sections)
         self._content.children = (*boxes, self.groups.new)
@@ -123,22 +128,36 @@ class Panel:
         """The name of the language that it speaks."""
         return self._bench.say.name
 
-    def speak(self, language: str) -> None:
+    def _speak(self, name: str) -> None:
         """Show all of it in another language; what was edited stays."""
-        if language == self.language:
-            return
-        with self._bench.lock:
-            before = self._bench
-            self.connection.stop()
-            self.probe.stop()
-            self._make(Language(language))
-            before.close()
+        before = self._bench
+        self.connection.stop()
+        self.probe.stop()
+        self._make(Language(name))
+        self.usage.read()
+        before.close()
 
     def _choose_language(self, change: Mapping[str, Any]) -> None:
-        """Speak the language that was chosen, here and in the cells of the session."""
-        language.prefer(change["new"])
-        self.speak(change["new"])
-        self.usage.read()
+        """Speak the language that was chosen, here and in the cells of the session, at once."""
+        if not self._shows_itself:
+            self.draft.settings.set(language=change["new"] or None)
+            self.refresh()
+
+    def _show_language(self, settings: Snapshot) -> None:
+        """Show which language is set, and where that comes from."""
+        say = self._bench.say
+        system = own_name(of_system())
+        as_system = (say("As the system: {language}", language=system), "")
+        options = (as_system, *language_names())
+        origin = origin_words(settings.origin(LANGUAGE.name), say)
+        self._shows_itself = True
+        try:
+            if self._languages.options != options:
+                self._languages.options = options
+            self._languages.value = settings.language or ""
+            self._languages.tooltip = f"{say(LANGUAGE.help)} ({origin})"
+        finally:
+            self._shows_itself = False
 
     def _look_again(self) -> None:
         """Show what requests of a thread have told and cost; called on it when they are over."""
@@ -158,6 +177,9 @@ class Panel:
     def refresh(self) -> None:
         """Show the settings as they are now, wherever they have been changed."""
         with self._bench.lock:
+            if (name := spoken(self.draft.settings)) != self.language:
+                self._speak(name)
+                return
             try:
                 settings = self.draft.snapshot()
                 for section in self._sections:
@@ -165,6 +187,7 @@ class Panel:
                 for field in [*self._fields.values()]:
                     field.refresh(settings)
                 self._bench.refresh(settings)
+                self._show_language(settings)
                 self._head.value = self._head_html(settings)
             except LLMMagicError as error:  # the file or the group is gone
                 self._fail(error.text.worded(self._bench.errors))
