@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import panel_driver
 import polib
 import pytest
 import texts
@@ -156,8 +158,9 @@ def test_a_file_with_three_texts_makes_a_language(
         "print(*(label for label in driver.labels if label in ('Modèle', 'API key')))\n"
         "print(languages.of_system({'LANG': 'fr_FR.UTF-8'}))\n"
     )
+    env = os.environ | {"PYTHONPATH": str(Path(panel_driver.__file__).parent)}
     ran = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", started], capture_output=True, text=True, check=True
+        [sys.executable, "-c", started], env=env, capture_output=True, text=True, check=True
     )
     options, labels, of_system = ran.stdout.splitlines()
     assert options == "(('As the system: English', ''), ('English', 'en'), ('Français', 'fr'))"
