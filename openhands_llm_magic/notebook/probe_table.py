@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from openhands_llm_magic.errors import Text, quoted
 from openhands_llm_magic.llm.explain import usd
-from openhands_llm_magic.llm.probe.probes import NOTHING
+from openhands_llm_magic.llm.probe.course import NOTHING
 from openhands_llm_magic.llm.probe.result import Spent
 from openhands_llm_magic.notebook.language import worded
 from openhands_llm_magic.notebook.view import table

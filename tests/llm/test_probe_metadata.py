@@ -13,8 +13,8 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import AuthenticationError, RequestError, UsageError
 from openhands_llm_magic.llm.probe import metadata
 from openhands_llm_magic.llm.probe.context import context_of, declared, judged_window
+from openhands_llm_magic.llm.probe.course import CONTEXT_CURE
 from openhands_llm_magic.llm.probe.metadata import Metadata, metadata_of
-from openhands_llm_magic.llm.probe.probes import CONTEXT_CURE
 from openhands_llm_magic.llm.probe.run import probe
 from openhands_llm_magic.llm.served import place_of
 

@@ -13,9 +13,9 @@ from model_server import Answer, Refuse
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.probe.course import Finding
 from openhands_llm_magic.llm.probe.metadata import Metadata
 from openhands_llm_magic.llm.probe.page import page_of, require_free, write_page
-from openhands_llm_magic.llm.probe.probes import Finding
 from openhands_llm_magic.llm.probe.result import Report, Result
 from openhands_llm_magic.llm.probe.run import probe
 from openhands_llm_magic.llm.probe.setup import OWN_SERVER, Setup, setup_of, shown_model

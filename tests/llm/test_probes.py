@@ -18,7 +18,7 @@ from openhands_llm_magic.errors import OverBudgetError, Text, english
 from openhands_llm_magic.llm.events import AttemptEnded, Usage
 from openhands_llm_magic.llm.probe import probes, schemas
 from openhands_llm_magic.llm.probe.context import judged_window
-from openhands_llm_magic.llm.probe.probes import Finding, Turn
+from openhands_llm_magic.llm.probe.course import NOTHING, WELL, Finding, Turn
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed
 from openhands_llm_magic.llm.probe.run import (
     ANSWER_TOKENS,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fake_clock import FakeClock
     from model_server import ModelServer
 
-    from openhands_llm_magic.llm.probe.probes import Course
+    from openhands_llm_magic.llm.probe.course import Course
     from openhands_llm_magic.llm.worker import Runs, SystemClock
 
 pytestmark = pytest.mark.usefixtures("litellm")
@@ -518,9 +518,9 @@ def test_rates(outcomes: str, outcome: str, shown: str) -> None:
 
 
 def one_run(outcome: Any) -> Result:
-    did = Finding(Text("it failed")) if outcome == "failed" else probes.WELL
+    did = Finding(Text("it failed")) if outcome == "failed" else WELL
     counted = int(outcome == "held"), int(outcome in {"held", "failed"})
-    return Result("edit", Text("edits"), outcome, did, probes.NOTHING, Spent(1), *counted)
+    return Result("edit", Text("edits"), outcome, did, NOTHING, Spent(1), *counted)
 
 
 BY_RATE = [

@@ -12,7 +12,7 @@ from model_server import Hang, Received, Refuse
 from panel_driver import Driver
 
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.llm.probe.probes import AS_TEXT, AS_TOOLS, Finding
+from openhands_llm_magic.llm.probe.course import AS_TEXT, AS_TOOLS, Finding
 from openhands_llm_magic.llm.probe.result import Report, Result
 from openhands_llm_magic.llm.probe.verdict import Verdict
 from openhands_llm_magic.llm.spending.attempt import Attempt, day_of

@@ -11,7 +11,7 @@ from model_server import Call, Refuse, asks
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Usage
-from openhands_llm_magic.llm.probe.probes import Finding
+from openhands_llm_magic.llm.probe.course import Finding
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent
 from openhands_llm_magic.notebook import probe_table
 from openhands_llm_magic.notebook.language import Language

@@ -8,7 +8,7 @@ import pytest
 from openhands.record import FORMS
 
 from openhands_llm_magic.llm.probe import probes, schemas
-from openhands_llm_magic.llm.probe.probes import Turn
+from openhands_llm_magic.llm.probe.course import Turn
 
 if TYPE_CHECKING:
     from openhands.real import OpenHands

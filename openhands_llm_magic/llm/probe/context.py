@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.errors import Text
-from openhands_llm_magic.llm.probe.probes import CONTEXT_CURE, NOTHING, Finding
+from openhands_llm_magic.llm.probe.course import CONTEXT_CURE, NOTHING, Finding
 from openhands_llm_magic.llm.probe.result import Result
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.events import Usage
+from openhands_llm_magic.llm.probe.course import NATIVE_CURE, NOTHING, READ_CALLS, WELL
 from openhands_llm_magic.llm.probe.metadata import UNKNOWN, Metadata
-from openhands_llm_magic.llm.probe.probes import NATIVE_CURE, NOTHING, READ_CALLS, WELL
 from openhands_llm_magic.llm.probe.setup import Setup
 from openhands_llm_magic.llm.spending.attempt import is_free
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Value
     from openhands_llm_magic.llm.events import AttemptEnded
-    from openhands_llm_magic.llm.probe.probes import Finding
+    from openhands_llm_magic.llm.probe.course import Finding
     from openhands_llm_magic.llm.probe.verdict import Verdict
 
 Outcome = Literal["held", "partly", "failed", "fault", "not asked"]

@@ -28,16 +28,9 @@ from openhands_llm_magic.llm.litellm.send import send
 from openhands_llm_magic.llm.meaning import is_unread_call
 from openhands_llm_magic.llm.prepare import prepare
 from openhands_llm_magic.llm.probe.context import CONTEXT, DECLARED, context_of, declared
+from openhands_llm_magic.llm.probe.course import NOTHING, WELL, Finding, Turn
 from openhands_llm_magic.llm.probe.metadata import UNKNOWN, metadata_of
-from openhands_llm_magic.llm.probe.probes import (
-    NOTHING,
-    PROBES,
-    TOO_LONG,
-    UNREAD,
-    WELL,
-    Finding,
-    Turn,
-)
+from openhands_llm_magic.llm.probe.probes import PROBES, TOO_LONG, UNREAD
 from openhands_llm_magic.llm.probe.result import Report, Result, Spent, summed, with_cures_that_help
 from openhands_llm_magic.llm.probe.setup import setup_of
 from openhands_llm_magic.llm.probe.verdict import verdicts
@@ -52,8 +45,8 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.prepare import Prepared
+    from openhands_llm_magic.llm.probe.course import Ask, Probe
     from openhands_llm_magic.llm.probe.metadata import Metadata
-    from openhands_llm_magic.llm.probe.probes import Ask, Probe
     from openhands_llm_magic.llm.worker import Clock, Emit
 
 ANSWER_TOKENS = 4096
