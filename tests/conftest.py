@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# How long an example takes says nothing on a machine that does other work, too.
+# How long an example takes says nothing on a machine that does other work, too. A person runs the
+# tests often, each time with other examples; CI tries as many as Hypothesis does by default.
 settings.register_profile(
-    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "shared machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=100 if os.environ.get("CI") else 30,
 )
 settings.load_profile("shared machine")
 

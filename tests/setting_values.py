@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.layers import SESSION, layer_of
 from openhands_llm_magic.config.resolve import Snapshot, resolve
 from openhands_llm_magic.config.settings import SETTINGS, Setting
-
-# How long an example takes says nothing: each writes files or starts a process.
-no_hurry = settings(deadline=None, max_examples=50)
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\r\\\"'#,=[]{}$"),

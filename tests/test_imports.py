@@ -249,6 +249,7 @@ print(sorted({each.partition(".")[0] for each in sys.modules} & {
 """
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_kernel_that_loads_the_extension_imports_nothing_by_that(tmp_path: Path) -> None:
     """Nothing that lies in the folder runs, the package's own name included.
 

@@ -187,6 +187,7 @@ MODULES = {
 }
 
 
+@pytest.mark.slow  # it tries all of the package's
 @pytest.mark.parametrize("module", MODULES)
 def test_no_regular_expression_reads_the_same_again_and_again(module: str) -> None:
     found = {

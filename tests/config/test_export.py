@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from setting_values import KEYS, chosen, no_hurry, some, values_in
+from setting_values import KEYS, chosen, some, values_in
 
 from openhands_llm_magic.config.export import FORMS, export
 from openhands_llm_magic.config.layers import env_layer
@@ -252,7 +252,6 @@ def test_an_address_with_a_password_is_refused(form: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@no_hurry
 @given(some("secret"))
 def test_what_arrives_is_what_was_handed_over(values: dict[str, Any]) -> None:
     snapshot = chosen(**values)
@@ -267,7 +266,6 @@ def test_what_arrives_is_what_was_handed_over(values: dict[str, Any]) -> None:
     )
 
 
-@no_hurry
 @given(KEYS, some("dict"), st.sampled_from(sorted(FORMS)))
 def test_no_key_is_in_what_is_handed_over(key: str, values: dict[str, Any], form: str) -> None:
     keys: dict[str, Any] = {n: key for n, each in SETTINGS.items() if each.kind == "secret"}

@@ -14,7 +14,7 @@ import toml
 from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
-from setting_values import KEYS, chosen, no_hurry, some, values_in
+from setting_values import KEYS, chosen, some, values_in
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.save import Saved, preview, save
@@ -295,7 +295,6 @@ def unexpected(saved: Saved) -> list[str]:
     return [note for note in saved.notes if not note.startswith("OpenHands 0.41 does not know")]
 
 
-@no_hurry
 @given(some("dict"))
 def test_whatever_is_saved_is_read_back(values: dict[str, Any]) -> None:
     file = Path("config.toml")
@@ -310,7 +309,6 @@ def test_whatever_is_saved_is_read_back(values: dict[str, Any]) -> None:
     assert file.read_bytes() == before
 
 
-@no_hurry
 @given(some("dict"), some())
 def test_whatever_is_saved_to_a_group_is_read_back(
     base: dict[str, Any], values: dict[str, Any]
@@ -344,7 +342,6 @@ SECTIONS = (
 )
 
 
-@no_hurry
 @given(
     st.permutations(SECTIONS),
     st.lists(st.sampled_from(["", "\n", "\n\n# about what follows\n", "# close\n"]), min_size=6),
@@ -452,7 +449,6 @@ def test_a_short_key_is_a_word() -> None:
     assert Path("config.toml").read_text() == '[llm]\nmodel = "ollama/llama3"\n'
 
 
-@no_hurry
 @given(KEYS, KEYS, some("dict"), st.booleans(), st.sampled_from([None, "fast"]))
 def test_no_key_shows(
     key: str, old_key: str, values: dict[str, Any], with_key: bool, group: str | None

@@ -27,6 +27,7 @@ CHECKED = {
 IMPORT = "from openhands_llm_magic import LLMSettings, load_settings\n"
 
 
+@pytest.mark.slow  # mypy reads the package anew
 def test_mypy_knows_each_setting_and_no_other(tmp_path: Path) -> None:
     api = pytest.importorskip("mypy.api")
     program = tmp_path / "program.py"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from faults import ANSWER, DIALECTS, FAULTS, Fault
+from faults.pairs import paired
 from model_server import LITELLM_MODELS, Refuse
 from sending import DIALECTS as PROVIDERS
 from sending import request_to
@@ -21,7 +22,7 @@ from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.reply import Reply, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from fake_clock import FakeClock
     from faults.fault import Dialect
@@ -46,14 +47,10 @@ DIALECT_OF |= zip(PROVIDERS, DIALECTS, strict=True)
 """The dialect that each of LiteLLM's providers speaks to the server."""
 
 
-def cases(faults: Iterable[Fault]) -> list[Any]:
-    """Pair faults with one provider for each dialect; the decisive ones with every provider."""
-    return [
-        pytest.param(fault, provider, id=f"{fault.name}-{provider}")
-        for fault in faults
-        for provider in (LITELLM_MODELS if fault.decisive else PROVIDERS)
-        if DIALECT_OF[provider] in fault.dialects
-    ]
+def providers_of(fault: Fault) -> list[str]:
+    """Name one provider for each dialect of a fault; of a decisive one, every provider."""
+    providers = LITELLM_MODELS if fault.decisive else PROVIDERS
+    return [each for each in providers if DIALECT_OF[each] in fault.dialects]
 
 
 def settings_for(server: ModelServer, provider: str, fault: Fault) -> Snapshot:
@@ -89,7 +86,8 @@ def told(reply: Reply) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fault", "provider"), cases(fault for fault in FAULTS if not fault.takes_seconds)
+    ("fault", "provider"),
+    paired((fault for fault in FAULTS if not fault.takes_seconds), providers_of),
 )
 def test_a_fault_that_goes_on(
     model_server: ModelServer, clock: FakeClock, fault: Fault, provider: str
@@ -113,7 +111,9 @@ def test_a_fault_that_goes_on(
     assert reply.finish_reason == fault.finish_reason
 
 
-@pytest.mark.parametrize(("fault", "provider"), cases(fault for fault in FAULTS if fault.passes))
+@pytest.mark.parametrize(
+    ("fault", "provider"), paired((fault for fault in FAULTS if fault.passes), providers_of)
+)
 def test_a_fault_that_passes(
     model_server: ModelServer, clock: FakeClock, fault: Fault, provider: str
 ) -> None:
@@ -151,10 +151,8 @@ def his_requests(
         yield ask_in_vain
 
 
-@pytest.mark.parametrize(
-    ("fault", "provider"),
-    [case for case in cases(HIS_RETRIES) if case.values[1] in {"openai", "azure"}],
-)
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+@pytest.mark.parametrize("fault", HIS_RETRIES, ids=lambda fault: fault.name)
 def test_the_users_own_litellm_makes_no_difference(
     model_server: ModelServer,
     clock: FakeClock,

@@ -14,7 +14,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from list_server import ListServer, Told
-from setting_values import chosen, no_hurry
+from setting_values import chosen
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.llm.served import MOST_BYTES, Place, Served, place_of, served
@@ -414,7 +414,6 @@ JSON = st.recursive(
 
 
 def test_whatever_a_server_answers_is_a_list_or_one_line(at: ListServer) -> None:
-    @no_hurry
     @given(JSON)
     def ask(body: object) -> None:
         at.lists["/v1/models"] = Told(body)

@@ -41,9 +41,8 @@ def running_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]
 @pytest.fixture
 def kernel(running_kernel: Kernel) -> Kernel:
     """The kernel as a fresh session has it: no variables, conversations or learned limits."""
-    for cell in FRESH:
-        ran = running_kernel.run(cell)
-        assert ran.reply["status"] == "ok", ran.error
+    ran = running_kernel.run("\n".join(FRESH))
+    assert ran.reply["status"] == "ok", ran.error
     return running_kernel
 
 

@@ -119,7 +119,9 @@ print(sorted({{each.partition(".")[0] for each in sys.modules}} & {HEAVY}))
 """
 
 
-@pytest.mark.parametrize("scope", autoload.SCOPES)
+@pytest.mark.parametrize(
+    "scope", ["sys-prefix", pytest.param("user", marks=pytest.mark.slow)]
+)  # the file has the same text in both
 def test_a_kernel_and_a_terminal_have_the_magics(environment: Environment, scope: str) -> None:
     """From their first cell on, with Tab and help; nothing heavy is imported, no name is left."""
     said = environment.switch("on", f"--{scope}")
@@ -167,12 +169,15 @@ def test_loading_it_in_a_cell_is_silent(environment: Environment) -> None:
             assert ran.outputs[0]["text/plain"] == str(line != "%unload_ext")
 
 
+LOADS = ["%load_ext  ", "load_ext"]
+"""Further ways to write it; each is typed into an IPython of its own, so not always."""
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "%load_ext   openhands_llm_magic",
-        "load_ext openhands_llm_magic",
         "get_ipython().run_line_magic('load_ext', 'openhands_llm_magic')",
+        *(pytest.param(f"{each} openhands_llm_magic", marks=pytest.mark.slow) for each in LOADS),
     ],
 )
 def test_in_whatever_form_it_is_loaded(environment: Environment, line: str) -> None:
@@ -184,6 +189,7 @@ def test_in_whatever_form_it_is_loaded(environment: Environment, line: str) -> N
     assert warned == ""
 
 
+@pytest.mark.slow  # it starts some IPythons
 def test_no_file_of_the_working_folder_runs(environment: Environment) -> None:
     """In a kernel and in a terminal, whatever it is called, once we are loaded as before."""
     environment.switch("on")
@@ -241,15 +247,21 @@ def test_an_uninstalled_package_is_one_warning(environment: Environment) -> None
     assert after(environment) == ""
 
 
+BROKEN = [
+    "raise RuntimeError('two\\nlines')",
+    "syntax error",
+    "import gone_for_good",
+    "def load_ipython_extension(_): import gone_for_good",
+]
+"""Further ways to be broken; each is tried with an IPython of its own, so not always."""
+
+
 @pytest.mark.parametrize(
     "code",
     [
-        "raise RuntimeError('two\\nlines')",
-        "syntax error",
-        "import gone_for_good",
         "def load_ipython_extension(_): raise ValueError('two\\nlines')",
-        "def load_ipython_extension(_): import gone_for_good",
         "",
+        *(pytest.param(code, marks=pytest.mark.slow) for code in BROKEN),
     ],
 )
 def test_a_broken_package_is_one_warning_at_most(environment: Environment, code: str) -> None:
@@ -265,6 +277,7 @@ def test_a_broken_package_is_one_warning_at_most(environment: Environment, code:
     assert ("the magics of openhands-llm-magic are not loaded: " in warned) == bool(code)
 
 
+@pytest.mark.slow  # it starts some IPythons
 def test_another_magic_of_the_same_name_is_left_alone(environment: Environment) -> None:
     """Somebody has registered it before us; a line says how to have ours."""
     environment.switch("on")
@@ -279,7 +292,7 @@ def test_another_magic_of_the_same_name_is_left_alone(environment: Environment) 
     assert "%llm_config" in printed
 
 
-@pytest.mark.parametrize("config", ["extensions", "lazy"])
+@pytest.mark.parametrize("config", ["extensions", pytest.param("lazy", marks=pytest.mark.slow)])
 def test_a_configuration_that_loads_it_too(environment: Environment, config: str) -> None:
     """By the profile's configuration, at once or as lazy magics: each way it is there once."""
     environment.switch("on")
@@ -296,6 +309,7 @@ def test_a_configuration_that_loads_it_too(environment: Environment, config: str
     assert warned == ""
 
 
+@pytest.mark.slow  # it starts some IPythons
 def test_another_profile_reads_that_of_the_environment_alone(environment: Environment) -> None:
     environment.switch("on", "--user")
     shows = "print('loaded:', 'openhands_llm_magic' in get_ipython().extension_manager.loaded)"

@@ -188,6 +188,7 @@ def test_nothing_to_explain_is_no_error_to_explain_in_any_language(fresh_kernel:
     assert first == second
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_what_failed_before_the_extension_was_loaded_counts(
     fresh_kernel: Kernel, model_server: ModelServer
 ) -> None:

@@ -216,6 +216,7 @@ def test_an_interrupt_of_a_call(notebook: Kernel, model_server: ModelServer) -> 
     assert notebook.run(f"{line}\nHow much?").error is None
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_nothing_of_it_is_imported_without_a_server() -> None:
     """LiteLLM imports the package if it is there; a function needs nothing of ours."""
     home = Path.cwd() / "home"

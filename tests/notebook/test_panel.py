@@ -383,8 +383,18 @@ def test_another_provider_is_named_by_its_model() -> None:
     assert driver.control("Provider").value == "anthropic"
 
 
-@pytest.mark.parametrize("after", PROVIDERS.values(), ids=PROVIDERS)
-@pytest.mark.parametrize("before", ["openai", "openai_compatible", "azure", "practice"])
+BEFORE = ["openai", "openai_compatible", "azure", "practice"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(before, after, marks=() if quick else pytest.mark.slow)
+        for number, after in enumerate(PROVIDERS.values())
+        for before in BEFORE
+        for quick in [before == BEFORE[number % len(BEFORE)]]  # a panel takes a while to make
+    ],
+)
 def test_a_prompt_goes_to_the_provider_that_is_shown(before: str, after: Provider) -> None:
     """Or nowhere, until the address is given that tells it apart."""
     driver = Driver()

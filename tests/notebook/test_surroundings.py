@@ -87,6 +87,7 @@ def test_the_log_of_everything_is_not_ours(
         kernel.run("logging.getLogger('httpx').setLevel(logging.NOTSET)")
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_default_timeout_of_sockets_is_not_ours(
     kernel: Kernel, model_server: ModelServer, at: str
 ) -> None:

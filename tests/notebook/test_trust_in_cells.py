@@ -109,6 +109,7 @@ def answered(ran: Ran) -> None:
     assert "trust" not in ran.everything
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_person_with_a_file_of_his_own_is_never_asked(
     folder: Path, model_server: ModelServer
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_person_with_a_file_of_his_own_is_never_asked(
     }
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_person_with_a_key_in_the_environment_is_never_asked(
     folder: Path, model_server: ModelServer
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_person_with_a_key_in_the_environment_is_never_asked(
     assert model_server.count == 2
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_person_with_a_local_server_is_never_asked(
     folder: Path, model_server: ModelServer
 ) -> None:

@@ -368,6 +368,7 @@ def test_tab_offers_its_options(kernel: Kernel) -> None:
     assert kernel.complete("%llm_usage --by ") == [*summary.BY]
 
 
+@pytest.mark.slow  # it starts a kernel of its own
 def test_a_kernel_knows_its_notebook_and_loads_no_more_than_it_needs(tmp_path: Path) -> None:
     """Jupyter Server names it in the environment; `%load_ext` imports nothing that sums up."""
     home = tmp_path / "home"

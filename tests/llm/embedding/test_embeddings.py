@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 from faults import VECTOR_FAULTS
+from faults.pairs import paired
 from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
 from sending import embed_once
 
@@ -47,9 +48,9 @@ CATALOGUE = sorted(
 OTHERS = ["jina_ai", "nvidia_nim", "openai_like", "sambanova", "together_ai", "voyage"]
 """Further providers, each with code of its own in LiteLLM."""
 
-each_provider = pytest.mark.parametrize(
-    "provider", sorted({*CATALOGUE, *OTHERS, *litellm_embed.NEED_A_CLIENT})
-)
+EACH = sorted({*CATALOGUE, *OTHERS, *litellm_embed.NEED_A_CLIENT})
+
+each_provider = pytest.mark.parametrize("provider", EACH)
 
 MODELS = {"bedrock": "amazon.titan-embed-text-v2:0"}
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -102,10 +103,9 @@ def test_a_vector_for_each_text(
     assert capfd.readouterr() == ("", "")
 
 
-@each_provider
-@pytest.mark.parametrize("fault", VECTOR_FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(("fault", "provider"), paired(VECTOR_FAULTS, lambda _: EACH, others=2))
 def test_a_fault_that_goes_on(
-    model_server: ModelServer, clock: FakeClock, provider: str, fault: Fault
+    model_server: ModelServer, clock: FakeClock, fault: Fault, provider: str
 ) -> None:
     """A permanent one is asked once; a transient one as often, and after the waits, as it says."""
     model_server.script(fault.step("openai") or Answer())

@@ -301,6 +301,7 @@ def test_an_answer_without_end_is_broken_off(way: str, piece: bytes) -> None:
     assert "is longer than" in line or "say nothing" in line
 
 
+@pytest.mark.slow  # it reads 3 MB in small pieces
 @pytest.mark.usefixtures("tight")
 def test_what_came_of_an_answer_without_end_is_kept() -> None:
     def answer(_: bytes) -> Iterator[bytes]:

@@ -127,8 +127,15 @@ def test_it_is_there(model_server: ModelServer, litellm: Any, path: str) -> None
 
 
 @pytest.mark.usefixtures("quick_collections")
-@pytest.mark.parametrize("provider", DIALECTS)
-@pytest.mark.parametrize("path", [*USED_FOR_PROMPTS, "completion().*"])
+@pytest.mark.parametrize(
+    ("path", "provider"),
+    [
+        pytest.param(path, provider, marks=() if quick else pytest.mark.slow)
+        for number, path in enumerate([*USED_FOR_PROMPTS, "completion().*"])
+        for at, provider in enumerate(DIALECTS)
+        for quick in [number % len(DIALECTS) == at]  # each once; the rest in `make test-slow`
+    ],
+)
 def test_a_prompt_is_answered_without_it(
     model_server: ModelServer,
     litellm: Any,

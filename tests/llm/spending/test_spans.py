@@ -219,6 +219,7 @@ def test_without_a_provider_no_tracer_is_asked_for(monkeypatch: pytest.MonkeyPat
     assert not asked
 
 
+@pytest.mark.slow  # a process of its own imports LiteLLM anew
 def test_nothing_of_opentelemetry_is_imported(model_server: ModelServer) -> None:
     """Neither to load the package nor to ask."""
     model_server.script(Answer(ANSWER))

@@ -336,6 +336,7 @@ def test_an_endless_list_and_a_long_one(configure: Callable[..., Snapshot]) -> N
     assert [each.name for each in mcp_tools("it.tool_499", settings)] == ["it__tool_499"]
 
 
+@pytest.mark.slow  # it starts some servers
 def test_names_that_are_no_names_of_functions(configure: Callable[..., Snapshot]) -> None:
     """Each is one that providers take, and told from all others, also of another server."""
     both = program("it", HOSTILE, "names") + program("friend__x", FRIENDLY)
@@ -543,6 +544,7 @@ def test_a_server_with_an_address(
         tools["fail"](why="so")
 
 
+@pytest.mark.slow  # it starts some servers
 def test_a_large_result_over_http(
     configure: Callable[..., Snapshot], serving: Callable[[str], str]
 ) -> None:
@@ -550,6 +552,7 @@ def test_a_large_result_over_http(
     assert len(by_name(mcp_tools("web", settings))["long"](characters=3_000_000)) == 3_000_000
 
 
+@pytest.mark.slow  # it starts some servers
 def test_an_address_whose_server_dies_in_a_call(
     configure: Callable[..., Snapshot], serving: Callable[[str], str]
 ) -> None:
@@ -715,6 +718,7 @@ def test_what_may_be_started_reads_as_it_is(tmp_path: Path) -> None:
     assert str(told(trust(file))).isprintable()
 
 
+@pytest.mark.slow  # it starts some servers
 def test_openhands_own_forms(tmp_path: Path, serving: Callable[[str], str]) -> None:
     """0.41's `[mcp]`, whose addresses have no names, and the current one's `mcp.json`."""
     folder = tmp_path / "home" / ".openhands"

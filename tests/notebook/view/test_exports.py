@@ -33,6 +33,7 @@ def exported(folder: Path, form: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.slow  # nbconvert takes seconds
 def test_in_html_code_is_that_of_a_markdown_cell(tmp_path: Path) -> None:
     """Its style sheet has a fixed-width font for code alone."""
     page = exported(tmp_path, "html")
