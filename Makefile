@@ -39,6 +39,8 @@ export PIP_USER := 0
 # Notebooks run without the keys, settings, profile and kernels of whoever runs them, so that they
 # show the same on every machine.
 CLEAN_ENV = env -i PATH="$$PATH" HOME="$$(cd '$(VENV)' && pwd)"
+# Two at once, each in its own kernel; their files are in temporary folders.
+NBVAL = $(RUN) -m pytest -p no:randomly -n 2 --dist loadfile --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env
 
 COMPILE = $(RUN) -m uv pip compile --quiet --no-annotate pyproject.toml
 # What runs for those who install the package, with hashes: `pip install --require-hashes -r`.
@@ -63,12 +65,12 @@ test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(CLEAN_ENV) $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/*.ipynb notebooks/providers/*.ipynb
-	$(CLEAN_ENV) LLM_MAGIC_LANG=ja $(RUN) -m pytest -p no:randomly --nbval --nbval-sanitize-with=notebooks/sanitize.cfg --nbval-current-env notebooks/ja/*.ipynb notebooks/ja/providers/*.ipynb
-	$(RUN) -m pytest -n 3 # half of the time the tests wait
+	$(CLEAN_ENV) $(NBVAL) notebooks/*.ipynb notebooks/providers/*.ipynb
+	$(CLEAN_ENV) LLM_MAGIC_LANG=ja $(NBVAL) notebooks/ja/*.ipynb notebooks/ja/providers/*.ipynb
+	$(RUN) -m pytest -p no:nbval -n 3 # half of the time the tests wait
 
-test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, such as those that import LiteLLM anew
-	$(RUN) -m pytest -n 3 -m slow
+test-slow: $(VENV)/.installed-dev ## Run the tests that compute for seconds, and those of which `make test` runs some
+	$(RUN) -m pytest -p no:nbval -n 3 -m slow
 
 translations: $(VENV)/.installed-dev ## Put every new text into the files that translators work with
 	$(RUN) tests/texts.py
@@ -112,7 +114,7 @@ test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
 	@$(COMPILE) --extra test --upgrade-package '$(LITELLM)' --output-file $(ENVIRONMENT)/constraints.txt > /dev/null
 	@$(RUN) -m uv pip install --quiet --python $(ENVIRONMENT) --constraint $(ENVIRONMENT)/constraints.txt --editable '.[test]'
 	@grep ^litellm== $(ENVIRONMENT)/constraints.txt
-	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
+	$(ENVIRONMENT)/bin/python -m pytest -n 3 -m 'not translations' $(LITELLM_TESTS)
 
 # Its tests wait for retries most of the time, so they wait together.
 test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41, the newest SDK and CLI, and the probes' tools with theirs (installs them, 1.2 GB; OPENHANDS_PYTHON=PATH for another Python 3.12)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,6 @@ HOME_OF = {
     **dict.fromkeys(("mcp", "mcp_types", "httpx2"), f"{PACKAGE}.llm.tools.mcp_connection"),
 }
 """The one place that may import each of these packages."""
-
-each_module = pytest.mark.parametrize("module", MODULES)
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ def find_imports(
         yield from find_imports(child, in_function=in_function, for_types=for_types)
 
 
+@cache
 def imports_of(module: str) -> list[Import]:
     """List the imports of one module of the package."""
     return list(find_imports(ast.parse(MODULES[module].read_text("utf-8"))))
@@ -94,17 +94,18 @@ def within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != PACKAGE])
-def test_imports_go_down_only(module: str) -> None:
+def test_imports_go_down_only() -> None:
     """This counts imports inside functions and for types alone, too."""
-    allowed = MAY_IMPORT[module.split(".")[1]]
     upward = [
-        str(one)
+        f"{module}, {one}"
+        for module in MODULES
+        if module != PACKAGE
         for one in imports_of(module)
-        if within(one.target, PACKAGE) and one.target.split(".")[1] not in allowed
+        if within(one.target, PACKAGE)
+        and one.target.split(".")[1] not in MAY_IMPORT[module.split(".")[1]]
     ]
 
-    assert upward == [], f"{module} may import {sorted(allowed)} of this package"
+    assert upward == [], f"each floor may import these of this package: {MAY_IMPORT}"
 
 
 def test_the_package_itself_imports_only_on_use() -> None:
@@ -117,33 +118,37 @@ def test_the_package_itself_imports_only_on_use() -> None:
     assert at_import == [], "import it inside the entry point or the attribute that needs it"
 
 
-@each_module
-def test_heavy_packages_have_one_home(module: str) -> None:
+def test_heavy_packages_have_one_home() -> None:
     """The package's own entry points may import IPython as well, when IPython calls them."""
     strays = [
-        str(one)
+        f"{module}, {one}"
+        for module in MODULES
         for one in imports_of(module)
         for package, home in HOME_OF.items()
         if within(one.target, package) and not within(module, home)
         if not (module == PACKAGE and (one.in_function or one.for_types))
     ]
 
-    assert strays == [], f"imported in {module}; each has one home: {HOME_OF}"
+    assert strays == [], f"each has one home: {HOME_OF}"
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if name.split(".")[1:2] in (["config"], ["cli"])]
-)
-def test_the_config_floor_and_the_command_line_do_not_speak_of_magics(module: str) -> None:
+def test_the_config_floor_and_the_command_line_do_not_speak_of_magics() -> None:
     """What they say is read in scripts and terminals, too, where no magic can be typed."""
-    assert re.findall(r"%%?llm\w*", MODULES[module].read_text("utf-8")) == []
+    speaking = [
+        f"{module}, {found}"
+        for module, path in MODULES.items()
+        if module.split(".")[1:2] in (["config"], ["cli"])
+        for found in re.findall(r"%%?llm\w*", path.read_text("utf-8"))
+    ]
+
+    assert speaking == []
 
 
-@each_module
-def test_litellm_is_imported_inside_functions_only(module: str) -> None:
+def test_litellm_is_imported_inside_functions_only() -> None:
     """Importing it takes seconds, so `%load_ext` must not."""
     eager = [
-        str(one)
+        f"{module}, {one}"
+        for module in MODULES
         for one in imports_of(module)
         if within(one.target, "litellm") and not one.in_function
     ]

@@ -6,7 +6,6 @@ import json
 from itertools import pairwise
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +72,8 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_value_fits_a_schema(schema: dict[str, Any]) -> None:
+    import jsonschema  # noqa: PLC0415 - a second, which each process of the tests would take
+
     jsonschema.validate(fitting(schema), schema)
 
 

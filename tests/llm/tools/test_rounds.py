@@ -486,9 +486,17 @@ def test_practice_models(clock: FakeClock) -> None:
     assert "call NAME" in ask("Hello", model="practice/tools", **settings).text
     for model, kind in (
         ("tools-cut", ToolCallError),
-        ("tools-thousand", ToolRoundsError),
         ("tools-refused", ToolsRefusedError),
     ):
         with pytest.raises(kind) as caught:
             ask(wish, model=f"practice/{model}", **settings)
         assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.slow  # it reads ten thousand calls
+def test_a_practice_model_that_asks_a_thousand_times(clock: FakeClock) -> None:
+    """The rounds have a limit, whatever it asks for."""
+    wish = 'Please:\ncall weather {"city": "Uji"}'
+    with pytest.raises(ToolRoundsError) as caught:
+        ask(wish, model="practice/tools-thousand", tools=[weather], clock=clock)
+    assert len(str(caught.value).splitlines()) == 1
