@@ -12,6 +12,8 @@ PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-da
 
 # The tests that tell whether a version of LiteLLM will do, and the oldest that pyproject.toml allows.
 LITELLM_TESTS := tests/llm/test_fault_matrix.py tests/llm/test_masking.py tests/llm/litellm
+# Of these `make test` plays some pairs alone.
+LITELLM_PAIRS := tests/llm/test_fault_matrix.py tests/llm/litellm/test_contract.py
 LITELLM_OLDEST := $(shell sed -n 's/^ *"litellm>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 
 # The OpenHands that config.toml is for, with what its image pins of that which makes its requests.
@@ -114,7 +116,8 @@ test-litellm-oldest test-litellm-newest: $(VENV)/.installed-dev
 	@$(COMPILE) --extra test --upgrade-package '$(LITELLM)' --output-file $(ENVIRONMENT)/constraints.txt > /dev/null
 	@$(RUN) -m uv pip install --quiet --python $(ENVIRONMENT) --constraint $(ENVIRONMENT)/constraints.txt --editable '.[test]'
 	@grep ^litellm== $(ENVIRONMENT)/constraints.txt
-	$(ENVIRONMENT)/bin/python -m pytest -n 3 -m 'not translations' $(LITELLM_TESTS)
+	$(ENVIRONMENT)/bin/python -m pytest -n 3 $(LITELLM_TESTS)
+	$(ENVIRONMENT)/bin/python -m pytest -n 3 -m slow $(LITELLM_PAIRS)
 
 # Its tests wait for retries most of the time, so they wait together.
 test-openhands: $(VENV)/.installed-openhands ## Compare our previews with the real OpenHands, 0.41, the newest SDK and CLI, and the probes' tools with theirs (installs them, 1.2 GB; OPENHANDS_PYTHON=PATH for another Python 3.12)
