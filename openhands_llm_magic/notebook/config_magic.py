@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -274,6 +275,7 @@ def _practice(session: _Session, words: list[str]) -> None:
 def _save(session: _Session, words: list[str]) -> None:
     """Write the settings to a config file, and print what changed in it."""
     from openhands_llm_magic.config import save  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
 
     parser = arguments.Parser(prog="%llm_config --save", add_help=False)
     parser.add_argument("path", nargs="?")
@@ -281,13 +283,13 @@ def _save(session: _Session, words: list[str]) -> None:
     parser.add_argument("--with-key", action="store_true")
     parser.add_argument("--force", action="store_true")
     given = parser.parse_args(words)
-    snapshot = session.settings.snapshot()
+    snapshot, left_out = stand_in.handed_over(session.settings.snapshot(), with_keys=True)
     if given.with_key and snapshot.secrets():
         print_texts(Text("the key goes into the file as plain text, which you alone can read."))
     saved = save.save(
         snapshot, given.path, group=given.group, with_key=given.with_key, force=given.force
     )
-    print_texts(*saved.diff.splitlines(), *saved.notes)
+    print_texts(*saved.diff.splitlines(), *left_out, *saved.notes)
     if snapshot.api_key and not given.with_key:
         print_texts(Text("the key was not written; --with-key writes it."))
     done = Text("saved {file}", file=shown_path(saved.path))
@@ -326,17 +328,19 @@ def _only_kept(kept: list[folder.Kept]) -> folder.Kept:
 def _to_openhands(session: _Session, words: list[str]) -> None:
     """Write the settings as a profile of OpenHands, and print what changed in it."""
     from openhands_llm_magic.llm.openhands import profile  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
 
     parser = arguments.Parser(prog="%llm_config --to-openhands", add_help=False)
     parser.add_argument("name")
     parser.add_argument("--with-key", action="store_true")
     parser.add_argument("--force", action="store_true")
     given = parser.parse_args(words)
-    snapshot = session.settings.snapshot()
+    settings = session.settings.snapshot()
+    snapshot, left_out = stand_in.handed_over(settings, with_keys=given.with_key)
     if given.with_key and snapshot.secrets():
         print_texts(Text("the key goes into the file as plain text, which you alone can read."))
     saved = profile.save(snapshot, given.name, with_key=given.with_key, force=given.force)
-    print_texts(*saved.diff.splitlines(), *saved.notes)
+    print_texts(*saved.diff.splitlines(), *left_out, *saved.notes)
     done = Text("saved {file}", file=shown_path(saved.path))
     print_texts(done if saved.diff else Text("nothing to change"))
 
@@ -344,9 +348,12 @@ def _to_openhands(session: _Session, words: list[str]) -> None:
 def _export(session: _Session, words: list[str]) -> None:
     """Print the settings in a form that OpenHands takes."""
     from openhands_llm_magic.config import export  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
 
     form = _only(words, f"--export {'|'.join(export.FORMS)}")
-    print(export.export(session.settings.snapshot(), form))  # noqa: T201 - see above
+    snapshot, left_out = stand_in.handed_over(session.settings.snapshot(), with_keys=False)
+    print(export.export(snapshot, form))  # noqa: T201 - see above
+    print_texts(*left_out, file=sys.stderr)  # who takes the text elsewhere takes it without them
 
 
 def _trust(session: _Session, words: list[str]) -> None:

@@ -24,6 +24,7 @@ from openhands_llm_magic.llm import explain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+    from typing import TextIO
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.errors import Say
@@ -237,10 +238,10 @@ def _session() -> LLMSettings | None:
     return next((each for each in shell.configurables if isinstance(each, LLMSettings)), None)
 
 
-def print_texts(*lines: str) -> None:
+def print_texts(*lines: str, file: TextIO | None = None) -> None:
     """Print lines of a magic: texts in the person's language, other words as they are."""
     for line in worded(lines, cell_words()):
-        print(line)  # noqa: T201 - a magic's output
+        print(line, file=file)
 
 
 def worded(lines: Iterable[str], say: Say) -> list[str]:

@@ -13,12 +13,19 @@ from model_server import Answer, Refuse
 
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.errors import Text, UsageError
+from openhands_llm_magic.llm.practice.stand_in import in_place_of
 from openhands_llm_magic.llm.probe.course import Finding
 from openhands_llm_magic.llm.probe.metadata import Metadata
 from openhands_llm_magic.llm.probe.page import page_of, require_free, write_page
 from openhands_llm_magic.llm.probe.result import Report, Result
 from openhands_llm_magic.llm.probe.run import probe
-from openhands_llm_magic.llm.probe.setup import OWN_SERVER, Setup, setup_of, shown_model
+from openhands_llm_magic.llm.probe.setup import (
+    OWN_SERVER,
+    PRACTICE_SERVER,
+    Setup,
+    setup_of,
+    shown_model,
+)
 from openhands_llm_magic.llm.probe.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -169,3 +176,12 @@ def test_a_page_is_written_and_nothing_is_lost(tmp_path: Path) -> None:
             require_free(name, over=True)
         with pytest.raises(UsageError):
             write_page(name, "# two\n", over=True)
+
+
+def test_what_the_practice_server_has_answered_is_told_as_that() -> None:
+    """Its address is nobody else's, and what it did says nothing of the model."""
+    base = load_settings(env={})
+    stood_in = base.with_overrides({"model": "azure/my-deployment", **in_place_of(base, "azure")})
+    page = page_of([Report(stood_in.model, setup=setup_of(stood_in))])
+    assert f"- `Base URL` to {PRACTICE_SERVER}" in page
+    assert "127.0.0.1" not in page

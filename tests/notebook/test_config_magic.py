@@ -85,6 +85,34 @@ def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
     assert rows == [["base_url", "not", "set", "default"], ["api_key", "not", "set", "default"]]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--export shell", "--export docker", "--export profile", "--export toml",
+        "--to-openhands mine", "--to-openhands mine --with-key", "--save", "--save --with-key",
+    ],
+)  # fmt: skip
+def test_the_practice_servers_address_is_not_handed_over(
+    kernel: Kernel, folder: Path, line: str
+) -> None:
+    """A line says so; that of an export is beside the text, which others read."""
+    kernel.run("%llm_config --reset")
+    kernel.run("%llm_config model=openai/my-model")
+    kernel.run("%llm_config --practice sglang")
+    assert "http://127.0.0.1:" in kernel.run("%llm_config --show base_url", "console").stdout
+    ran = kernel.run(f"%llm_config {line}", "console")
+    stream = "stderr" if line.startswith("--export") else "stdout"
+    told = "".join(each["text"] for each in ran.contents("stream") if each["name"] == stream)
+    assert "left out, as the practice server ends with this kernel: base" in told
+    files = (each.read_text() for each in folder.rglob("*") if each.is_file())
+    written = ran.stdout + "".join(files)
+    assert "127.0.0.1" not in written
+    assert "30000/v1" in written
+    key_of = "from openhands_llm_magic.llm.practice.server import running; print(running().key)"
+    assert kernel.run(key_of).stdout.strip() not in written
+    kernel.run("%llm_config --reset")
+
+
 def test_another_providers_model_is_told(kernel: Kernel) -> None:
     """The practice server has the paths of one provider there, and those models alone."""
     kernel.run("%llm_config --reset")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from panel_driver import Driver
 
+from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.panel import handover
 
 KEY = "sk-canary-0123456789abcdef"
@@ -114,3 +115,21 @@ def test_the_hand_over_of_the_current_openhands_comes_first() -> None:
     names = [each.description for each in Driver().buttons]
     forms = ["Save as a profile …", *handover.CURRENT.values(), "Save to config.toml …"]
     assert [name for name in names if name in forms] == forms
+
+
+@pytest.mark.parametrize("press", ["Copy shell exports", "Copy profile", "Save as a profile …"])
+def test_the_practice_servers_address_is_not_handed_over(profiles: Path, press: str) -> None:
+    """The panel says so beside what it hands over."""
+    del profiles
+    driver = Driver()
+    settings = driver.settings
+    settings.set(model="openai/my-model")
+    settings.set(**stand_in.in_place_of(settings.snapshot(), "sglang"))
+    driver.panel.refresh()
+    driver.type("Profile", "mine")
+    driver.press(press)
+    assert "left out, as the practice server ends with this kernel" in driver.text
+    copied = driver.control("To copy").value if "To copy" in driver.labels else ""
+    handed = f"{driver.text}{copied}"
+    assert "http://localhost:30000/v1" in handed
+    assert WITH_KEY not in driver.labels

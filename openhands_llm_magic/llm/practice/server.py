@@ -42,7 +42,7 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import add_accept_handler
 
-from openhands_llm_magic.config.providers import is_loopback
+from openhands_llm_magic.config.providers import is_loopback, server_of
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import models
 from openhands_llm_magic.llm.practice.responses import Page, Pieces, Responder
@@ -347,6 +347,12 @@ def running() -> PracticeServer:
 def is_own_key(key: object) -> bool:
     """Return whether a key is that of the process's own practice server."""
     return _Shared.server is not None and key == _Shared.server.key
+
+
+def is_own_address(address: object) -> bool:
+    """Return whether an address leads to the process's own practice server."""
+    own, server = _Shared.server, server_of(address if isinstance(address, str) else None)
+    return own is not None and server is not None and server[1:] == (HOST, own.port)
 
 
 def _unlock_in_child() -> None:

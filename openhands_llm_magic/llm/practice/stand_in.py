@@ -11,7 +11,9 @@ import socket
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
@@ -28,10 +30,13 @@ from openhands_llm_magic.llm.practice import server as practice
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.providers import Provider, Server
-    from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.resolve import Found, Snapshot
 
 KEYS = ("api_key", "aws_access_key_id", "aws_secret_access_key")
 """The settings that get the practice server's key."""
+
+ADDRESSES = ("base_url", "embedding_base_url")
+"""The settings that get its address."""
 
 API_VERSION = "2024-10-21"
 """What Azure is asked with where the settings name no version."""
@@ -155,7 +160,51 @@ def left_over(settings: Snapshot) -> list[str]:
     if not _is_ours(settings.api_key):
         return []
     keys = [name for name in KEYS if _is_ours(getattr(settings, name))]
-    return ["base_url", "embedding_base_url", *keys]
+    return [*ADDRESSES, *keys]
+
+
+def handed_over(settings: Snapshot, *, with_keys: bool) -> tuple[Snapshot, tuple[Text, ...]]:
+    """Return the settings as they are to be kept, since the practice server ends with the process.
+
+    What leads to that server is left out, and the provider's own address stands again. The texts
+    say what was left out, and what has to be set.
+
+    Args:
+        settings: Those in force.
+        with_keys: Whether keys are kept, too, and not just named.
+    """
+    names = (*ADDRESSES, *KEYS) if with_keys else ADDRESSES
+    own = {name: _not_ours(settings.found[name]) for name in names}
+    left = [name for name in names if own[name][0] is not settings.found[name][0]]
+    if not left:
+        return settings, ()
+    kept = replace(settings, found=MappingProxyType({**settings.found, **own}))
+    told = "left out, as the practice server ends with this kernel: {names}"
+    notes = [Text(told, names=", ".join(left))]
+    provider = _stood_in_for(settings.base_url)
+    if provider and "base_url" in provider.asks_for and not kept.base_url:
+        if provider.has_address:
+            return kept.with_overrides({"base_url": provider.base_url_form}), tuple(notes)
+        told = "{provider} needs an address: set base_url, such as {form}"
+        facts = {"provider": Text(provider.title), "form": provider.base_url_form}
+        notes.append(Text(told, **facts))
+    return kept, tuple(notes)
+
+
+def _not_ours(found: tuple[Found, ...]) -> tuple[Found, ...]:
+    """Return the values of a setting that do not lead to the practice server."""
+    return tuple(
+        each
+        for each in found
+        if not _is_ours(each.value) and not practice.is_own_address(each.value)
+    )
+
+
+def _stood_in_for(address: str | None) -> Provider | None:
+    """Return the provider that an address of the practice server stands in for, if it is one."""
+    if address is None or not practice.is_own_address(address):
+        return None
+    return STAND_INS.get(urlsplit(address).path.split("/")[1])
 
 
 def _own_address(settings: Snapshot, provider: Provider) -> str:

@@ -16,7 +16,7 @@ from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.errors import Text, UsageError, reason_of
 from openhands_llm_magic.llm.explain import usd
-from openhands_llm_magic.llm.probe.setup import OWN_SERVER, shown_model
+from openhands_llm_magic.llm.probe.setup import OWN_SERVER, PRACTICE_SERVER, shown_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,7 +117,8 @@ def _settings(report: Report, model: str) -> Iterator[str]:
     )
     yield ""
     if is_advanced:
-        address = OWN_SERVER if setup.address == OWN_SERVER else _code(setup.address)
+        is_told = setup.address in (OWN_SERVER, PRACTICE_SERVER)
+        address = setup.address if is_told else _code(setup.address)
         yield f"- `Custom Model` to {_code(model)}"
         yield f"- `Base URL` to {address}{_server(report)}"
     else:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import is_loopback, provider_of, server_of
 from openhands_llm_magic.config.save import is_unset
+from openhands_llm_magic.llm.practice.server import is_own_address
 from openhands_llm_magic.llm.spending.attempt import day_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ SHARED = (
     "retry_multiplier",
 )  # fmt: skip
 """Settings that say how a model is asked, and nothing about a person or their network."""
+
+PRACTICE_SERVER = "the practice server of this package, which is not a language model"
+"""What is said in place of the address of a server that ends with the process."""
 
 OWN_SERVER = "a server of one's own"
 """What is said in place of an address that is neither the provider's nor this machine's."""
@@ -45,7 +49,8 @@ class Setup:
 
     Attributes:
         provider: The provider's name for people, or "".
-        address: The server's address, `OWN_SERVER`, or "" for the provider's own.
+        address: The server's address, `OWN_SERVER` or `PRACTICE_SERVER`, or "" for the provider's
+            own.
         has_key: Whether a key was set.
         settings: Further settings that somebody has set.
         versions: Of the packages that asked.
@@ -89,6 +94,8 @@ def _address(settings: Snapshot) -> str:
     base_url = settings.base_url
     if not base_url:
         return ""
+    if is_own_address(base_url):
+        return PRACTICE_SERVER
     server = server_of(base_url)
     provider = provider_of(settings.model, base_url, settings.custom_llm_provider)
     if server is None or not (is_loopback(server.host) or (provider and provider.is_at(base_url))):

@@ -14,9 +14,10 @@ import ipywidgets
 from openhands_llm_magic.config import export, save
 from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.settings import SETTINGS
-from openhands_llm_magic.errors import SettingError
+from openhands_llm_magic.errors import SettingError, Text
 from openhands_llm_magic.llm.openhands import folder, profile
 from openhands_llm_magic.llm.openhands.sent import findings
+from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.language import worded
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
 
@@ -198,8 +199,11 @@ class HandOver(Section):
 
     def _export(self, form: str) -> None:
         self._close()
-        self._text.value = export.export(self._bench.settings(), form)
-        self._place.value = escape(self._bench.say(PLACES[form]))
+        settings, left_out = stand_in.handed_over(self._bench.settings(), with_keys=False)
+        self._text.value = export.export(settings, form)
+        say = self._bench.say
+        notes = [say("{note}.", note=each) for each in worded(left_out, say)]
+        self._place.value = escape(" ".join([say(PLACES[form]), *notes]))
         for shown in (self._place, self._text):
             show_if(shown, True)
         self._message.note(self._bench.say("Select the text below and copy it. No key is in it."))
@@ -233,6 +237,7 @@ class Saving:
         self._message = message
         self._begin = begin
         self._settings: Snapshot | None = None
+        self._left_out: tuple[Text, ...] = ()
         self._group: str | None = None
         self._profile: str | None = None
         self._shown: save.Saved | None = None
@@ -264,6 +269,7 @@ class Saving:
         Raises:
             SettingError: They cannot be saved.
         """
+        settings, self._left_out = stand_in.handed_over(settings, with_keys=True)
         self._settings, self._group, self._profile = settings, group, profile_name
         self._with_key.value = False
         show_if(self._with_key, settings.secrets())
@@ -284,7 +290,8 @@ class Saving:
         if not plan.diff:
             title = say("Nothing would change in {path}.", path=path)
         lines = "".join(map(_line_html, plan.diff.splitlines()))
-        notes = "".join(f"<div>{escape(note)}</div>" for note in worded(plan.notes, say))
+        told = worded((*self._left_out, *plan.notes), say)
+        notes = "".join(f"<div>{escape(note)}</div>" for note in told)
         self._diff.value = f"<div>{escape(title)}</div><pre tabindex=0>{lines}</pre>{notes}"
 
     def _plan(self, settings: Snapshot, path: Path | None = None) -> save.Saved:

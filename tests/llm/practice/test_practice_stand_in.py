@@ -152,3 +152,38 @@ def test_what_cannot_be_is_told_in_one_line(named: str, told: str) -> None:
     with pytest.raises(UsageError, match=told) as caught:
         practice_in_place_of(named, load_settings(env={}))
     assert "\n" not in str(caught.value)
+
+
+OWN = {
+    "sglang": "http://localhost:30000/v1",
+    "groq_openai": "https://api.groq.com/openai/v1",
+    "ollama": None,
+    "groq": None,
+    "azure": None,
+}
+
+
+@pytest.mark.parametrize(("provider", "address"), OWN.items())
+def test_what_is_handed_over_leads_to_the_provider(provider: str, address: str | None) -> None:
+    """The practice server ends with the kernel, and so does what only that knows."""
+    settings = load_settings(env={}).with_overrides(
+        stand_in.in_place_of(load_settings(env={}), provider)
+    )
+    kept, notes = stand_in.handed_over(settings, with_keys=True)
+    assert (kept.base_url, kept.embedding_base_url, kept.api_key) == (address, None, None)
+    assert str(notes[0]).endswith("ends with this kernel: base_url, embedding_base_url, api_key")
+    wants = ["Azure OpenAI needs an address: set base_url, such as https://your-resource"]
+    assert [str(each)[:74] for each in notes[1:]] == (wants if provider == "azure" else [])
+    named, _ = stand_in.handed_over(settings, with_keys=False)
+    assert (named.base_url, named.api_key) == (address, settings.api_key)
+
+
+def test_the_persons_own_address_is_handed_over() -> None:
+    """It stands below that of the practice server; what is the person's own stays as it is."""
+    own = load_settings(env={"LLM_BASE_URL": "https://mine.openai.azure.com"})
+    stood_in = own.with_overrides(stand_in.in_place_of(own, "azure"))
+    kept, notes = stand_in.handed_over(stood_in, with_keys=True)
+    assert kept.base_url == "https://mine.openai.azure.com"
+    assert len(notes) == 1
+    for settings in (own, own.with_overrides({"base_url": nowhere(), "api_key": KEY})):
+        assert stand_in.handed_over(settings, with_keys=True) == (settings, ())
