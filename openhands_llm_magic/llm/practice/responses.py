@@ -67,6 +67,16 @@ def error_event(route: Route, refuse: Refuse) -> bytes:
     return ALL[route.dialect].error_event(refuse)
 
 
+def _named(body: bytes) -> str:
+    """Return the model that a question about one names.
+
+    Raises:
+        AttributeError, KeyError, ValueError: It names none.
+    """
+    asked = json.loads(body)
+    return str(asked.get("model") or asked["name"])
+
+
 class Responder:
     """Answers requests, and remembers what befell each conversation before.
 
@@ -81,6 +91,7 @@ class Responder:
         self._failures: dict[str, int] = {}
         self._prompt_before = ""
         self._takes_at_s: dict[str, float] = {}
+        self._loaded: dict[str, None] = {}  # in their order
 
     def respond(self, method: str, target: str, got: bytes | Refuse) -> Page | Pieces:
         """Return what a request gets.
@@ -106,14 +117,16 @@ class Responder:
             case "vectors":
                 told = answers.embedded(body, route)
                 return refused(route, told) if isinstance(told, Refuse) else page(told)
-            case "models":
-                return page(lists.listed(route))
+            case "answer":
+                chat = answers.read_chat(body, route)
+                return (
+                    refused(route, chat) if isinstance(chat, Refuse) else self._reply(chat, route)
+                )
+            case "loaded models":
+                return page(lists.loaded(self._loaded, route))
             case "model":
-                return page(lists.SHOWN)
-            case "key":
-                return page(lists.KEY)
-        chat = answers.read_chat(body, route)
-        return refused(route, chat) if isinstance(chat, Refuse) else self._reply(chat, route)
+                return page(lists.shown(_named(body), route))
+        return page(lists.TELLS[route.asks](route))
 
     def _reply(self, chat: answers.Chat, route: Route) -> Page | Pieces:
         """Return what the model does with a request: it answers, refuses, or breaks off."""
@@ -147,6 +160,8 @@ class Responder:
             answer = replace(answer, cost_usd=0.0)
         # Whoever looks at the name of the model that has answered sees that it is none.
         name = chat.model if route.provider == OWN else f"practice/{model.name}"
+        if route.provider == "ollama":  # which loads a model as it is asked
+            self._loaded.setdefault(chat.model)
         dialect, pause_s = ALL[route.dialect], self._pause_s if model.word_by_word else 0
         headers = {"X-Practice-Model": name}
         headers |= models.metered(model) if dialect is ALL["openai"] else {}

@@ -18,7 +18,9 @@ from openhands_llm_magic.config.providers import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Asks = Literal["answer", "vectors", "models", "model", "key", "nothing"]
+Asks = Literal[
+    "answer", "vectors", "models", "model", "loaded models", "properties", "key", "nothing"
+]
 """What a request is for; "nothing" where there is no such path."""
 
 OWN = "practice"
@@ -96,6 +98,10 @@ NATIVE: Mapping[str, tuple[Path, ...]] = {
         Path("POST", f"{GEMINI}:batchEmbedContents", "vectors", "gemini"),
         Path("GET", "/v1(?:beta)?/models", "models", "gemini"),
     ),
+    LLAMA_CPP: (
+        Path("GET", "/props", "properties", "llama_cpp"),
+        Path("GET", "/v1/models", "models", "llama_cpp"),
+    ),
     "litellm_proxy": (Path("GET", "(?:/v1)?/model/info", "models", "litellm_proxy"),),
     "lm_studio": (Path("GET", "/api/v0/models", "models", "lm_studio"),),
     "ollama": (
@@ -104,11 +110,14 @@ NATIVE: Mapping[str, tuple[Path, ...]] = {
         Path("POST", "/api/embed", "vectors", "ollama"),
         Path("POST", "/api/show", "model", "ollama"),
         Path("GET", "/api/tags", "models", "ollama"),
+        Path("GET", "/api/ps", "loaded models", "ollama"),
     ),
     "openrouter": (
         Path("GET", "/api/v1/models", "models", "openrouter"),
         Path("GET", "/api/v1/key", "key", "openrouter"),
     ),
+    "sglang": (Path("GET", "/v1/models", "models", "sglang"),),
+    "vllm": (Path("GET", "/v1/models", "models", "vllm"),),
 }
 """What the servers of a provider have besides, or in place of that."""
 

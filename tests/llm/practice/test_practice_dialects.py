@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from base64 import b64decode
+from dataclasses import replace
 from datetime import date  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,7 @@ from openhands_llm_magic.llm import served
 from openhands_llm_magic.llm.practice import embeddings, wordings
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.stand_in import in_place_of
+from openhands_llm_magic.llm.probe.metadata import Metadata, metadata_of
 from openhands_llm_magic.llm.probe.run import probe
 
 if TYPE_CHECKING:
@@ -282,6 +284,34 @@ def test_azure_asks_for_the_version_of_its_api() -> None:
     assert settings.api_version
     named = load_settings(env={}).with_overrides({"api_version": "2025-01-01-preview"})
     assert "api_version" not in in_place_of(named, "azure")
+
+
+TOLD = {
+    "vllm": Metadata("vLLM", 32_768, is_loaded=True),
+    "sglang": Metadata("SGLang", 32_768, is_loaded=True),
+    "lm_studio": Metadata("LM Studio", 32_768, 32_768, is_loaded=True, knows_tools=True),
+    "ollama": Metadata("Ollama", None, 32_768, is_loaded=False, knows_tools=True),
+    "llama_cpp": Metadata("llama.cpp", 32_768, 32_768, is_loaded=True, knows_tools=True),
+    "litellm_proxy": Metadata("LiteLLM Proxy", 32_768, knows_tools=True),
+}
+
+
+@pytest.mark.parametrize(("provider", "told"), TOLD.items())
+def test_it_tells_of_a_model_what_the_real_server_does(provider: str, told: Metadata) -> None:
+    """Without a token: how large its context is, whether it is loaded, and calls functions."""
+    not_in_lists = {"llama_cpp": "openai/my-model", "ollama": "ollama_chat/not-loaded"}
+    model = {"model": not_in_lists.get(provider) or MODELS[provider]}
+    assert metadata_of(settings_for(provider).with_overrides(model)) == told
+    without = settings_for(provider, "tools-refused").with_overrides(model)
+    knows_tools = None if told.knows_tools is None else False
+    assert metadata_of(without) == replace(told, knows_tools=knows_tools)
+
+
+def test_it_loads_a_model_of_ollama_as_it_is_asked(clock: FakeClock) -> None:
+    """Only then is its context known, as with Ollama itself."""
+    asked("ollama", clock, model="ollama_chat/loaded-now")
+    settings = settings_for("ollama").with_overrides({"model": "ollama_chat/loaded-now"})
+    assert metadata_of(settings) == replace(TOLD["ollama"], window_tokens=32_768, is_loaded=True)
 
 
 def test_settings_in_place_of_a_provider_are_there_from_python(clock: FakeClock) -> None:
