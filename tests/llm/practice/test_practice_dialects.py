@@ -307,6 +307,15 @@ def test_it_tells_of_a_model_what_the_real_server_does(provider: str, told: Meta
     assert metadata_of(without) == replace(told, knows_tools=knows_tools)
 
 
+@pytest.mark.parametrize("provider", ["lm_studio", "llama_cpp"])
+def test_the_one_that_forgets_has_a_small_context(provider: str) -> None:
+    """Its server says so, as the real ones do of a model that is loaded so."""
+    settings = settings_for(provider, "agent-forgets")
+    model = MODELS.get(provider, "openai/my-model")
+    told = metadata_of(settings.with_overrides({"model": model}))
+    assert (told.window_tokens, told.most_window_tokens) == (4_096, 32_768)
+
+
 def test_it_loads_a_model_of_ollama_as_it_is_asked(clock: FakeClock) -> None:
     """Only then is its context known, as with Ollama itself."""
     asked("ollama", clock, model="ollama_chat/loaded-now")
