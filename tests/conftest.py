@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import sys
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import keyring
@@ -17,6 +18,7 @@ from jupyter_core.utils import ensure_event_loop
 from keyring_in_memory import InMemory
 from model_server import ModelServer
 
+from openhands_llm_magic.config import withdrawn
 from openhands_llm_magic.llm.limits import limiter, seen
 from openhands_llm_magic.llm.litellm.loading import load
 from openhands_llm_magic.llm.spending import budget, ledger
@@ -76,6 +78,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LC_ALL", "C.UTF-8")  # what is said is in English
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_model_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test on a day before the ends of all models, so that no test changes with the days."""
+    monkeypatch.setattr(withdrawn, "today", lambda: date(2020, 1, 1))
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,9 @@ PRICE_FILE = "model_prices_and_context_window_backup.json"
 PROVIDER_FILES = ("types/utils.py", "llms/openai_like/providers.json")
 """The files that name its providers: the members of a class, and the keys of a table."""
 
+NOT_REACHED = frozenset({"anyscale", "coralbricks", "inferenceapis", "openinfer", "scaledown"})
+"""Providers in LiteLLM's list to which it sends no requests: `litellm.get_llm_provider` raises."""
+
 _PROVIDER_CLASS = re.compile(r"^class LlmProviders\(.*\n((?:(?:[ \t].*)?\n)*)", re.MULTILINE)
 _MEMBER = re.compile(r'^[ \t]+\w+ = "([^"\n]+)"', re.MULTILINE)
 
@@ -61,11 +64,12 @@ def makers() -> frozenset[str]:
 
 
 def listed_as(bare: str) -> list[str]:
-    """Return the names under which the list has a model, each with a provider's prefix."""
+    """Return the names by which LiteLLM reaches a model of its list, each with a prefix."""
     return sorted(
         name
         for name, facts in prices().items()
         if name == f"{facts.get('litellm_provider')}/{bare}" and facts.get("mode") == "chat"
+        if facts["litellm_provider"] not in NOT_REACHED
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.secret import Secrecy, secrecy
-from openhands_llm_magic.config.verified import MODELS, RECOMMENDED_MODEL
+from openhands_llm_magic.config.verified import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,7 +244,8 @@ def address_variables(env: Mapping[str, str], prefix: str) -> dict[str, str]:
 # fmt: off
 _ENTRIES = (
     Provider(
-        name="anthropic", title="Anthropic", prefix="anthropic/", example=RECOMMENDED_MODEL,
+        name="anthropic", title="Anthropic", prefix="anthropic/",
+        example="anthropic/claude-haiku-4-5-20251001",
         key_variables=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
         base_url_form="https://api.anthropic.com",
         servers=("api.anthropic.com:*",), openai_path="/v1", has_own_alone=True,
@@ -262,11 +263,12 @@ _ENTRIES = (
         mistake="A model gemini-… without gemini/ in front goes to Vertex AI.",
     ),
     Provider(
-        name="deepseek", title="DeepSeek", prefix="deepseek/", example="deepseek/deepseek-chat",
+        name="deepseek", title="DeepSeek", prefix="deepseek/",
+        example="deepseek/deepseek-v4-flash",
         key_variables=("DEEPSEEK_API_KEY",), base_url_form="https://api.deepseek.com/v1",
         servers=("api.deepseek.com:*",), openai_path="", has_own_alone=True,
         guide="Give an API key of the DeepSeek platform; no base_url is needed.",
-        mistake="The model deepseek-chat without deepseek/ in front.",
+        mistake="A model deepseek-… without deepseek/ in front.",
     ),
     Provider(
         name="openai", title="OpenAI", prefix="openai/", example="openai/gpt-4o",
@@ -305,7 +307,7 @@ _ENTRIES = (
     ),
     Provider(
         name="vertex_ai", title="Google Vertex AI", prefix="vertex_ai/",
-        example="vertex_ai/gemini-2.5-pro", asks_for=("vertex_project", "vertex_location"),
+        example="vertex_ai/gemini-3.5-flash", asks_for=("vertex_project", "vertex_location"),
         key_variables=("GOOGLE_APPLICATION_CREDENTIALS",),
         base_url_form="https://us-central1-aiplatform.googleapis.com", bare_names=("gemini-*",),
         servers=("*aiplatform.googleapis.com:*",), finds="the Google credentials of this machine",
@@ -321,7 +323,7 @@ _ENTRIES = (
     ),
     Provider(
         name="groq_openai", title="Groq, as a server compatible with OpenAI", prefix="openai/",
-        example="openai/llama-3.1-8b-instant", asks_for=("base_url", "api_key"),
+        example="openai/qwen/qwen3.8-27b", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
         guide="Write openai/ before Groq's name of the model, and set base_url.",
         mistake="The key in GROQ_API_KEY, which this way does not read: set api_key.",
@@ -377,7 +379,7 @@ _ENTRIES = (
     ),
     Provider(
         name="bedrock", title="AWS Bedrock", prefix="bedrock/",
-        example="bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0",
+        example="bedrock/amazon.nova-pro-v1:0",
         asks_for=("aws_access_key_id", "aws_secret_access_key", "aws_region_name"),
         key_variables=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION_NAME"),
         base_url_form="https://bedrock-runtime.us-east-1.amazonaws.com",
@@ -389,7 +391,7 @@ _ENTRIES = (
     ),
     Provider(
         name="moonshot", title="Moonshot", prefix="moonshot/",
-        example="moonshot/kimi-k2-0711-preview", key_variables=("MOONSHOT_API_KEY",),
+        example="moonshot/kimi-k3", key_variables=("MOONSHOT_API_KEY",),
         base_url_form="https://api.moonshot.ai/v1",
         servers=("api.moonshot.ai:*", "api.moonshot.cn:*"), openai_path="/v1", has_own_alone=True,
         guide="Give an API key of platform.moonshot.ai; no base_url is needed.",
@@ -397,7 +399,7 @@ _ENTRIES = (
     ),
     Provider(
         name="openhands", title="OpenHands", prefix="openhands/",
-        example="openhands/claude-sonnet-4-20250514", key_variables=("LITELLM_PROXY_API_KEY",),
+        example="openhands/claude-sonnet-5-5", key_variables=("LITELLM_PROXY_API_KEY",),
         base_url_form="https://llm-proxy.app.all-hands.dev/",
         servers=("llm-proxy.*.all-hands.dev:*",), openai_path="",
         guide="Give the LLM API key of OpenHands Cloud's settings; no base_url is needed.",

@@ -31,16 +31,14 @@ class Verified:
         return f"verified {self.as_of[:7]}"
 
 
-RECOMMENDED_MODEL = "anthropic/claude-3-7-sonnet-20250219"
-"""The model that OpenHands' page recommends among those it lists as verified."""
-
 # fmt: off
 PAGE = Verified(
     title="OpenHands", as_of="2025-05-07",
     source="https://github.com/All-Hands-AI/OpenHands/blob/689d3c9046/docs/i18n/ja/docusaurus-plugin-content-docs/current/usage/llms/llms.md",
     models=(
-        RECOMMENDED_MODEL, "gemini/gemini-2.5-pro", "deepseek/deepseek-chat", "openai/o3-mini",
-        "openai/o3", "openai/o4-mini", "openrouter/all-hands/openhands-lm-32b-v0.1",
+        "anthropic/claude-3-7-sonnet-20250219", "gemini/gemini-2.5-pro", "deepseek/deepseek-chat",
+        "openai/o3-mini", "openai/o3", "openai/o4-mini",
+        "openrouter/all-hands/openhands-lm-32b-v0.1",
     ),
 )
 

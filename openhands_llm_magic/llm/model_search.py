@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import litellm_files, verified
+from openhands_llm_magic.config import litellm_files, verified, withdrawn
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.llm.litellm import models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from openhands_llm_magic.config.providers import Provider
-
-NOT_REACHED = frozenset({"anyscale", "coralbricks", "inferenceapis", "openinfer", "scaledown"})
-"""Providers in LiteLLM's list to which it sends no requests: `litellm.get_llm_provider` raises."""
 
 PREFIXES = frozenset(each.prefix for each in PROVIDERS.values())
 """Those of the catalogue."""
@@ -58,6 +56,7 @@ def search(text: str) -> list[Model]:
 
     Those that embed are listed when a word asks for embeddings, or when no other is found.
     Verified models come first, then those of the catalogue's providers, then all others; by name.
+    Those that their makers have ended are the last of each.
     """
     words = text.lower().split()
     found = [each for each in all_models() if all(word in _words(each) for word in words)]
@@ -96,15 +95,16 @@ def all_models() -> tuple[Model, ...]:
         name = _written(listed, facts)
         if _is_further(name, facts):
             embeds.setdefault(name, facts["mode"] == "embedding")
-    return tuple(
-        Model(name, models.abilities_of(name), embeds[name]) for name in sorted(embeds, key=_rank)
-    )
+    day = withdrawn.today()
+    ranked = sorted(embeds, key=lambda name: _rank(name, day))
+    return tuple(Model(name, models.abilities_of(name), embeds[name]) for name in ranked)
 
 
-def _rank(name: str) -> tuple[Any, ...]:
-    listed = verified.MODELS
+def _rank(name: str, day: date) -> tuple[Any, ...]:
+    listed, has_ended = verified.MODELS, withdrawn.has_ended(name, day)
     place = listed.index(name) if name in listed else len(listed)
-    return place, not _in_catalogue(name), models.by_number(name)
+    is_verified = name in listed
+    return not is_verified, has_ended, place, not _in_catalogue(name), models.by_number(name)
 
 
 def _written(listed: str, facts: Mapping[str, Any]) -> str:
@@ -118,7 +118,7 @@ def _written(listed: str, facts: Mapping[str, Any]) -> str:
 def _is_further(name: str, facts: Mapping[str, Any]) -> bool:
     """Tell whether it is one that answers or embeds, that LiteLLM reaches, and is not yet known."""
     provider, _, own = name.partition("/")
-    if provider in NOT_REACHED or own.startswith(PRICE_CLASSES):
+    if provider in litellm_files.NOT_REACHED or own.startswith(PRICE_CLASSES):
         return False
     if facts.get("mode") == "embedding":
         return not (provider in models.BY_REGION and "/" in own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config import verified
+from openhands_llm_magic.config import litellm_files, verified, withdrawn
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.notebook.language import cell_words, print_texts, worded
 from openhands_llm_magic.notebook.view import table
@@ -78,6 +78,9 @@ def run(line: str, shell: Any, settings: LLMSettings) -> None:
     left, shown = len(found) - MOST_ROWS, found[:MOST_ROWS]
     notes = [Text("… {count} more; add a word.", count=f"{left:,}")] if left > 0 else []
     notes += _verified_by(shown)
+    if any(withdrawn.ends_on(model.name) for model in shown):
+        told = "The days on which makers end models are those of LiteLLM's list ({version})."
+        notes.append(Text(told, version=litellm_files.version()))
     _show(shell, headings(), [row(model) for model in shown], ALIGNED, notes)
 
 
@@ -140,6 +143,9 @@ def headings() -> tuple[str, ...]:
 def row(model: Model) -> tuple[str, ...]:
     """Return the cells of a model's row in the table: name, prices, context window, abilities."""
     known, say = model.abilities, cell_words()
+    also = [trait for trait in model.traits if trait != "vision"]
+    if remark := withdrawn.remark(model.name, withdrawn.today()):
+        also.append(remark)
     sees = {True: say("yes"), False: say("no"), None: say(UNKNOWN)}[known.sees]
     return (
         model.name,
@@ -147,7 +153,7 @@ def row(model: Model) -> tuple[str, ...]:
         say(NO_ANSWERS) if model.embeds else _price(known.answer_usd, say),
         _tokens(known.window_tokens, say),
         sees,
-        ", ".join(trait for trait in model.traits if trait != "vision"),
+        ", ".join(worded(also, say)),
     )
 
 

@@ -177,9 +177,21 @@ def listing(monkeypatch: pytest.MonkeyPatch, *providers: str) -> None:
 
 
 def test_a_bare_model_that_few_providers_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    listing(monkeypatch, "groq", "cerebras")
+    listing(monkeypatch, "nebius", "cerebras")
     [told] = problems(env={"LLM_MODEL": "x1"})
-    assert " Write the provider before it; LiteLLM lists 'cerebras/x1', 'groq/x1'." in told
+    assert " Write the provider before it; LiteLLM lists 'cerebras/x1', 'nebius/x1'." in told
+
+
+def test_of_those_that_list_a_bare_model_the_catalogues_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In its order; a seller that LiteLLM lists and sends nothing to is not."""
+    listing(monkeypatch, "cerebras", "mistral", "groq", "nebius", "inferenceapis")
+    [told] = problems(env={"LLM_MODEL": "x1"})
+    assert " LiteLLM lists 'groq/x1', 'mistral/x1'." in told
+    listing(monkeypatch, "inferenceapis")
+    [told] = problems(env={"LLM_MODEL": "x1"})
+    assert "inferenceapis" not in told
 
 
 @pytest.mark.parametrize("providers", [[], ["a", "b", "c", "d"]])

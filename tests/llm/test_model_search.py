@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from datetime import date
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openhands_llm_magic.config import litellm_files
+from openhands_llm_magic.config import litellm_files, withdrawn
 from openhands_llm_magic.config.verified import MODELS as VERIFIED_MODELS
 from openhands_llm_magic.llm import model_search
 from openhands_llm_magic.llm.litellm import models
@@ -65,10 +66,21 @@ def test_each_word_occurs_in_what_is_found(words: list[str]) -> None:
 
 
 def test_verified_models_come_first_then_the_catalogues_by_name() -> None:
-    assert names("verified") == names("")[: len(VERIFIED_MODELS)] == list(VERIFIED_MODELS)
+    day = withdrawn.today()
+    ranked = sorted(VERIFIED_MODELS, key=lambda name: withdrawn.has_ended(name, day))
+    assert names("verified") == names("")[: len(VERIFIED_MODELS)] == ranked
     found = names("gpt-4o")
     assert found.index("openai/gpt-4o") < found.index("openai/gpt-4o-mini")
     assert found.index("openai/gpt-4o-mini") < found.index("github_copilot/gpt-4o")
+
+
+def test_models_that_their_makers_have_ended_are_the_last(
+    list_models: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(withdrawn, "today", lambda: date(2026, 11, 30))
+    openai = CHAT | {"litellm_provider": "openai"}
+    list_models({"gpt-8": openai | {"deprecation_date": "2026-10-23"}, "gpt-9": openai})
+    assert names("openai/gpt-")[-2:] == ["openai/gpt-9", "openai/gpt-8"]
 
 
 def test_models_that_embed_are_found_when_asked_for(list_models: Callable[..., None]) -> None:
@@ -113,7 +125,7 @@ def test_what_is_no_model_to_ask_is_left_out(list_models: Callable[..., None]) -
 
 def test_without_litellms_list_the_catalogue_is_left() -> None:
     code = """
-from openhands_llm_magic.config import litellm_files
+from openhands_llm_magic.config import litellm_files, withdrawn
 litellm_files.PRICE_FILE = "missing.json"
 from openhands_llm_magic.llm.model_search import search
 assert search("openai/o3") and search("practice/echo") and not search("xai/")

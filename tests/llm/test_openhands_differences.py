@@ -162,3 +162,26 @@ def test_check_and_panel_say_it_of_a_model_that_somebody_chose(
         assert "ignores LLM_MODEL, LLM_BASE_URL without --override-with-envs" in told
         assert "sends prompt_cache_key" in told
     assert not [*findings(load_settings(env={}).with_overrides({"model": "practice/echo"}))]
+
+
+@pytest.mark.parametrize(
+    ("model", "address", "instead"),
+    [
+        ("openai/openai/gpt-oss-120b", ADDRESS, "litellm_proxy/openai/gpt-oss-120b"),
+        (
+            "openai/openai/gpt-oss-120b",
+            "https://api.groq.com/openai/v1",
+            "groq/openai/gpt-oss-120b",
+        ),
+        ("openai/qwen/qwen3", ADDRESS, ""),
+        ("openrouter/openrouter/auto", "https://openrouter.ai/api/v1", ""),
+    ],
+)
+def test_a_name_of_which_the_sdk_loses_the_beginning(
+    model: str, address: str, instead: str
+) -> None:
+    """It takes the prefix off, and LiteLLM takes it off again; see the recordings."""
+    found = differences(settings(model=model, base_url=address), {})
+    told = [each for each in found if "takes the prefix off twice" in each.message]
+    assert [str(each.fix) for each in told] == ([f"Write '{instead}' for it"] if instead else [])
+    assert all(each.is_problem for each in told)

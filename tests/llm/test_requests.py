@@ -75,7 +75,7 @@ CASES = {
         path="/v1/messages",
         headers={"x-api-key": KEY, "anthropic-version": "2023-06-01"},
         body={
-            "model": "claude-3-7-sonnet-20250219",
+            "model": "claude-haiku-4-5-20251001",
             **SAMPLING,
             "max_tokens": 100,  # and no seed: Anthropic has none
             "stream": True,
@@ -88,7 +88,7 @@ CASES = {
         body={"generationConfig": SAMPLING | {"max_output_tokens": 100, "seed": 7}},
         base="/v1beta",
     ),
-    "deepseek": Case(CHAT, {"model": "deepseek-chat"} | OPENAI),
+    "deepseek": Case(CHAT, {"model": "deepseek-v4-flash"} | OPENAI),
     "openai": Case(CHAT, {"model": "gpt-4o"} | OPENAI),
     "openrouter": Case(
         CHAT,
@@ -109,7 +109,7 @@ CASES = {
         base="/openai/v1",
     ),
     "groq_openai": Case(
-        "/openai/v1/chat/completions", {"model": "llama-3.1-8b-instant"} | OPENAI, base="/openai/v1"
+        "/openai/v1/chat/completions", {"model": "qwen/qwen3.8-27b"} | OPENAI, base="/openai/v1"
     ),
     "litellm_proxy": Case("/chat/completions", {"model": "my-model"} | OPENAI, base=""),
     "sglang": Case(CHAT, {"model": "my-served-model"} | OPENAI),
@@ -131,15 +131,19 @@ CASES = {
         base="/mistral/v1",
     ),
     "bedrock": Case(
-        path="/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/converse-stream",
+        path="/model/amazon.nova-pro-v1%3A0/converse-stream",
         headers={"authorization": "AWS4-HMAC-SHA256 Credential=AKIACANARY"},
         body={"inferenceConfig": {"temperature": 0.5, "topP": 0.9, "maxTokens": 100}},
         settings=AWS | {"api_key": None},
         base="",
     ),
-    "moonshot": Case(CHAT, {"model": "kimi-k2-0711-preview"} | OLDER_OPENAI),
+    "moonshot": Case(  # LiteLLM knows that it takes no other temperature than its own
+        CHAT,
+        {"model": "kimi-k3"}
+        | {name: it for name, it in OLDER_OPENAI.items() if name != "temperature"},
+    ),
     # Through OpenHands' LiteLLM Proxy, here at another address.
-    "openhands": Case("/chat/completions", {"model": "claude-sonnet-4-20250514"} | OPENAI, base=""),
+    "openhands": Case("/chat/completions", {"model": "claude-sonnet-5-5"} | OPENAI, base=""),
 }
 """By the provider's name; the model is the example of its entry."""
 

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 def test_a_notebook_gets_a_table_and_a_console_aligned_text(kernel: Kernel) -> None:
     shown = kernel.run("%llm_models OPENAI/gpt-4o mini-2024-07").outputs[0]
-    assert shown["text/plain"] == (
-        "model                          $/M in  $/M out  context  vision  also\n"
-        "openai/gpt-4o-mini-2024-07-18    0.15      0.6  128,000  yes     PDF, schema"
+    head, row, below = shown["text/plain"].split("\n")
+    assert head.split() == ["model", "$/M", "in", "$/M", "out", "context", "vision", "also"]
+    assert re.fullmatch(
+        r"openai/gpt-4o-mini-2024-07-18    0.15      0.6  128,000  yes     PDF, schema,"
+        r" (its maker ends it|withdrawn) on \d{4}-\d\d-\d\d",
+        row,
     )
+    assert below.startswith("The days on which makers end models are those of LiteLLM's list (")
     assert '<td style="text-align:right">128,000</td>' in shown["text/html"]
     in_console = kernel.run("%llm_models OPENAI/gpt-4o mini-2024-07", "console").stdout
     assert in_console == shown["text/plain"] + "\n"
@@ -38,17 +42,22 @@ def test_without_words_the_providers_are_listed(kernel: Kernel) -> None:
 
 def test_a_long_list_is_cut_and_says_so(kernel: Kernel) -> None:
     lines = kernel.run("%llm_models claude").outputs[0]["text/plain"].splitlines()
-    assert len(lines) == 1 + models_magic.MOST_ROWS + 1 + len(verified.LISTS)
+    notes = 1 + len(verified.LISTS)  # and, where one of those that are shown ends, whose word it is
+    assert len(lines) - (1 + models_magic.MOST_ROWS) in (notes, notes + 1)
     assert re.fullmatch(r"… \d+ more; add a word\.", lines[1 + models_magic.MOST_ROWS])
 
 
 def test_verified_models_come_first_with_their_dates(kernel: Kernel) -> None:
-    """Those of the page before those of the current list; a line tells whose word it is."""
+    """A line tells whose word it is; what its maker has ended comes last, and says so."""
     page, current = verified.LISTS
     lines = kernel.run("%llm_models verified deepseek/").outputs[0]["text/plain"].splitlines()
-    assert re.match(r"deepseek/deepseek-chat .*verified 2025-05, verified 2026-10", lines[1])
-    assert re.match(r"deepseek/deepseek-v4-pro .*verified 2026-10", lines[2])
-    assert lines[-2:] == [
+    assert re.match(r"deepseek/deepseek-v4-pro .*verified 2026-10", lines[1])
+    rows = [line for line in lines[1:] if line.startswith(("deepseek/", "openrouter/"))]
+    ended = (
+        r"deepseek/deepseek-chat .*verified 2025-05, verified 2026-10, .*withdrawn on 2026-07-24"
+    )
+    assert re.match(ended, rows[-1])
+    assert lines[len(rows) + 1 :][:2] == [
         f"{page.trait}: OpenHands lists it, as of {page.as_of}.",
         f"{current.trait}: OpenHands SDK 1.58.2 lists it, as of {current.as_of}.",
     ]

@@ -103,6 +103,7 @@ _MODELS = {
     "hosted_vllm/zai-org/GLM-4.6": "vllm",
     "ollama_chat/qwen3": "ollama",
     "openai/devstral-small": "openai_compatible",
+    "openai/openai/gpt-oss-120b": "openai_compatible",
 }
 """Models that one of the versions has a rule for, each with the provider that it is asked of."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config import withdrawn
 from openhands_llm_magic.config.lint.address import addresses
 from openhands_llm_magic.config.lint.case import Case, model_meant
 from openhands_llm_magic.config.lint.finding import (
@@ -57,6 +58,9 @@ MOST_PROVIDERS = 3
 
 MOST_WAITS = 6
 """The number of waits that a note lists."""
+
+SOON_DAYS = 90
+"""The days before the end of a model in which a note speaks of it."""
 
 EFFORTS = frozenset(
     {"none", "minimal", "low", "medium", "high", "xhigh", "max", "disable", "default"}
@@ -166,7 +170,7 @@ def no_provider(case: Case) -> Iterator[Finding]:
         return
     meant = model_meant(case)
     fix = write(quoted(meant))
-    listed = listed_as(model)
+    listed = _listed(model)
     if not meant and 0 < len(listed) <= MOST_PROVIDERS:
         names = ", ".join(map(quoted, listed))
         fix = Text("Write the provider before it; LiteLLM lists {names}", names=names)
@@ -178,6 +182,13 @@ def no_provider(case: Case) -> Iterator[Finding]:
         fix = Text(told, model=quoted(meant))
     message = Text("the model {model} names no provider", model=quoted(model))
     yield case.finding("model", message, fix, FAILS)
+
+
+def _listed(model: str) -> list[str]:
+    """Name a model as LiteLLM's list does, by the catalogue's providers if any of them has it."""
+    known = {each.prefix: each for each in PROVIDERS.values()}
+    listed = {f"{name.partition('/')[0]}/": name for name in listed_as(model)}
+    return [listed[prefix] for prefix in known if prefix in listed] or [*listed.values()]
 
 
 def newer_prefix(case: Case) -> Iterator[Finding]:
@@ -202,6 +213,27 @@ def no_name(case: Case) -> Iterator[Finding]:
         message = Text("the model {model} has no name after its provider", model=quoted(model))
         fix = Text("Write it whole, as in {example}", example=quoted(provider.example))
         yield case.finding("model", message, fix, FAILS)
+
+
+def ended(case: Case) -> Iterator[Finding]:
+    """Find a model that its maker has ended, or ends soon; other servers may have it longer."""
+    provider, address = provider_of(case.model), case.text("base_url")
+    end, day = withdrawn.ends_on(case.model), withdrawn.today()
+    if provider is None or end is None or provider.names_are_own:
+        return
+    server = server_of(address)
+    if case.text("custom_llm_provider") or (address and not (server and provider.runs(server))):
+        return
+    facts = {"model": quoted(case.model), "date": end.isoformat()}
+    example = quoted(provider.example)
+    if end < day:
+        told = "the model {model} was withdrawn on {date}, as LiteLLM's list says"
+        fix = Text("Take another, as {example}", example=example)
+        yield case.finding("model", Text(told, **facts), fix, Text("OpenHands would be refused"))
+    elif (end - day).days <= SOON_DAYS:
+        told = "the maker of the model {model} ends it on {date}, as LiteLLM's list says"
+        fix = Text("Take another before that day, as {example}", example=example)
+        yield case.finding("model", Text(told, **facts), fix, level="note")
 
 
 def gemini_on_vertex(case: Case) -> Iterator[Finding]:
@@ -317,7 +349,7 @@ def sampling(case: Case) -> Iterator[Finding]:
     if refused := sampling_refused(case.settings):
         fix = Text(
             "Take a later OpenHands, or an older model, as {example}",
-            example="'anthropic/claude-sonnet-4-20250514'",
+            example="'openai/gpt-4o'",
         )
         if _is_kimi_that_reasons(case.settings):
             fix = Text("Write {values} and {last}", values="temperature = 1", last="top_p = 0.95")
@@ -370,6 +402,7 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_provider,
     newer_prefix,
     no_name,
+    ended,
     gemini_on_vertex,
     addresses,
     no_base_url,

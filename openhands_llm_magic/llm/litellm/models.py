@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config import withdrawn
 from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.llm.practice import models as practice_models
@@ -28,16 +29,18 @@ OF_TOKENS = frozenset({"max_tokens", "max_input_tokens", "input_cost_per_token"}
 def models_of(provider: Provider) -> tuple[str, ...]:
     """List the models of a provider, as the setting `model` takes them.
 
-    Verified models come first, then the provider's example, then those that LiteLLM knows, by
-    name. What a person's own server offers is known to that server alone, so for most providers
-    that ask for a base_url there are none.
+    Verified models come first, those that their makers have ended last of them, then the
+    provider's example, then those that LiteLLM knows, by name. What a person's own server offers is
+    known to that server alone, so for most providers that ask for a base_url there are none.
     """
     example = () if provider.names_are_own else (provider.example,)
     if provider.prefix == practice_models.PREFIX:
         known = [provider.prefix + name for name in practice_models.MODELS]
     else:
         known = sorted(_known_to_litellm(provider), key=by_number)
-    return tuple(dict.fromkeys([*provider.verified_models, *example, *known]))
+    day = withdrawn.today()
+    verified = sorted(provider.verified_models, key=lambda name: withdrawn.has_ended(name, day))
+    return tuple(dict.fromkeys([*verified, *example, *known]))
 
 
 def _known_to_litellm(provider: Provider) -> Iterator[str]:

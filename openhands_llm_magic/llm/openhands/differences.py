@@ -12,14 +12,14 @@ from openhands_llm_magic.config.document import Origin
 from openhands_llm_magic.config.export import NOT_IN_PROFILES, without_field
 from openhands_llm_magic.config.lint.finding import FAILS, Finding
 from openhands_llm_magic.config.openhands_file import NOTHING
-from openhands_llm_magic.config.providers import PROVIDERS, server_of
+from openhands_llm_magic.config.providers import PROVIDERS, provider_at, server_of
 from openhands_llm_magic.config.save import WRITE_PROFILE
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.setting import OUR_PREFIX, shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import SettingError, Text, on_one_line
 from openhands_llm_magic.llm.openhands import folder
-from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.openhands.sdk import SDK, twice_named
 from openhands_llm_magic.llm.openhands.v0_41 import V0_41
 from openhands_llm_magic.llm.openhands.version import is_set
 
@@ -77,6 +77,7 @@ def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]
     yield from _of_variables(env)
     yield from _of_cli(env)
     yield from _of_defaults(settings)
+    yield from _of_name(settings)
     yield from _of_parameters(settings)
 
 
@@ -191,6 +192,19 @@ def _of_defaults(settings: Snapshot) -> Iterator[Finding]:
     message = Text(told, names=", ".join(unset), before=before, now=now, **titles)
     fix = Text("Set those that are to be the same everywhere")
     yield Finding(settings.origin("model"), message, fix, level="note", setting=unset[0])
+
+
+def _of_name(settings: Snapshot) -> Iterator[Finding]:
+    """Find a model of whose name the current OpenHands leaves out the beginning."""
+    name = twice_named(settings.model)
+    if not name or not settings.base_url:
+        return
+    there = provider_at(settings.base_url)
+    prefix = there.prefix if there and there.prefix != "openai/" else "litellm_proxy/"
+    told = "{version} asks this server for {short}, not for {name}: it takes the prefix off twice"
+    facts = {"short": repr(name.partition("/")[2]), "name": repr(name), "version": SDK.title}
+    fix = Text("Write {model} for it", model=repr(f"{prefix}{name}"))
+    yield Finding(settings.origin("model"), Text(told, **facts), fix, NOTHING, "warning", "model")
 
 
 def _of_parameters(settings: Snapshot) -> Iterator[Finding]:

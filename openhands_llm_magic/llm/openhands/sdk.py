@@ -103,7 +103,7 @@ def _known_limit(made: Draft) -> int | None:
     if made.has("claude-3-7-sonnet", "claude-sonnet-4", "kimi-k2-thinking"):
         return 64_000
     facts, limit = made.facts, None
-    ours = made["base_url"] and not made.model.startswith("litellm_proxy/")
+    ours = made["base_url"] and not made["model"].startswith("litellm_proxy/")
     if isinstance(facts.get("max_output_tokens"), int):
         limit = facts["max_output_tokens"]
         window = made["max_input_tokens"] or facts.get("max_input_tokens")
@@ -205,6 +205,24 @@ def _item(message: Message) -> Message:
     return {"type": "message", "role": message["role"], "content": content}
 
 
+def _named_twice(made: Draft) -> None:
+    """A provider that begins the name that its server knows, too, is lost: the SDK takes the prefix
+    off and hands LiteLLM the provider beside the rest, of which LiteLLM takes it off again.
+    """
+    if name := twice_named(made.model):
+        made.model = name
+
+
+def twice_named(model: str) -> str:
+    """Return a model without the first of two equal prefixes, or "" where it has not two.
+
+    OpenRouter has models of its own, as openrouter/openrouter/auto, which LiteLLM knows.
+    """
+    prefix, _, rest = model.partition("/")
+    is_twice = prefix and prefix != "openrouter" and rest.startswith(f"{prefix}/")
+    return rest if is_twice else ""
+
+
 def _takes_effort(made: Draft) -> bool:
     """Return whether the SDK sends a model a reasoning_effort: by LiteLLM's list, or its code."""
     told = made.facts.get("supports_reasoning")
@@ -266,6 +284,7 @@ SDK = Version(
         _retention,
         _messages,
         _responses,
+        _named_twice,
     ),
     tools_tokens=(7100, 9000),
     gives_tools=_gives_tools,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from openhands_llm_magic.config import keychain, schedule, verified
+from openhands_llm_magic.config import keychain, schedule, verified, withdrawn
 from openhands_llm_magic.config.check import check_settings
 from openhands_llm_magic.config.layers import BASE_GROUP
 from openhands_llm_magic.config.providers import PROVIDERS
@@ -177,10 +177,17 @@ def verified_words(provider: Provider, say: Language) -> list[str]:
     for listed in verified.LISTS:
         names = [model for model in provider.verified_models if model in listed.models]
         if names:
-            named = say(", ").join(names[:MOST_NAMES]) + (" …" if len(names) > MOST_NAMES else "")
+            named = say(", ").join(_with_remark(each, say) for each in names[:MOST_NAMES])
+            named += " …" if len(names) > MOST_NAMES else ""
             told = "{title} lists as verified ({date}): {names}"
             lines.append(say(told, title=listed.title, date=listed.as_of, names=named))
     return lines
+
+
+def _with_remark(model: str, say: Language) -> str:
+    """Return a model's name, with what is to be said of its end."""
+    remark = withdrawn.remark(model, withdrawn.today())
+    return say("{model} ({remark})", model=model, remark=remark.worded(say)) if remark else model
 
 
 RETRY_NAMES = ("num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from openhands_llm_magic.config import litellm_files
+from openhands_llm_magic.config import litellm_files, withdrawn
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
 from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.litellm.models import models_of
@@ -73,10 +73,14 @@ def test_the_names_are_of_the_provider(provider: Provider) -> None:
 
 @each_provider
 def test_verified_models_come_first(provider: Provider) -> None:
-    """Then the example."""
-    names = models_of(provider)
+    """Those that have ended the last of them; then the example."""
+    names, day = models_of(provider), withdrawn.today()
     count = len(provider.verified_models)
-    assert names[:count] == provider.verified_models
+    ended = [name for name in provider.verified_models if withdrawn.has_ended(name, day)]
+    assert names[:count] == (
+        *(name for name in provider.verified_models if name not in ended),
+        *ended,
+    )
     if "/my-" not in provider.example:
         assert provider.example in names[: count + 1]
 
