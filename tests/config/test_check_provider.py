@@ -194,6 +194,20 @@ def test_of_those_that_list_a_bare_model_the_catalogues_are_named(
     assert "inferenceapis" not in told
 
 
+@pytest.mark.parametrize(
+    ("provider", "named"),
+    [("groq", "lists 'groq/qwen/x2'"), ("nebius", "as in 'openrouter/qwen/x2'")],
+)
+def test_a_name_as_openrouter_has_them_that_one_of_the_catalogue_lists(
+    provider: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groq names some of its models by their makers, too."""
+    facts = {"litellm_provider": provider, "mode": "chat"}
+    monkeypatch.setattr(litellm_files, "prices", lambda: {f"{provider}/qwen/x2": facts})
+    [told] = problems(env={"LLM_MODEL": "qwen/x2"})
+    assert named in told
+
+
 @pytest.mark.parametrize("providers", [[], ["a", "b", "c", "d"]])
 def test_a_bare_model_that_many_providers_list_or_none(
     monkeypatch: pytest.MonkeyPatch, providers: list[str]

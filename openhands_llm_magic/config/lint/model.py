@@ -168,13 +168,15 @@ def no_provider(case: Case) -> Iterator[Finding]:
     model = case.model
     if not model or case.provider:
         return
-    meant = model_meant(case)
+    meant, listed = model_meant(case), _listed(model)
+    is_guess = meant == f"openrouter/{model}" and not case.host
+    if is_guess and listed and provider_of(listed[0]):
+        meant = ""
     fix = write(quoted(meant))
-    listed = _listed(model)
     if not meant and 0 < len(listed) <= MOST_PROVIDERS:
         names = ", ".join(map(quoted, listed))
         fix = Text("Write the provider before it; LiteLLM lists {names}", names=names)
-    elif not meant or (meant == f"openrouter/{model}" and not case.host):
+    elif not meant or is_guess:
         example = quoted(meant or "openai/gpt-4o")
         fix = Text("Write the provider before it, as in {example}", example=example)
     elif meant == f"openai/{model}":
