@@ -330,7 +330,8 @@ def probe(args: argparse.Namespace) -> int:
         gathered = probe_magic.Gathered(settings, extent)
         was_stopped = _watched(probe_each(settings, extent), gathered, say)
         reports = gathered.reports
-        shown = probe_magic.shown_as_table(reports, say).text
+        width = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
+        shown = probe_magic.shown_as_table(reports, say, width).text
         print(probe_magic.as_json(reports) if args.json else shown)
         if args.report:
             told = page.write_page(args.report, page.page_of(reports), over=args.force)

@@ -81,19 +81,19 @@ MAKES_TEXTS |= {"estimated", "write_page", "_none_of"}
 DYNAMIC: dict[str, Iterable[str]] = {
     "sections: TOPICS[topic]": TOPICS.values(),
     "sections: map(say, texts)": {*SETTING_TITLES, *SETTING_HELPS, *TOPICS.values()},
-    "address: host.title": {each.title for each in PROVIDERS.values()},
-    "finding: owner.title": {each.title for each in PROVIDERS.values()},
-    "model: provider.title": {each.title for each in PROVIDERS.values()},
+    "address: host.called": {each.called for each in PROVIDERS.values()},
+    "finding: owner.called": {each.called for each in PROVIDERS.values()},
+    "model: provider.called": {each.called for each in PROVIDERS.values()},
     "sections: each.title": {each.title for each in PROVIDERS.values()},
-    "sections: before.title": {each.title for each in PROVIDERS.values()},
-    "sections: provider.title": {each.title for each in PROVIDERS.values()},
+    "sections: before.called": {each.called for each in PROVIDERS.values()},
+    "sections: provider.called": {each.called for each in PROVIDERS.values()},
     "models_magic: each.title": {each.title for each in PROVIDERS.values()},
     "secret_field: error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))": (),
     "trust: why": (trust.REACHES, trust.HIDES, trust.REFERS, trust.LEADS, trust.NO_NAME),
     "trust: each.finds": {each.finds for each in PROVIDERS.values() if each.finds},
     "trust: name": (),  # of a variable
-    "config_magic: provider.title": {each.title for each in PROVIDERS.values()},
-    "served: provider.title": {each.title for each in PROVIDERS.values()},
+    "config_magic: provider.called": {each.called for each in PROVIDERS.values()},
+    "served: provider.called": {each.called for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
     "field: setting.title": SETTING_TITLES,
@@ -105,7 +105,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "panel: LANGUAGE.title": {SETTINGS["language"].title},
     "panel: LANGUAGE.help": {SETTINGS["language"].help},
     "parts: SETTINGS[name].title": SETTING_TITLES,
-    "parts: stranger.title": {each.title for each in PROVIDERS.values()},
+    "parts: stranger.called": {each.called for each in PROVIDERS.values()},
     "handover: english": (),  # of `_caption`: found where it is called
     "parts: english": (),  # of `button` and `heading`: found where they are called
     "explain: _text_for(error, kind, settings)": {

@@ -121,7 +121,8 @@ class Provider:
 
     Attributes:
         name: The provider's key in `PROVIDERS`.
-        title: The provider's name for people.
+        title: The provider's name for people, as it stands in a list.
+        spoken: Its name within a sentence, or "" where that is the same.
         prefix: The beginning of its models' names, such as "groq/".
         example: A model, with its prefix.
         asks_for: The settings that a request does not work without, unless a variable stands in.
@@ -143,6 +144,7 @@ class Provider:
 
     name: str
     title: str
+    spoken: str = ""
     prefix: str
     example: str
     asks_for: tuple[str, ...] = ("api_key",)
@@ -159,6 +161,11 @@ class Provider:
     names_makers: bool = False
     sent_besides: tuple[str, ...] = ()
     finds: str = ""
+
+    @property
+    def called(self) -> str:
+        """What it is called within a sentence."""
+        return self.spoken or self.title
 
     @property
     def has_address(self) -> bool:
@@ -288,7 +295,8 @@ _ENTRIES = (
         mistake="The maker left out of the name: openrouter/gpt-4o for openrouter/openai/gpt-4o.",
     ),
     Provider(
-        name="openai_compatible", title="A server compatible with OpenAI", prefix="openai/",
+        name="openai_compatible", title="A server compatible with OpenAI",
+        spoken="a server compatible with OpenAI", prefix="openai/",
         example="openai/my-model", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="https://your-server.example/v1",
         guide="Write openai/ before the name that the server knows, and set base_url.",
@@ -322,7 +330,8 @@ _ENTRIES = (
         mistake="A model that Groq no longer serves; its console lists those that it does.",
     ),
     Provider(
-        name="groq_openai", title="Groq, as a server compatible with OpenAI", prefix="openai/",
+        name="groq_openai", title="Groq, as a server compatible with OpenAI",
+        spoken="Groq", prefix="openai/",
         example="openai/qwen/qwen3.8-27b", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="https://api.groq.com/openai/v1",
         guide="Write openai/ before Groq's name of the model, and set base_url.",
@@ -337,14 +346,16 @@ _ENTRIES = (
         mistake="A provider's own key in place of a key of the proxy.",
     ),
     Provider(
-        name="sglang", title="SGLang on this machine", prefix="openai/",
+        name="sglang", title="SGLang on this machine", spoken="SGLang",
+        prefix="openai/",
         example="openai/my-served-model", asks_for=("base_url", "api_key"),
         key_variables=("OPENAI_API_KEY",), base_url_form="http://localhost:30000/v1", local=True,
         guide="Write openai/ before the server's --served-model-name, and set base_url.",
         mistake="No api_key: without --api-key the server takes any text, but needs one.",
     ),
     Provider(
-        name="vllm", title="vLLM on this machine", prefix="hosted_vllm/",
+        name="vllm", title="vLLM on this machine", spoken="vLLM",
+        prefix="hosted_vllm/",
         example="hosted_vllm/my-served-model", asks_for=("base_url",),
         key_variables=("HOSTED_VLLM_API_KEY",), base_url_form="http://localhost:8000/v1",
         local=True, other_prefixes=("openai/",),
@@ -406,7 +417,8 @@ _ENTRIES = (
         mistake="The OpenHands API key in place of the LLM API key, which is another.",
     ),
     Provider(
-        name="practice", title="Practice, without an account", prefix="practice/",
+        name="practice", title="Practice, without an account",
+        spoken="the practice provider", prefix="practice/",
         example="practice/echo", asks_for=(), base_url_form="http://127.0.0.1:0/v1", local=True,
         guide="Use it as it is: a server inside the notebook answers, and fails on request.",
         mistake="A practice model in a config file for OpenHands, which does not know it.",

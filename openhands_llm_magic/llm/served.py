@@ -173,7 +173,7 @@ def place_of(settings: Snapshot, address: str | None = None) -> Place:
         provider = next(here, PROVIDERS["openai_compatible"])
     if provider is not None and provider.name in UNLISTED:
         told = "{provider} has no list of models to ask for."
-        raise UsageError(Text(told, provider=Text(provider.title)))
+        raise UsageError(Text(told, provider=Text(provider.called)))
     if server is None or server.scheme not in ("http", "https"):
         told = (
             "the address of the server is not known: set base_url, or name one that begins with"

@@ -257,19 +257,19 @@ def _practice(session: _Session, words: list[str]) -> None:
                 "no server of {provider} runs: the practice server on this machine answers in its"
                 " place, which is not a language model. `%llm_config --reset` ends that."
             )
-        lines = [Text(told, provider=Text(provider.title))]
+        lines = [Text(told, provider=Text(provider.called))]
         if not stand_in.is_model_of(settings.snapshot(), provider):
             told = (
                 "The model now set, {model}, is none of {provider}'s: name one, such as {example}."
             )
             facts = {"model": settings.snapshot().model, "example": provider.example}
-            lines.append(Text(told, provider=Text(provider.title), **facts))
+            lines.append(Text(told, provider=Text(provider.called), **facts))
         print_texts(*lines)
         return
     if left_over := stand_in.left_over(settings.snapshot()):
         settings.reset(left_over)
     told = "{provider} itself is asked: {found}."
-    print_texts(Text(told, provider=Text(provider.title), found=found))
+    print_texts(Text(told, provider=Text(provider.called), found=found))
 
 
 def _save(session: _Session, words: list[str]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -210,12 +211,12 @@ def estimated(snapshots: Sequence[Snapshot], extent: Extent) -> list[Estimate]:
     return found
 
 
-def shown_as_table(reports: Sequence[Report], say: Say) -> Shown:
-    """Show reports: one with its verdicts above the table, several side by side."""
+def shown_as_table(reports: Sequence[Report], say: Say, width: int = 0) -> Shown:
+    """Show reports: one with its verdicts above the table, several side by side in `width`."""
     from openhands_llm_magic.notebook import probe_table
 
     if len(reports) > 1:
-        return probe_table.side_by_side(reports, say)
+        return probe_table.side_by_side(reports, say, width)
     return probe_table.shown(reports[0], say)
 
 
@@ -241,7 +242,9 @@ def show(reports: Sequence[Report], shell: Any) -> None:
     """Show what came as a table, in the person's language."""
     from openhands_llm_magic.notebook.view import display
 
-    shown = shown_as_table(reports, cell_words())
+    is_narrow = display.front_end(shell) == "terminal"
+    width = shutil.get_terminal_size((0, 0)).columns if is_narrow else 0
+    shown = shown_as_table(reports, cell_words(), width)
     display.show_both(shell, text=shown.text, html=shown.html)
 
 

@@ -90,8 +90,12 @@ def _below(lines: Sequence[str], last: str) -> str:
     return (f"<ul>{listed}</ul>" if listed else "") + f"<p>{html.escape(last)}</p>"
 
 
-def side_by_side(reports: Sequence[Report], say: Say) -> Shown:
-    """Show a column for each model: verdicts, probes, times and costs; below, what went wrong."""
+def side_by_side(reports: Sequence[Report], say: Say, width: int = 0) -> Shown:
+    """Show a column for each model: verdicts, probes, times and costs; below, what went wrong.
+
+    As text, the columns stand below each other where a terminal of `width` is too narrow for them;
+    0 stands for any width.
+    """
     first = reports[0]
     rows: list[list[Text | str]] = [
         [each.version, *(ANSWERS[report.verdicts[at].answer] for report in reports)]
@@ -116,8 +120,11 @@ def side_by_side(reports: Sequence[Report], say: Say) -> Shown:
         for each in _wrong(report)
     ]
     lines, total = worded(wrong, say), costs(sum(spent, Spent())).worded(say)
+    text = table.as_text(headings, cells)
+    if width and table.width_of(text) > width:
+        text = table.columns_in_turn(headings, cells) + "\n"
     return Shown(
-        "\n".join([table.as_text(headings, cells), *lines, total]),
+        "\n".join([text, *lines, total]),
         table.as_html(headings, cells, "l" * len(headings)) + _below(lines, total),
     )
 

@@ -200,7 +200,7 @@ def test_the_host_of_docker() -> None:
 @pytest.mark.parametrize(
     ("env", "found"),
     [
-        ({}, ["LLM_MODEL: vLLM on this machine asks for a base_url. Set it, as in"]),
+        ({}, ["LLM_MODEL: vLLM asks for a base_url. Set it, as in"]),
         ({"LLM_BASE_URL": "http://localhost:8000/v1"}, []),
         ({"HOSTED_VLLM_API_BASE": "http://localhost:8000/v1"}, []),
     ],

@@ -204,6 +204,7 @@ def test_a_name_as_openrouter_has_them_that_one_of_the_catalogue_lists(
     """Groq names some of its models by their makers, too."""
     facts = {"litellm_provider": provider, "mode": "chat"}
     monkeypatch.setattr(litellm_files, "prices", lambda: {f"{provider}/qwen/x2": facts})
+    monkeypatch.setattr(litellm_files, "makers", lambda: {"qwen"})  # else kept for later tests
     [told] = problems(env={"LLM_MODEL": "qwen/x2"})
     assert named in told
 

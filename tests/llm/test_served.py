@@ -213,7 +213,7 @@ def test_the_server_is_the_one_that_prompts_go_to(
         ),
         ({"model": "bedrock/x"}, "AWS Bedrock has no list"),
         ({"model": "vertex_ai/x"}, "Google Vertex AI has no list"),
-        ({"model": "practice/echo"}, "Practice, without an account has no list"),
+        ({"model": "practice/echo"}, "the practice provider has no list"),
         ({"model": "litellm_proxy/x"}, "the address of the server is not known: set base_url"),
         ({"model": "xai/x"}, "the address of the server is not known: set base_url"),
         ({"model": "openai/x", "base_url": "localhost:1234"}, "begins with http:// or https://"),

@@ -129,7 +129,5 @@ def test_a_server_that_tells_nothing_is_one_line(kernel: Kernel) -> None:
             " Found)."
         )
     ran = kernel.run("%llm_models --server")
-    assert ran.error == (
-        "UsageError: Practice, without an account has no list of models to ask for."
-    )
+    assert ran.error == ("UsageError: the practice provider has no list of models to ask for.")
     assert "no option --serve" in str(kernel.run("%llm_models --serve").error)

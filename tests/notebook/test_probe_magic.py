@@ -202,6 +202,14 @@ def test_one_interrupt_stops_all_models(at_server: Kernel, model_server: ModelSe
     assert model_server.count == 1
 
 
+def test_a_refusal_of_functions_names_a_setting_and_no_option(kernel: Kernel) -> None:
+    """The line of a probe has no `-t` to leave out."""
+    told = kernel.run("%llm_probe -m practice/tools-refused").outputs[-1]["text/plain"]
+    assert "Set another model" in told
+    assert "or set native_tool_calling = false." in told
+    assert "`-t`" not in told
+
+
 def test_hostile_words_are_shown_as_text() -> None:
     """What a model or a server says is no HTML of the page."""
     title, why = Text("calls a function"), Text("{said}", said="<img src=x onerror=alert(1)>")
@@ -255,6 +263,25 @@ def test_sentences_end_as_those_of_the_language_do() -> None:
     for shown in (probe_table.shown(alone, say), probe_table.side_by_side([alone], say)):
         assert "OpenHands stops at this request。A cure." in shown.text
         assert "0 requests、0 tokens、$0" in shown.text
+
+
+def test_columns_that_do_not_fit_a_terminal_stand_below_each_other() -> None:
+    """Each with the probes beside it; a notebook's table and a wide terminal's stay as they are."""
+    reports = [
+        Report(f"practice/{name}", tuple(map(not_asked, ("needle", "again")))) for name in "ab"
+    ]
+    wide = probe_table.side_by_side(reports, ENGLISH)
+    lines = wide.text.split("\n")
+    assert lines[0].split() == ["practice/a", "practice/b"]
+    fits = max(map(len, lines[:8]))
+    assert probe_table.side_by_side(reports, ENGLISH, fits) == wide
+    narrow = probe_table.side_by_side(reports, ENGLISH, fits - 1)
+    first, second, _ = narrow.text.split("\n\n")
+    assert [first.split("\n")[0], second.split("\n")[0]] == ["practice/a", "practice/b"]
+    for block in (first, second):
+        assert re.search("^calls a function +· not asked$", block, re.MULTILINE)
+        assert max(map(len, block.split("\n"))) < fits
+    assert narrow.html == wide.html
 
 
 def not_asked(name: str) -> Result:

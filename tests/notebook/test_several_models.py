@@ -254,7 +254,7 @@ def test_an_interrupt_stops_all_and_keeps_what_came(
     assert (whole, begun_text.strip(), none) == ("I am a.", "So far", "")
     assert told(kernel, "[each.error is None for each in _]") == [True, False, False]
     assert "So far" in shown(ran, front)
-    assert "Stopped: stopped before openai/off had answered." in shown(ran, front)
+    assert "No answer: stopped before openai/off had answered." in shown(ran, front)
 
 
 def test_a_broken_answer_is_asked_for_again_beside_one_that_is_whole(

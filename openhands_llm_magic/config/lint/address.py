@@ -228,11 +228,11 @@ def _host(cure: Cure, url: SplitResult) -> None:
         return
     if host.has_own_alone and _family(model) != _family(host.example):
         told = "is that of {provider}, and the model is another's"
-        cure.because(Text(told, provider=Text(host.title)), WRONG_PROVIDER)
+        cure.because(Text(told, provider=Text(host.called)), WRONG_PROVIDER)
         cure.url = None
         return
     told = "is that of {provider}, whose prefix is {prefix}"
-    cure.because(Text(told, provider=Text(host.title), prefix=host.prefix), WRONG_PROVIDER)
+    cure.because(Text(told, provider=Text(host.called), prefix=host.prefix), WRONG_PROVIDER)
     provider, _, name = model_for(host, model).partition("/")
     _ask(cure, provider, name)
     cure.url = url._replace(path=urlsplit(host.base_url_form).path.rstrip("/"))
@@ -287,7 +287,7 @@ def _version(cure: Cure, _: SplitResult) -> None:
                 if path
                 else "has no path, and {provider} answers at {right}"
             )
-            reason = Text(told, path=path, provider=Text(host.title), right=host.openai_path)
+            reason = Text(told, path=path, provider=Text(host.called), right=host.openai_path)
             cure.because(reason, WRONG_PATH, path=host.openai_path)
     elif provider in WITH_V1 and not path and not (host and host.openai_path == ""):
         reason = Text("has no path, and most servers answer at /v1")

@@ -285,7 +285,7 @@ def _about_secret(key: str) -> Text:
     if owner is None:
         return NO_GUESS
     told = "Remove it, and set the variable {variable}, which LiteLLM reads for {provider}"
-    return Text(told, variable=variable, provider=Text(owner.title))
+    return Text(told, variable=variable, provider=Text(owner.called))
 
 
 def _letters(name: str) -> str:

@@ -260,7 +260,7 @@ def no_base_url(case: Case) -> Iterator[Finding]:
     stem = provider.prefix.removesuffix("/").upper()
     names = (f"{stem}_API_BASE", f"{stem}_BASE_URL")  # where LiteLLM looks for one
     if not any(case.subject.env.get(name) for name in names):
-        message = Text("{provider} asks for a base_url", provider=Text(provider.title))
+        message = Text("{provider} asks for a base_url", provider=Text(provider.called))
         fix = Text("Set it, as in {example}", example=quoted(provider.base_url_form))
         yield case.finding("model", message, fix, FAILS)
 

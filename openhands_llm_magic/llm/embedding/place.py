@@ -233,7 +233,7 @@ def _require_address(model: str, base_url: str | None) -> None:
     if provider and "base_url" in provider.asks_for and not (base_url or os.environ.get(variable)):
         told = "{model} needs embedding_base_url, the address of its server ({provider}: {form})."
         form = provider.base_url_form
-        raise SettingError(Text(told, model=model, provider=provider.title, form=form))
+        raise SettingError(Text(told, model=model, provider=provider.called, form=form))
 
 
 def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) -> Key:

@@ -47,6 +47,7 @@ LLAMA_CPP = replace(
     PROVIDERS["openai_compatible"],
     name=routes.LLAMA_CPP,
     title="llama.cpp",
+    spoken="",
     base_url_form="http://localhost:8080/v1",
     local=True,
 )
@@ -91,9 +92,9 @@ def provider_named(name: str) -> Provider:
     if name in routes.NEVER:
         told = (
             "{title} asks Google for a login before each prompt, so that nothing can stand in for"
-            " it; gemini speaks the same protocol."
+            " it. Take gemini, which speaks the same protocol; a dry run shows what would be sent."
         )
-        raise UsageError(Text(told, title=PROVIDERS[name].title))
+        raise UsageError(Text(told, title=PROVIDERS[name].called))
     known = ", ".join(filter(routes.can_stand_in, STAND_INS))
     told = "the practice server stands in for no {name}; it does for: {known}."
     raise UsageError(Text(told, name=repr(name), known=known))
@@ -186,7 +187,7 @@ def handed_over(settings: Snapshot, *, with_keys: bool) -> tuple[Snapshot, tuple
         if provider.has_address:
             return kept.with_overrides({"base_url": provider.base_url_form}), tuple(notes)
         told = "{provider} needs an address: set base_url, such as {form}"
-        facts = {"provider": Text(provider.title), "form": provider.base_url_form}
+        facts = {"provider": Text(provider.called), "form": provider.base_url_form}
         notes.append(Text(told, **facts))
     return kept, tuple(notes)
 

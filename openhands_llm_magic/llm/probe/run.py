@@ -227,10 +227,18 @@ class _FaultError(Exception):
         self.error = error
 
 
+def _without_a_line(refused: Text) -> Text:
+    """Return what is said of a refusal with a setting to change: there is no line with tools."""
+    if "without_tools" not in refused.facts:
+        return refused
+    facts = {**refused.facts, "without_tools": Text("set native_tool_calling = false")}
+    return Text(refused.template, **facts)
+
+
 def _said_by(error: errors.RequestError, probe: Probe) -> Finding | None:
     """Return what a failure tells of the model or its server; None for a fault of the way."""
     if isinstance(error, probe.refusals):
-        return replace(probe.if_refused, note=error.text)
+        return replace(probe.if_refused, note=_without_a_line(error.text))
     if isinstance(error, errors.ContextLengthError):
         return replace(TOO_LONG, note=error.text)
     if is_unread_call(error):

@@ -134,7 +134,7 @@ class Workbench:
         """Say that the base URL is missing, and where prompts would go without it."""
         return self.say(
             "Write the base URL: without it, prompts and the key go to {provider}.",
-            provider=self.say(stranger.title),
+            provider=self.say(stranger.called),
         )
 
     def refresh(self, settings: Snapshot) -> None:

@@ -120,11 +120,11 @@ class Basic(Section):
         settings = bench.draft.snapshot()
         if before and typed:
             told = "The key that was typed for {provider} was taken away."
-            self._message.note(say(told, provider=say(before.title)))
+            self._message.note(say(told, provider=say(before.called)))
         elif before and settings.api_key and "api_key" in provider.asks_for:
             origin = origin_words(settings.origin("api_key"), say)
             told = "The API key is still the one from {origin}. Is it a key of {provider}?"
-            self._message.note(say(told, origin=origin, provider=say(provider.title)))
+            self._message.note(say(told, origin=origin, provider=say(provider.called)))
 
     def _guide_html(self, provider: Provider | None, settings: Snapshot) -> str:
         say = self._bench.say

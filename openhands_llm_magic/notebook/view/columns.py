@@ -91,7 +91,7 @@ def failure_words(reply: Reply) -> tuple[str, str] | None:
     say = language.cell_words()
     why = sanitize.to_plain(reply.error.text.worded(say))
     if isinstance(reply.error, Stopped):
-        return say("Stopped"), why
+        return say("Not complete") if reply.text else say("No answer"), why
     if reply.finish_reason is not None and reply.text:  # it does not fit, or could not be kept
         return say("Failed"), why
     return say("Not complete") if reply.text else say("No answer"), why

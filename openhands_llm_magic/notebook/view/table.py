@@ -29,6 +29,23 @@ def as_text(headings: Sequence[str], rows: Sequence[Sequence[str]], aligned: str
     )
 
 
+def columns_in_turn(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write the columns of a table below each other, each beside the first and below its heading.
+
+    A heading may be longer than what stands below it, and takes no room from that.
+    """
+    blocks = []
+    for at, heading in enumerate(headings[1:], 1):
+        first, *others = ([row[0], row[at]] for row in rows)
+        blocks.append(f"{heading}\n{as_text(first, others)}")
+    return "\n\n".join(blocks)
+
+
+def width_of(text: str) -> int:
+    """Return the columns of a terminal that the longest line of a text takes."""
+    return max(map(_width, text.split("\n")))
+
+
 def _padded(cell: str, width: int, side: str) -> str:
     blanks = " " * (width - _width(cell))
     return blanks + cell if side == "r" else cell + blanks

@@ -143,7 +143,7 @@ def test_it_can_be_done_twice() -> None:
     ("named", "told"),
     [
         ("nobody", "it does for: anthropic"),
-        ("vertex_ai", "gemini speaks the same protocol"),
+        ("vertex_ai", "Take gemini, which speaks the same protocol; a dry run"),
         ("practice", "it does for"),
         ("azure/gpt-4o", "there are: echo, rate-limited"),
     ],
