@@ -253,7 +253,8 @@ _ENTRIES = (
         mistake="A base_url that ends with /v1: LiteLLM adds /v1/messages itself.",
     ),
     Provider(
-        name="gemini", title="Google AI Studio", prefix="gemini/", example="gemini/gemini-2.5-pro",
+        name="gemini", title="Google AI Studio", prefix="gemini/",
+        example="gemini/gemini-3.8-flash",
         key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         base_url_form="https://generativelanguage.googleapis.com/v1beta",
         servers=("generativelanguage.googleapis.com:*",),
@@ -305,7 +306,7 @@ _ENTRIES = (
     ),
     Provider(
         name="vertex_ai", title="Google Vertex AI", prefix="vertex_ai/",
-        example="vertex_ai/gemini-2.5-pro", asks_for=("vertex_project", "vertex_location"),
+        example="vertex_ai/gemini-3.8-flash", asks_for=("vertex_project", "vertex_location"),
         key_variables=("GOOGLE_APPLICATION_CREDENTIALS",),
         base_url_form="https://us-central1-aiplatform.googleapis.com", bare_names=("gemini-*",),
         servers=("*aiplatform.googleapis.com:*",), finds="the Google credentials of this machine",
