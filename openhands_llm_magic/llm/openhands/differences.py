@@ -240,8 +240,10 @@ def _of_api_version(settings: Snapshot) -> Iterator[Finding]:
         return
     if SDK.draft(settings).how != "responses":
         return
-    told = "{version} asks this model on the Responses API, which Azure has not in {api_version}"
+    told = (
+        "{version} asks this model on the Responses API, which Azure's {api_version} does not have"
+    )
     message = Text(told, version=SDK.title, api_version=version)
     fix = Text("Set api_version = '2025-03-01-preview', or a later one")
-    openhands = Text("the current OpenHands would fail at the first prompt")
+    openhands = Text("The current OpenHands would fail at the first prompt")
     yield Finding(settings.origin("api_version"), message, fix, openhands, "warning", "api_version")

@@ -362,7 +362,7 @@ def test_a_broken_call_that_litellm_cannot_tell_gemini(model_server: ModelServer
     """It is no refusal of functions, and no other model is proposed."""
     function = {"name": "add", "arguments": '{"a": 1'}
     call = {"id": "1", "type": "function", "function": function}
-    history = [
+    history: list[dict[str, Any]] = [
         {"role": "user", "content": "Add."},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "1", "content": "That is no JSON."},
