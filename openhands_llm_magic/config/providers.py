@@ -306,7 +306,7 @@ _ENTRIES = (
     ),
     Provider(
         name="vertex_ai", title="Google Vertex AI", prefix="vertex_ai/",
-        example="vertex_ai/gemini-3.8-flash", asks_for=("vertex_project", "vertex_location"),
+        example="vertex_ai/gemini-3.5-flash", asks_for=("vertex_project", "vertex_location"),
         key_variables=("GOOGLE_APPLICATION_CREDENTIALS",),
         base_url_form="https://us-central1-aiplatform.googleapis.com", bare_names=("gemini-*",),
         servers=("*aiplatform.googleapis.com:*",), finds="the Google credentials of this machine",
