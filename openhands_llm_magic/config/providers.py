@@ -261,7 +261,8 @@ _ENTRIES = (
         mistake="A base_url that ends with /v1: LiteLLM adds /v1/messages itself.",
     ),
     Provider(
-        name="gemini", title="Google AI Studio", prefix="gemini/", example="gemini/gemini-2.5-pro",
+        name="gemini", title="Google AI Studio", prefix="gemini/",
+        example="gemini/gemini-3.8-flash",
         key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         base_url_form="https://generativelanguage.googleapis.com/v1beta",
         servers=("generativelanguage.googleapis.com:*",),

@@ -337,6 +337,12 @@ _NOT_TAKEN = re.compile(
 )
 """A hyphen before a word makes it part of a name, such as that of a model."""
 
+_OF_WHAT_IS_WITH_THEM = re.compile(
+    r"unable to convert openai tool calls|tools with reasoning_effort", re.IGNORECASE
+)
+"""Words for which functions are taken, and something beside them is not: a call in the history that
+is no JSON, which LiteLLM cannot pass on to Gemini, and a parameter."""
+
 
 def refuses_tools(error: errors.RequestError) -> bool:
     """Tell whether a server refuses a request for the functions in it, by its words.
@@ -349,6 +355,7 @@ def refuses_tools(error: errors.RequestError) -> bool:
         isinstance(error, kinds)
         and _OF_TOOLS.search(words) is not None
         and _NOT_TAKEN.search(words) is not None
+        and _OF_WHAT_IS_WITH_THEM.search(words) is None
     )
 
 

@@ -77,6 +77,7 @@ PARAMETERS: Mapping[str, str] = {
     "thinking_budget": "reasoning_effort",
     "topP": "top_p",
     "topK": "top_k",
+    "api-version": "api_version",
 }
 """The setting that each parameter of a request comes from."""
 

@@ -71,6 +71,27 @@ def test_variables_that_a_version_does_not_take_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "api_version", "told"),
+    [
+        ("azure/gpt-5-mini", "2024-10-21", True),
+        ("azure/gpt-5-mini", "2025-03-01-preview", False),
+        ("azure/gpt-5-mini", "2025-04-01-preview", False),
+        ("azure/gpt-5-mini", "preview", False),
+        ("azure/gpt-5-mini", None, False),
+        ("azure/my-deployment", "2024-10-21", False),  # asked for its chat completions
+        ("openai/gpt-5-mini", "2024-10-21", False),
+    ],
+)
+def test_an_api_version_of_azure_before_the_responses_api_is_told(
+    model: str, api_version: str | None, told: bool
+) -> None:
+    """The SDK asks GPT-5 on the Responses API, which Azure has from 2025-03-01-preview on."""
+    given = {"model": model, "base_url": "https://x.openai.azure.com", "api_version": api_version}
+    found = [each for each in differences(settings(**given), {}) if each.setting == "api_version"]
+    assert [each.level for each in found] == ["warning"] * told
+
+
 def test_no_profile_is_proposed_for_the_cli_which_reads_none() -> None:
     env = {"LLM_MODEL": "openai/gpt-4o", "LLM_API_KEY": "sk-canary-0123456789", "LLM_SEED": "1"}
     found = [each for each in differences(settings(), env) if "CLI" in each.message]

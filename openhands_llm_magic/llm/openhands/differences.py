@@ -4,6 +4,7 @@ their defaults counts, and what of a request the server refuses.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -52,6 +53,10 @@ SENDS_EFFORT = frozenset({"deepseek", "hosted_vllm", "openai", "openrouter"})
 """Those of them whose models LiteLLM all says to take a reasoning_effort."""
 
 
+RESPONSES_SINCE = "2025-03-01"
+"""The day of Azure's first api_version with the Responses API: 2025-03-01-preview."""
+
+
 @dataclass(frozen=True, slots=True)
 class Strict:
     """A server that refuses a parameter of the SDK's requests.
@@ -79,6 +84,7 @@ def differences(settings: Snapshot, env: Mapping[str, str]) -> Iterator[Finding]
     yield from _of_defaults(settings)
     yield from _of_name(settings)
     yield from _of_parameters(settings)
+    yield from _of_api_version(settings)
 
 
 def _of_file(settings: Snapshot) -> Iterator[Finding]:
@@ -238,3 +244,20 @@ def _of_parameters(settings: Snapshot) -> Iterator[Finding]:
         fix = Text("Write litellm_proxy/ before the model's name if it does, or unset the effort")
     message = Text(told, version=SDK.title, effort=repr(effort))
     yield Finding(origin, message, fix, NOTHING, "note", "base_url")
+
+
+def _of_api_version(settings: Snapshot) -> Iterator[Finding]:
+    """Find a version of Azure's API that is older than the Responses API, on which the SDK asks."""
+    version = settings.api_version or ""
+    is_old = re.match(r"\d{4}-\d\d-\d\d", version) and version < RESPONSES_SINCE
+    if not (is_old and settings.model.startswith(PROVIDERS["azure"].prefix)):
+        return
+    if SDK.draft(settings).how != "responses":
+        return
+    told = (
+        "{version} asks this model on the Responses API, which Azure's {api_version} does not have"
+    )
+    message = Text(told, version=SDK.title, api_version=version)
+    fix = Text("Set api_version = '2025-03-01-preview', or a later one")
+    openhands = Text("The current OpenHands would fail at the first prompt")
+    yield Finding(settings.origin("api_version"), message, fix, openhands, "warning", "api_version")

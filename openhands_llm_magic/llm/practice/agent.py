@@ -32,7 +32,8 @@ KEY = re.compile(r"The key of the archive is (\d+)\.")
 QUESTION = "What is the key of the archive?"
 
 CONTEXT_TOKENS = 4_096
-"""What the one that forgets reads of a prompt, as servers do by default."""
+"""What the one that forgets reads of a prompt, and what `small-context` takes at most, as servers
+do by default."""
 
 CACHED_FROM_TOKENS = 1_024
 """Shorter prompts are in no cache."""

@@ -141,6 +141,8 @@ _MODELS = (
     Model("tools-thousand", "calls a function a thousand times, and then again",
           calls="a thousand times"),
     Model("tools-refused", "refuses a prompt with functions with status 400", fault="no tools"),
+    Model("small-context", "refuses a prompt of more than 4,096 tokens with status 400",
+          fault="too long"),
     Model("agent", "calls the functions that a task of an agent needs", calls=Agent()),
     Model("agent-talks", "says what it would call and calls nothing", calls=Agent("talks")),
     Model("agent-writes", "writes calls as text, as behind a server that does not read them",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.llm.practice import answers, lists, models, schemas, wordings
-from openhands_llm_magic.llm.practice.agent import Agent
+from openhands_llm_magic.llm.practice.agent import CONTEXT_TOKENS, Agent
 from openhands_llm_magic.llm.practice.rare_dialects import ALL
 from openhands_llm_magic.llm.practice.routes import DIALECT, OWN, Route, route_of
 from openhands_llm_magic.llm.practice.wire import Refuse
@@ -138,7 +138,7 @@ class Responder:
         fault, wait_s = self._fault(chat, model)
         refuse = None
         if fault is not None and fault != "cut":
-            refuse = wordings.refusal(route.provider, fault, chat.model, wait_s)
+            refuse = wordings.refusal(route.provider, fault, chat.model, wait_s, chat.prompt_tokens)
             if fault != "overload midway" or not chat.stream:
                 return refused(route, refuse)
         if isinstance(model.calls, Agent):
@@ -191,6 +191,8 @@ class Responder:
             return ("rate limit" if early_s > 0 else None), early_s
         if model.fault == "no tools":
             return (model.fault if chat.has_tools else None), 0
+        if model.fault == "too long":
+            return (model.fault if chat.prompt_tokens > CONTEXT_TOKENS else None), 0
         failures = self._failures.pop(chat.digest, 0)
         if failures >= model.fault_count:
             return None, 0

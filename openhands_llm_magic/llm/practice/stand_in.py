@@ -29,8 +29,9 @@ from openhands_llm_magic.llm.practice import models, routes
 from openhands_llm_magic.llm.practice import server as practice
 
 if TYPE_CHECKING:
+    from openhands_llm_magic.config.layers import Found
     from openhands_llm_magic.config.providers import Provider, Server
-    from openhands_llm_magic.config.resolve import Found, Snapshot
+    from openhands_llm_magic.config.resolve import Snapshot
 
 KEYS = ("api_key", "aws_access_key_id", "aws_secret_access_key")
 """The settings that get the practice server's key."""

@@ -3,7 +3,8 @@
 The words are those of `docs/providers.md`, where the report that each comes from is named. A
 provider that has no words for a fault, as a server of one's own has no credit, uses those of the
 practice provider, in its own form. `{s}` stands for the seconds to wait, `{exact_s}` for them with
-what is left of a second, `{ms}` for milliseconds, and `{model}` for the model.
+what is left of a second, `{ms}` for milliseconds, `{model}` for the model, `{asked}` for the tokens
+of the prompt and `{room}` for those that the model has room for.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from openhands_llm_magic.llm.practice.agent import CONTEXT_TOKENS
 from openhands_llm_magic.llm.practice.wire import Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Fault = Literal["rate limit", "overload", "no credit", "no tools", "overload midway", "cut"]
+Fault = Literal[
+    "rate limit", "overload", "no credit", "no tools", "too long", "overload midway", "cut"
+]
 """What befalls a prompt: a refusal, one in the middle of a stream that began well, or an answer
 whose connection is closed in the middle."""
 
@@ -29,7 +33,9 @@ AFTER = {"Retry-After": "{s}"}
 AFTER_MS = {"Retry-After": "{s}", "Retry-After-Ms": "{ms}"}
 
 
-def refusal(provider: str, fault: Fault, model: str, wait_s: float = WAIT_S) -> Refuse:
+def refusal(
+    provider: str, fault: Fault, model: str, wait_s: float = WAIT_S, asked_tokens: int = 0
+) -> Refuse:
     """Return how a provider refuses.
 
     Args:
@@ -37,6 +43,7 @@ def refusal(provider: str, fault: Fault, model: str, wait_s: float = WAIT_S) -> 
         fault: What befalls the prompt.
         model: The model that was asked for.
         wait_s: The seconds that it asks to wait, where it names any.
+        asked_tokens: The tokens of the prompt.
     """
     words = WORDS.get(SAME_AS.get(provider, provider), OWN)
     found: Refuse | None = getattr(words, FIELDS[fault])
@@ -50,6 +57,8 @@ def refusal(provider: str, fault: Fault, model: str, wait_s: float = WAIT_S) -> 
         "{exact_s}": f"{wait_s:g}",
         "{ms}": f"{math.ceil(1000 * wait_s)}",
         "{model}": model,
+        "{asked}": f"{asked_tokens}",
+        "{room}": f"{CONTEXT_TOKENS}",
     }
     body = None if found.body is None else json.dumps(_with(marks, json.loads(found.body))).encode()
     told = _with(marks, [found.message, found.headers, found.details])
@@ -80,6 +89,7 @@ class Words:
     overload: Refuse | None = None
     no_credit: Refuse | None = None
     no_tools: Refuse | None = None
+    too_long: Refuse | None = None
     midway: Refuse | None = None
 
 
@@ -89,6 +99,7 @@ FIELDS: Mapping[Fault, str] = {
     "overload midway": "midway",
     "no credit": "no_credit",
     "no tools": "no_tools",
+    "too long": "too_long",
 }
 
 SAME_AS = {"openai_compatible": "practice", "groq_openai": "groq", "openhands": "litellm_proxy"}
@@ -121,6 +132,12 @@ OWN = Words(
         400,
         code="unsupported_parameter",
         message="The model `{model}` does not support tools.",
+    ),
+    too_long=Refuse(
+        400,
+        code="context_length_exceeded",
+        message="This model's maximum context length is {room} tokens. However, your messages"
+        " resulted in {asked} tokens. Please reduce the length of the messages.",
     ),
 )
 """Those of the practice provider, which are OpenAI's."""
@@ -175,6 +192,7 @@ ANTHROPIC = Words(
         message="Your credit balance is too low to access the Anthropic API. Please go to Plans &"
         " Billing to upgrade or purchase credits.",
     ),
+    too_long=Refuse(400, message="prompt is too long: {asked} tokens > {room} maximum"),
 )
 
 GOOGLE = "type.googleapis.com/google.rpc"
@@ -207,6 +225,11 @@ GEMINI = Words(
         message=f"{QUOTA}\n* Quota exceeded for metric: {METRIC}, limit: 0, model: {{model}}\n"
         "Please retry in {exact_s}s.",
         details=(_violation("Day", "0"), RETRY),
+    ),
+    too_long=Refuse(
+        400,
+        message="The input token count ({asked}) exceeds the maximum number of tokens allowed"
+        " ({room}).",
     ),
 )
 
@@ -248,6 +271,12 @@ OPENROUTER = Words(
         message="Worker local total request limit reached (33/32)",
         code=502,
         metadata={"error_type": "provider_unavailable"},
+    ),
+    no_tools=_error(
+        404,
+        message="No endpoints found that support tool use. To learn more about provider routing,"
+        " visit: https://openrouter.ai/docs/guides/routing/provider-selection",
+        code=404,
     ),
     no_credit=_error(
         402,
@@ -380,6 +409,25 @@ DEAD_VLLM = _error(
 )
 LOADING = _error(503, message="Loading model", type="unavailable_error", code=503)
 
+
+def _own_server(message: str) -> Refuse:
+    """Make a refusal as vLLM and SGLang do."""
+    return _body(
+        400,
+        {
+            "object": "error",
+            "message": message,
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+    )
+
+
+NO_PARSER = _own_server(
+    '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+)
+
 WORDS: Mapping[str, Words] = {
     "practice": OWN,
     "openai": OPENAI,
@@ -397,8 +445,49 @@ WORDS: Mapping[str, Words] = {
         FULL_OLLAMA,
         FULL_OLLAMA,
         no_tools=Refuse(400, message="registry.ollama.ai/library/{model} does not support tools"),
+        too_long=Refuse(
+            400,
+            message="the prompt is longer than the context length currently available to the model;"
+            " shorten the prompt, adjust the context length in settings, or use a model with a"
+            " longer context length",
+        ),
     ),
-    "sglang": Words(FULL_SGLANG, FULL_SGLANG, midway=FULL_MIDWAY),
-    "vllm": Words(overload=DEAD_VLLM),
-    "llama_cpp": Words(LOADING, LOADING),
+    "lm_studio": Words(
+        too_long=_body(
+            400,
+            {
+                "error": "Trying to keep the first {asked} tokens when context the overflows."
+                " However, the model is loaded with context length of only {room} tokens, which is"
+                " not enough. Try to load the model with a larger context length, or provide a"
+                " shorter input"
+            },
+        )
+    ),
+    "sglang": Words(
+        FULL_SGLANG,
+        FULL_SGLANG,
+        too_long=_own_server(
+            "The input ({asked} tokens) is longer than the model's context length ({room} tokens)."
+        ),
+        midway=FULL_MIDWAY,
+    ),
+    "vllm": Words(
+        overload=DEAD_VLLM,
+        no_tools=NO_PARSER,
+        too_long=_own_server(
+            "This model's maximum context length is {room} tokens. However, your request has"
+            " {asked} input tokens. Please reduce the length of the input messages."
+        ),
+    ),
+    "llama_cpp": Words(
+        LOADING,
+        LOADING,
+        too_long=_error(
+            400,
+            code=400,
+            message="request ({asked} tokens) exceeds the available context size ({room} tokens),"
+            " try increasing it",
+            type="exceed_context_size_error",
+        ),
+    ),
 }

@@ -17,12 +17,14 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.errors import (
     AddressError,
     BadRequestError,
+    ContextLengthError,
     QuotaError,
     RateLimitError,
     ToolsRefusedError,
 )
 from openhands_llm_magic.llm import served
 from openhands_llm_magic.llm.practice import embeddings, wordings
+from openhands_llm_magic.llm.practice.agent import CONTEXT_TOKENS
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.stand_in import in_place_of
 from openhands_llm_magic.llm.probe.metadata import Metadata, metadata_of
@@ -143,6 +145,17 @@ def test_an_account_without_credit_is_told_in_the_providers_words(
     assert "\n" not in told
     words = ("credit", "balance", "Balance", "quota", "Budget")
     assert any(word in told for word in words)
+
+
+@pytest.mark.parametrize("provider", STAND_INS)
+def test_a_prompt_that_is_longer_than_the_context_is_refused(
+    provider: str, clock: FakeClock
+) -> None:
+    """Once, in the provider's words; a shorter one is answered."""
+    with pytest.raises(ContextLengthError) as caught:
+        asked(provider, clock, "small-context", prompt="word " * (CONTEXT_TOKENS + 1))
+    assert caught.value.reply.attempts == 1
+    assert asked(provider, clock, "small-context").is_whole
 
 
 @pytest.mark.parametrize("provider", STAND_INS)

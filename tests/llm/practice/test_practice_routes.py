@@ -183,6 +183,7 @@ TITLES = {
     "groq": "Groq", "openrouter": "OpenRouter", "deepseek": "DeepSeek", "mistral": "Mistral",
     "moonshot": "Moonshot (Kimi)", "bedrock": "AWS Bedrock", "litellm_proxy": "LiteLLM Proxy",
     "ollama": "Ollama", "sglang": "SGLang", "vllm": "vLLM", "llama_cpp": "llama.cpp",
+    "lm_studio": "LM Studio",
 }  # fmt: skip
 """What providers are called in wordings.toml."""
 
@@ -196,12 +197,19 @@ def begins(text: str) -> str:
 def test_the_words_are_those_of_public_reports(provider: str) -> None:
     known = "\n".join(each.body for each in WORDINGS if each.provider == TITLES[provider])
     words = wordings.WORDS[provider]
-    for refuse in (words.rate_limit, words.overload, words.no_credit):
+    for refuse in (
+        words.rate_limit,
+        words.overload,
+        words.no_credit,
+        words.no_tools,
+        words.too_long,
+    ):
         if refuse is None:
             continue
         body = json.loads(refuse.body) if refuse.body else {"message": refuse.message}
-        message = body.get("error", body)["message"]
-        assert begins(message) in known
+        error = body.get("error", body)
+        message = error if isinstance(error, str) else error["message"]
+        assert json.dumps(begins(message))[1:-1] in known
 
 
 def test_each_provider_can_be_stood_in_for_but_one() -> None:

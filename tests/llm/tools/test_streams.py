@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ from model_server import Answer, Call, Raw, Refuse, asks
 
 from openhands_llm_magic import ask
 from openhands_llm_magic.errors import BadRequestError, ToolsRefusedError
+from openhands_llm_magic.llm.litellm.send import send
+from openhands_llm_magic.llm.prepare import Request
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock
@@ -338,11 +341,38 @@ def test_arguments_in_the_responses_api(
     assert reply.text == "Done."
 
 
-def test_another_refusal_is_told_as_it_is(model_server: ModelServer, clock: FakeClock) -> None:
-    """Though it speaks of a function."""
-    model_server.script(Refuse(400, message="Invalid schema for function 'add': no type."))
-    with pytest.raises(BadRequestError, match="Invalid schema for function 'add'"):
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid schema for function 'add': no type.",
+        "Function tools with reasoning_effort are not supported in /v1/chat/completions.",
+    ],
+)
+def test_another_refusal_is_told_as_it_is(
+    model_server: ModelServer, clock: FakeClock, words: str
+) -> None:
+    """Though it speaks of functions."""
+    model_server.script(Refuse(400, message=words))
+    with pytest.raises(BadRequestError, match=re.escape(words.rstrip("."))) as caught:
         asked(model_server, clock)
+    assert type(caught.value) is BadRequestError
+
+
+def test_a_broken_call_that_litellm_cannot_tell_gemini(model_server: ModelServer) -> None:
+    """It is no refusal of functions, and no other model is proposed."""
+    function = {"name": "add", "arguments": '{"a": 1'}
+    call = {"id": "1", "type": "function", "function": function}
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": "Add."},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "That is no JSON."},
+    ]
+    base = model_server.base_for("gemini")
+    options = {"api_key": "sk-of-the-test", "api_base": base}
+    request = Request("gemini/gemini-3.8-flash", history, options, has_tools=True)
+    response = send(request, lambda _event: None)
+    assert type(response.error) is BadRequestError
+    assert model_server.count == 0
 
 
 def test_groq_that_could_not_read_its_model_is_asked_again(
