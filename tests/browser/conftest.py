@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser.lab import LIGHT, Notebook, chromium
+from browser.lab import LIGHT, SCALE, Notebook, chromium
 from browser.server import PATIENCE_S, Lab, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 WIDTH = 800
 """Width of the window, in CSS pixels; below 760, JupyterLab lays it out for a phone."""
-
-SCALE = 1.3
-"""Pixels of a picture for one CSS pixel."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +57,7 @@ class OpenNotebook(Protocol):
         self,
         *cells: str,
         theme: str = LIGHT,
+        startup: str = "",
         save_widget_state: bool = False,
         width: int = WIDTH,
         height: int = 900,
@@ -74,6 +72,7 @@ def notebook(lab: Lab, browser: Browser) -> Iterator[OpenNotebook]:
     def open_notebook(
         *cells: str,
         theme: str = LIGHT,
+        startup: str = "",
         save_widget_state: bool = False,
         width: int = WIDTH,
         height: int = 900,
@@ -81,7 +80,7 @@ def notebook(lab: Lab, browser: Browser) -> Iterator[OpenNotebook]:
         window = {"width": width, "height": height}
         contexts.append(browser.new_context(viewport=window, device_scale_factor=SCALE))
         opened = Notebook(lab, contexts[-1].new_page())
-        opened.open(cells, theme, save_widget_state=save_widget_state)
+        opened.open(cells, theme, startup=startup, save_widget_state=save_widget_state)
         return opened
 
     yield open_notebook

@@ -1,23 +1,34 @@
-"""Film a cell while it runs: one picture each time it changes, put together as an animated PNG."""
+"""Film a cell while it runs: one picture each time it changes, put together as an animated GIF.
+
+A GIF, because GitHub gives it a button that stops it, and shows it still to whoever wants less
+motion; it does neither for other animated pictures.
+"""
 
 from __future__ import annotations
 
-import struct
+import io
 import time
-import zlib
-from dataclasses import dataclass
-from itertools import count, pairwise
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from browser.lab import SCALE
+from browser.picture import Picture, hide_active_cell, reduced, take
 from browser.server import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from browser.lab import Notebook
 
-LAST_FRAME_S = 5.0
+LAST_FRAME_S = 4.0
 """How long a film shows its end before it starts again."""
+
+HEIGHT = 500
+"""Of the window's part that is filmed, in CSS pixels; a film is as high as its cells become."""
+
+TICK_S = 0.01
+"""What a GIF counts time in."""
 
 
 @dataclass(frozen=True)
@@ -25,86 +36,72 @@ class Frame:
     """One picture of a film.
 
     Attributes:
-        png: All cells of the notebook, as a PNG.
-        text: What a person reads in the last cell.
-        shown_s: Seconds until the next picture.
+        picture: All that is filmed.
+        text: What a person reads in the cell that runs.
+        height: That of all cells as far as that one, in CSS pixels.
+        at_s: When it was taken, by a clock.
     """
 
-    png: bytes
+    picture: Picture
     text: str
-    shown_s: float
+    height: float
+    at_s: float
 
 
-class Film:
-    """A film of a notebook whose last cell runs or is about to.
+def film(notebook: Notebook, cell: int, *, first: str) -> list[Frame]:
+    """Film a notebook from its first cell to one that runs or is about to, until all is idle.
 
     Args:
         notebook: The notebook.
-        first: Nothing is filmed before the last cell shows this. Some viewers show no other frame.
-        height: Of every frame, in CSS pixels.
+        cell: The cell that runs.
+        first: Nothing is filmed before that cell shows this. Some viewers show no other frame.
     """
-
-    def __init__(self, notebook: Notebook, *, first: str, height: float) -> None:
-        self._notebook, self._first, self._height = notebook, first, height
-        self._pngs: list[bytes] = []
-        self._texts: list[str] = []
-        self._times_s: list[float] = []
-
-    def take(self) -> bool:
-        """Take a frame, if it shows something new; tell whether it is the last: nothing runs."""
-        idle = self._notebook.idle
-        text = self._notebook.cell(-1).inner_text()
-        png = self._notebook.picture(height=self._height)
-        if self._pngs[-1:] == [png]:
-            self._texts[-1] = text  # the picture before may have been taken just after a change
-        elif self._pngs or self._first in text:
-            self._pngs.append(png)
-            self._texts.append(text)
-            self._times_s.append(time.monotonic())
-        return idle
-
-    @property
-    def frames(self) -> list[Frame]:
-        """All that was taken."""
-        assert self._pngs, f"{self._first!r} was never seen: {self._notebook.outputs}"
-        shown_s = [after - before for before, after in pairwise(self._times_s)] + [LAST_FRAME_S]
-        return [Frame(*one) for one in zip(self._pngs, self._texts, shown_s, strict=True)]
+    hide_active_cell(notebook)
+    deadline_s = time.monotonic() + PATIENCE_S
+    frames: list[Frame] = []
+    is_running = True
+    while is_running:
+        assert time.monotonic() < deadline_s, "a cell runs and runs"
+        is_running = not notebook.idle
+        text = notebook.cell(cell).inner_text()
+        area = notebook.area(0, cell)
+        picture = take(notebook, area, HEIGHT)
+        frame = Frame(picture, text, area["height"], time.monotonic())
+        if frames and picture.image == frames[-1].picture.image:
+            frames[-1] = replace(frame, at_s=frames[-1].at_s)  # it was taken just after a change
+        elif frames or first in text:
+            frames.append(frame)
+    assert frames, f"{first!r} was never seen: {notebook.outputs}"
+    return frames
 
 
-def film_all(films: Sequence[Film]) -> None:
-    """Film several notebooks at once, each until it is idle."""
-    deadline = time.monotonic() + PATIENCE_S
-    running = list(films)
-    while running:
-        assert time.monotonic() < deadline, "a cell runs and runs"
-        running = [film for film in running if not film.take()]
+def seconds_of(frames: Sequence[Frame]) -> list[float]:
+    """Return for how long each picture is shown."""
+    return [after.at_s - before.at_s for before, after in pairwise(frames)] + [LAST_FRAME_S]
 
 
 def animated(frames: Sequence[Frame]) -> bytes:
-    """Put pictures of one size together, as the third edition of the PNG specification says."""
-    header = next(_chunks(frames[0].png))[1]
-    out = [(b"IHDR", header), (b"acTL", struct.pack(">II", len(frames), 0))]
-    number = count()
-    for index, frame in enumerate(frames):
-        times = (round(frame.shown_s * 1000), 1000)
-        control = struct.pack(">I8s2I2H2B", next(number), header[:8], 0, 0, *times, 0, 0)
-        out.append((b"fcTL", control))
-        pixels = (data for kind, data in _chunks(frame.png) if kind == b"IDAT")
-        out += (
-            (b"fdAT", struct.pack(">I", next(number)) + data) if index else (b"IDAT", data)
-            for data in pixels
-        )
-    out.append((b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in out
-    )
+    """Put the pictures together as a GIF that starts again at its end."""
+    bottom = max(_pixels(frame.height) for frame in frames)
+    first, *others = reduced([frame.picture.cropped(0, bottom).image for frame in frames])
+    ticks = [max(2, round(shown_s / TICK_S)) for shown_s in seconds_of(frames)]
+    times_ms = [round(each * TICK_S * 1000) for each in ticks]  # browsers slow down shorter ones
+    out = io.BytesIO()
+    first.save(out, "GIF", save_all=True, append_images=others, duration=times_ms, loop=0)
+    return out.getvalue()
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the data of each chunk."""
-    at = 8
-    while at < len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        yield kind, png[at + 8 : at + 8 + length]
-        at += length + 12
+def still(frames: Sequence[Frame], above: float) -> Picture:
+    """Return the first picture and, below it, the end of the last cell.
+
+    Args:
+        frames: The film.
+        above: The height of all cells above that one, in CSS pixels.
+    """
+    first, last = frames[0], frames[-1]
+    end = last.picture.cropped(_pixels(above), _pixels(last.height))
+    return first.picture.cropped(0, _pixels(first.height)).above(end)
+
+
+def _pixels(height: float) -> int:
+    return round(height * SCALE)

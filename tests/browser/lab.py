@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 
+SCALE = 2
+"""Pixels of a picture for one CSS pixel."""
+
 CHROMIUM_FLAGS = [
     "--disable-gpu",
     "--disable-quic",
@@ -98,19 +101,26 @@ class Notebook:
         self.errors.append(error.stack or str(error))
 
     def open(
-        self, cells: Sequence[str], theme: str = LIGHT, *, save_widget_state: bool = False
+        self,
+        cells: Sequence[str],
+        theme: str = LIGHT,
+        *,
+        startup: str = "",
+        save_widget_state: bool = False,
     ) -> None:
         """Write a notebook with these code cells and open it, its kernel started.
 
         Args:
             cells: The source of each cell.
             theme: `LIGHT`, `DARK` or the name of another theme.
+            startup: Code that the kernel runs before any cell.
             save_widget_state: Whether JupyterLab saves the state of widgets in the notebook.
         """
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=kernel)
         self.path.parent.mkdir()
         nbformat.write(notebook, self.path)
+        self.lab.use_startup(startup)
         self.lab.use_settings({THEMES: {"theme": theme}, WIDGETS: {"saveState": save_widget_state}})
         # A workspace that was used before would bring its tabs back.
         name = self.path.parent.name
@@ -212,18 +222,24 @@ class Notebook:
         texts: list[str] = areas.all_inner_texts()
         return texts
 
-    def picture(self, first: int = 0, last: int = -1, *, height: float | None = None) -> bytes:
-        """Take a PNG of some cells, to the end of the last one.
+    def area(self, first: int = 0, last: int = -1) -> dict[str, float]:
+        """Return where some cells are, to the end of the last one: x, y, width and height.
 
         Args:
-            first: The first cell to show.
-            last: The last cell to show.
-            height: Its height in CSS pixels, if not as high as the cells.
+            first: The first of them.
+            last: The last of them.
         """
+        begin, end = self.cell(first).bounding_box(), self.cell(last).bounding_box()
+        return {**begin, "height": end["y"] + end["height"] - begin["y"]}
+
+    def picture(self, first: int = 0, last: int = -1) -> bytes:
+        """Take a PNG of some cells, to the end of the last one."""
+        return self.picture_of(self.area(first, last))
+
+    def picture_of(self, area: dict[str, float]) -> bytes:
+        """Take a PNG of an area of the page."""
         self.page.evaluate(DRAWN)
-        clip, end = self.cell(first).bounding_box(), self.cell(last).bounding_box()
-        clip["height"] = height or end["y"] + end["height"] - clip["y"]
-        below = clip["y"] + clip["height"] - self.page.viewport_size["height"]
+        below = area["y"] + area["height"] - self.page.viewport_size["height"]
         assert below <= 0, f"the window is {below} pixels too low for the picture"
-        taken: bytes = self.page.screenshot(clip=clip)
+        taken: bytes = self.page.screenshot(clip=area)
         return taken

@@ -44,6 +44,12 @@ class Lab:
         """The folder that the server shows."""
         return self.home / "files"
 
+    def use_startup(self, code: str) -> None:
+        """Let every kernel that starts from now on run this code before any cell."""
+        file = self.home / ".ipython" / "profile_default" / "startup" / "begin.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code, "utf-8")
+
     def use_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Open pages from now on with these settings beside `self.settings`, and no other."""
         folder = self.home / "user-settings"
