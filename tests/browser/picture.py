@@ -134,7 +134,10 @@ class Picture:
 def _moved(
     boxes: Iterable[tuple[int, int, int, int]], down: int
 ) -> list[tuple[int, int, int, int]]:
-    return [(left, top + down, right, bottom + down) for left, top, right, bottom in boxes]
+    return [
+        (left, max(0, top + down), right, max(0, bottom + down))
+        for left, top, right, bottom in boxes
+    ]
 
 
 def words_in(file: Path) -> str:
