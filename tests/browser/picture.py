@@ -82,7 +82,7 @@ class Picture:
 
     Attributes:
         image: Its pixels.
-        words: What can be read in it, with "#" for each number.
+        words: What can be read in it, with "#" for each number and bar.
         times: The boxes in it that show how long something took: left, top, right, bottom.
     """
 
@@ -162,7 +162,7 @@ def take(notebook: Notebook, area: dict[str, float], height: float | None = None
         image = taken.convert("RGB")
     words, boxes = notebook.page.evaluate(SHOWN, [area, TIMES])
     assert words, "nothing can be read in the picture"
-    words = " ".join(re.sub(r"\d[\d.,]*", "#", words).split())
+    words = " ".join(re.sub(r"\d[\d.,]*|[▰▱]+", "#", words).split())
     times = [
         (int(left), int(top), int(right) + WIDER, int(bottom) + 1)
         for left, top, right, bottom in boxes

@@ -40,9 +40,10 @@ WAITED = {
     "en": "waited 6 s for a rate limit, 2 retries",
     "ja": "再試行 2 回",
 }
-BUTTONS = {"en": "try again in 3s.\n\nRetry now", "ja": "try again in 3s.\n\n今すぐ再試行"}
-"""Until these can be clicked, the interrupt button is named above them."""
+BEGUN = "▰▰▰▱▱▱▱▱▱▱\n\nRate limit reached for requests. Please try again in 3s.\n\n"
+"""What stands above the buttons once they can be clicked, and a second has been waited."""
 
+RETRY_NOW = {"en": "Retry now", "ja": "今すぐ再試行"}
 ANSWER = "%%llm -m practice/markdown\nShow me some Markdown."
 
 PRICED = "%llm_config input_cost_per_token=0.000003 output_cost_per_token=0.000015"
@@ -79,7 +80,7 @@ def test_a_wait_is_filmed(notebook: OpenNotebook, images: Path, language: str, t
     begin = SPEAKS.format(language) + PACE
     opened = notebook(LOAD, WAIT[language], ELSEWHERE, theme=theme, startup=begin)
     opened.run_all()
-    frames = film(opened, 1, first=BUTTONS[language])
+    frames = film(opened, 1, first=BEGUN + RETRY_NOW[language])
     name = f"wait{LANGUAGES[language]}{THEMES[theme]}"
     picture, file = animated(frames), images / f"{name}.gif"
     above = opened.area(1, 1)["y"] - opened.area()["y"]
