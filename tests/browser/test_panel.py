@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LOAD = "%load_ext openhands_llm_magic"
 JAPANESE = "import os; os.environ['LLM_MAGIC_LANG'] = 'ja'"
+LITELLM = "from openhands_llm_magic.llm.litellm.loading import load; load()"
+"""What a kernel begins with to have loaded LiteLLM, which takes seconds, before anything asks."""
+
 LONG_WAIT = "import os; os.environ['LLM_RETRY_MIN_WAIT'] = '30'"
 """Makes a wait last, however slow the machine is."""
 
@@ -417,7 +420,7 @@ def test_the_panel_is_pictured(
     notebook: OpenNotebook, images: Path, language: str, below: str
 ) -> None:
     """At home in both themes. What is below the schedule of retries would be too small to read."""
-    begin = SPEAKS.format(language) + LOADED
+    begin = SPEAKS.format(language) + LOADED + LITELLM
     made = notebook("%llm_config", ELSEWHERE, startup=begin, height=2_000)
     made.run_all()
     providers = panel(made).locator("select").nth(2)  # after the language and the groups
