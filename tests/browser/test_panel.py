@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 LOAD = "%load_ext openhands_llm_magic"
 JAPANESE = "import os; os.environ['LLM_MAGIC_LANG'] = 'ja'"
-LITELLM = "from openhands_llm_magic.llm.litellm.loading import load; load()"
+LITELLM = """
+from openhands_llm_magic.llm.litellm import loading
+loading.load_in_background().join()
+"""
 """What a kernel begins with to have loaded LiteLLM, which takes seconds, before anything asks."""
 
 LONG_WAIT = "import os; os.environ['LLM_RETRY_MIN_WAIT'] = '30'"
