@@ -64,12 +64,8 @@ def _english(path: Path) -> Path:
     """Return the English page of one in any language, which may be that itself."""
     parts = path.relative_to(ROOT).parts
     *folders, name = (part for part in parts if part not in OTHERS)
-    return ROOT.joinpath(*folders, re.sub(r"^README\.\w\w\.md$", "README.md", name))
-
-
-def _without_the_note(text: str) -> str:
-    """Leave out the part of the English README that says where the other is."""
-    return text.partition("\n## 日本語\n")[0]
+    language = "|".join(OTHERS)
+    return ROOT.joinpath(*folders, re.sub(rf"[.-]({language})(?=-dark\.|\.)", "", name))
 
 
 def _links(path: Path, text: str) -> dict[str, tuple[Path, str]]:
@@ -127,7 +123,7 @@ def test_a_notebook_has_the_cells_of_the_english_one(path: Path) -> None:
 def test_a_page_has_the_structure_of_the_english_one(path: Path) -> None:
     """It has the same headings, items, tables, code, pictures and links, and links to that one."""
     english = _english(path)
-    texts = path.read_text("utf-8"), _without_the_note(english.read_text("utf-8"))
+    texts = path.read_text("utf-8"), english.read_text("utf-8")
     ours, others = (
         {_english(file) for file, _ in _links(page, text).values()}
         for page, text in zip((path, english), texts, strict=True)
@@ -228,7 +224,7 @@ def test_a_readme_is_short(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) < 120, "people read no longer page"
 
 
-@pytest.mark.parametrize("path", [*DOCS, *NOTEBOOKS], ids=_name)
+@pytest.mark.parametrize("path", [*READMES, *DOCS, *NOTEBOOKS], ids=_name)
 def test_a_link_leads_to_a_page_of_the_same_language_where_there_is_one(path: Path) -> None:
     (language,) = OTHERS & {*path.parts, *path.name.split(".")}
     for written, (file, _) in _links(path, _markdown(path)).items():
