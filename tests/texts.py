@@ -91,6 +91,8 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "secret_field: error.text.masked(lambda text: masked(text, [secret.get_secret_value()]))": (),
     "trust: why": (trust.REACHES, trust.HIDES, trust.REFERS, trust.LEADS, trust.NO_NAME),
     "trust: each.finds": {each.finds for each in PROVIDERS.values() if each.finds},
+    "run: refused.template": (),  # of what is said of it elsewhere
+    "stand_in: provider.called": {each.called for each in PROVIDERS.values()},
     "trust: name": (),  # of a variable
     "config_magic: provider.called": {each.called for each in PROVIDERS.values()},
     "served: provider.called": {each.called for each in PROVIDERS.values()},
