@@ -34,7 +34,7 @@ WAIT = {
 }
 WAITS = {
     "en": r"Rate limit \(429\): retry 1 of 4 in (\d+) s",
-    "ja": r"レート制限 \(429\): (\d+) 秒後に再試行",
+    "ja": r"(\d+) 秒後に再試行",
 }
 WAITED = {
     "en": "waited 6 s for a rate limit, 2 retries",
