@@ -60,6 +60,8 @@ PROPER_NAMES = {
     "OpenAI",
     "OpenHands",
     "OpenRouter",
+    "SGLang",
+    "vLLM",
 }
 """Texts that are the same in both languages."""
 
@@ -357,7 +359,7 @@ def test_a_wait_and_what_it_ends_with_are_told_in_japanese(
 
     ran = japanese_kernel.run(f"%%llm {at}\nHi", "console")
 
-    assert "レート制限 (429): 1 秒後に再試行（1/4 回目、サーバーの指定による）" in ran.stdout
+    assert "レート制限 (429): 1 秒後に再試行（4 回中 1 回目、サーバーの指定による）" in ran.stdout
     assert "Slow down." in ran.stdout
     assert "待ち時間 1 秒（レート制限）、再試行 1 回" in ran.stdout
     assert ran.error is not None
