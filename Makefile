@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 # By module, not by script: a script names the folder that it was installed in.
 RUN := $(VENV)/bin/python
-QUICKSTART := notebooks/01_quickstart.ipynb
+# As the package does, it speaks the language of the system.
+JAPANESE := $(filter ja%,$(or $(LLM_MAGIC_LANG),$(LC_ALL),$(LC_MESSAGES),$(LANG)))
+QUICKSTART := notebooks/$(if $(JAPANESE),ja/)01_quickstart.ipynb
 
 # What is promised: `make test-pins` finds wheels for each of these (3.11.2 is Debian 12's).
 PYTHONS := 3.11.2 3.12 3.13 3.14
@@ -61,7 +63,7 @@ help: ## List what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed-demo ## Run the quickstart notebook and print what it shows
-	@$(CLEAN_ENV) $(RUN) notebooks/show.py $(QUICKSTART)
+	@$(CLEAN_ENV) $(if $(JAPANESE),LLM_MAGIC_LANG=ja) $(RUN) notebooks/show.py $(QUICKSTART)
 
 test: $(VENV)/.installed-dev ## Run lint, types, notebooks and tests
 	$(RUN) -m ruff check
