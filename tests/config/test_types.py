@@ -44,6 +44,7 @@ def test_mypy_knows_each_setting_and_no_other(tmp_path: Path) -> None:
         assert bool(message) == bool(expected)
 
 
+@pytest.mark.slow  # jedi reads the package anew
 @pytest.mark.parametrize("what", ["load_settings()", "LLMSettings()"])
 def test_editors_complete_a_setting_and_show_its_help(what: str) -> None:
     jedi = pytest.importorskip("jedi")  # IPython has it, and it has no types

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from faults import ANSWER, DIALECTS, FAULTS, Fault
-from faults.pairs import paired
 from model_server import LITELLM_MODELS, Refuse
+from pairs import paired
 from sending import DIALECTS as PROVIDERS
 from sending import request_to
 

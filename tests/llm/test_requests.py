@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from model_server import Answer, Refuse
+from pairs import in_turn
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.providers import PROVIDERS
@@ -237,14 +238,7 @@ def test_a_refused_request_is_not_repeated(model_server: ModelServer, name: str)
     assert (model_server.count, model_server.asides) == (1, [])
 
 
-@pytest.mark.parametrize(
-    ("name", "first"),
-    [
-        pytest.param(name, first, marks=() if quick else pytest.mark.slow)
-        for number, name in enumerate(CASES)
-        for quick, first in [(number % 2 == 0, "his"), (number % 2 == 1, "ours")]
-    ],
-)  # providers take turns in `make test`
+@pytest.mark.parametrize(("name", "first"), in_turn(CASES, ["his", "ours"]))
 def test_the_users_own_litellm_is_as_it_was(
     model_server: ModelServer,
     litellm: Any,

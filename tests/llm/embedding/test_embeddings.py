@@ -9,8 +9,8 @@ import httpx
 import openai
 import pytest
 from faults import VECTOR_FAULTS
-from faults.pairs import paired
 from model_server import Answer, Cut, Hang, ModelServer, Raw, Refuse
+from pairs import paired
 from sending import embed_once
 
 from openhands_llm_magic import errors

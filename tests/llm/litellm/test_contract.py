@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from model_server import Answer, Refuse
+from pairs import in_turn
 from sending import DIALECTS, failure, request_to, send
 
 from openhands_llm_magic.config.litellm_files import PRICE_FILE, prices
@@ -128,13 +129,7 @@ def test_it_is_there(model_server: ModelServer, litellm: Any, path: str) -> None
 
 @pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize(
-    ("path", "provider"),
-    [
-        pytest.param(path, provider, marks=() if quick else pytest.mark.slow)
-        for number, path in enumerate([*USED_FOR_PROMPTS, "completion().*"])
-        for at, provider in enumerate(DIALECTS)
-        for quick in [number % len(DIALECTS) == at]  # each once; the rest in `make test-slow`
-    ],
+    ("path", "provider"), in_turn([*USED_FOR_PROMPTS, "completion().*"], [*DIALECTS])
 )
 def test_a_prompt_is_answered_without_it(
     model_server: ModelServer,

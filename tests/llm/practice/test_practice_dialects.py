@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 import pydantic
 import pytest
+from pairs import in_turn
 
 from openhands_llm_magic import ask, embed, load_settings, practice_in_place_of
 from openhands_llm_magic.config.providers import PROVIDERS
@@ -116,8 +117,9 @@ def test_a_rate_limit_is_waited_out(provider: str, clock: FakeClock) -> None:
     assert (reply.attempts, reply.is_whole) == (3, True)
 
 
-@pytest.mark.parametrize("model", ["busy", "drops", "fails-midway"])
-@pytest.mark.parametrize("provider", STAND_INS)
+@pytest.mark.parametrize(
+    ("provider", "model"), in_turn(STAND_INS, ["busy", "drops", "fails-midway"])
+)
 def test_a_fault_that_passes_is_tried_again(provider: str, model: str, clock: FakeClock) -> None:
     """A refusal, a connection that breaks off, and a refusal within a stream that began well."""
     reply = asked(provider, clock, model)

@@ -107,7 +107,7 @@ def test_the_last_exception_is_explained(terminal: Terminal) -> None:
     assert "> why is that?" in shown
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 def test_a_terminal_without_a_character_shows_another(tmp_path: Path, encoding: str) -> None:
     """Answers, waits, later looks and errors are shown, and what is kept is whole."""
     opened = Terminal(tmp_path / "its home", PYTHONIOENCODING=encoding)

@@ -1,4 +1,7 @@
-"""Which pairs of faults and providers `make test` plays; `make test-slow` plays the others."""
+"""Which pairs of parameters `make test` plays; `make test-slow` plays the others.
+
+Where two parameters are told apart by different code, each of both with any of the other says most.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,12 @@ def paired(
             marks = () if provider in quick else pytest.mark.slow
             pairs.append(pytest.param(fault, provider, marks=marks, id=f"{fault.name}-{provider}"))
     return pairs
+
+
+def in_turn(firsts: Iterable[object], seconds: Sequence[object]) -> list[Any]:
+    """Pair each of the first with all of the second; quick is the one whose turn it is."""
+    return [
+        pytest.param(first, second, marks=() if at == number % len(seconds) else pytest.mark.slow)
+        for number, first in enumerate(firsts)
+        for at, second in enumerate(seconds)
+    ]
