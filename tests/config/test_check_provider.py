@@ -194,6 +194,25 @@ def test_of_those_that_list_a_bare_model_the_catalogues_are_named(
     assert "inferenceapis" not in told
 
 
+def test_a_model_without_the_maker_that_its_provider_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where LiteLLM's list leaves no doubt which is meant; a region is no maker."""
+    listed = {
+        name: {"litellm_provider": name.partition("/")[0], "mode": "chat"}
+        for name in (
+            "groq/openai/x3", "groq/a/x4", "groq/b/x4", "groq/x5", "groq/a/x5", "bedrock/us/x3",
+        )
+    }  # fmt: skip
+    monkeypatch.setattr(litellm_files, "prices", lambda: listed)
+    [told] = problems(env={"LLM_MODEL": "groq/x3"})
+    assert "leaves its maker out. Write 'groq/openai/x3'." in told
+    for model in ("groq/openai/x3", "groq/x4", "groq/x5", "bedrock/x3", "groq/new"):
+        assert [each for each in problems(env={"LLM_MODEL": model}) if "maker" in each] == []
+    elsewhere = {"LLM_MODEL": "groq/x3", "LLM_BASE_URL": "https://proxy.example/v1"}
+    assert [each for each in problems(env=elsewhere) if "maker" in each] == []
+
+
 @pytest.mark.parametrize(
     ("provider", "named"),
     [("groq", "lists 'groq/qwen/x2'"), ("nebius", "as in 'openrouter/qwen/x2'")],

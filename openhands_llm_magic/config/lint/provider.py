@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.lint.address import ADDRESSES, WRONG_PROVIDER
 from openhands_llm_magic.config.lint.case import maker_at_openrouter
 from openhands_llm_magic.config.lint.finding import FAILS, TAKEN_AS_IT_STANDS, quoted, write
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 OPENROUTER = PROVIDERS["openrouter"]
 
+BY_REGION = frozenset({"azure", "bedrock", "vertex_ai"})
+"""Prefixes of models in LiteLLM's list that may have a region after them, and no maker."""
+
 USUAL_PORTS = {1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 11434: "Ollama"}
 """The servers that people run themselves, by their usual ports, at which they speak no TLS."""
 
@@ -41,6 +45,26 @@ def no_maker(case: Case) -> Iterator[Finding]:
         message = Text("the model {model} leaves its maker out", model=quoted(case.model))
         right = case.model.removesuffix(name) + f"{maker}/{name}"
         yield case.finding("model", message, write(quoted(right)), FAILS)
+
+
+def no_maker_at(case: Case) -> Iterator[Finding]:
+    """Find a model without the maker that its provider puts before it, as LiteLLM's list has it.
+
+    As with elasticclaw pull request 190, where Groq knows no gpt-oss-120b.
+    """
+    prefix, _, name = case.model.partition("/")
+    listed = litellm_files.prices()
+    if not name or "/" in name or prefix in BY_REGION or case.model in listed:
+        return
+    whole = [
+        each
+        for each, facts in listed.items()
+        if facts.get("litellm_provider") == prefix and facts.get("mode") == "chat"
+        if each.partition("/")[2].partition("/")[2] == name
+    ]
+    if len(whole) == 1 and not case.text("base_url"):
+        message = Text("the model {model} leaves its maker out", model=quoted(case.model))
+        yield case.finding("model", message, write(quoted(whole[0])), FAILS)
 
 
 def not_openrouter(case: Case) -> Iterator[Finding]:
@@ -89,6 +113,7 @@ def listed_elsewhere(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_maker,
+    no_maker_at,
     not_openrouter,
     https_on_this_machine,
     listed_elsewhere,
