@@ -105,7 +105,7 @@ def facts() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    pythons = dict(zip(FORMS, map(Path, sys.argv[1:]), strict=True))
+    pythons = dict(zip(FORMS, map(Path.absolute, map(Path, sys.argv[1:])), strict=True))
     made = {name: recording(name, python) for name, python in pythons.items()}
     text = json.dumps({"facts": facts(), **made}, indent=1, ensure_ascii=False)
     RECORDINGS.write_text(text + "\n", "utf-8")
