@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.llm.practice import embeddings
-from openhands_llm_magic.llm.practice.agent import Agent
+from openhands_llm_magic.llm.practice.agent import CONTEXT_TOKENS, Agent
 from openhands_llm_magic.llm.practice.dialects import CREATED_S
 from openhands_llm_magic.llm.practice.models import MODELS
 from openhands_llm_magic.llm.practice.routes import OWN
@@ -68,6 +68,8 @@ def can_call(name: str, route: Route) -> bool:
 def context(name: str, route: Route) -> int:
     """Return the tokens that a model has room for as it is loaded."""
     model = MODELS.get(route.acts_as or name)
+    if model and model.fault == "too long":
+        return CONTEXT_TOKENS
     reads = model.calls.read if model and isinstance(model.calls, Agent) else int
     return reads(WINDOW_TOKENS)
 

@@ -322,10 +322,11 @@ def test_it_tells_of_a_model_what_the_real_server_does(provider: str, told: Meta
     assert metadata_of(without) == replace(told, knows_tools=knows_tools)
 
 
+@pytest.mark.parametrize("name", ["agent-forgets", "small-context"])
 @pytest.mark.parametrize("provider", ["lm_studio", "llama_cpp"])
-def test_the_one_that_forgets_has_a_small_context(provider: str) -> None:
+def test_the_one_that_forgets_or_refuses_has_a_small_context(provider: str, name: str) -> None:
     """Its server says so, as the real ones do of a model that is loaded so."""
-    settings = settings_for(provider, "agent-forgets")
+    settings = settings_for(provider, name)
     model = MODELS.get(provider, "openai/my-model")
     told = metadata_of(settings.with_overrides({"model": model}))
     assert (told.window_tokens, told.most_window_tokens) == (4_096, 32_768)
