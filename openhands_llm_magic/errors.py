@@ -293,6 +293,11 @@ class RequestError(LLMMagicError):
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
 
+    def unsent(self) -> Self:
+        """Note that no server has got it, and return it."""
+        self.was_sent = False
+        return self
+
     def reworded(self, message: str, kind: type[RequestError] | None = None) -> RequestError:
         """Return the same failure in other words, of another class if one is named."""
         other = (kind or type(self))(message)

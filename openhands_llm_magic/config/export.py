@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.providers import DOCKER_HOST
+from openhands_llm_magic.config.providers import DOCKER_HOST, provider_of
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import Secret, logins_in, secrets_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
@@ -43,6 +44,9 @@ FURTHER_IN_PROFILES: Mapping[str, str] = MappingProxyType(
 
 NULL_IN_PROFILES = frozenset({"reasoning_effort", "timeout"})
 """What somebody may have unset, and the SDK has another default for than none."""
+
+KEY_VARIABLE = SETTINGS["api_key"].variable
+"""The variable of the key in both forms of variables."""
 
 ALWAYS = frozenset({
     "model", "num_retries", "retry_min_wait", "retry_max_wait", "retry_multiplier",
@@ -102,6 +106,10 @@ def _docker(snapshot: Snapshot) -> str:
         if setting.name.endswith("base_url"):
             text = _THIS_MACHINE.sub(rf"\g<before>{DOCKER_HOST}", text)
         options.append(f"-e {setting.variable}={shlex.quote(text)}")
+    if variable := key_variable(snapshot):
+        is_own = variable == KEY_VARIABLE
+        options.append(f"-e {KEY_VARIABLE}" + ("" if is_own else f'="{_required(variable)}"'))
+    options += [f"-e {variable}" for variable in _other_logins(snapshot)]
     # Docker on Linux does not know the name by itself.
     if any(DOCKER_HOST in option for option in options):
         options.insert(0, f"--add-host {DOCKER_HOST}:host-gateway")
@@ -114,11 +122,45 @@ def _shell(snapshot: Snapshot) -> str:
     for setting, value in _decided(snapshot):
         name = setting.variable
         if holds_key(snapshot, setting.name):
-            lines.append(f'export {name}="${{{name}:?is not set: type it after read -rs {name}}}"')
+            lines.append(f'export {name}="{_required(name)}"')
         else:
             text = _variable_text(snapshot, setting, value)
             lines.append(f"export {name}={shlex.quote(text)}")
+    if variable := key_variable(snapshot):
+        lines.append(f'export {KEY_VARIABLE}="{_required(variable)}"')
     return "\n".join(lines)
+
+
+def _required(variable: str) -> str:
+    """Return what a shell puts a variable's value for, or says that it is not set."""
+    return f"${{{variable}:?is not set: type it after read -rs {variable}}}"
+
+
+def key_variable(snapshot: Snapshot) -> str | None:
+    """Return the variable that has the key of settings without one, or None where none is needed.
+
+    It is the provider's own, as here; where that is not set, either, it is `KEY_VARIABLE`.
+    OpenHands 0.41 is set up with that one alone, and the current CLI does not start without it.
+    """
+    provider = provider_of(snapshot.model, snapshot.base_url, snapshot.custom_llm_provider)
+    if provider is None or holds_key(snapshot, "api_key"):
+        return None
+    found = provider.stand_in("", os.environ)
+    if found in provider.api_key_variables:
+        return found
+    return KEY_VARIABLE if "api_key" in provider.asks_for and not found else None
+
+
+def _other_logins(snapshot: Snapshot) -> Iterator[str]:
+    """Yield the variables that are set, and that LiteLLM logs in with in place of an api_key."""
+    provider = provider_of(snapshot.model, snapshot.base_url, snapshot.custom_llm_provider)
+    if provider is None or holds_key(snapshot, "api_key") or key_variable(snapshot):
+        return
+    variables = dict.fromkeys((*provider.key_variables, *provider.sent_besides))
+    for name in variables:
+        is_file = name.endswith("_CREDENTIALS")  # which docker does not have
+        if os.environ.get(name) and name not in provider.api_key_variables and not is_file:
+            yield name
 
 
 def _profile(snapshot: Snapshot) -> str:

@@ -185,6 +185,11 @@ class Provider:
         return next((each for each in variables if env.get(each)), "")
 
     @property
+    def api_key_variables(self) -> tuple[str, ...]:
+        """Those of its variables that hold what can be an api_key, and no other login."""
+        return tuple(name for name in self.key_variables if name.endswith("API_KEY"))
+
+    @property
     def verified_models(self) -> tuple[str, ...]:
         """Those of its models that OpenHands lists as verified; see `verified.LISTS`."""
         if provider_of(self.prefix) is not self:  # another one has the prefix without an address

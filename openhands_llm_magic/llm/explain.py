@@ -7,6 +7,7 @@ notebook says in words of its own.
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -159,6 +160,14 @@ TEXTS: Mapping[type[errors.RequestError], str] = {
 }
 """One line for each fault. The names in braces are those of `facts`."""
 
+NOT_SENT = (
+    "nothing was sent, as LiteLLM makes no request of this {said}. Check the settings it is made"
+    " of, such as model ({model_from})."
+)
+NO_ADDRESS = (
+    "nothing was sent: {model} needs the address of a server {said}. Set base_url"
+    " ({base_url_from}){such_as}."
+)
 WITHOUT_PREFIX = (
     "{said} Without a prefix the model is one of Vertex AI: for Google AI Studio set model to"
     " {meant}."
@@ -225,7 +234,14 @@ def _text_for(
             text = TOO_LONG_FOR_OWN_SERVER
         case errors.BadRequestError if _set(error.named, settings):
             text = SETTING_REFUSED
+        case errors.BadRequestError if not error.was_sent:
+            lacks_address = not settings.base_url and _ADDRESS_MEANT.search(str(error))
+            text = NO_ADDRESS if lacks_address else NOT_SENT
     return text
+
+
+_ADDRESS_MEANT = re.compile(r"\b(?:api_base|base_url)\b")
+"""How LiteLLM and its clients name what they lack where no address is set."""
 
 
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
@@ -372,6 +388,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "or_give_key": Text(OR_GIVE_KEY),
         "try_practice": Text(TRY_PRACTICE),
         "without_tools": Text(WITHOUT_TOOLS),
+        "such_as": _form_of_address(settings),
     }
 
 
@@ -437,6 +454,12 @@ def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
             if finding.setting == "base_url":
                 return finding.fix
     return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
+
+
+def _form_of_address(settings: Snapshot) -> Text | str:
+    """Say what an address of the provider looks like, where that is known."""
+    provider = provider_of(settings.model, settings.base_url, settings.custom_llm_provider)
+    return Text(", such as {form}", form=provider.base_url_form) if provider else ""
 
 
 def _check_certificate(error: errors.RequestError, settings: Snapshot) -> Text:

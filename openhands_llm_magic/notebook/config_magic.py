@@ -335,8 +335,7 @@ def _to_openhands(session: _Session, words: list[str]) -> None:
     parser.add_argument("--with-key", action="store_true")
     parser.add_argument("--force", action="store_true")
     given = parser.parse_args(words)
-    settings = session.settings.snapshot()
-    snapshot, left_out = stand_in.handed_over(settings, with_keys=given.with_key)
+    snapshot, left_out = stand_in.handed_over(session.settings.snapshot(), with_keys=True)
     if given.with_key and snapshot.secrets():
         print_texts(Text("the key goes into the file as plain text, which you alone can read."))
     saved = profile.save(snapshot, given.name, with_key=given.with_key, force=given.force)

@@ -97,6 +97,67 @@ def test_docker_takes_the_key_from_the_environment() -> None:
     )
 
 
+OWN_VARIABLES = [
+    ("azure/my-deployment", "AZURE_API_KEY"),
+    ("azure/my-deployment", "AZURE_OPENAI_API_KEY"),
+    ("gemini/gemini-3.8-flash", "GEMINI_API_KEY"),
+    ("litellm_proxy/my-model", "LITELLM_PROXY_API_KEY"),
+    ("openai/gpt-4o", "OPENAI_API_KEY"),
+    ("hosted_vllm/my-model", "HOSTED_VLLM_API_KEY"),
+]
+
+
+@pytest.mark.parametrize(("model", "variable"), OWN_VARIABLES)
+def test_the_key_of_the_provider_s_own_variable_goes_along(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str
+) -> None:
+    """As LLM_API_KEY: it alone sets OpenHands 0.41 up, and the current CLI needs it."""
+    monkeypatch.setenv(variable, KEY)
+    snapshot = chosen(model=model)
+    assert KEY not in export(snapshot, "docker") + export(snapshot, "shell")
+    script = f"printf '%s\\0' {export(snapshot, 'docker')}"
+    assert variables_of(run(script, **{variable: KEY}))["LLM_API_KEY"] == KEY
+    assert shell_variables(snapshot, **{variable: KEY})["LLM_API_KEY"] == KEY
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(script)
+    assert f"{variable}: is not set".encode() in caught.value.stderr
+
+
+def test_a_key_that_is_set_counts_more_than_the_provider_s_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_API_KEY", KEY)
+    snapshot = chosen(model="azure/my-deployment", api_key=KEY)
+    for form in ("docker", "shell"):
+        lines = [each for each in export(snapshot, form).splitlines() if "API_KEY" in each]
+        assert len(lines) == 1
+        assert "AZURE" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "variables"),
+    [
+        ("azure/my-deployment", ["AZURE_AD_TOKEN"]),
+        ("bedrock/amazon.nova-pro-v1:0", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+    ],
+)
+def test_a_login_that_is_no_api_key_goes_into_docker_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, model: str, variables: list[str]
+) -> None:
+    for each in variables:
+        monkeypatch.setenv(each, KEY)
+    arguments = docker_arguments(chosen(model=model))
+    assert "LLM_API_KEY" not in arguments
+    assert [each for each in arguments if each in variables] == variables
+    assert "LLM_API_KEY" not in export(chosen(model=model), "shell")
+
+
+@pytest.mark.parametrize("model", ["ollama_chat/qwen3", "practice/echo", "vertex_ai/gemini-3.5"])
+def test_a_provider_without_a_key_is_handed_over_without_one(model: str) -> None:
+    for form in ("docker", "shell"):
+        assert "KEY" not in export(chosen(model=model), form)
+
+
 def test_docker_arguments_survive_the_shell() -> None:
     arguments = docker_arguments(chosen(model=TRICKY))
     assert without_policy(arguments) == ["-e", f"LLM_MODEL={TRICKY}"]
@@ -210,8 +271,10 @@ def test_nothing_set_gives_the_model_and_the_retry_policy() -> None:
     nothing = resolve([])
     assert export(nothing, "toml") == f'[llm]\nmodel = "{model}"\n'
     assert json.loads(export(nothing, "profile")) == {"model": model, **POLICY}
-    assert shell_variables(nothing).items() >= {"LLM_MODEL": model, **VARIABLES}.items()
-    assert without_policy(docker_arguments(nothing)) == ["-e", f"LLM_MODEL={model}"]
+    told = {"LLM_MODEL": model, "LLM_API_KEY": KEY, **VARIABLES}
+    assert shell_variables(nothing, LLM_API_KEY=KEY).items() >= told.items()
+    in_docker = ["-e", f"LLM_MODEL={model}", "-e", "LLM_API_KEY"]
+    assert without_policy(docker_arguments(nothing)) == in_docker
 
 
 def test_a_default_that_somebody_has_set_is_handed_over_too() -> None:
@@ -255,7 +318,9 @@ def test_an_address_with_a_password_is_refused(form: str) -> None:
 @given(some("secret"))
 def test_what_arrives_is_what_was_handed_over(values: dict[str, Any]) -> None:
     snapshot = chosen(**values)
-    assert values_read(shell_variables(snapshot)) == values_in(snapshot)
+    arrived = shell_variables(snapshot, LLM_API_KEY=KEY)
+    assert arrived.pop("LLM_API_KEY") == KEY
+    assert values_read(arrived) == values_in(snapshot)
     unknown_there = {
         name: each.default
         for name, each in SETTINGS.items()

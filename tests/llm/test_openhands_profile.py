@@ -80,6 +80,47 @@ def test_a_new_profile_is_whole_and_its_owner_s_alone_and_holds_no_key(profiles:
 
 
 @pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(
+    ("env", "given", "words"),
+    [
+        (
+            {},
+            {"model": "azure/my-deployment"},
+            "the SDK does not read LLM_API_KEY for a profile: set AZURE_API_KEY or"
+            " AZURE_OPENAI_API_KEY to it where OpenHands runs, or pass with_key=True",
+        ),
+        (
+            {"AZURE_API_KEY": KEY},
+            {"model": "azure/my-deployment", "api_key": None},
+            "no key is written: the SDK looks for AZURE_API_KEY, which has it here, too",
+        ),
+        (
+            {},
+            {"model": "litellm_proxy/my-model", "api_key": None},
+            "there is no key: set LITELLM_PROXY_API_KEY, where the SDK looks for it",
+        ),
+        ({}, {"model": "ollama_chat/qwen3", "api_key": None}, ""),
+    ],
+)
+def test_it_is_said_where_a_profile_without_a_key_has_one_from(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], given: dict[str, Any], words: str
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    said = told(profile.save(settings(**given), "work"))
+    assert words in said
+    assert bool(words) == (" key " in said or " key:" in said)
+    assert KEY not in said
+
+
+def test_the_key_of_a_profile_stays_and_that_is_said(profiles: Path) -> None:
+    put(profiles, {**GIVEN, "api_key": THEIR_KEY})
+    said = told(profile.save(settings(), "work"))
+    assert "the key in use is not written, and the profile keeps the one that it has" in said
+    assert "LLM_API_KEY" not in said
+
+
+@pytest.mark.usefixtures("profiles")
 def test_the_key_goes_in_when_that_is_asked_for_and_shows_nowhere() -> None:
     saved = profile.save(settings(), "work", with_key=True)
     assert read(saved)["api_key"] == KEY

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from panel_driver import Driver
 
+from openhands_llm_magic.config import check
 from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.panel import handover
 
@@ -115,6 +116,27 @@ def test_the_hand_over_of_the_current_openhands_comes_first() -> None:
     names = [each.description for each in Driver().buttons]
     forms = ["Save as a profile …", *handover.CURRENT.values(), "Save to config.toml …"]
     assert [name for name in names if name in forms] == forms
+
+
+def test_the_panel_says_that_the_practice_server_stands_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In docker, too, where the check would have its address written otherwise."""
+    monkeypatch.setattr(check, "_runs_in_docker", lambda: True)
+    driver = Driver()
+    driver.type("Model", "azure/my-deployment")
+    driver.type("Base URL", "http://127.0.0.1:9")
+    driver.press("Apply to this session")
+    assert "host.docker.internal" in driver.text
+    assert "answers in place of" not in driver.text
+    settings = driver.settings
+    settings.set(**stand_in.in_place_of(settings.snapshot(), "azure"))
+    driver.panel.refresh()
+    assert "The practice server on this machine answers in place of Azure OpenAI" in driver.text
+    assert "host.docker.internal" not in driver.text
+    settings.reset(stand_in.left_over(settings.snapshot()))
+    driver.panel.refresh()
+    assert "answers in place of" not in driver.text
 
 
 @pytest.mark.parametrize("press", ["Copy shell exports", "Copy profile", "Save as a profile …"])

@@ -259,8 +259,7 @@ def _key(settings: Snapshot, model: str, base_url: str | None, *, same: bool) ->
 
 def _variable_of(provider: Provider) -> str:
     """Name the variable that is set and holds the provider's API key, or give ""."""
-    variables = (name for name in provider.key_variables if name.endswith("API_KEY"))
-    return next((name for name in variables if os.environ.get(name)), "")
+    return next((name for name in provider.api_key_variables if os.environ.get(name)), "")
 
 
 def _missing(settings: Snapshot, model: str, provider: Provider, *, same: bool) -> Text:

@@ -78,9 +78,8 @@ def _without_vectors(exc: Exception) -> errors.RequestError | None:
     """Return the error of a provider that LiteLLM asks for answers alone, or None for others."""
     if not has_cause(exc, "LiteLLMUnknownProvider"):
         return None
-    error = errors.ModelNotFoundError(errors.Text("LiteLLM has no vectors for this provider"))
-    error.was_sent = False
-    return error
+    told = errors.Text("LiteLLM has no vectors for this provider")
+    return errors.ModelNotFoundError(told).unsent()
 
 
 class _Noted(threading.local):

@@ -196,9 +196,7 @@ def _unsent(chain: list[BaseException], words: str) -> errors.RequestError:
     """Return the error of a request that LiteLLM did not send."""
     missing = next((each for each in chain if _class_named(each, "ImportError")), None)
     if missing is None:
-        refused_here = errors.BadRequestError(errors.quoted(words))
-        refused_here.was_sent = False
-        return refused_here
+        return errors.BadRequestError(errors.quoted(words)).unsent()
     needed = errors.LibraryError(
         errors.Text(
             "LiteLLM needs something for this that is not installed ({words}).",

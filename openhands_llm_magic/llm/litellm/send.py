@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import PROVIDERS, provider_of
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.llm.conversations import Characters
 from openhands_llm_magic.llm.counts import is_limit_ignored, is_short_of_limit
@@ -192,13 +194,14 @@ def check_tools(litellm: Any, provider: str, model: str) -> None:
         ToolsRefusedError: It would leave them out in silence, or lose the calls.
     """
     if provider in LOSES_CALLS:
-        raise errors.ToolsRefusedError("LiteLLM loses the calls in its streams")
+        raise errors.ToolsRefusedError("LiteLLM loses the calls in its streams").unsent()
     known = litellm.get_supported_openai_params(model=model, custom_llm_provider=provider)
     if known is None or "tools" in known:
         return
     if provider == "ollama":
-        raise errors.ToolsRefusedError("LiteLLM passes them on with ollama_chat/ alone")
-    raise errors.ToolsRefusedError("LiteLLM passes none on to it")
+        with_chat = "LiteLLM passes them on with ollama_chat/ alone"
+        raise errors.ToolsRefusedError(with_chat).unsent()
+    raise errors.ToolsRefusedError("LiteLLM passes none on to it").unsent()
 
 
 def _in_few_words(chunks: Iterator[Any]) -> Iterator[Any]:
@@ -235,7 +238,7 @@ def resolved(
     try:
         _, provider, key, address = litellm.get_llm_provider(model, *set_by_hand)
     except litellm.BadRequestError:
-        raise errors.ModelNotFoundError("LiteLLM knows no provider for it") from None
+        raise errors.ModelNotFoundError("LiteLLM knows no provider for it").unsent() from None
     return provider, key or options.get("api_key"), address or options.get("base_url")
 
 
@@ -270,8 +273,14 @@ def _headers(stream: Any, source: Any) -> dict[str, str]:
 
 
 def missing_key_variables(model: str) -> tuple[str, ...]:
-    """Name the environment variables that could hold the provider's key and are not set."""
+    """Name the environment variables that could hold the provider's key and are not set.
+
+    LiteLLM knows those of most providers, and none of its own proxy's.
+    """
     litellm = load()
     with quiet(litellm):
         missing = litellm.validate_environment(model)["missing_keys"]
+    provider = provider_of(model)
+    if not missing and provider == PROVIDERS["litellm_proxy"]:
+        missing = () if provider.stand_in("", os.environ) else provider.key_variables
     return tuple(name for name in missing if secrecy(name) >= Secrecy.POSSIBLE)

@@ -40,6 +40,7 @@ from openhands_llm_magic.errors import (
     UntrustedSettingError,
     reason_of,
 )
+from openhands_llm_magic.llm.explain import any_of
 from openhands_llm_magic.llm.openhands import folder, json_file
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.openhands.sent import refusal
@@ -183,11 +184,12 @@ def _plan(
     kept = {} if with_key else {key: old[key] for key in _with_keys(old)}
     after = left | fields | kept | {"schema_version": json_file.NEWEST_SCHEMA}
     keeps_key = bool(kept) or any(key not in fields for key in _with_keys(old))
-    keeps_key |= "api_key" not in fields and old.get("api_key") not in (None, "", MASK)
+    has_own = "api_key" not in fields and old.get("api_key") not in (None, "", MASK)
+    keeps_key |= has_own
     keys = {"writes_key": writes_key, "keeps_key": keeps_key, "force": force}
     after = _of_one_place(path, old, after, env, **keys)
     after = {key: after[key] for key in (*old, *after) if key in after}  # in the file's order
-    notes = [*_notes(snapshot, fields)]
+    notes = [*_notes(snapshot, fields, keeps_key=has_own)]
     if writes_key and not force:
         notes += notes_of_git(path, path)
     secrets = [*snapshot.secrets(), *secrets_in(old), *secrets_in(after)]
@@ -301,7 +303,9 @@ def _shown_place(fields: Mapping[str, Any]) -> str:
     return address or name
 
 
-def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
+def _notes(
+    snapshot: Snapshot, fields: Mapping[str, Any], *, keeps_key: bool
+) -> Iterator[Text]:
     """Yield what does not go along, and what comes of the model there."""
     left = [
         each
@@ -316,8 +320,8 @@ def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
     if snapshot.custom_llm_provider:
         told = "write {provider} before the model's name in place of custom_llm_provider"
         yield Text(told, provider=f"{snapshot.custom_llm_provider}/")
-    if any(getattr(snapshot, key) for key in KEYS) and not any(map(fields.get, KEYS)):
-        yield Text("the key is not written; the SDK then looks for the provider's own variable")
+    if not any(map(fields.get, KEYS)):
+        yield from _of_key(snapshot, keeps_key=keeps_key)
     given = snapshot.completion_kwargs or {}
     kept_back = [
         name
@@ -331,6 +335,34 @@ def _notes(snapshot: Snapshot, fields: Mapping[str, Any]) -> Iterator[Text]:
         yield reason
     else:
         yield from (each.text for each in check_settings(snapshot) if each.is_problem)
+
+
+def _of_key(snapshot: Snapshot, *, keeps_key: bool) -> Iterator[Text]:
+    """Yield where a profile has its key from that is written without one.
+
+    OpenHands' SDK reads LLM_API_KEY with `LLM.load_from_env` alone; its LiteLLM looks for the
+    provider's own variable.
+    """
+    provider = provider_of(snapshot.model, snapshot.base_url, snapshot.custom_llm_provider)
+    variables = provider.api_key_variables if provider else ()
+    if keeps_key:
+        if any(getattr(snapshot, key) for key in KEYS):
+            yield Text("the key in use is not written, and the profile keeps the one that it has")
+    elif not snapshot.api_key and (found := export.key_variable(snapshot)):
+        told = "no key is written: the SDK looks for {variable}, which has it here, too"
+        if found == export.KEY_VARIABLE:
+            told = "there is no key: set {variable}, where the SDK looks for it"
+            found = any_of(variables)
+        yield Text(told, variable=found)
+    elif snapshot.api_key and variables:
+        told = (
+            "the key is not written, and the SDK does not read {ours} for a profile: set {variable}"
+            " to it where OpenHands runs, or {with_key}"
+        )
+        facts = {"ours": export.KEY_VARIABLE, "with_key": Text(KEY_INTO_PROFILE)}
+        yield Text(told, variable=any_of(variables), **facts)
+    elif any(getattr(snapshot, key) for key in KEYS):
+        yield Text("the key is not written; the SDK then looks for the provider's own variable")
 
 
 def _is_of_requests(setting: Setting) -> bool:

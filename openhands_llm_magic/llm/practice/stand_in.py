@@ -183,7 +183,7 @@ def handed_over(settings: Snapshot, *, with_keys: bool) -> tuple[Snapshot, tuple
     kept = replace(settings, found=MappingProxyType({**settings.found, **own}))
     told = "left out, as the practice server ends with this kernel: {names}"
     notes = [Text(told, names=", ".join(left))]
-    provider = _stood_in_for(settings.base_url)
+    provider = stood_in_for(settings.base_url)
     if provider and "base_url" in provider.asks_for and not kept.base_url:
         if provider.has_address:
             return kept.with_overrides({"base_url": provider.base_url_form}), tuple(notes)
@@ -202,7 +202,7 @@ def _not_ours(found: tuple[Found, ...]) -> tuple[Found, ...]:
     )
 
 
-def _stood_in_for(address: str | None) -> Provider | None:
+def stood_in_for(address: str | None) -> Provider | None:
     """Return the provider that an address of the practice server stands in for, if it is one."""
     if address is None or not practice.is_own_address(address):
         return None

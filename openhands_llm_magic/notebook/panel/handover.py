@@ -149,7 +149,8 @@ class HandOver(Section):
         self._show_kept()
         say = self._bench.say
         edited = say(", ").join(say(SETTINGS[name].title) for name in self._bench.draft.edits)
-        notes = (each.message.worded(say) for each in findings(settings))
+        handed, _ = stand_in.handed_over(settings, with_keys=True)
+        notes = (each.message.worded(say) for each in findings(handed))
         self._as_sent.value = "<br>".join(escape(say("{note}.", note=note)) for note in notes)
         self._pending.value = escape(say("Not applied yet: {fields}", fields=edited)) * bool(edited)
 

@@ -18,6 +18,7 @@ from openhands_llm_magic.errors import SettingError, UsageError
 from openhands_llm_magic.llm.limits.advice import taken_by
 from openhands_llm_magic.llm.litellm.models import models_of
 from openhands_llm_magic.llm.openhands.sdk import SDK
+from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.panel.field import origin_words
 from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
 from openhands_llm_magic.notebook.panel.served import ServedModels
@@ -133,8 +134,18 @@ class Basic(Section):
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
             lines += [escape(line) for line in verified_words(provider, say)]
+        of_practice = stand_in.left_over(settings)
+        if replaced := stand_in.stood_in_for(settings.base_url):
+            told = (
+                "The practice server on this machine answers in place of {provider}, and is not a"
+                " language model. `%llm_config --reset` ends that."
+            )
+            line = escape(say(told, provider=say(replaced.called)))
+            lines.insert(0, f'<span class="llm-warning">{line}</span>')
         warnings: list[str] = [
-            each.text.worded(say) for each in check_settings(settings) if each.is_problem
+            each.text.worded(say)
+            for each in check_settings(settings)
+            if each.is_problem and each.setting not in of_practice
         ]
         if stranger := self._bench.choice.stranger(settings):
             warnings.insert(0, self._bench.base_url_words(stranger))
@@ -226,11 +237,12 @@ class Retries(Section):
         if schedule.has_client_retries(settings):
             all_s = [*islice(schedule.openhands_client_waits_s(settings), most)]
             told = (
-                "OpenHands 0.41 would make more requests, as its client sends each attempt three"
-                " times: {schedule}. Within an attempt, the client waits as long as the server"
-                " asks for."
+                "OpenHands 0.41 waits as long between its attempts, and {more} s more within them,"
+                " as its client sends each attempt three times: {schedule}. Within an attempt, the"
+                " client waits as long as the server asks for."
             )
-            lines.append(say(told, schedule=schedule_words(all_s, say)))
+            more = f"{sum(schedule.CLIENT_WAITS_S) * max(settings.num_retries, 1):g}"
+            lines.append(say(told, more=more, schedule=schedule_words(all_s, say)))
         self._preview.value = _bar(ours_s) + "".join(f"<div>{escape(line)}</div>" for line in lines)
 
 

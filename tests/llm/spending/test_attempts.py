@@ -131,6 +131,23 @@ def test_what_never_was_sent_costs_nothing(model_server: ModelServer) -> None:
     assert not model_server.count
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model": "ｏｐｅｎａｉ/gpt-4o"},
+        {"model": "azure/my-deployment"},
+        {"model": "litellm_proxy/my-model", "api_key": None},
+    ],
+)
+def test_what_litellm_does_not_send_costs_nothing(given: dict[str, Any]) -> None:
+    """A name that it does not know, an address or a key that is missing: no server got a byte."""
+    with pytest.raises(RequestError):
+        ask(PROMPT, **{"base_url": None, "num_retries": 0, **given})
+    made = row()
+    assert made["counted_usd"] == 0
+    assert made["cost_told_by"] == "not charged"
+
+
 def test_a_connection_that_is_lost_may_have_cost(model_server: ModelServer) -> None:
     model_server.script(Cut(how="reset"))
     with pytest.raises(RequestError):
