@@ -232,12 +232,19 @@ def _text_for(
             text = TOO_LONG_WITH_ANSWER
         case errors.ContextLengthError if _is_own_server(settings):
             text = TOO_LONG_FOR_OWN_SERVER
-        case errors.BadRequestError if _set(error.named, settings):
-            text = SETTING_REFUSED
-        case errors.BadRequestError if not error.was_sent:
-            lacks_address = not settings.base_url and _ADDRESS_MEANT.search(str(error))
-            text = NO_ADDRESS if lacks_address else NOT_SENT
+        case errors.BadRequestError:
+            text = _of_bad_request(error, settings)
     return text
+
+
+def _of_bad_request(error: errors.RequestError, settings: Snapshot) -> str:
+    """Return the line of a request that the server refused, or that LiteLLM did not send."""
+    if _set(error.named, settings):
+        return SETTING_REFUSED
+    if error.was_sent:
+        return REQUEST_REFUSED
+    lacks_address = not settings.base_url and _ADDRESS_MEANT.search(str(error))
+    return NO_ADDRESS if lacks_address else NOT_SENT
 
 
 _ADDRESS_MEANT = re.compile(r"\b(?:api_base|base_url)\b")

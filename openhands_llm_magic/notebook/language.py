@@ -68,6 +68,10 @@ CELLS: Mapping[str, str] = {
         "the request was refused {said}. `%llm_config` shows the settings it was made with, such as"
         " model ({model_from})."
     ),
+    explain.NOT_SENT: (
+        "nothing was sent, as LiteLLM makes no request of this {said}. `%llm_config` shows the"
+        " settings it is made of, such as model ({model_from})."
+    ),
     explain.SETTING_REFUSED: (
         "the request was refused {said}. Set {named} to another value, or leave it out with"
         " `%llm_config NAME=none`."

@@ -202,6 +202,46 @@ def test_a_missing_key_names_the_variable(
     assert model_server.count == 0
 
 
+def test_litellm_s_proxy_needs_a_key(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """LiteLLM's list of variables has none of its own proxy."""
+    monkeypatch.delenv("LLM_API_KEY")
+    error = ask_in_vain(clock, model="litellm_proxy/my-model")
+    assert type(error) is errors.MissingKeyError
+    assert "Set LITELLM_PROXY_API_KEY in the environment" in str(error)
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-canary-of-proxy")
+    model_server.script(Refuse(401, message="Not this one."))
+    error = ask_in_vain(clock, model="litellm_proxy/my-model")
+    assert type(error) is errors.AuthenticationError
+    assert model_server.count == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("azure/my-deployment", "such as https://your-resource.openai.azure.com."),
+        ("azure_ai/my-model", "Set base_url (now"),
+    ],
+)
+def test_a_missing_address_is_named(
+    model_server: ModelServer, clock: FakeClock, model: str, words: str
+) -> None:
+    """Before anything is sent, LiteLLM and its clients ask for it by names of theirs."""
+    error = ask_in_vain(clock, model=model, base_url="")
+    assert f"nothing was sent: {model} needs the address of a server" in str(error)
+    assert words in str(error)
+    assert "refused" not in str(error)
+    assert model_server.count == 0
+
+
+def test_what_litellm_makes_no_request_of_was_not_sent(clock: FakeClock) -> None:
+    """No server has refused it."""
+    error = ask_in_vain(clock, model="openai_like/my-model")
+    assert "nothing was sent, as LiteLLM makes no request of this" in str(error)
+    assert "the argument model" in str(error)
+
+
 def test_a_model_without_a_provider(model_server: ModelServer, clock: FakeClock) -> None:
     error = ask_in_vain(clock, model="no-such-model", base_url="")
     assert type(error) is errors.ModelNotFoundError

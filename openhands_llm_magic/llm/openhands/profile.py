@@ -303,9 +303,7 @@ def _shown_place(fields: Mapping[str, Any]) -> str:
     return address or name
 
 
-def _notes(
-    snapshot: Snapshot, fields: Mapping[str, Any], *, keeps_key: bool
-) -> Iterator[Text]:
+def _notes(snapshot: Snapshot, fields: Mapping[str, Any], *, keeps_key: bool) -> Iterator[Text]:
     """Yield what does not go along, and what comes of the model there."""
     left = [
         each

@@ -134,7 +134,7 @@ def test_what_never_was_sent_costs_nothing(model_server: ModelServer) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"model": "ｏｐｅｎａｉ/gpt-4o"},
+        {"model": "\N{FULLWIDTH LATIN SMALL LETTER O}penai/gpt-4o"},
         {"model": "azure/my-deployment"},
         {"model": "litellm_proxy/my-model", "api_key": None},
     ],
