@@ -26,6 +26,7 @@ from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
 from openhands_llm_magic.llm.practice import embeddings
 from openhands_llm_magic.llm.practice.models import MODELS
+from openhands_llm_magic.llm.practice.stand_in import STAND_INS
 from openhands_llm_magic.notebook import arguments, from_ai, option_help
 from openhands_llm_magic.notebook.buttons import ENDS_IT
 from openhands_llm_magic.notebook.language import CELLS, PANELS
@@ -96,6 +97,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "trust: name": (),  # of a variable
     "config_magic: provider.called": {each.called for each in PROVIDERS.values()},
     "served: provider.called": {each.called for each in PROVIDERS.values()},
+    "sections: replaced.called": {each.called for each in STAND_INS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
     "field: setting.title": SETTING_TITLES,
@@ -115,6 +117,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
         *(explain.ANY_KEY_WILL_DO, explain.GATEWAYS_KEY, explain.SETTING_REFUSED),
         *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER, explain.ADDRESS_UNSENDABLE),
         *(explain.HEADER_UNSENDABLE, explain.TOO_LONG_FOR_OWN_SERVER, explain.CALL_CUT_OFF),
+        *(explain.NOT_SENT, explain.NO_ADDRESS),
     },
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names
