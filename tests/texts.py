@@ -26,7 +26,6 @@ from openhands_llm_magic.llm.explain import TEXTS
 from openhands_llm_magic.llm.litellm.faults import NO_HTTPS, NOT_HTTP
 from openhands_llm_magic.llm.practice import embeddings
 from openhands_llm_magic.llm.practice.models import MODELS
-from openhands_llm_magic.llm.practice.stand_in import STAND_INS
 from openhands_llm_magic.notebook import arguments, from_ai, option_help
 from openhands_llm_magic.notebook.buttons import ENDS_IT
 from openhands_llm_magic.notebook.language import CELLS, PANELS
@@ -97,7 +96,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
     "trust: name": (),  # of a variable
     "config_magic: provider.called": {each.called for each in PROVIDERS.values()},
     "served: provider.called": {each.called for each in PROVIDERS.values()},
-    "sections: replaced.called": {each.called for each in STAND_INS.values()},
+    "sections: replaced.called": {each.called for each in PROVIDERS.values()},
     "sections: provider.guide": {each.guide for each in PROVIDERS.values()},
     "sections: provider.mistake": {each.mistake for each in PROVIDERS.values()},
     "field: setting.title": SETTING_TITLES,

@@ -199,8 +199,7 @@ def check_tools(litellm: Any, provider: str, model: str) -> None:
     if known is None or "tools" in known:
         return
     if provider == "ollama":
-        with_chat = "LiteLLM passes them on with ollama_chat/ alone"
-        raise errors.ToolsRefusedError(with_chat).unsent()
+        raise errors.ToolsRefusedError("LiteLLM passes them on with ollama_chat/ alone").unsent()
     raise errors.ToolsRefusedError("LiteLLM passes none on to it").unsent()
 
 
