@@ -235,6 +235,17 @@ def test_a_missing_address_is_named(
     assert model_server.count == 0
 
 
+def test_a_key_in_the_provider_s_variable_is_not_told_as_missing(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """LiteLLM names it where the address is what it lacks."""
+    monkeypatch.delenv("LLM_API_KEY")
+    monkeypatch.setenv("AZURE_API_KEY", "sk-canary-of-azure")
+    error = ask_in_vain(clock, model="azure/my-deployment", base_url="")
+    assert "nothing was sent: azure/my-deployment needs the address" in str(error)
+    assert model_server.count == 0
+
+
 def test_what_litellm_makes_no_request_of_was_not_sent(clock: FakeClock) -> None:
     """No server has refused it."""
     error = ask_in_vain(clock, model="openai_like/my-model")

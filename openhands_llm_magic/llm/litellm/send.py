@@ -274,12 +274,16 @@ def _headers(stream: Any, source: Any) -> dict[str, str]:
 def missing_key_variables(model: str) -> tuple[str, ...]:
     """Name the environment variables that could hold the provider's key and are not set.
 
-    LiteLLM knows those of most providers, and none of its own proxy's.
+    LiteLLM knows those of most providers, and none of its own proxy's; of Azure it names the key
+    that is set, too, where another variable is missing.
     """
+    provider = provider_of(model)
+    if provider and "api_key" in provider.asks_for and provider.stand_in("", os.environ):
+        return ()
     litellm = load()
     with quiet(litellm):
         missing = litellm.validate_environment(model)["missing_keys"]
-    provider = provider_of(model)
-    if not missing and provider == PROVIDERS["litellm_proxy"]:
-        missing = () if provider.stand_in("", os.environ) else provider.key_variables
+    own_proxy = PROVIDERS["litellm_proxy"]
+    if not missing and provider is own_proxy:
+        missing = own_proxy.key_variables
     return tuple(name for name in missing if secrecy(name) >= Secrecy.POSSIBLE)

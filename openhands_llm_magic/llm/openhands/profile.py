@@ -347,7 +347,7 @@ def _of_key(snapshot: Snapshot, *, keeps_key: bool) -> Iterator[Text]:
         if any(getattr(snapshot, key) for key in KEYS):
             yield Text("the key in use is not written, and the profile keeps the one that it has")
     elif not snapshot.api_key and (found := export.key_variable(snapshot)):
-        told = "no key is written: the SDK looks for {variable}, which has it here, too"
+        told = "no key is written: set {variable} where OpenHands runs, too, as the SDK looks there"
         if found == export.KEY_VARIABLE:
             told = "there is no key: set {variable}, where the SDK looks for it"
             found = any_of(variables)
