@@ -91,7 +91,7 @@ def test_a_new_profile_is_whole_and_its_owner_s_alone_and_holds_no_key(profiles:
         (
             {"AZURE_API_KEY": KEY},
             {"model": "azure/my-deployment", "api_key": None},
-            "no key is written: set AZURE_API_KEY where OpenHands runs, too, as the SDK looks there",
+            "no key is written: set AZURE_API_KEY where OpenHands runs, too",
         ),
         (
             {},
