@@ -1,4 +1,4 @@
-"""What to say where the settings did not lead to a model: what the check finds, what a server has."""
+"""Advice where settings did not lead to a model: what the check finds, and what the server has."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def found_by_check(error: errors.RequestError, settings: Snapshot) -> Text | Non
     is_at_docker = server is not None and server.host == DOCKER_HOST
     was_reached = not isinstance(error, errors.ConnectionFailedError)
     for finding in check_route(settings, in_docker=was_reached and is_at_docker):
-        is_of_path = finding.setting == "base_url" and finding.level != "error" and not is_at_docker
-        if finding.setting not in blamed or (is_of_path and not was_reached):
+        is_of_host = finding.level == "error" or is_at_docker or not settings.base_url
+        if finding.setting not in blamed or not (was_reached or is_of_host):
             continue
         facts = {"message": finding.message, "fix": finding.fix}
         return Text("{message} (from {origin}). {fix}.", origin=finding.origin.text, **facts)

@@ -184,7 +184,10 @@ WITHOUT_LIST_BUT_NEAR = (
 
 REASON_FOUND: Mapping[type[errors.RequestError], str] = {
     errors.ModelNotFoundError: "the model {model} is not known {said}: {found}",
-    errors.AuthenticationError: "the provider refused the key {said}: {found}",
+    errors.AuthenticationError: (
+        "the provider refused the key {said}. Set another api_key ({api_key_from}), unless this is"
+        " why: {found}"
+    ),
     errors.AddressError: "no model answers at {url} {said}: {found}",
     errors.ConnectionFailedError: "{server} could not be reached {said}: {found}",
 }
@@ -341,9 +344,9 @@ def explained(
             return error.reworded(Text(WITHOUT_PREFIX, said=error.text, meant=meant))
         found = astray.found_by_check(error, settings)
         return error.reworded(Text(NOT_INSTALLED, said=error.text, found=found)) if found else error
-    if kind in REASON_FOUND and not error.given_by:
-        if found := astray.found_by_check(error, settings):
-            return error.reworded(Text(REASON_FOUND[kind], **known, found=found))
+    may_be_settings = kind in REASON_FOUND and not error.given_by
+    if may_be_settings and (found := astray.found_by_check(error, settings)):
+        return error.reworded(Text(REASON_FOUND[kind], **known, found=found))
     if kind is errors.ModelNotFoundError and astray.has_provider(settings):
         return error.reworded(_unknown(known, settings, listed or astray.Listed()))
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)

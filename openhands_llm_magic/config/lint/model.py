@@ -21,6 +21,7 @@ from openhands_llm_magic.config.lint.finding import (
     write_one_of,
 )
 from openhands_llm_magic.config.lint.provider import RULES as PROVIDER_RULES
+from openhands_llm_magic.config.lint.provider import in_process
 from openhands_llm_magic.config.lint.value import (
     QUOTES,
     TOML_EXPANDS_NOTHING,
@@ -451,7 +452,7 @@ def findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
 def route_findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
     """Yield why a request does not get to the model of the settings."""
     case = Case(subject, settings)
-    for rule in ROUTE_RULES:
+    for rule in (*ROUTE_RULES, in_process):  # the check lets vLLM in this process be meant
         yield from rule(case)
 
 

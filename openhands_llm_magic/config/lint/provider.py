@@ -157,10 +157,8 @@ def is_slip(name: str, other: str) -> bool:
     words, others = name.split("-"), other.split("-")
     if len(words) != len(others):
         return False
-    different = [(word, right) for word, right in zip(words, others, strict=True) if word != right]
-    return (
-        len(different) == 1 and all(map(str.isalpha, different[0])) and _is_one_edit(*different[0])
-    )
+    pairs = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+    return len(pairs) == 1 and all(map(str.isalpha, pairs[0])) and _is_one_edit(*pairs[0])
 
 
 def _is_one_edit(word: str, other: str) -> bool:
@@ -180,6 +178,5 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     not_openrouter,
     https_on_this_machine,
     listed_elsewhere,
-    in_process,
     unlisted,
 )
