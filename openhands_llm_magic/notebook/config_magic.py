@@ -247,7 +247,7 @@ def _practice(session: _Session, words: list[str]) -> None:
     provider = stand_in.provider_named(words[0])
     found = stand_in.found_in(settings.snapshot(), provider)
     if found is None:
-        values = stand_in.in_place_of(settings.snapshot(), *words)
+        values = stand_in.in_place_of(settings.snapshot(), provider.name, *words[1:])
         settings.set(**values)
         told = (
             "no key for {provider}: the practice server on this machine answers in its place, which"

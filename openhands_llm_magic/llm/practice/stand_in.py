@@ -77,9 +77,10 @@ def practice_in_place_of(provider: str, settings: Snapshot | None = None) -> Sna
     """
     settings = load_settings() if settings is None else settings
     name, _, acts_as = provider.partition("/")
-    if found_in(settings, provider_named(name)) is not None:
+    stood_in_for = provider_named(name)
+    if found_in(settings, stood_in_for) is not None:
         return settings
-    return settings.with_overrides(in_place_of(settings, name, acts_as))
+    return settings.with_overrides(in_place_of(settings, stood_in_for.name, acts_as))
 
 
 def provider_named(name: str) -> Provider:
@@ -88,6 +89,7 @@ def provider_named(name: str) -> Provider:
     Raises:
         UsageError: It cannot, or there is none of this name.
     """
+    name = name.lower()
     if routes.can_stand_in(name):
         return STAND_INS[name]
     if name in routes.NEVER:
