@@ -110,32 +110,33 @@ def test_where_no_list_can_be_asked_for_none_is_advised(
 
 @pytest.mark.parametrize("tell", [in_vain, failure_of_test])
 @pytest.mark.parametrize(
-    ("model", "path", "kind", "told"),
+    ("settings", "kind", "told"),
     [
         (
-            "vllm/qwen-coder", "/v1", errors.LibraryError,
+            ("vllm/qwen-coder", "/v1"), errors.LibraryError,
             "(No module named 'vllm'). The reason: base_url is not used by vllm/, which would load"
             " the model into this process (from the argument base_url)."
             " Write model = 'hosted_vllm/qwen-coder'.",
         ),
         (
-            "qwen-coder", "/v1", errors.ModelNotFoundError,
+            ("qwen-coder", "/v1"), errors.ModelNotFoundError,
             "the model 'qwen-coder' names no provider (from the argument model)."
             " Write 'openai/qwen-coder', for a server compatible with OpenAI.",
         ),
         (
-            "hosted_vllm/qwen-coder", "", errors.ModelNotFoundError,
+            ("hosted_vllm/qwen-coder", ""), errors.ModelNotFoundError,
             "base_url has no path, and most servers answer at /v1 (from the argument base_url).",
         ),
         (
-            "ollama_chat/qwen3", "/api", errors.AddressError,
+            ("ollama_chat/qwen3", "/api"), errors.AddressError,
             "base_url ends with /api, which ollama_chat/ adds itself (from the argument base_url).",
         ),
     ],
 )  # fmt: skip
 def test_what_the_check_finds_is_told_in_place_of_advice_in_general(
-    clock: FakeClock, tell: Any, model: str, path: str, kind: type, told: str
+    clock: FakeClock, tell: Any, settings: tuple[str, str], kind: type, told: str
 ) -> None:
+    model, path = settings
     with server_with(listing(*HAS)) as server:
         error = tell(clock, model=model, base_url=server.address + path)
     assert type(error) is kind
@@ -157,9 +158,9 @@ def test_an_address_that_is_not_set(clock: FakeClock, tell: Any, model: str, tol
     assert told in str(tell(clock, model=model))
 
 
-def test_a_server_that_does_not_run_has_no_wrong_path(clock: FakeClock, unused_port: int) -> None:
+def test_a_server_that_does_not_run_has_no_wrong_path(clock: FakeClock) -> None:
     """Nobody has looked for the path, so that the check's word on it is no reason."""
-    error = in_vain(clock, model="hosted_vllm/x", base_url=f"http://127.0.0.1:{unused_port}")
+    error = in_vain(clock, model="hosted_vllm/x", base_url="http://127.0.0.1:9")
     assert "Check that it runs, and base_url" in str(error)
 
 

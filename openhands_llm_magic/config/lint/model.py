@@ -297,7 +297,8 @@ def no_such_day(case: Case) -> Iterator[Finding]:
     try:
         date.fromisoformat(day[0])
     except ValueError:
-        message, fix = cannot_be("api_version", version), Text("There is no such day")
+        message = Text("api_version names {day}, and there is no such day", day=day[0])
+        fix = Text("Write a version that Azure has, as in {example}", example="2024-10-21")
         yield case.finding("api_version", message, fix, FAILS)
 
 
