@@ -114,14 +114,14 @@ def test_where_no_list_can_be_asked_for_none_is_advised(
     [
         (
             ("vllm/qwen-coder", "/v1"), errors.LibraryError,
-            "(No module named 'vllm'). The reason: base_url is not used by vllm/, which would load"
+            ("(No module named 'vllm'). The reason: base_url is not used by vllm/, which would load"
             " the model into this process (from the argument base_url)."
-            " Write model = 'hosted_vllm/qwen-coder'.",
+            " Write model = 'hosted_vllm/qwen-coder'."),
         ),
         (
             ("qwen-coder", "/v1"), errors.ModelNotFoundError,
-            "the model 'qwen-coder' names no provider (from the argument model)."
-            " Write 'openai/qwen-coder', for a server compatible with OpenAI.",
+            ("the model 'qwen-coder' names no provider (from the argument model)."
+            " Write 'openai/qwen-coder', for a server compatible with OpenAI."),
         ),
         (
             ("hosted_vllm/qwen-coder", ""), errors.ModelNotFoundError,
