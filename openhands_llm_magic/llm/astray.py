@@ -110,12 +110,20 @@ def nearest_first(model: str, names: Sequence[str]) -> list[str]:
     return sorted(names, key=similarity, reverse=True)
 
 
-def nearest(model: str, names: Sequence[str]) -> str:
-    """Return the name that a model's may be a slip of, or "" if none is near or it is there."""
-    by_bare = {_bare(name): name for name in names}
-    if _bare(model) in by_bare:
+def nearest(model: str, listed: Listed) -> str:
+    """Return the name that may be meant by a model's, or "" if none is near or it is there.
+
+    Of a list that is not the server's own, only one that differs by a slip may be: the newest
+    models are not in it.
+    """
+    from openhands_llm_magic.config.lint.provider import is_slip  # noqa: PLC0415 - as above
+
+    bare, by_bare = _bare(model), {_bare(name): name for name in listed.names}
+    if bare in by_bare:
         return ""
-    near = closest(_bare(model), by_bare)
+    near = closest(bare, by_bare)
+    if not listed.are_all:
+        near = next((each for each in by_bare if is_slip(bare, each)), "")
     return by_bare[near] if near else ""
 
 

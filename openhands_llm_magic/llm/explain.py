@@ -268,7 +268,7 @@ def _text_for(
 def _unknown(known: Mapping[str, object], settings: Snapshot, listed: astray.Listed) -> Text:
     """Return the line of a model that the provider does not know: what can be asked for there."""
     model = settings.model
-    near = astray.nearest(model, listed.names)
+    near = astray.nearest(model, listed)
     known = {**known, "near": near}
     if listed.are_all:
         names = astray.shown(astray.nearest_first(model, listed.names))

@@ -179,13 +179,26 @@ def test_a_missing_litellm_is_no_fault_of_the_model() -> None:
     assert astray.found_by_check(errors.LibraryError("LiteLLM is missing."), settings) is None
 
 
+@pytest.mark.parametrize(
+    ("model", "near"),
+    [
+        ("anthropic/claude-sonnet-9", ""),
+        ("anthropic/claude-sonet-4-5", "anthropic/claude-sonnet-4-5"),
+    ],
+)
+def test_of_a_list_that_is_not_the_servers_only_a_slip_is_told(model: str, near: str) -> None:
+    """The newest model is in no list yet, and is not said to be an older one."""
+    listed = astray.Listed(["anthropic/claude-sonnet-4-5", "anthropic/claude-sonnet-4-6"])
+    assert astray.nearest(model, listed) == near
+
+
 @given(st.lists(st.text("abc-", min_size=1, max_size=8), unique=True, max_size=9))
 def test_nearest_first_keeps_every_name(names: list[str]) -> None:
     """The nearest is the first, and a name that is there is not taken for another."""
     model = "hosted_vllm/abc"
     ordered = astray.nearest_first(model, [f"hosted_vllm/{name}" for name in names])
     assert sorted(ordered) == sorted(f"hosted_vllm/{name}" for name in names)
-    near = astray.nearest(model, ordered)
+    near = astray.nearest(model, astray.Listed(ordered, are_all=True))
     assert near in ("", *ordered)
     if "abc" in names:
         assert ordered[0] == model
