@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.errors import Say
 
-__all__ = ["Finding", "check", "check_settings", "file_in_use", "report"]
+__all__ = ["Finding", "check", "check_route", "check_settings", "file_in_use", "report"]
 
 
 def check(
@@ -79,6 +79,18 @@ def check_settings(settings: Snapshot, *, in_docker: bool | None = None) -> tupl
     subject = Subject(nowhere, os.environ, in_docker, {None: settings})
     findings = [*lint.model.findings(subject, settings)]
     return tuple(_redacted(findings, settings.secrets()))
+
+
+def check_route(settings: Snapshot, *, in_docker: bool) -> tuple[Finding, ...]:
+    """Return why a request with these settings does not get to the model that is meant.
+
+    Args:
+        settings: The settings.
+        in_docker: Whether this is to be judged as in a container.
+    """
+    subject = Subject(Document(Path(FILE_NAME)), os.environ, in_docker, {None: settings})
+    found = _redacted([*lint.model.route_findings(subject, settings)], settings.secrets())
+    return tuple(each for each in found if each.is_problem)
 
 
 def file_in_use(env: Mapping[str, str]) -> Path | None:

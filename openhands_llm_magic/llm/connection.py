@@ -16,6 +16,7 @@ from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import events
+from openhands_llm_magic.llm.astray import found_by_check
 from openhands_llm_magic.llm.explain import THROTTLED_BY, explained, facts, origin_of
 from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
@@ -249,6 +250,8 @@ class ConnectionTest:
         """Word a passing fault: what is wrong, and what a prompt would do about it."""
         if self._fault is None or type(self._fault) not in VERDICTS:
             return error
+        if found_by_check(self._fault, self._settings):
+            return self._told(self._fault)
         known = facts(self._fault, self._settings, 0) | {"then": self._what_a_prompt_does(error)}
         return error.reworded(Text(VERDICTS[type(self._fault)], **known).masked(self._mask))
 

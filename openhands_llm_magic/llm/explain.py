@@ -15,15 +15,11 @@ from urllib.request import getproxies
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.layers import DEFAULT
-from openhands_llm_magic.config.providers import (
-    DOCKER_HOST,
-    is_own_network,
-    provider_of,
-    server_of,
-)
+from openhands_llm_magic.config.providers import is_own_network, provider_of, server_of
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text
+from openhands_llm_magic.llm import astray
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +41,7 @@ THROTTLED_BY: dict[ThrottledBy, str] = {
 
 GIVE_KEY = "give api_key"
 OR_GIVE_KEY = "or as an argument"
+LIST_MODELS = "its list of models tells them all"
 TRY_PRACTICE = "try the model practice/echo"
 GIVE_EMBEDDING_KEY = "give it as api_key"
 TRY_PRACTICE_VECTORS = "try the embedding_model practice/embed"
@@ -168,6 +165,46 @@ NO_ADDRESS = (
     "nothing was sent: {model} needs the address of a server {said}. Set base_url"
     " ({base_url_from}){such_as}."
 )
+UNKNOWN_AT_SERVER = (
+    "the model {model} is not known {said}. Set model ({model_from}) to one that the server has:"
+    " {names}; {list_models}."
+)
+UNKNOWN_AND_NEAR = (
+    "the model {model} is not known {said}. Did you mean {near}? Set model ({model_from}) to one"
+    " that the server has: {names}; {list_models}."
+)
+UNLISTED = (
+    "the model {model} is not known {said}. Set model ({model_from}) to one that the server has;"
+    " {list_models}."
+)
+UNLISTED_AND_NEAR = (
+    "the model {model} is not known {said}. Did you mean {near}? Set model ({model_from}) to one"
+    " that the server has; {list_models}."
+)
+WITHOUT_LIST = (
+    "the model {model} is not known {said}. Set model ({model_from}) to another name, or"
+    " {try_practice}."
+)
+WITHOUT_LIST_BUT_NEAR = (
+    "the model {model} is not known {said}. Did you mean {near}? Set model ({model_from}) to it, or"
+    " to another name."
+)
+"""What is said of a model whose prefix is right."""
+
+REASON_FOUND: Mapping[type[errors.RequestError], str] = {
+    errors.ModelNotFoundError: "the model {model} is not known {said}: {found}",
+    errors.AuthenticationError: (
+        "the provider refused the key {said}. Set another api_key ({api_key_from}), unless this is"
+        " why: {found}"
+    ),
+    errors.AddressError: "no model answers at {url} {said}: {found}",
+    errors.ConnectionFailedError: "{server} could not be reached {said}: {found}",
+}
+"""Their lines where the check finds the reason in the settings, which counts more than advice in
+general."""
+
+NOT_INSTALLED = "{said} The reason: {found}"
+
 WITHOUT_PREFIX = (
     "{said} Without a prefix the model is one of Vertex AI: for Google AI Studio set model to"
     " {meant}."
@@ -251,6 +288,19 @@ _ADDRESS_MEANT = re.compile(r"\b(?:api_base|base_url)\b")
 """How LiteLLM and its clients name what they lack where no address is set."""
 
 
+def _unknown(known: Mapping[str, object], settings: Snapshot, listed: astray.Listed) -> Text:
+    """Return the line of a model that the provider does not know: what can be asked for there."""
+    model = settings.model
+    near = astray.nearest(model, listed)
+    known = {**known, "near": near}
+    if listed.are_all:
+        names = astray.shown(astray.nearest_first(model, listed.names))
+        return Text(UNKNOWN_AND_NEAR if near else UNKNOWN_AT_SERVER, **known, names=names)
+    if listed.can_be_asked:
+        return Text(UNLISTED_AND_NEAR if near else UNLISTED, **known)
+    return Text(WITHOUT_LIST_BUT_NEAR if near else WITHOUT_LIST, **known)
+
+
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
     """Return those of the settings that somebody has set, so that the server can refuse them."""
     known = (name for name in names if name in SETTINGS)
@@ -293,6 +343,7 @@ def explained(
     *,
     retries: int = 0,
     missing_variables: Sequence[str] = (),
+    listed: astray.Listed | None = None,
 ) -> errors.RequestError:
     """Return the same failure with a line that names the setting to change and its origin.
 
@@ -302,6 +353,7 @@ def explained(
         retries: How many retries were made.
         missing_variables: Environment variables that could hold the provider's key and are not
             set. With any, and no `api_key`, a refusal is for want of a key.
+        listed: The models to name in place of one that is not known.
     """
     kind = type(error)
     refused = kind in (errors.AuthenticationError, errors.BadRequestError)
@@ -313,7 +365,13 @@ def explained(
         if "model" in error.named and is_geminis:
             meant = f"gemini/{settings.model}"
             return error.reworded(Text(WITHOUT_PREFIX, said=error.text, meant=meant))
-        return error
+        found = astray.found_by_check(error, settings)
+        return error.reworded(Text(NOT_INSTALLED, said=error.text, found=found)) if found else error
+    may_be_settings = kind in REASON_FOUND and not error.given_by
+    if may_be_settings and (found := astray.found_by_check(error, settings)):
+        return error.reworded(Text(REASON_FOUND[kind], **known, found=found))
+    if kind is errors.ModelNotFoundError and astray.has_provider(settings):
+        return error.reworded(_unknown(known, settings, listed or astray.Listed()))
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
 
 
@@ -385,7 +443,9 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "given_by": error.given_by,
         "named": _named(error, settings),
         "url": error.url or settings.base_url or "",
-        "check_address": _check_address(error, settings),
+        "check_address": Text(
+            "Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url")
+        ),
         "check_certificate": _check_certificate(error, settings),
         "proxy_from": proxy_from(settings.base_url),
         "period": Text(getattr(error, "period", "day")),
@@ -394,6 +454,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "give_key": Text(GIVE_KEY),
         "or_give_key": Text(OR_GIVE_KEY),
         "try_practice": Text(TRY_PRACTICE),
+        "list_models": Text(LIST_MODELS),
         "without_tools": Text(WITHOUT_TOOLS),
         "such_as": _form_of_address(settings),
     }
@@ -447,20 +508,6 @@ def _named(error: errors.RequestError, settings: Snapshot) -> Text:
     parts = [(name, origin_of(settings, name)) for name in _set(error.named, settings)]
     facts = {f"from_{name}": origin for name, origin in parts}
     return Text(", ".join(f"{name} ({{from_{name}}})" for name, _ in parts), **facts)
-
-
-def _check_address(error: errors.RequestError, settings: Snapshot) -> Text:
-    """Say what is wrong with an address: what the check finds, or where it comes from."""
-    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - for this alone
-
-    if isinstance(error, errors.AddressError):
-        server = server_of(settings.base_url)
-        # Something has answered there, so the host is right, wherever this runs.
-        in_docker = server is not None and server.host == DOCKER_HOST
-        for finding in check_settings(settings, in_docker=in_docker):
-            if finding.setting == "base_url":
-                return finding.fix
-    return Text("Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url"))
 
 
 def _form_of_address(settings: Snapshot) -> Text | str:

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from openhands_llm_magic.config import trust
 from openhands_llm_magic.config.secret import Redactor, throughout
 from openhands_llm_magic.errors import (
+    AddressError,
     BrokenAnswerError,
     FormatError,
     LibraryError,
+    ModelNotFoundError,
     OverBudgetError,
     RequestError,
     Stopped,
     TransientError,
     UntrustedAddressError,
 )
-from openhands_llm_magic.llm import counts
+from openhands_llm_magic.llm import astray, counts
 from openhands_llm_magic.llm.answers.stored import Stored
 from openhands_llm_magic.llm.events import (
     Accepted,
@@ -452,8 +454,17 @@ def worded(error: RequestError, retries: int, *, prepared: Prepared) -> RequestE
     request = prepared.request
     if isinstance(error, LibraryError):  # LiteLLM itself may be what is missing
         return explained(error, prepared.settings)
+    settings = prepared.settings
+    if isinstance(error, AddressError | ModelNotFoundError):
+        from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
+
+        if told := stand_in.another_providers_model(settings):
+            return error.reworded(told, ModelNotFoundError)
     missing = () if "api_key" in request.options else missing_key_variables(request.model)
-    return explained(error, prepared.settings, retries=retries, missing_variables=missing)
+    listed = None
+    if isinstance(error, ModelNotFoundError) and not astray.found_by_check(error, settings):
+        listed = astray.models_instead(settings) if astray.has_provider(settings) else None
+    return explained(error, settings, retries=retries, missing_variables=missing, listed=listed)
 
 
 def _problem(schema: Schema, answer: str) -> str:

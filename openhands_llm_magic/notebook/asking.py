@@ -347,7 +347,8 @@ class Asking:
         prepared = prepare(made.messages, settings, schema=schema, tools=tools, max_rounds=rounds)
         answering = self._answering(prepared, named, options) if named else None
         left_out = self._untold_problems(settings)
-        notes = (*left_out, *made.notes, *_notes_of_name(options.out, self._shell))
+        late = prompt_options.late_model(options.prompt) if cell is None else []
+        notes = (*left_out, *late, *made.notes, *_notes_of_name(options.out, self._shell))
         return Asked(options, place, made, prepared, answering, notes)
 
     def _ask_one(self, asked: Asked, interrupts: Interrupts) -> None:

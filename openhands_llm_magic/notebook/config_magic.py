@@ -247,7 +247,8 @@ def _practice(session: _Session, words: list[str]) -> None:
     provider = stand_in.provider_named(words[0])
     found = stand_in.found_in(settings.snapshot(), provider)
     if found is None:
-        settings.set(**stand_in.in_place_of(settings.snapshot(), *words))
+        values = stand_in.in_place_of(settings.snapshot(), provider.name, *words[1:])
+        settings.set(**values)
         told = (
             "no key for {provider}: the practice server on this machine answers in its place, which"
             " is not a language model. `%llm_config --reset` ends that."
@@ -258,12 +259,11 @@ def _practice(session: _Session, words: list[str]) -> None:
                 " place, which is not a language model. `%llm_config --reset` ends that."
             )
         lines = [Text(told, provider=Text(provider.called))]
-        if not stand_in.is_model_of(settings.snapshot(), provider):
-            told = (
-                "The model now set, {model}, is none of {provider}'s: name one, such as {example}."
-            )
-            facts = {"model": settings.snapshot().model, "example": provider.example}
-            lines.append(Text(told, provider=Text(provider.called), **facts))
+        if model := values.get("model"):
+            told = "As no model was chosen, {model} is asked for."
+            lines.append(Text(told, model=model))
+        elif another := stand_in.another_providers_model(settings.snapshot()):
+            lines.append(another)
         print_texts(*lines)
         return
     if left_over := stand_in.left_over(settings.snapshot()):

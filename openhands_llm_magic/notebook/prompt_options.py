@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS, TOPICS
 from openhands_llm_magic.errors import Text, UsageError
@@ -368,6 +370,16 @@ def _require_first(prompt: str) -> None:
             " it as it is."
         )
         raise UsageError(Text(told, option=late[0]))
+
+
+def late_model(prompt: str) -> list[Text]:
+    """Note a model that is named within the prompt, and so has only been sent as words of it."""
+    words = prompt.split()
+    for flag, name in itertools.pairwise(words[1:]):
+        if flag == "-m" and "/" in name and provider_of(name):
+            told = "`{flag}` was sent as part of the prompt: options come before it."
+            return [Text(told, flag=f"-m {shorten(name)}")]
+    return []
 
 
 def _stored(out: str | None) -> tuple[str | None, str]:

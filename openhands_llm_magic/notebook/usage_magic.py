@@ -91,7 +91,13 @@ def run(
         LedgerError: It cannot be read.
     """
     made = parser()
-    given = arguments.read(split_words(line, arguments.flags_of(made)), made)
+    words = split_words(line, arguments.flags_of(made))
+    if "--estimate" in words and not {"-m", "--model"}.isdisjoint(words):
+        told = (
+            "--estimate takes the model in force: set another with `%llm_config model=NAME` first."
+        )
+        raise UsageError(told)
+    given = arguments.read(words, made)
     own = scope.variables_of(shell, local).own
     for name in {"out", "csv", "folder"} & given.keys():
         given[name] = arguments.put_in(given[name], own, f"--{name}")

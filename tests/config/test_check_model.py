@@ -488,3 +488,22 @@ def test_a_model_that_its_maker_ends_is_told(
     assert ends() == ([told] if told else [])
     assert ends(LLM_BASE_URL="https://api.openai.com/v1") == ends()
     assert ends(LLM_BASE_URL="https://proxy.example/v1") == []
+
+
+@pytest.mark.parametrize(
+    ("version", "is_told"),
+    [
+        ("2024-13-01", True), ("2023-02-29", True), ("2024-00-10-preview", True),
+        ("2024-02-29", False), ("2024-12-01-preview", False), ("preview", False), ("v1", False),
+    ],
+)  # fmt: skip
+def test_a_version_of_a_day_that_there_is_none_of(version: str, is_told: bool) -> None:
+    env = {
+        "LLM_MODEL": "azure/mine",
+        "LLM_BASE_URL": "https://x.openai.azure.com",
+        "LLM_API_VERSION": version,
+    }
+    told = f"api_version names {version[:10]}, and there is no such day. Write a version that Azure"
+    found = problems(env=env)
+    assert len(found) == is_told
+    assert all(line.startswith(f"LLM_API_VERSION: {told} has, as in") for line in found)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from checking import notes, problems
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openhands_llm_magic.config import litellm_files
+from openhands_llm_magic.config.lint.provider import is_slip
 
 
 @pytest.mark.parametrize("key", ["ollama", "lm-studio", "sk-1234"])
@@ -235,3 +238,53 @@ def test_a_bare_model_that_many_providers_list_or_none(
     listing(monkeypatch, *providers)
     [told] = problems(env={"LLM_MODEL": "x1"})
     assert " Write the provider before it, as in 'openai/gpt-4o'." in told
+
+
+@pytest.mark.parametrize(
+    ("model", "near"),
+    [
+        ("openai/gtp-4o", "openai/gpt-4o"),
+        ("openai/gpt-4o-mni", "openai/gpt-4o-mini"),
+        ("gemini/gemni-2.5-pro", "gemini/gemini-2.5-pro"),
+        ("deepseek/deepsek-chat", "deepseek/deepseek-chat"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_makers_model(model: str, near: str) -> None:
+    """It is told with the name that is meant, which LiteLLM lists."""
+    told = f"LLM_MODEL: LiteLLM's list has no '{model}', but '{near}'. Write '{near}' if that is"
+    [line] = problems(env={"LLM_MODEL": model})
+    assert line.startswith(told)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LLM_MODEL": "openai/gpt-4o"},
+        {"LLM_MODEL": "openai/gpt-4q"},
+        {"LLM_MODEL": "openai/gpt-4o-nova"},
+        {"LLM_MODEL": "deepseek/deepseek-v9"},
+        {"LLM_MODEL": "openai/gtp-4o", "LLM_BASE_URL": "http://localhost:8000/v1"},
+        {"LLM_MODEL": "groq/gtp-4o"},
+    ],
+)
+def test_a_new_name_is_no_slip(env: dict[str, str]) -> None:
+    """Nor is any at a server of one's own, or at one that has the models of others."""
+    assert problems(env=env) == []
+
+
+@given(st.text("abcdefgh", min_size=4, max_size=8), st.data())
+def test_a_slip_is_one_letter_or_two_that_changed_places(word: str, data: st.DataObject) -> None:
+    """It can be made in either direction, and a word is no slip of itself."""
+    at = data.draw(st.integers(0, len(word) - 2))
+    slips = {
+        word[:at] + word[at + 1 :],
+        word[:at] + "z" + word[at:],
+        word[:at] + "z" + word[at + 1 :],
+        word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+    } - {word}
+    for slip in slips:
+        assert is_slip(f"gpt-{slip}", f"gpt-{word}")
+        assert is_slip(f"gpt-{word}", f"gpt-{slip}")
+    assert not is_slip(word, word)
+    assert not is_slip(word + "zz", word)
+    assert not is_slip(f"{word}4", f"{word}5")

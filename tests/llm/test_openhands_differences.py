@@ -119,6 +119,18 @@ def test_what_the_cli_needs_with_its_flag_is_told_where_it_has_no_settings() -> 
     assert told not in said(settings(), LLM_MODEL="openai/gpt-4o")
 
 
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ("LLM_API_KEY", "Set the variable"),
+        ("LLM_MODEL", "Set it; any text is a key for a server that asks for none"),
+    ],
+)
+def test_only_of_a_missing_key_it_is_told_what_may_be_one(given: str, fix: str) -> None:
+    found = differences(settings(), {given: "openai/gpt-4o"})
+    assert [str(each.fix) for each in found if "does not start" in each.message] == [fix]
+
+
 def test_the_address_that_the_cli_keeps_is_told(tmp_path: Path) -> None:
     """A key of the environment would go there."""
     put_cli(tmp_path / "cli", f'{{"llm": {{"model": "x", "base_url": "{ADDRESS}"}}}}')

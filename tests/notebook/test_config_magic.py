@@ -125,6 +125,16 @@ def test_another_providers_model_is_told(kernel: Kernel) -> None:
     kernel.run("%llm_config --reset")
 
 
+def test_a_model_that_nobody_chose_is_one_of_the_provider(kernel: Kernel) -> None:
+    """So the next prompt is answered; a capital letter names the same provider."""
+    kernel.run("%llm_config --reset")
+    told = kernel.run("%llm_config --practice OpenAI").stdout
+    assert "As no model was chosen, openai/gpt-4o is asked for." in told
+    assert "The model now set" not in told
+    assert kernel.run("answer = %llm Hello\nprint(answer.model_answered)").error is None
+    kernel.run("%llm_config --reset")
+
+
 @pytest.mark.parametrize("words", ["", " azure busy now"])
 def test_practice_takes_a_provider_and_a_model(kernel: Kernel, words: str) -> None:
     ran = kernel.run(f"%llm_config --practice{words}")

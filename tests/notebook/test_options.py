@@ -300,3 +300,20 @@ def test_over_budget_lifts_a_limit_of_the_session_for_one_cell(kernel: Kernel) -
     assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: not sent")
     assert kernel.run("%llm --over-budget Hello").error is None
     assert str(kernel.run("%llm Hello").error).startswith("OverBudgetError: not sent")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_noted"),
+    [
+        ("two -m practice/agent", True),
+        ("what does -m openai/gpt-4o do", True),
+        ("what does -m do", False),
+        ("git commit -m message", False),
+        ("pip -m a/b", False),
+    ],
+)
+def test_a_model_within_the_prompt_is_noted(prompt: str, is_noted: bool) -> None:
+    """It is sent all the same; other programs have such a flag, too."""
+    notes = prompt_options.late_model(prompt)
+    assert len(notes) == is_noted
+    assert all("options come before it" in note for note in notes)

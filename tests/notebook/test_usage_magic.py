@@ -300,6 +300,7 @@ def test_a_csv_file(at_ledger: Kernel, tmp_path: Path) -> None:
         ("--by 'model", "check the quotes"),
         ("--estimate 0", "--estimate takes a number from 1 to 10,000, not '0'."),
         ("--estimate --all", "--estimate takes no other option beside it."),
+        ("--estimate -m openai/gpt-4o", "--estimate takes the model in force: set another with"),
         ("--import . --by source", "--import takes no other option beside it."),
         ("--import no/folder", "--import: no/folder is no folder."),
     ],

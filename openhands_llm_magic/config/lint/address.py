@@ -47,7 +47,10 @@ OPENAI_DIALECT = frozenset(
 )
 """The prefixes that ask any server in OpenAI's dialect."""
 
-WITHOUT_V1 = frozenset({"anthropic", "ollama", "ollama_chat"})
+OLLAMA = frozenset({"ollama", "ollama_chat"})
+"""The providers for which LiteLLM appends a path that begins with /api."""
+
+WITHOUT_V1 = frozenset({"anthropic", *OLLAMA})
 """The providers for which LiteLLM appends a path that has a version in it already."""
 
 APPENDED_TO = WITH_V1 | {"openrouter", "groq", "moonshot", "litellm_proxy"}
@@ -271,6 +274,9 @@ def _version(cure: Cure, _: SplitResult) -> None:
     if provider in WITHOUT_V1 and path.endswith("/v1"):
         reason = Text("ends with /v1, which {prefix} adds itself", prefix=f"{provider}/")
         cure.because(reason, WRONG_PATH, path=path.removesuffix("/v1"))
+    elif provider in OLLAMA and path.endswith("/api"):
+        reason = Text("ends with /api, which {prefix} adds itself", prefix=f"{provider}/")
+        cure.because(reason, WRONG_PATH, path=path.removesuffix("/api"))
     elif provider == "azure" and path in ("/openai", "/v1"):
         reason = Text("has the path {path}, and azure/ adds its own", path=path)
         cure.because(reason, WRONG_PATH, path="")

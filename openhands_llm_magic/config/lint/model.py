@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import withdrawn
@@ -20,6 +21,7 @@ from openhands_llm_magic.config.lint.finding import (
     write_one_of,
 )
 from openhands_llm_magic.config.lint.provider import RULES as PROVIDER_RULES
+from openhands_llm_magic.config.lint.provider import in_process
 from openhands_llm_magic.config.lint.value import (
     QUOTES,
     TOML_EXPANDS_NOTHING,
@@ -67,6 +69,9 @@ EFFORTS = frozenset(
 )
 """The values of reasoning_effort that some model takes: `ReasoningEffort` of OpenAI's client has
 the first seven, LiteLLM gives Gemini "disable", too, and Groq has models with "default"."""
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d(?=-preview$|$)", re.ASCII)
+"""The day in a version of Azure's API."""
 
 SMALLEST_WINDOW_TOKENS = 16_384
 """The context window below which OpenHands' SDK refuses a model (`MIN_CONTEXT_WINDOW_TOKENS`)."""
@@ -283,6 +288,20 @@ def azure_version(case: Case) -> Iterator[Finding]:
         yield case.finding("model", message, fix, openhands, "note")
 
 
+def no_such_day(case: Case) -> Iterator[Finding]:
+    """Find a version of the API that is named by a day that there is none of: "2024-13-01"."""
+    version = case.text("api_version")
+    day = DAY.match(version)
+    if day is None:
+        return
+    try:
+        date.fromisoformat(day[0])
+    except ValueError:
+        message = Text("api_version names {day}, and there is no such day", day=day[0])
+        fix = Text("Write a version that Azure has, as in {example}", example="2024-10-21")
+        yield case.finding("api_version", message, fix, FAILS)
+
+
 def practice_model(case: Case) -> Iterator[Finding]:
     """Find a practice model, which OpenHands does not know."""
     if case.model.startswith(PROVIDERS["practice"].prefix):
@@ -397,12 +416,11 @@ def small_window(case: Case) -> Iterator[Finding]:
     )
 
 
-RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
+ROUTE_RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     wrapped_texts,
     scheme_in_key,
     placeholders,
     no_provider,
-    newer_prefix,
     no_name,
     ended,
     gemini_on_vertex,
@@ -410,6 +428,13 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_base_url,
     *PROVIDER_RULES,
     azure_version,
+    no_such_day,
+)
+"""Those that say why a request does not get to the model, whoever makes it."""
+
+RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
+    *ROUTE_RULES,
+    newer_prefix,
     practice_model,
     reasoning_effort,
     sampling,
@@ -422,6 +447,13 @@ def findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
     """Yield what the rules find in the settings of `[llm]` or of one group."""
     case = Case(subject, settings)
     for rule in RULES:
+        yield from rule(case)
+
+
+def route_findings(subject: Subject, settings: Snapshot) -> Iterator[Finding]:
+    """Yield why a request does not get to the model of the settings."""
+    case = Case(subject, settings)
+    for rule in (*ROUTE_RULES, in_process):  # the check lets vLLM in this process be meant
         yield from rule(case)
 
 

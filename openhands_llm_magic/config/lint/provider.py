@@ -8,6 +8,7 @@ from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.lint.address import ADDRESSES, WRONG_PROVIDER
 from openhands_llm_magic.config.lint.case import maker_at_openrouter
 from openhands_llm_magic.config.lint.finding import FAILS, TAKEN_AS_IT_STANDS, quoted, write
+from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
     THIS_MACHINE,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.lint.case import Case
     from openhands_llm_magic.config.lint.finding import Finding
+
+SHORTEST_SLIP = 3
+"""Letters of a word in which a slip can be told from another word."""
 
 OPENROUTER = PROVIDERS["openrouter"]
 
@@ -111,10 +115,68 @@ def listed_elsewhere(case: Case) -> Iterator[Finding]:
         yield case.finding("ollama_base_url", message, fix, Text("OpenHands would ask there, too"))
 
 
+def in_process(case: Case) -> Iterator[Finding]:
+    """Find the prefix with which LiteLLM would run vLLM itself, without the address of a server."""
+    vllm, name = PROVIDERS["vllm"], case.model.removeprefix("vllm/")
+    if case.provider == "vllm" and not case.text("base_url"):
+        message = Text("vllm/ asks no server, but would load the model into this process")
+        fix = Text(
+            "Write {model}, and set base_url, as in {example}",
+            model=quoted(vllm.prefix + name),
+            example=quoted(vllm.base_url_form),
+        )
+        yield case.finding("model", message, fix, FAILS)
+
+
+def unlisted(case: Case) -> Iterator[Finding]:
+    """Find a slip in the name of a model whose maker alone serves it.
+
+    LiteLLM's list lacks the newest models, so that only a name counts that differs from a listed
+    one by a slip in a word without digits: gtp-4o, but not gpt-6.
+    """
+    provider = provider_of(case.model)
+    if provider is None or not provider.has_own_alone or not case.model.startswith(provider.prefix):
+        return
+    if case.text("custom_llm_provider") or case.text("base_url"):
+        return
+    name, own = case.model.removeprefix(provider.prefix), provider.prefix.rstrip("/")
+    names = [each for each, facts in prices().items() if facts.get("litellm_provider") == own]
+    listed = {each.removeprefix(provider.prefix) for each in (*names, *provider.verified_models)}
+    if name in listed:
+        return
+    near = next((each for each in sorted(listed) if is_slip(name, each)), None)
+    if near:
+        told = "LiteLLM's list has no {model}, but {near}"
+        message = Text(told, model=quoted(case.model), near=quoted(provider.prefix + near))
+        fix = Text("Write {near} if that is meant", near=quoted(provider.prefix + near))
+        yield case.finding("model", message, fix, TAKEN_AS_IT_STANDS)
+
+
+def is_slip(name: str, other: str) -> bool:
+    """Return whether a name is another but for one slip of the fingers in a word of letters."""
+    words, others = name.split("-"), other.split("-")
+    if len(words) != len(others):
+        return False
+    pairs = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+    return len(pairs) == 1 and all(map(str.isalpha, pairs[0])) and _is_one_edit(*pairs[0])
+
+
+def _is_one_edit(word: str, other: str) -> bool:
+    """Return whether two words differ by one letter, or by two neighbours that changed places."""
+    if len(word) < SHORTEST_SLIP or abs(len(word) - len(other)) > 1:
+        return False
+    places = range(max(len(word), len(other)))
+    start = next(at for at in places if word[at : at + 1] != other[at : at + 1])
+    swapped = other[start + 1 : start + 2] + other[start : start + 1] + other[start + 2 :]
+    rest, right = word[start:], other[start:]
+    return rest == swapped or rest[1:] == right[1:] or rest[1:] == right or rest == right[1:]
+
+
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     no_maker,
     no_maker_at,
     not_openrouter,
     https_on_this_machine,
     listed_elsewhere,
+    unlisted,
 )

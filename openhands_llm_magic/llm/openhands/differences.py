@@ -152,7 +152,9 @@ def _of_cli(env: Mapping[str, str]) -> Iterator[Finding]:
     if own is None and missing:
         told = "{version} does not start with --override-with-envs and without {names}"
         message = Text(told, version=CLI, names=", ".join(missing))
-        fix = Text("Set it; any text is a key for a server that asks for none")
+        fix = Text("Set the variable")
+        if "LLM_API_KEY" in missing:
+            fix = Text("Set it; any text is a key for a server that asks for none")
         yield Finding(origin, message, fix, level="note")
     address = str((own or {}).get("base_url") or "")
     if address and "LLM_BASE_URL" not in given:

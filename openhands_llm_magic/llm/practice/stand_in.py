@@ -77,9 +77,10 @@ def practice_in_place_of(provider: str, settings: Snapshot | None = None) -> Sna
     """
     settings = load_settings() if settings is None else settings
     name, _, acts_as = provider.partition("/")
-    if found_in(settings, provider_named(name)) is not None:
+    stood_in_for = provider_named(name)
+    if found_in(settings, stood_in_for) is not None:
         return settings
-    return settings.with_overrides(in_place_of(settings, name, acts_as))
+    return settings.with_overrides(in_place_of(settings, stood_in_for.name, acts_as))
 
 
 def provider_named(name: str) -> Provider:
@@ -88,6 +89,7 @@ def provider_named(name: str) -> Provider:
     Raises:
         UsageError: It cannot, or there is none of this name.
     """
+    name = name.lower()
     if routes.can_stand_in(name):
         return STAND_INS[name]
     if name in routes.NEVER:
@@ -144,6 +146,8 @@ def in_place_of(settings: Snapshot, name: str, acts_as: str = "") -> dict[str, o
         "embedding_base_url": address,
         "api_key": server.key,
     }
+    if is_unchosen(settings) and not is_model_of(settings, STAND_INS[name]):
+        values["model"] = STAND_INS[name].example
     if name == "ollama":  # LiteLLM tells it no key where it asks for vectors
         values["embedding_base_url"] = server.base_url_for(name, acts_as, with_key=True)
     if name == "azure" and not settings.api_version:
@@ -233,6 +237,24 @@ def is_model_of(settings: Snapshot, provider: Provider) -> bool:
     """Return whether a provider's servers are asked for the model of the settings."""
     model = full_name(settings.model, settings.custom_llm_provider)
     return provider.leads(model) or provider.owns(model)
+
+
+def is_unchosen(settings: Snapshot) -> bool:
+    """Return whether nobody chose the model: it is the default, or was set for another stand-in."""
+    before = stood_in_for(settings.base_url)
+    return settings.origin("model").kind == "default" or (
+        before is not None and settings.model == before.example
+    )
+
+
+def another_providers_model(settings: Snapshot) -> Text | None:
+    """Say that the provider in whose place the practice server answers has no such model, if so."""
+    provider = stood_in_for(settings.base_url)
+    if provider is None or is_model_of(settings, provider):
+        return None
+    told = "The model now set, {model}, is none of {provider}'s: name one, such as {example}."
+    facts = {"model": settings.model, "example": provider.example}
+    return Text(told, provider=Text(provider.called), **facts)
 
 
 def _is_ours(key: object) -> bool:

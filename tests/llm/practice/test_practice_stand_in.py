@@ -9,7 +9,7 @@ import pytest
 
 from openhands_llm_magic import ask, load_settings, practice_in_place_of
 from openhands_llm_magic.config.providers import PROVIDERS
-from openhands_llm_magic.errors import UsageError
+from openhands_llm_magic.errors import ModelNotFoundError, UsageError
 from openhands_llm_magic.llm.practice import routes, server, stand_in
 from openhands_llm_magic.llm.practice.routes import can_stand_in
 from openhands_llm_magic.llm.practice.server import running
@@ -187,3 +187,25 @@ def test_the_persons_own_address_is_handed_over() -> None:
     assert len(notes) == 1
     for settings in (own, own.with_overrides({"base_url": nowhere(), "api_key": KEY})):
         assert stand_in.handed_over(settings, with_keys=True) == (settings, ())
+
+
+def test_a_model_that_nobody_chose_is_replaced_by_one_of_the_provider() -> None:
+    """And once more for the next provider; one that a person chose stays."""
+    settings = practice_in_place_of("openai", load_settings(env={}))
+    assert settings.model == PROVIDERS["openai"].example
+    settings = practice_in_place_of("Azure", settings)
+    assert settings.model == PROVIDERS["azure"].example
+    chosen = load_settings(env={"LLM_MODEL": "anthropic/claude-sonnet-4-20250514"})
+    assert practice_in_place_of("openai", chosen).model == chosen.model
+    claude = load_settings(env={})
+    assert practice_in_place_of("anthropic", claude).model == claude.model
+
+
+@pytest.mark.usefixtures("litellm", "nothing_learned")
+def test_a_prompt_to_another_providers_model_says_so(clock: FakeClock) -> None:
+    """The address is right, and so nothing is said of it."""
+    settings = load_settings(env={"LLM_MODEL": "anthropic/claude-sonnet-4-20250514"})
+    settings = practice_in_place_of("openai/rate-limited", settings)
+    told = "The model now set, anthropic/claude-sonnet-4-20250514, is none of OpenAI's: name one"
+    with pytest.raises(ModelNotFoundError, match=told):
+        ask("Hello", settings=settings, clock=clock)
