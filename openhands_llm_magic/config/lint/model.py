@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import withdrawn
-from openhands_llm_magic.config.lint.address import addresses
+from openhands_llm_magic.config.lint.address import ADDRESSES, addresses
 from openhands_llm_magic.config.lint.case import Case, model_meant
 from openhands_llm_magic.config.lint.finding import (
     FAILS,
@@ -15,6 +15,7 @@ from openhands_llm_magic.config.lint.finding import (
     TAKEN_AS_IT_STANDS,
     Finding,
     cannot_be,
+    has_full_width,
     quoted,
     write,
     write_one_of,
@@ -41,6 +42,7 @@ from openhands_llm_magic.config.providers import (
 from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -129,6 +131,18 @@ def wrapped_texts(case: Case) -> Iterator[Finding]:
             message = Text(COUNTED[around], name=setting.name)
             fix = Text(WITHOUT_IT[around])
             yield case.finding(setting.name, message, fix, Text("OpenHands would take them, too"))
+
+
+def full_width(case: Case) -> Iterator[Finding]:
+    """Find texts that were typed with an input method on; the other rules see what is meant."""
+    for setting, text, _ in _texts(case):
+        mark = wide_mark(unwrapped(text)) if setting.is_narrow else ""
+        if mark and setting.name not in ADDRESSES:  # of which another rule speaks
+            fix = write(quoted(narrow(unwrapped(text))))
+            if setting.kind == "secret":
+                fix = Text("Write it again, with the input method off")
+            message = has_full_width(setting.name, mark)
+            yield case.finding(setting.name, message, fix, TAKEN_AS_IT_STANDS)
 
 
 def scheme_in_key(case: Case) -> Iterator[Finding]:
@@ -399,6 +413,7 @@ def small_window(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     wrapped_texts,
+    full_width,
     scheme_in_key,
     placeholders,
     no_provider,
