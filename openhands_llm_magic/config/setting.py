@@ -110,7 +110,7 @@ class Setting:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether its value has no full-width characters, as numbers, addresses and keys have none."""
+        """Whether no full-width characters belong in it, as into a number, an address or a key."""
         return self.kind in ("int", "float", "str", "secret") and self.name not in _FREE
 
     @property

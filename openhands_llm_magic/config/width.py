@@ -1,6 +1,6 @@
-"""Characters of input methods that stand where ASCII is meant, such as the full-width ＝."""
+"""Characters of input methods that stand where ASCII is meant, such as a full-width digit."""
 
-# ruff: noqa: RUF001, RUF003 - these characters look like others, which is why they are typed
+# ruff: noqa: RUF001 - these characters look like others, which is why they are typed
 from __future__ import annotations
 
 import re
@@ -8,7 +8,16 @@ import re
 BLANK = "\u3000"
 
 _WIDE = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {BLANK: " "}
-_KANA_MODE = {"「": "[", "」": "]", "。": ".", "、": ",", "・": "/", "ー": "-", "〜": "~", "￥": "\\"}
+_KANA_MODE = {
+    "「": "[",
+    "」": "]",
+    "。": ".",
+    "、": ",",
+    "・": "/",
+    "ー": "-",
+    "〜": "~",
+    "￥": "\\",
+}
 """What a key gives in an input method's kana mode, by the key."""
 
 _NARROW = str.maketrans(_WIDE | _KANA_MODE | {"−": "-"})

@@ -20,8 +20,10 @@ from openhands_llm_magic.config.providers import (
     provider_of,
     server_of,
 )
+from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -179,6 +181,16 @@ HEADER_UNSENDABLE = (
     "no request can be made, as a character in a header does not fit into HTTP. Check extra_headers"
     " in completion_kwargs ({kwargs_from}), and api_key ({api_key_from})."
 )
+FULL_WIDTH = "the request failed {said}: {full_width}."
+WHERE_FULL_WIDTH_FAILS = (
+    errors.UnsendableError,
+    errors.ModelNotFoundError,
+    errors.AddressError,
+    errors.BadRequestError,
+    errors.AuthenticationError,
+)
+TYPED_FOR_SERVER = ("base_url", "model", "custom_llm_provider", "api_version", "api_key")
+"""The settings that lead to the model, in which a full-width character is a slip."""
 SETTING_REFUSED = (
     "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
 )
@@ -226,6 +238,31 @@ def _text_for(
         case errors.BadRequestError if _set(error.named, settings):
             text = SETTING_REFUSED
     return text
+
+
+def _full_width_in(settings: Snapshot) -> str:
+    """Return the setting of the model's server that has a full-width character, or ""."""
+    return next((name for name in TYPED_FOR_SERVER if wide_mark(_plain(settings, name))), "")
+
+
+def _plain(settings: Snapshot, name: str) -> str:
+    value = getattr(settings, name)
+    return value.get_secret_value() if isinstance(value, Secret) else value or ""
+
+
+def _about_full_width(settings: Snapshot) -> Text:
+    name = _full_width_in(settings)
+    text = _plain(settings, name) if name else ""
+    facts = {
+        "name": name,
+        "from": origin_of(settings, name) if name else "",
+        "mark": wide_mark(text),
+    }
+    if name == "api_key":
+        told = "{name} ({from}) has a full-width {mark}. Set it again, with the input method off"
+        return Text(told, **facts)
+    told = "{name} ({from}) has a full-width {mark}. Set it to {meant}"
+    return Text(told, **facts, meant=repr(narrow(text)))
 
 
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
@@ -291,6 +328,8 @@ def explained(
             meant = f"gemini/{settings.model}"
             return error.reworded(Text(WITHOUT_PREFIX, said=error.text, meant=meant))
         return error
+    if kind in WHERE_FULL_WIDTH_FAILS and _full_width_in(settings):
+        return error.reworded(Text(FULL_WIDTH, **known), kind)
     return error.reworded(Text(_text_for(error, kind, settings), **known), kind)
 
 
@@ -363,6 +402,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "named": _named(error, settings),
         "url": error.url or settings.base_url or "",
         "check_address": _check_address(error, settings),
+        "full_width": _about_full_width(settings),
         "check_certificate": _check_certificate(error, settings),
         "proxy_from": proxy_from(settings.base_url),
         "period": Text(getattr(error, "period", "day")),

@@ -14,6 +14,7 @@ from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS
+from openhands_llm_magic.config.width import narrow
 from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, from_ai, language, prompt_options, scope
 from openhands_llm_magic.notebook.language import cell_words, print_texts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from openhands_llm_magic.config.check import Finding
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.openhands import folder
@@ -181,10 +183,18 @@ def _check(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - rarely needed
 
-    path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
+    settings = session.settings.snapshot()
+    path = _only(words, "--check [PATH]") if words else settings.config_file
     findings = sent.checked(path)
+    if not words:
+        findings += (each for each in check.check_settings(settings) if _is_of_session(each))
     report = check.report(findings, Path(path) if path else None, language.cell_words())
     print(report)  # noqa: T201 - a magic's output
+
+
+def _is_of_session(finding: Finding) -> bool:
+    """Return whether a finding is about a value that neither the file nor the environment has."""
+    return finding.origin.kind not in ("file", "environment", "default")
 
 
 def _test(session: _Session, words: list[str]) -> None:
@@ -421,7 +431,8 @@ def _change(
         variables: Where `$NAME` is looked up.
         own: Where `{name}` is looked up.
     """
-    name, equals, value = word.partition("=")
+    name, equals, value = _EQUALS.sub("=", word, count=1).partition("=")
+    name = narrow(name)
     if name not in SETTINGS:
         meant = prompt_options.meant_setting(name)
         told = "there is no setting {name}{meant}"
@@ -434,6 +445,9 @@ def _change(
     if setting.kind == "secret" and value not in ("", "none"):
         return name, arguments.secret_named(setting, value, variables)
     return name, arguments.put_in(value, own, name, whole=setting.kind in ("list", "dict"))
+
+
+_EQUALS = re.compile("[=＝]")  # noqa: RUF001 - an input method's
 
 
 def _alias(session: _Session, words: list[str]) -> None:

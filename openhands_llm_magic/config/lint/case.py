@@ -86,8 +86,9 @@ class Case:
     settings: Snapshot
 
     def text(self, name: str) -> str:
-        """Return a setting of text as it is meant: in ASCII where full-width characters stand for it,
-        without the marks around it, and "" for none and placeholders.
+        """Return a setting of text as it is meant; "" for none and placeholders.
+
+        It is without the marks around it, and in ASCII where full-width characters stand for that.
 
         What is wrong with the text itself has a rule of its own, and then no other speaks of it.
         """

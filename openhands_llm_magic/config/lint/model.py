@@ -22,8 +22,10 @@ from openhands_llm_magic.config.lint.finding import (
 )
 from openhands_llm_magic.config.lint.provider import RULES as PROVIDER_RULES
 from openhands_llm_magic.config.lint.value import (
+    COUNTED,
     QUOTES,
     TOML_EXPANDS_NOTHING,
+    WITHOUT_IT,
     Placeholder,
     Wrapping,
     placeholder_in,
@@ -100,21 +102,6 @@ KIMI = {"temperature": 1, "top_p": 0.95}
 
 gemini-cli pull request 18977 and nofx pull request 1415; MaiBot issue 1538 of another server.
 """
-
-
-COUNTED = {
-    Wrapping.COMMENT: "the comment after {name} counts as part of it",
-    Wrapping.BLANKS: "the blanks or line breaks around {name} count as part of it",
-    Wrapping.QUOTES: "the quotes around {name} count as part of it",
-    Wrapping.INVISIBLE: "the invisible characters around {name} count as part of it",
-}
-
-WITHOUT_IT = {
-    Wrapping.COMMENT: "Write it without the comment",
-    Wrapping.BLANKS: "Write it without blanks or line breaks",
-    Wrapping.QUOTES: "Write it without quotes",
-    Wrapping.INVISIBLE: "Write it without invisible characters",
-}
 
 
 def wrapped_texts(case: Case) -> Iterator[Finding]:
