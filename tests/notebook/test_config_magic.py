@@ -414,7 +414,8 @@ def test_no_retry_helps_against_a_limit_of_a_day(kernel: Kernel, model_server: M
     assert told.startswith("The server also told of a limit that no retry outlasts")
 
 
-def test_the_check_tells_what_is_wrong_in_the_session(folder: Path, kernel: Kernel) -> None:
+@pytest.mark.usefixtures("folder")
+def test_the_check_tells_what_is_wrong_in_the_session(kernel: Kernel) -> None:
     """Beside the file and the environment; a file that is named is checked alone."""
     kernel.run("%llm_config model=azure/x base_url=https://x.openai.azure.com/v1")
     told = kernel.run("%llm_config --check").stdout

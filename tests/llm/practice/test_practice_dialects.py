@@ -19,6 +19,7 @@ from openhands_llm_magic.errors import (
     AddressError,
     BadRequestError,
     ContextLengthError,
+    ModelNotFoundError,
     QuotaError,
     RateLimitError,
     ToolsRefusedError,
@@ -345,14 +346,17 @@ def test_settings_in_place_of_a_provider_are_there_from_python(clock: FakeClock)
     assert reply.attempts == 3
 
 
-@pytest.mark.parametrize("version", ["２０２４-10-21", "2024-10", "soon"])
+WIDE = "２０２４-10-21"  # noqa: RUF001 - typed with an input method on
+
+
+@pytest.mark.parametrize("version", [WIDE, "2024-10", "soon"])
 def test_azure_refuses_a_version_that_is_none(version: str, clock: FakeClock) -> None:
     """In its own words, and what is full-width in the setting is told."""
     with pytest.raises(AddressError) as caught:
         asked("azure", clock, api_version=version, num_retries=0)
     assert "Resource not found" in str(caught.value)
-    told = "has a full-width ２. Set it to '2024-10-21'."
-    assert (told in str(caught.value)) == (version == "２０２４-10-21")
+    told = f"has a full-width {WIDE[0]}. Set it to '2024-10-21'."
+    assert (told in str(caught.value)) == (version == WIDE)
 
 
 def test_openrouter_refuses_a_model_without_its_maker(clock: FakeClock) -> None:

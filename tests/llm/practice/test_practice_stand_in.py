@@ -187,3 +187,32 @@ def test_the_persons_own_address_is_handed_over() -> None:
     assert len(notes) == 1
     for settings in (own, own.with_overrides({"base_url": nowhere(), "api_key": KEY})):
         assert stand_in.handed_over(settings, with_keys=True) == (settings, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("google", "gemini"),
+        ("Google AI Studio", "gemini"),
+        ("lmstudio", "lm_studio"),
+        ("LM Studio", "lm_studio"),
+        ("llama.cpp", "llama_cpp"),
+        ("llamacpp", "llama_cpp"),
+        ("litellm", "litellm_proxy"),
+        ("proxy", "litellm_proxy"),
+        ("SGLang", "sglang"),
+        ("vLLM", "vllm"),
+        ("Gemini", "gemini"),
+        ("open-router", "openrouter"),
+        ("Azure OpenAI", "azure"),
+    ],
+)
+def test_another_name_of_a_provider_is_known(name: str, meant: str) -> None:
+    """Titles, common names and slips; one that is like none lists those that there are."""
+    with pytest.raises(UsageError, match=rf"did you mean {meant}\?$"):
+        stand_in.provider_named(name)
+
+
+def test_a_name_that_is_like_none() -> None:
+    with pytest.raises(UsageError, match="it does for: anthropic"):
+        stand_in.provider_named("zzz")
