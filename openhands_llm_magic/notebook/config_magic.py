@@ -21,7 +21,7 @@ from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.line import words as split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from openhands_llm_magic.config.check import Finding
@@ -187,14 +187,22 @@ def _check(session: _Session, words: list[str]) -> None:
     path = _only(words, "--check [PATH]") if words else settings.config_file
     findings = sent.checked(path)
     if not words:
-        findings += (each for each in check.check_settings(settings) if _is_of_session(each))
+        findings += _of_session(settings)
     report = check.report(findings, Path(path) if path else None, language.cell_words())
     print(report)  # noqa: T201 - a magic's output
 
 
-def _is_of_session(finding: Finding) -> bool:
-    """Return whether a finding is about a value that neither the file nor the environment has."""
-    return finding.origin.kind not in ("file", "environment", "default")
+def _of_session(settings: Snapshot) -> Iterator[Finding]:
+    """Yield what is wrong with values that neither the file nor the environment has."""
+    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
+
+    elsewhere = ("file", "environment", "default")
+    of_practice = stand_in.left_over(settings)
+    for each in check_settings(settings):
+        is_own = each.origin.kind not in elsewhere and each.setting not in of_practice
+        if is_own and each.is_problem:
+            yield each
 
 
 def _test(session: _Session, words: list[str]) -> None:

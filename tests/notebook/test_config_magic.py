@@ -424,3 +424,10 @@ def test_the_check_tells_what_is_wrong_in_the_session(kernel: Kernel) -> None:
     assert "base_url has the path /v1, and azure/ adds its own." in told
     named = kernel.run("%llm_config --check config.toml").stdout
     assert "Azure" not in named
+
+
+def test_the_check_finds_nothing_wrong_with_a_practice_server(kernel: Kernel) -> None:
+    """Its address is right wherever this runs, and notes are about what OpenHands reads."""
+    kernel.run("%llm_config --practice azure\n%llm_config model=azure/x num_retries=2")
+    assert "this session" not in kernel.run("%llm_config --check").stdout
+    kernel.run("%llm_config --reset")
