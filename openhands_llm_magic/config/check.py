@@ -60,6 +60,8 @@ def check(
     document, findings = mended(document)
     if document.problem and not document.text:
         fix = Text("Make it a file of UTF-8 text that you may read")
+        if document.problem.origin.line:
+            fix = Text("Choose UTF-8 as the encoding where your editor saves it")
         findings.append(Finding(document.problem.origin, document.problem.message, fix))
     subject = _subject(document, env, _runs_in_docker() if in_docker is None else in_docker)
     findings += _found(subject)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic.config import files
 from openhands_llm_magic.config.secret import Secret
+from openhands_llm_magic.config.width import BLANK, unquoted_wide_mark
 from openhands_llm_magic.errors import ConfigFileError, Text, on_one_line, reason_of
 
 if TYPE_CHECKING:
@@ -186,8 +187,9 @@ def read_file(path: Path) -> Document:
     """Read and parse a config file; a mistake in the file becomes the document's `problem`."""
     try:
         text = files.read(path, LARGEST_FILE).decode()
-    except UnicodeDecodeError:
-        return _unreadable(path, Text("it is not UTF-8 text"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return _unreadable(path, Text("it is not UTF-8 text; save it as UTF-8"), line)
     except OSError as error:
         return _unreadable(path, reason_of(error))
     return parse(path, text)
@@ -205,9 +207,19 @@ def parse(path: Path, text: str) -> Document:
         message = str(error)
         at = _ERROR_LINE.search(message)
         line = int(at[1]) if at and at[1] else None
-        reason = _ERROR_LINE.sub("", message)
+        reason: str = _ERROR_LINE.sub("", message)
+        row = text.split("\n")[line - 1] if line else ""
+        if mark := unquoted_wide_mark(row):
+            reason = full_width(mark)
         return _unreadable(path, Text("it is not valid TOML: {reason}", reason=reason), line, text)
     return Document(path, text, data, _lines(text))
+
+
+def full_width(mark: str) -> Text:
+    """Say that a line has a full-width character where TOML has one of ASCII."""
+    if mark == BLANK:
+        return Text("there is a full-width blank (U+3000) in the line")
+    return Text("there is a full-width {mark} in the line", mark=mark)
 
 
 def _unreadable(path: Path, why: Text, line: int | None = None, text: str = "") -> Document:

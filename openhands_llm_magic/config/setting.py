@@ -6,12 +6,12 @@ import ast
 import math
 import numbers
 import re
-import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
 from openhands_llm_magic.config.secret import Secret, masking
+from openhands_llm_magic.config.width import narrow
 from openhands_llm_magic.errors import SettingError, Text, quoted
 
 Kind = Literal["str", "int", "float", "bool", "secret", "list", "dict"]
@@ -30,6 +30,9 @@ _PREFIXES = {"llm": "LLM_", "core": "", OURS: OUR_PREFIX}
 
 LONGEST_QUOTE = 60
 """Characters of a value that an error quotes."""
+
+_FREE = frozenset({"custom_tokenizer", "ledger", "log_completions_folder", "openrouter_app_name"})
+"""Settings that may have full-width characters: paths, and a title."""
 
 _LONGEST_HARMLESS = 12
 """Characters; a longer text may be a key that was given to the wrong setting."""
@@ -106,6 +109,11 @@ class Setting:
         return self.section == OURS
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether no full-width characters belong in it, as into a number, an address or a key."""
+        return self.kind in ("int", "float", "str", "secret") and self.name not in _FREE
+
+    @property
     def use(self) -> str:
         """What the package does with the setting, in a few words."""
         if self.sent_as:
@@ -164,8 +172,8 @@ class Setting:
             SettingError: The setting does not take this text.
         """
         text = text.strip()
-        if self.kind in ("int", "float"):
-            text = unicodedata.normalize("NFKC", text)  # full-width digits of input methods
+        if self.is_narrow:
+            text = narrow(text)  # an input method was on
         if self.optional and text.lower() in ("", "none"):
             return None
         value = self.from_toml(self._literal(text) if self.kind in ("list", "dict") else text)

@@ -16,8 +16,10 @@ from urllib.request import getproxies
 from openhands_llm_magic import errors
 from openhands_llm_magic.config.layers import DEFAULT
 from openhands_llm_magic.config.providers import is_own_network, provider_of, server_of
+from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import SETTINGS
+from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import astray
 
@@ -225,6 +227,16 @@ HEADER_UNSENDABLE = (
     "no request can be made, as a character in a header does not fit into HTTP. Check extra_headers"
     " in completion_kwargs ({kwargs_from}), and api_key ({api_key_from})."
 )
+FULL_WIDTH = "the request failed {said}: {full_width}."
+WHERE_FULL_WIDTH_FAILS = (
+    errors.UnsendableError,
+    errors.ModelNotFoundError,
+    errors.AddressError,
+    errors.BadRequestError,
+    errors.AuthenticationError,
+)
+TYPED_FOR_SERVER = ("base_url", "model", "custom_llm_provider", "api_version", "api_key")
+"""The settings that lead to the model, in which a full-width character is a slip."""
 SETTING_REFUSED = (
     "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
 )
@@ -301,6 +313,31 @@ def _unknown(known: Mapping[str, object], settings: Snapshot, listed: astray.Lis
     return Text(WITHOUT_LIST_BUT_NEAR if near else WITHOUT_LIST, **known)
 
 
+def _full_width_in(settings: Snapshot) -> str:
+    """Return the setting of the model's server that has a full-width character, or ""."""
+    return next((name for name in TYPED_FOR_SERVER if wide_mark(_plain(settings, name))), "")
+
+
+def _plain(settings: Snapshot, name: str) -> str:
+    value = getattr(settings, name)
+    return value.get_secret_value() if isinstance(value, Secret) else value or ""
+
+
+def _about_full_width(settings: Snapshot) -> Text:
+    name = _full_width_in(settings)
+    text = _plain(settings, name) if name else ""
+    facts = {
+        "name": name,
+        "from": origin_of(settings, name) if name else "",
+        "mark": wide_mark(text),
+    }
+    if name == "api_key":
+        told = "{name} ({from}) has a full-width {mark}. Set it again, with the input method off"
+        return Text(told, **facts)
+    told = "{name} ({from}) has a full-width {mark}. Set it to {meant}"
+    return Text(told, **facts, meant=repr(narrow(text)))
+
+
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:
     """Return those of the settings that somebody has set, so that the server can refuse them."""
     known = (name for name in names if name in SETTINGS)
@@ -367,6 +404,8 @@ def explained(
             return error.reworded(Text(WITHOUT_PREFIX, said=error.text, meant=meant))
         found = astray.found_by_check(error, settings)
         return error.reworded(Text(NOT_INSTALLED, said=error.text, found=found)) if found else error
+    if kind in WHERE_FULL_WIDTH_FAILS and _full_width_in(settings):
+        return error.reworded(Text(FULL_WIDTH, **known), kind)
     may_be_settings = kind in REASON_FOUND and not error.given_by
     if may_be_settings and (found := astray.found_by_check(error, settings)):
         return error.reworded(Text(REASON_FOUND[kind], **known, found=found))
@@ -446,6 +485,7 @@ def facts(error: errors.RequestError, settings: Snapshot, retries: int) -> dict[
         "check_address": Text(
             "Check base_url ({base_url_from})", base_url_from=origin_of(settings, "base_url")
         ),
+        "full_width": _about_full_width(settings),
         "check_certificate": _check_certificate(error, settings),
         "proxy_from": proxy_from(settings.base_url),
         "period": Text(getattr(error, "period", "day")),

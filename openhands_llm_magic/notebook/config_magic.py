@@ -14,15 +14,17 @@ from openhands_llm_magic.config.document import shown_path
 from openhands_llm_magic.config.resolve import absolute
 from openhands_llm_magic.config.setting import shorten
 from openhands_llm_magic.config.settings import BUDGETS, SETTINGS
+from openhands_llm_magic.config.width import narrow
 from openhands_llm_magic.errors import SettingError, Text, UsageError
 from openhands_llm_magic.notebook import arguments, from_ai, language, prompt_options, scope
 from openhands_llm_magic.notebook.language import cell_words, print_texts
 from openhands_llm_magic.notebook.line import words as split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from openhands_llm_magic.config.check import Finding
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.llm.openhands import folder
@@ -181,10 +183,26 @@ def _check(session: _Session, words: list[str]) -> None:
     from openhands_llm_magic.config import check  # noqa: PLC0415 - rarely needed
     from openhands_llm_magic.llm.openhands import sent  # noqa: PLC0415 - rarely needed
 
-    path = _only(words, "--check [PATH]") if words else session.settings.snapshot().config_file
+    settings = session.settings.snapshot()
+    path = _only(words, "--check [PATH]") if words else settings.config_file
     findings = sent.checked(path)
+    if not words:
+        findings += _of_session(settings)
     report = check.report(findings, Path(path) if path else None, language.cell_words())
     print(report)  # noqa: T201 - a magic's output
+
+
+def _of_session(settings: Snapshot) -> Iterator[Finding]:
+    """Yield what is wrong with values that neither the file nor the environment has."""
+    from openhands_llm_magic.config.check import check_settings  # noqa: PLC0415 - rarely needed
+    from openhands_llm_magic.llm.practice import stand_in  # noqa: PLC0415 - rarely needed
+
+    elsewhere = ("file", "environment", "default")
+    of_practice = stand_in.left_over(settings)
+    for each in check_settings(settings):
+        is_own = each.origin.kind not in elsewhere and each.setting not in of_practice
+        if is_own and each.is_problem:
+            yield each
 
 
 def _test(session: _Session, words: list[str]) -> None:
@@ -420,7 +438,8 @@ def _change(
         variables: Where `$NAME` is looked up.
         own: Where `{name}` is looked up.
     """
-    name, equals, value = word.partition("=")
+    name, equals, value = _EQUALS.sub("=", word, count=1).partition("=")
+    name = narrow(name)
     if name not in SETTINGS:
         meant = prompt_options.meant_setting(name)
         told = "there is no setting {name}{meant}"
@@ -433,6 +452,9 @@ def _change(
     if setting.kind == "secret" and value not in ("", "none"):
         return name, arguments.secret_named(setting, value, variables)
     return name, arguments.put_in(value, own, name, whole=setting.kind in ("list", "dict"))
+
+
+_EQUALS = re.compile("[=＝]")  # noqa: RUF001 - an input method's
 
 
 def _alias(session: _Session, words: list[str]) -> None:

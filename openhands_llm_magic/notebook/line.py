@@ -1,6 +1,7 @@
 """How a line of a magic is split into words and options, also one that a phone has typed.
 
-A phone, and many a text on a page, has “ ” in the place of quotes and — in the place of --.
+A phone, and many a text on a page, has “ ” in the place of quotes and — in the place of --. An
+input method has full-width blanks, which IPython takes for a part of a magic's name.
 """
 
 # ruff: noqa: RUF001 - these quotes look like others, which is why they are typed
@@ -11,22 +12,54 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from openhands_llm_magic.config.width import BLANK, narrow
 from openhands_llm_magic.errors import Text, UsageError, reason_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 # Other languages have „ “ and « ».
 _CURLY = r"[“”„‟«][^“”„‟»]*+[“”„‟»]|[‘‚‛][^‘’‚‛]*+’"
 _QUOTED = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 _WORD = re.compile(rf"""\s*((?:{_QUOTED}|{_CURLY}|[^\s"'“”„‟«‘‚‛])+|\S+)""")
-_QUOTES = re.compile(rf"{_QUOTED}|(?P<curly>{_CURLY})")
+_BLANK_OR_QUOTES = re.compile(rf"{_QUOTED}|(?P<curly>{_CURLY})|(?P<blank>{BLANK})")
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 """A hyphen, and what is typed or printed in its place."""
 
 _LONG_FLAG = re.compile(rf"[{DASHES}]+(?P<name>[a-z][a-z-]+)(?P<rest>=.*)?", re.DOTALL)
 _SHORT_FLAG = re.compile(rf"[{DASHES}](?P<name>[a-z])")
+
+
+_MAGIC = re.compile(
+    rf"(?P<before>[ \t]*(?:\w+[ \t]*=[ \t]*)?)(?P<magic>[%％]{{1,2}}\w+)(?P<blanks>[ \t{BLANK}]*)"
+)
+_LONG_QUOTE = re.compile("\"{3}|'{3}")
+
+
+def narrow_magics(names: Collection[str]) -> Callable[[list[str]], list[str]]:
+    """Make the function by which IPython reads the magics of these names with full-width blanks.
+
+    It changes the name of a magic and the blanks behind it, and nothing in the body of a cell magic
+    or in a text of several lines.
+    """
+
+    def narrow_line(line: str) -> str:
+        found = _MAGIC.match(line)
+        if found is None or narrow(found["magic"]).lstrip("%") not in names:
+            return line
+        return found["before"] + narrow(found["magic"] + found["blanks"]) + line[found.end() :]
+
+    def narrow_lines(lines: list[str]) -> list[str]:
+        if lines and narrow(lines[0][:2]) == "%%":
+            return [narrow_line(lines[0]), *lines[1:]]
+        read, in_text = [], False
+        for line in lines:
+            read.append(line if in_text else narrow_line(line))
+            in_text ^= len(_LONG_QUOTE.findall(line)) % 2 == 1
+        return read
+
+    return narrow_lines
 
 
 def split(line: str, options: Mapping[str, argparse.Action]) -> tuple[list[str], str]:
@@ -99,7 +132,11 @@ def _unquoted(word: str) -> str:
 
 
 def _straight(text: str) -> str:
-    """Put a shell's quotes in the place of curly ones."""
-    return _QUOTES.sub(
-        lambda found: shlex.quote(found[0][1:-1]) if found["curly"] else found[0], text
-    )
+    """Put a shell's quotes and blanks in the place of curly and full-width ones."""
+    return _BLANK_OR_QUOTES.sub(_straightened, text)
+
+
+def _straightened(found: re.Match[str]) -> str:
+    if found["blank"]:
+        return " "
+    return shlex.quote(found[0][1:-1]) if found["curly"] else found[0]

@@ -30,6 +30,7 @@ from openhands_llm_magic.config.configurable import LLMSettings
 from openhands_llm_magic.config.languages import of_cell
 from openhands_llm_magic.errors import LLMMagicError, SettingError
 from openhands_llm_magic.notebook.import_ahead import import_when_used
+from openhands_llm_magic.notebook.line import narrow_magics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -446,6 +447,8 @@ def load(shell: Any) -> None:
     magics = LLMMagics(shell, settings, chats=chats)
     shell.register_magics(magics)
     shell.input_transformer_manager.token_transformers.append(_Prompt)
+    names = {name for kind in LLMMagics.magics.values() for name in kind}
+    shell.input_transformers_cleanup.append(narrow_magics(names))
     complete = matcher(shell, settings, lambda: magics.asking.chats.named)
     shell.Completer.custom_matchers.append(complete)
     import_when_used(shell)
@@ -457,6 +460,8 @@ def unload(shell: Any) -> None:
         each for each in shell.configurables if not isinstance(each, LLMSettings | LLMMagics)
     ]
     shell.input_transformer_manager.token_transformers.remove(_Prompt)
+    cleanup = shell.input_transformers_cleanup
+    cleanup[:] = [each for each in cleanup if not _is_ours(each)]
     matchers = shell.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not _is_ours(each)]
     formatter = shell.display_formatter.ipython_display_formatter

@@ -132,16 +132,19 @@ def test_a_named_file_that_cannot_be_read_is_an_error(content: bytes | str | Non
         file.mkdir()
     elif isinstance(content, bytes):
         file.write_bytes(content)
-    with pytest.raises(ConfigFileError, match=r"^config file: named\.toml: "):
+    with pytest.raises(ConfigFileError, match=r"^config file: named\.toml( line 1)?: "):
         check("named.toml", {})
-    with pytest.raises(ConfigFileError, match=r"^LLM_MAGIC_CONFIG: named\.toml: "):
+    with pytest.raises(ConfigFileError, match=r"^LLM_MAGIC_CONFIG: named\.toml( line 1)?: "):
         check(env={"LLM_MAGIC_CONFIG": "named.toml"})
 
 
 def test_a_file_that_is_only_found_and_cannot_be_read_is_a_finding() -> None:
     written(b"\xff\xfe[\x00")
     assert list(map(str, check(env={}))) == [
-        "config.toml: it is not UTF-8 text. Make it a file of UTF-8 text that you may read."
+        (
+            "config.toml line 1: it is not UTF-8 text; save it as UTF-8. Choose UTF-8 as the"
+            " encoding where your editor saves it."
+        )
     ]
 
 

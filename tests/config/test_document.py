@@ -65,7 +65,10 @@ def test_too_large() -> None:
 
 
 def test_binary() -> None:
-    assert why(written(b"\x80\xff\x00")) == "config.toml: it is not UTF-8 text"
+    assert (
+        why(written(b"\x80\xff\x00"))
+        == "config.toml line 1: it is not UTF-8 text; save it as UTF-8"
+    )
 
 
 def test_not_toml() -> None:

@@ -422,3 +422,22 @@ def test_no_retry_helps_against_a_limit_of_a_day(kernel: Kernel, model_server: M
     assert "would outlast" not in kernel.run("%llm_config --test").stdout
     told = kernel.run("%llm_config --advice").stdout
     assert told.startswith("The server also told of a limit that no retry outlasts")
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_check_tells_what_is_wrong_in_the_session(kernel: Kernel) -> None:
+    """Beside the file and the environment; a file that is named is checked alone."""
+    kernel.run("%llm_config model=azure/x base_url=https://x.openai.azure.com/v1")
+    told = kernel.run("%llm_config --check").stdout
+    lines = [line for line in told.splitlines() if line.startswith("this session")]
+    assert any("Azure asks for an api_version." in line for line in lines)
+    assert "base_url has the path /v1, and azure/ adds its own." in told
+    named = kernel.run("%llm_config --check config.toml").stdout
+    assert "Azure" not in named
+
+
+def test_the_check_finds_nothing_wrong_with_a_practice_server(kernel: Kernel) -> None:
+    """Its address is right wherever this runs, and notes are about what OpenHands reads."""
+    kernel.run("%llm_config --practice azure\n%llm_config model=azure/x num_retries=2")
+    assert "this session" not in kernel.run("%llm_config --check").stdout
+    kernel.run("%llm_config --reset")

@@ -799,3 +799,30 @@ def test_a_ledger_that_is_locked_does_not_hold_up_the_panel(
     holder.close()
     driver.wait()
     assert "The ledger has no request for this period: this month." in driver.text
+
+
+@pytest.mark.parametrize(
+    ("title", "typed", "meant"),
+    [
+        ("LiteLLM Proxy", "my-model", "litellm_proxy/my-model"),
+        ("Azure OpenAI", "deployment", "azure/deployment"),
+        ("LM Studio", "qwen/qwen3-coder", "lm_studio/qwen/qwen3-coder"),
+        ("vLLM on this machine", "my-model", "hosted_vllm/my-model"),
+        ("OpenRouter", "deepseek-chat", "openrouter/deepseek/deepseek-chat"),
+    ],
+)
+def test_a_model_without_its_prefix_keeps_the_chosen_provider(
+    title: str, typed: str, meant: str
+) -> None:
+    """The prefix to write is that provider's, and the whole name is offered."""
+    driver = Driver()
+    driver.choose(title)
+    driver.type("Model", typed)
+    assert driver.control("Provider").label == title
+    assert f"Write {meant}: without" in driver.text
+    assert f"the model '{typed}' names no provider" not in driver.text
+    assert meant in driver.control("Model").options
+    driver.type("Model", meant)
+    assert "names no provider" not in driver.text
+    driver.type("Model", "cerebras/llama3.1-8b")
+    assert driver.control("Provider").label == "Another provider"

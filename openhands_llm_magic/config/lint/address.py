@@ -20,7 +20,14 @@ from openhands_llm_magic.config.lint.case import (
     model_meant,
     prefix_of,
 )
-from openhands_llm_magic.config.lint.finding import FAILS, Finding, quoted, write
+from openhands_llm_magic.config.lint.finding import (
+    FAILS,
+    TAKEN_AS_IT_STANDS,
+    Finding,
+    quoted,
+    write,
+)
+from openhands_llm_magic.config.lint.value import unwrapped
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import (
     DOCKER_HOST,
@@ -29,6 +36,7 @@ from openhands_llm_magic.config.providers import (
     Provider,
     provider_of,
 )
+from openhands_llm_magic.config.width import wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -139,7 +147,8 @@ class Cure:
             return self.case.finding(self.name, message, remove, self.openhands)
         before = self.case.address(self.name) or NO_ADDRESS
         right = _shown(self.url)
-        if right != _shown(before) or before.query != self.url.query or not beside:
+        is_changed = right != _shown(before) or before.query != self.url.query
+        if is_changed or not beside or _wide_mark(self.case, self.name):
             beside.insert(0, f"{self.name} = {quoted(right)}" if beside else quoted(right))
         *others, last = beside
         fix = write(last)
@@ -168,11 +177,18 @@ def addresses(case: Case) -> Iterator[Finding]:
             yield case.finding(name, message, fix, FAILS, "error")
             continue
         cure = Cure(case, name, url)
+        if mark := _wide_mark(case, name):
+            cure.because(Text("has a full-width {mark}", mark=mark), TAKEN_AS_IT_STANDS)
         for step in STEPS:
             if cure.url is not None:
                 step(cure, cure.url)
         if cure.reasons:
             yield cure.finding()
+
+
+def _wide_mark(case: Case, name: str) -> str:
+    """Return the first full-width character of an address, or ""; the case has it in ASCII."""
+    return wide_mark(unwrapped(getattr(case.settings, name) or ""))
 
 
 def _endpoint(cure: Cure, url: SplitResult) -> None:

@@ -13,6 +13,7 @@ from openhands_llm_magic.config.lint.value import placeholder_in, unwrapped
 from openhands_llm_magic.config.openhands_file import NOTHING
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_at, provider_of
 from openhands_llm_magic.config.settings import closest
+from openhands_llm_magic.config.width import narrow
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.lint.finding import Level
@@ -85,11 +86,13 @@ class Case:
     settings: Snapshot
 
     def text(self, name: str) -> str:
-        """Return a setting of text without the marks around it; "" for none and placeholders.
+        """Return a setting of text as it is meant; "" for none and placeholders.
+
+        It is without the marks around it, and in ASCII where full-width characters stand for that.
 
         What is wrong with the text itself has a rule of its own, and then no other speaks of it.
         """
-        value = unwrapped(getattr(self.settings, name) or "")
+        value = narrow(unwrapped(getattr(self.settings, name) or ""))
         return "" if value in NONE_WORDS or placeholder_in(value) else value
 
     def finding(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config.document import BOM, Origin
 from openhands_llm_magic.config.layers import env_layer
 from openhands_llm_magic.config.lint import finding
-from openhands_llm_magic.config.lint.value import Wrapping, wrapping_of
+from openhands_llm_magic.config.lint.value import COUNTED, WITHOUT_IT, Wrapping, wrapping_of
 from openhands_llm_magic.config.openhands_file import (
     FORMER_NAMES,
     IGNORED_TOO,
@@ -17,10 +17,12 @@ from openhands_llm_magic.config.openhands_file import (
     section_of,
     titled,
 )
+from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.config.resolve import OTHER_VARIABLES
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.config.width import wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -157,11 +159,33 @@ def variables_beside_groups(subject: finding.Subject) -> Iterator[finding.Findin
             )
 
 
+def providers_keys(subject: finding.Subject) -> Iterator[finding.Finding]:
+    """Find a provider's own variable of a key, such as AZURE_API_KEY, with marks around the key."""
+    names = dict.fromkeys(name for each in PROVIDERS.values() for name in each.key_variables)
+    for name in names:
+        text = subject.env.get(name, "")
+        around = wrapping_of(text)
+        if around is not None:
+            message = Text(COUNTED[around], name=name)
+            fix = Text(WITHOUT_IT[around])
+        elif mark := wide_mark(text):
+            message = finding.has_full_width(name, mark)
+            fix = Text("Write it again, with the input method off")
+        else:
+            continue
+        openhands = Text("OpenHands would take them, too")
+        if around is None:
+            openhands = finding.TAKEN_AS_IT_STANDS
+        origin = Origin("environment", name)
+        yield finding.Finding(origin, message, fix, openhands, "warning")
+
+
 RULES: tuple[Callable[[finding.Subject], Iterable[finding.Finding]], ...] = (
     unknown_variables,
     bad_variables,
     embedding_variables,
     variables_beside_groups,
+    providers_keys,
 )
 
 

@@ -21,6 +21,7 @@ from openhands_llm_magic.config.openhands_file import (
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import OURS, Setting, described
 from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -149,6 +150,10 @@ def bad_values(subject: finding.Subject) -> Iterator[finding.Finding]:
             if setting.optional:
                 fix = Text("Write {kind}, or remove the line", kind=setting.value_kind)
             message = finding.cannot_be_of(setting, value)
+            right = narrow(value) if isinstance(value, str) else value
+            if right != value and not finding.fault_of(setting, setting.from_toml, right):
+                message = finding.has_full_width(setting.name, wide_mark(value))
+                fix = finding.write(str(right))
             yield finding.Finding(origin, message, fix, consequence, setting=setting.name)
 
 

@@ -12,6 +12,7 @@ from openhands_llm_magic.config.resolve import FILE_VARIABLE
 from openhands_llm_magic.config.secret import Secrecy, secrecy
 from openhands_llm_magic.config.setting import MCP, OURS, Setting, described, shorten
 from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.config.width import BLANK
 from openhands_llm_magic.errors import SettingError, Text, on_one_line
 
 if TYPE_CHECKING:
@@ -218,6 +219,13 @@ def cannot_be(name: str, value: object, *, is_secret: bool = False) -> Text:
     """Say that a field cannot have a value; that of a secret is not shown."""
     shown = Text("this value") if is_secret else described(value)
     return Text("{name} cannot be {value}", name=name, value=shown)
+
+
+def has_full_width(name: str, mark: str) -> Text:
+    """Say that a setting, or a variable, has a full-width character in its value."""
+    if mark == BLANK:
+        return Text("{name} has a full-width blank (U+3000)", name=name)
+    return Text("{name} has a full-width {mark}", name=name, mark=mark)
 
 
 def cannot_be_of(setting: Setting, value: object) -> Text:

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from openhands_llm_magic.config import withdrawn
-from openhands_llm_magic.config.lint.address import addresses
+from openhands_llm_magic.config.lint.address import ADDRESSES, addresses
 from openhands_llm_magic.config.lint.case import Case, model_meant
 from openhands_llm_magic.config.lint.finding import (
     FAILS,
@@ -16,6 +16,7 @@ from openhands_llm_magic.config.lint.finding import (
     TAKEN_AS_IT_STANDS,
     Finding,
     cannot_be,
+    has_full_width,
     quoted,
     write,
     write_one_of,
@@ -23,8 +24,10 @@ from openhands_llm_magic.config.lint.finding import (
 from openhands_llm_magic.config.lint.provider import RULES as PROVIDER_RULES
 from openhands_llm_magic.config.lint.provider import in_process
 from openhands_llm_magic.config.lint.value import (
+    COUNTED,
     QUOTES,
     TOML_EXPANDS_NOTHING,
+    WITHOUT_IT,
     Placeholder,
     Wrapping,
     placeholder_in,
@@ -43,6 +46,7 @@ from openhands_llm_magic.config.providers import (
 from openhands_llm_magic.config.schedule import openhands_wait_s, our_wait_s
 from openhands_llm_magic.config.secret import Secret
 from openhands_llm_magic.config.settings import SETTINGS, closest
+from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -105,21 +109,6 @@ gemini-cli pull request 18977 and nofx pull request 1415; MaiBot issue 1538 of a
 """
 
 
-COUNTED = {
-    Wrapping.COMMENT: "the comment after {name} counts as part of it",
-    Wrapping.BLANKS: "the blanks or line breaks around {name} count as part of it",
-    Wrapping.QUOTES: "the quotes around {name} count as part of it",
-    Wrapping.INVISIBLE: "the invisible characters around {name} count as part of it",
-}
-
-WITHOUT_IT = {
-    Wrapping.COMMENT: "Write it without the comment",
-    Wrapping.BLANKS: "Write it without blanks or line breaks",
-    Wrapping.QUOTES: "Write it without quotes",
-    Wrapping.INVISIBLE: "Write it without invisible characters",
-}
-
-
 def wrapped_texts(case: Case) -> Iterator[Finding]:
     """Find texts with quotes, blanks or line ends around them, which count as a part of them.
 
@@ -134,6 +123,18 @@ def wrapped_texts(case: Case) -> Iterator[Finding]:
             message = Text(COUNTED[around], name=setting.name)
             fix = Text(WITHOUT_IT[around])
             yield case.finding(setting.name, message, fix, Text("OpenHands would take them, too"))
+
+
+def full_width(case: Case) -> Iterator[Finding]:
+    """Find texts that were typed with an input method on; the other rules see what is meant."""
+    for setting, text, _ in _texts(case):
+        mark = wide_mark(unwrapped(text)) if setting.is_narrow else ""
+        if mark and setting.name not in ADDRESSES:  # of which another rule speaks
+            fix = write(quoted(narrow(unwrapped(text))))
+            if setting.kind == "secret":
+                fix = Text("Write it again, with the input method off")
+            message = has_full_width(setting.name, mark)
+            yield case.finding(setting.name, message, fix, TAKEN_AS_IT_STANDS)
 
 
 def scheme_in_key(case: Case) -> Iterator[Finding]:
@@ -418,6 +419,7 @@ def small_window(case: Case) -> Iterator[Finding]:
 
 ROUTE_RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     wrapped_texts,
+    full_width,
     scheme_in_key,
     placeholders,
     no_provider,

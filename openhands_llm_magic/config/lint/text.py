@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openhands_llm_magic.config.document import BOM, Document, Origin, Problem, parse
+from openhands_llm_magic.config.document import BOM, Document, Origin, Problem, full_width, parse
 from openhands_llm_magic.config.lint.finding import WHAT_IS_NOT_SET, Finding, write
+from openhands_llm_magic.config.width import BLANK, narrow, narrow_unquoted, unquoted_wide_mark
 from openhands_llm_magic.errors import Text
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def mended(document: Document) -> tuple[Document, list[Finding]]:
             document = parse(document.path, document.text.removeprefix(BOM))
             continue
         bad = _bad_statement(document, problem)
+        if wide := _first_wide_line(bad):
+            findings.append(_full_width(document, bad.lines, wide))
+            bad.lines[wide - 1] = narrow_unquoted(bad.lines[wide - 1])
+            document = parse(document.path, "\n".join(bad.lines))
+            continue
         message, fix = next(
             (words for rule in RULES if (words := rule(bad))), (bad.message, ANYTHING)
         )
@@ -100,6 +106,20 @@ def _bad_statement(document: Document, problem: Problem) -> BadStatement:
         if parse(document.path, "\n".join([*lines[:before], ""])).problem is None:
             return BadStatement(lines, before + 1, problem.message, problem.origin.line)
     return BadStatement(lines, last, problem.message, problem.origin.line)
+
+
+def _first_wide_line(bad: BadStatement) -> int | None:
+    """Return the number of the statement's line with a full-width character, or None."""
+    numbers = (bad.number, bad.ends or bad.number)
+    return next((each for each in numbers if unquoted_wide_mark(bad.lines[each - 1])), None)
+
+
+def _full_width(document: Document, lines: list[str], number: int) -> Finding:
+    mark = unquoted_wide_mark(lines[number - 1])
+    right = Text("an ordinary blank") if mark == BLANK else narrow(mark)
+    fix = Text("Write {right} instead, with the input method off", right=right)
+    origin = Origin("file", path=document.path, line=number)
+    return Finding(origin, full_width(mark), fix, CONSEQUENCE)
 
 
 Words = tuple[Text, Text]

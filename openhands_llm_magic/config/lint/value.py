@@ -132,3 +132,18 @@ def wrapping_of(text: str) -> Wrapping | None:
     if text.strip() == unwrapped(text):
         return Wrapping.BLANKS
     return Wrapping.QUOTES if any(mark in QUOTES for mark in text) else Wrapping.INVISIBLE
+
+
+COUNTED = {
+    Wrapping.COMMENT: "the comment after {name} counts as part of it",
+    Wrapping.BLANKS: "the blanks or line breaks around {name} count as part of it",
+    Wrapping.QUOTES: "the quotes around {name} count as part of it",
+    Wrapping.INVISIBLE: "the invisible characters around {name} count as part of it",
+}
+
+WITHOUT_IT = {
+    Wrapping.COMMENT: "Write it without the comment",
+    Wrapping.BLANKS: "Write it without blanks or line breaks",
+    Wrapping.QUOTES: "Write it without quotes",
+    Wrapping.INVISIBLE: "Write it without invisible characters",
+}

@@ -77,6 +77,11 @@ def _named(body: bytes) -> str:
     return str(asked.get("model") or asked["name"])
 
 
+def _is_at_openrouter(model: str) -> bool:
+    """Return whether a model has its maker before its name, or is one of those that have none."""
+    return "/" in model or model == "auto" or model in models.MODELS
+
+
 class Responder:
     """Answers requests, and remembers what befell each conversation before.
 
@@ -106,7 +111,8 @@ class Responder:
             return refused(route, got)
         if route.asks == "nothing":
             path = target.partition("?")[0]
-            return refused(route, answers.unknown_path(method, path, route.provider))
+            own = wordings.UNKNOWN_PATH.get(route.provider)
+            return refused(route, own or answers.unknown_path(method, path, route.provider))
         try:
             return self._decide(route, got)
         except answers.UNREADABLE:  # a tool, a call or a part of another form
@@ -130,6 +136,8 @@ class Responder:
 
     def _reply(self, chat: answers.Chat, route: Route) -> Page | Pieces:
         """Return what the model does with a request: it answers, refuses, or breaks off."""
+        if route.provider == "openrouter" and not _is_at_openrouter(chat.model):
+            return refused(route, wordings.no_such_model(chat.model))
         name = route.acts_as or chat.model
         may_be_any = route.provider != OWN and not route.acts_as
         model = models.MODELS.get(name, models.MODELS["echo"] if may_be_any else None)

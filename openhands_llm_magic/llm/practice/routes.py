@@ -166,8 +166,16 @@ def route_of(method: str, target: str) -> Route:
     found = _at("", NATIVE.get(kind, ()), method, below)
     for base in [] if found else _compatible_bases(kind):
         found = found or _at(base, COMPATIBLE, method, below)
-    is_versioned = kind != "azure" or below.startswith("/openai/v1/") or "api-version=" in query
+    is_versioned = kind != "azure" or below.startswith("/openai/v1/") or _has_version(query)
     return _route(provider, found if is_versioned else None, acts_as)
+
+
+def _has_version(query: str) -> bool:
+    """Return whether a query names a version of Azure's API."""
+    return any(map(_VERSION.fullmatch, parse_qs(query).get("api-version", ())))
+
+
+_VERSION = re.compile(r"\d{4}-\d\d-\d\d(?:-preview)?|preview|latest|v1", re.ASCII)
 
 
 def _at(

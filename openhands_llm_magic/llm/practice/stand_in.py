@@ -7,6 +7,7 @@ is changed. No key of the person's goes to the practice server; it gets one of i
 from __future__ import annotations
 
 import os
+import re
 import socket
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from openhands_llm_magic.config.providers import (
     server_of,
 )
 from openhands_llm_magic.config.resolve import load_settings
+from openhands_llm_magic.config.settings import closest
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.practice import models, routes
 from openhands_llm_magic.llm.practice import server as practice
@@ -98,9 +100,40 @@ def provider_named(name: str) -> Provider:
             " it. Take gemini, which speaks the same protocol; a dry run shows what would be sent."
         )
         raise UsageError(Text(told, title=PROVIDERS[name].called))
+    if meant := _meant_by(name):
+        told = "the practice server stands in for no {name}; did you mean {meant}?"
+        raise UsageError(Text(told, name=repr(name), meant=meant))
     known = ", ".join(filter(routes.can_stand_in, STAND_INS))
     told = "the practice server stands in for no {name}; it does for: {known}."
     raise UsageError(Text(told, name=repr(name), known=known))
+
+
+COMMON_NAMES = {
+    "aws": "bedrock",
+    "azureopenai": "azure",
+    "claude": "anthropic",
+    "compatible": "openai_compatible",
+    "google": "gemini",
+    "googleai": "gemini",
+    "kimi": "moonshot",
+    "litellm": "litellm_proxy",
+    "proxy": "litellm_proxy",
+}
+"""What people call providers, by the letters of their words."""
+
+
+def _meant_by(name: str) -> str:
+    """Return the provider that a person means by another name, such as its title, or ""."""
+    known = dict(COMMON_NAMES)
+    for each in filter(routes.can_stand_in, STAND_INS):
+        entry = STAND_INS[each]
+        known |= {_letters(word): each for word in (each, entry.title, entry.called)}
+    typed = _letters(name)
+    return known.get(typed) or known.get(closest(typed, known) or "", "")
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def found_in(settings: Snapshot, provider: Provider) -> Text | None:

@@ -78,6 +78,11 @@ def _with(marks: Mapping[str, str], value: Any) -> Any:
     return value
 
 
+def no_such_model(model: str) -> Refuse:
+    """Return how OpenRouter refuses a model that it does not have."""
+    return _error(400, message=f"{model} is not a valid model ID", code=400)
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """A provider's refusals, each None where it has none of its own.
@@ -427,6 +432,9 @@ def _own_server(message: str) -> Refuse:
 NO_PARSER = _own_server(
     '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
 )
+
+UNKNOWN_PATH = {"azure": _error(404, code="404", message="Resource not found")}
+"""What providers say of a path that is not there, where it is known; of a version, too."""
 
 WORDS: Mapping[str, Words] = {
     "practice": OWN,

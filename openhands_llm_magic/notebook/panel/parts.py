@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from openhands_llm_magic.config.lint.case import model_for, prefix_of
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import LLMMagicError, SettingError
@@ -40,11 +41,20 @@ class Choice:
         """Return the provider that settings lead to, or would with the base URL still to come."""
         led_to = _led_to(settings)
         chosen = self._chosen
+        if self.with_prefix(settings):
+            return chosen
         if chosen is None or settings.custom_llm_provider or not chosen.leads(settings.model):
             return led_to
         elsewhere = led_to in (chosen, PROVIDERS["openai_compatible"])  # its server may be anywhere
         to_come = "base_url" in chosen.asks_for and (not settings.base_url or elsewhere)
         return chosen if to_come or led_to is chosen else led_to
+
+    def with_prefix(self, settings: Snapshot) -> str:
+        """Return a model that names no provider as the chosen one's, or "" for one that does."""
+        is_whole = settings.custom_llm_provider or _led_to(settings) or prefix_of(settings.model)
+        if self._chosen is None or is_whole or not settings.model:
+            return ""
+        return model_for(self._chosen, settings.model)
 
     def stranger(self, settings: Snapshot) -> Provider | None:
         """Return the provider that prompts would go to in place of the one that is shown."""

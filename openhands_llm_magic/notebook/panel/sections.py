@@ -93,8 +93,9 @@ class Basic(Section):
             self._shows_itself = False
         self._guide.value = self._guide_html(provider, settings)
         self._served.refresh(settings)
-        known = models_of(provider) if provider else ()
-        self._field("model").offer(self._served.names or known)
+        known = self._served.names or (models_of(provider) if provider else ())
+        whole = self._bench.choice.with_prefix(settings)
+        self._field("model").offer((whole, *known) if whole else known)
         if provider:
             self._field("model").hint(provider.example)
             self._field("base_url").hint(provider.base_url_form)
@@ -134,6 +135,7 @@ class Basic(Section):
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
             lines.append(escape(mistake))
             lines += [escape(line) for line in verified_words(provider, say)]
+        whole = self._bench.choice.with_prefix(settings)
         of_practice = stand_in.left_over(settings)
         if replaced := stand_in.stood_in_for(settings.base_url):
             told = (
@@ -145,8 +147,13 @@ class Basic(Section):
         warnings: list[str] = [
             each.text.worded(say)
             for each in check_settings(settings)
-            if each.is_problem and each.setting not in of_practice
+            if each.is_problem
+            and each.setting not in of_practice
+            and not (whole and each.setting == "model")
         ]
+        if whole and provider:
+            told = "Write {model}: without {prefix} in front, the model names no provider."
+            warnings.insert(0, say(told, model=whole, prefix=provider.prefix))
         if stranger := self._bench.choice.stranger(settings):
             warnings.insert(0, self._bench.base_url_words(stranger))
         lines += [f'<span class="llm-warning">{escape(warning)}</span>' for warning in warnings]

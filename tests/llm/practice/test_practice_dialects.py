@@ -19,6 +19,7 @@ from openhands_llm_magic.errors import (
     AddressError,
     BadRequestError,
     ContextLengthError,
+    ModelNotFoundError,
     QuotaError,
     RateLimitError,
     ToolsRefusedError,
@@ -343,3 +344,25 @@ def test_settings_in_place_of_a_provider_are_there_from_python(clock: FakeClock)
     settings = practice_in_place_of("gemini/rate-limited", load_settings(env={}))
     reply = ask(PROMPT, settings, model="gemini/gemini-2.5-pro", clock=clock)
     assert reply.attempts == 3
+
+
+WIDE = "２０２４-10-21"  # noqa: RUF001 - typed with an input method on
+
+
+@pytest.mark.parametrize("version", [WIDE, "2024-10", "soon"])
+def test_azure_refuses_a_version_that_is_none(version: str, clock: FakeClock) -> None:
+    """In its own words, and what is full-width in the setting is told."""
+    with pytest.raises(AddressError) as caught:
+        asked("azure", clock, api_version=version, num_retries=0)
+    assert "Resource not found" in str(caught.value)
+    told = f"has a full-width {WIDE[0]}. Set it to '2024-10-21'."
+    assert (told in str(caught.value)) == (version == WIDE)
+
+
+def test_openrouter_refuses_a_model_without_its_maker(clock: FakeClock) -> None:
+    """As it does itself; the names of practice models are taken."""
+    with pytest.raises(ModelNotFoundError) as caught:
+        asked("openrouter", clock, model="openrouter/deepseek-chat", num_retries=0)
+    assert "deepseek-chat is not a valid model ID" in str(caught.value)
+    assert asked("openrouter", clock, model="openrouter/echo").finish_reason == "stop"
+    assert asked("openrouter", clock, model="openrouter/deepseek/deepseek-chat").text

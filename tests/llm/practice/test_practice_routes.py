@@ -25,11 +25,11 @@ PATHS = {
     "POST /v1/chat/completions": Route(asks="answer"),
     "POST /openai/v1/chat/completions": Route("openai", asks="answer"),
     "POST /openai/v1/responses": Route("openai", "responses", "answer"),
-    "POST /azure/openai/deployments/d/chat/completions?api-version=1": Route(
+    "POST /azure/openai/deployments/d/chat/completions?api-version=2024-10-21": Route(
         "azure", asks="answer", model="d"
     ),
     "POST /azure/openai/deployments/d/chat/completions": Route("azure"),
-    "POST /azure/as/busy/openai/deployments/d/embeddings?api-version=1": Route(
+    "POST /azure/as/busy/openai/deployments/d/embeddings?api-version=2024-10-21": Route(
         "azure", asks="vectors", model="d", acts_as="busy"
     ),
     "POST /anthropic/v1/messages": Route("anthropic", "anthropic", "answer"),
@@ -154,6 +154,7 @@ def test_a_stream_that_fails_says_so_within(server: PracticeServer) -> None:
     assert error.startswith("event: error\n")
     assert nothing == ""
     assert "message_stop" not in text
+    body |= {"model": "x/m"}
     told = posted(server, "/openrouter/as/fails-midway/api/v1/chat/completions", body).text
     last = told.split("\n\n")[-2]
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == 502

@@ -209,3 +209,29 @@ def test_a_prompt_to_another_providers_model_says_so(clock: FakeClock) -> None:
     told = "The model now set, anthropic/claude-sonnet-4-20250514, is none of OpenAI's: name one"
     with pytest.raises(ModelNotFoundError, match=told):
         ask("Hello", settings=settings, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("google", "gemini"),
+        ("Google AI Studio", "gemini"),
+        ("lmstudio", "lm_studio"),
+        ("LM Studio", "lm_studio"),
+        ("llama.cpp", "llama_cpp"),
+        ("llamacpp", "llama_cpp"),
+        ("litellm", "litellm_proxy"),
+        ("proxy", "litellm_proxy"),
+        ("open-router", "openrouter"),
+        ("Azure OpenAI", "azure"),
+    ],
+)
+def test_another_name_of_a_provider_is_known(name: str, meant: str) -> None:
+    """Titles, common names and slips; one that is like none lists those that there are."""
+    with pytest.raises(UsageError, match=rf"did you mean {meant}\?$"):
+        stand_in.provider_named(name)
+
+
+def test_a_name_that_is_like_none() -> None:
+    with pytest.raises(UsageError, match="it does for: anthropic"):
+        stand_in.provider_named("zzz")
