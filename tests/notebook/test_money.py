@@ -1,4 +1,4 @@
-"""Two dollars on a page are two amounts: MathJax, which looks for formulas in all HTML, sees none."""
+"""Two dollars are two amounts: MathJax, which looks for formulas in all HTML, finds none there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 PRICED = "%llm_config model=openai/gpt-4o"
 ASK = "%llm What is dearer: $5 or $7?"
 SEVERAL = "asked = %llm -m practice/echo -m practice/$5-or-$7 Hi"
-
 
 
 @pytest.mark.parametrize(
