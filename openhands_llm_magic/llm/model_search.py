@@ -42,7 +42,7 @@ class Model:
     @property
     def traits(self) -> tuple[str, ...]:
         """What can be searched for beside the name."""
-        known = {
+        known: dict[str, bool | None] = {
             Text("embedding"): self.embeds,
             **dict.fromkeys(verified.traits_of(self.name), True),
             "vision": self.abilities.sees,
