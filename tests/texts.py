@@ -117,6 +117,7 @@ DYNAMIC: dict[str, Iterable[str]] = {
         *(explain.TOO_EXPENSIVE, explain.TOO_LONG_WITH_ANSWER, explain.ADDRESS_UNSENDABLE),
         *(explain.HEADER_UNSENDABLE, explain.TOO_LONG_FOR_OWN_SERVER, explain.CALL_CUT_OFF),
         *(explain.NOT_SENT, explain.NO_ADDRESS),
+        explain.NOT_IN_FREE_TIER,
     },
     "explain: getattr(error, 'period', 'day')": {"5 hours", "day", "week", "month"},
     "explain: ', '.join((f'{name} ({{from_{name}}})' for name, _ in parts))": (),  # names

@@ -41,6 +41,14 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def goes_by_proxy(scheme: str, host: str) -> bool:
+    """Tell whether HTTP clients leave a host, and the look-up of its name, to a proxy."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it takes 20 ms to import
+
+    by_proxy = not {scheme, "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
+    return by_proxy and not is_loopback(host)
+
+
 def is_own_network(host: str) -> bool:
     """Return whether a host is this machine, or in its own network: who runs it is near."""
     try:

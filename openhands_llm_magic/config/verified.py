@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from openhands_llm_magic.errors import Text
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -26,9 +28,9 @@ class Verified:
     models: tuple[str, ...]
 
     @property
-    def trait(self) -> str:
+    def trait(self) -> Text:
         """The word for its models in a list of models."""
-        return f"verified {self.as_of[:7]}"
+        return Text("verified {month}", month=self.as_of[:7])
 
 
 # fmt: off
@@ -104,6 +106,6 @@ MODELS = tuple(dict.fromkeys(model for each in LISTS for model in each.models))
 """The models of all lists, each once."""
 
 
-def traits_of(model: str) -> tuple[str, ...]:
+def traits_of(model: str) -> tuple[Text, ...]:
     """Return the words for the lists that a model is in."""
     return tuple(each.trait for each in LISTS if model in each.models)

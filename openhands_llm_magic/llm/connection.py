@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Literal
 
 from openhands_llm_magic import errors
 from openhands_llm_magic.config import trust
-from openhands_llm_magic.config.providers import PROVIDERS, is_loopback, provider_of, server_of
+from openhands_llm_magic.config.providers import PROVIDERS, goes_by_proxy, provider_of, server_of
 from openhands_llm_magic.config.schedule import our_wait_s
 from openhands_llm_magic.config.secret import masked
 from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import events
 from openhands_llm_magic.llm.astray import found_by_check
-from openhands_llm_magic.llm.explain import THROTTLED_BY, explained, facts, origin_of
+from openhands_llm_magic.llm.explain import (
+    NO_SUCH_NAME,
+    THROTTLED_BY,
+    explained,
+    facts,
+    origin_of,
+)
 from openhands_llm_magic.llm.prepare import host_of, prepare
 from openhands_llm_magic.llm.reply import Reply, ReplyBuilder
 from openhands_llm_magic.llm.run import run
@@ -205,7 +211,7 @@ class ConnectionTest:
             self._control.check()
         for error in failed:
             reason = getattr(error, "strerror", None) or Text("a name cannot be like this")
-            told = Text("{host}: {reason}", host=host, reason=reason)
+            told = Text(NO_SUCH_NAME, host=host, reason=reason)
             raise self._told(errors.ConnectionFailedError(told))
         yield self._end()
 
@@ -347,12 +353,4 @@ def _host(settings: Snapshot, provider: Provider | None) -> str | None:
     host = host_of(settings.model, settings.base_url, settings.custom_llm_provider)
     server = server_of(settings.base_url or "")
     scheme = server.scheme if server else "https"
-    return host if host and not _goes_by_proxy(scheme, host) else None
-
-
-def _goes_by_proxy(scheme: str, host: str) -> bool:
-    """Tell whether HTTP clients leave a host, and the look-up of its name, to a proxy."""
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it takes 20 ms to import
-
-    by_proxy = not {scheme, "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
-    return by_proxy and not is_loopback(host)
+    return host if host and not goes_by_proxy(scheme, host) else None

@@ -22,6 +22,7 @@ from openhands_llm_magic.config.settings import SETTINGS
 from openhands_llm_magic.config.width import narrow, wide_mark
 from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm import astray
+from openhands_llm_magic.llm.meaning import is_outside_free_tier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ LIFT = "give None for the limit, which lets this one pass"
 MORE_ROUNDS = "max_rounds allows more"
 WITHOUT_TOOLS = "ask without tools"
 OUTLASTS = "{command} would outlast it: they give up after {waits}."
+NO_SERVER = "no server seems to run at {place}: {reason}"
+NO_SUCH_NAME = "no address is known for {host}: {reason}"
 EMPTY_PROMPT = "the prompt is empty."
 NO_EMBEDDING_MODEL = (
     "embedding_model is not set: set it to openai/text-embedding-3-small, or to practice/embed,"
@@ -237,6 +240,10 @@ WHERE_FULL_WIDTH_FAILS = (
 )
 TYPED_FOR_SERVER = ("base_url", "model", "custom_llm_provider", "api_version", "api_key")
 """The settings that lead to the model, in which a full-width character is a slip."""
+NOT_IN_FREE_TIER = (
+    "{model} is not in the free tier {said}. Set another model ({model_from}), or turn on billing"
+    " for the project of the key: another key of it changes nothing."
+)
 SETTING_REFUSED = (
     "the request was refused {said}. Set {named} to another value, or to none, which leaves it out."
 )
@@ -275,8 +282,8 @@ def _text_for(
             text = ADDRESS_UNSENDABLE
         case errors.UnsendableError if (settings.completion_kwargs or {}).get("extra_headers"):
             text = HEADER_UNSENDABLE
-        case errors.QuotaError if "max_output_tokens" in error.named:
-            text = TOO_EXPENSIVE
+        case errors.QuotaError:
+            text = _quota_text(error)
         case errors.ContextLengthError if "max_output_tokens" in _set(error.named, settings):
             text = TOO_LONG_WITH_ANSWER
         case errors.ContextLengthError if _is_own_server(settings):
@@ -336,6 +343,13 @@ def _about_full_width(settings: Snapshot) -> Text:
         return Text(told, **facts)
     told = "{name} ({from}) has a full-width {mark}. Set it to {meant}"
     return Text(told, **facts, meant=repr(narrow(text)))
+
+
+def _quota_text(error: errors.RequestError) -> str:
+    """Return the line of an account that does not cover a request."""
+    if is_outside_free_tier(error):
+        return NOT_IN_FREE_TIER
+    return TOO_EXPENSIVE if "max_output_tokens" in error.named else TEXTS[errors.QuotaError]
 
 
 def _set(names: Sequence[str], settings: Snapshot) -> list[str]:

@@ -204,8 +204,13 @@ _ELSEWHERE = re.compile(
 
 _PLAIN_HTTP = re.compile(r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE)
 
-_NOTHING_ALLOWED = re.compile(r"\blimit: 0\b", re.IGNORECASE)
-"""How Gemini says that a model is not in the free tier: it still names a wait."""
+_NOTHING_ALLOWED = re.compile(r"\blimit: 0\b|have a free (?:quota )?tier", re.IGNORECASE)
+"""How Gemini says that an account has nothing of a model: it still names a wait."""
+
+_NOT_IN_FREE_TIER = re.compile(
+    r"free_tier\w*, limit: 0\b|have a free (?:quota )?tier", re.IGNORECASE
+)
+"""How it says that this is for want of billing."""
 
 _PASSING_QUOTA = re.compile(
     r"error-code#token-limit|(?<!free )allocated quota exceeded", re.IGNORECASE
@@ -357,6 +362,11 @@ def refuses_tools(error: errors.RequestError) -> bool:
         and _NOT_TAKEN.search(words) is not None
         and _OF_WHAT_IS_WITH_THEM.search(words) is None
     )
+
+
+def is_outside_free_tier(error: errors.RequestError) -> bool:
+    """Tell whether a server refuses a model as one that the free tier does not have."""
+    return _NOT_IN_FREE_TIER.search(str(error)) is not None
 
 
 def is_unread_call(error: errors.RequestError) -> bool:

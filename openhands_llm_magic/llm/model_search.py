@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openhands_llm_magic.config import litellm_files, verified, withdrawn
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.errors import Text
 from openhands_llm_magic.llm.litellm import models
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ class Model:
     @property
     def traits(self) -> tuple[str, ...]:
         """What can be searched for beside the name."""
-        known = {
-            "embedding": self.embeds,
+        known: dict[str, bool | None] = {
+            Text("embedding"): self.embeds,
             **dict.fromkeys(verified.traits_of(self.name), True),
             "vision": self.abilities.sees,
             "PDF": self.abilities.reads_pdf,
-            "schema": self.abilities.takes_schema,
+            Text("schema"): self.abilities.takes_schema,
         }
         return tuple(trait for trait, has in known.items() if has)
 

@@ -42,7 +42,7 @@ class Replies(list[Reply]):
         return table.as_html(*self._table(), "rlrrrl")
 
     def _repr_html_(self) -> str:  # for an IPython without the magics
-        return self.as_html()
+        return wording.without_math(self.as_html())
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(repr(self))

@@ -318,7 +318,12 @@ Bundle = dict[str, str]
 """What an output shows, by MIME type."""
 
 NO_MATH = 'class="mathjax_ignore tex2jax_ignore"'
-"""Keeps MathJax from what a server says between two dollars."""
+"""Keeps MathJax from money and from what a server says between two dollars."""
+
+
+def without_math(html: str) -> str:
+    """Return HTML in which MathJax sees only the formulas that an answer marks as such."""
+    return f"<div {NO_MATH}>{html}</div>"
 
 
 def status_html(words: str) -> str:

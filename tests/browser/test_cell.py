@@ -36,6 +36,17 @@ def test_markdown_is_rendered_when_it_runs_and_when_it_is_opened_again(
     assert opened.errors == []
 
 
+def test_amounts_of_money_are_no_formulas(notebook: OpenNotebook) -> None:
+    """Two dollars in a cell of a table, or in a line below it, stay as they are."""
+    set_up = "%load_ext openhands_llm_magic\n%llm_config model=openai/gpt-4o"
+    opened = notebook(set_up, "%llm_usage --estimate", "%%llm -m practice/markdown\nShow me.")
+    opened.run_all()
+    opened.wait_for_idle()
+    opened.output(2).locator("mjx-container").first.wait_for()
+    assert opened.output(1).inner_text().count("$") > 1
+    assert opened.output(1).locator("mjx-container").count() == 0
+
+
 def test_code_goes_into_a_new_cell_that_does_not_run(
     notebook: OpenNotebook, model_server: ModelServer
 ) -> None:

@@ -401,6 +401,32 @@ def test_nothing_scrolls_sideways_at_600_pixels(opened: OpenPanel, language: str
     assert beyond == []
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_labels_are_whole_and_a_fields_buttons_level(opened: OpenPanel, language: str) -> None:
+    """And no tooltip is "null"."""
+    before = [JAPANESE] if language == "ja" else []
+    made = opened("%env LLM_MODEL=bedrock/x", *before, height=TALL)
+    key = panel(made).locator(".llm-secret-input").first
+    key.fill(KEY)
+    key.press("Enter")
+    press(made, "Advanced settings" if language == "en" else "詳細設定")
+    panel(made).get_by_text("seed", exact=True).wait_for()
+    cut = panel(made).evaluate(
+        """panel => [...panel.querySelectorAll("label")]
+            .filter(one => one.scrollWidth > one.clientWidth + 1)
+            .map(one => one.innerText)"""
+    )
+    tops = panel(made).evaluate(
+        """panel => [...panel.querySelector(".llm-field:has(.llm-secret)")
+            .querySelectorAll("input, button")]
+            .filter(one => one.offsetParent)
+            .map(one => Math.round(one.getBoundingClientRect().top))"""
+    )
+    assert cut == []
+    assert len(set(tops)) == 1 < len(tops)
+    expect(panel(made).locator("[title=null]")).to_have_count(0)
+
+
 def test_where_the_keys_field_cannot_load_the_panel_says_so(notebook: OpenNotebook) -> None:
     """And the rest of it works."""
     made = notebook(LOAD, "%llm_config")

@@ -270,7 +270,8 @@ def test_a_dead_port_is_told_at_once(clock: FakeClock, provider: str, unused_por
     model = f"{provider}/{LITELLM_MODELS[provider]}"
     error = error_of(try_out(clock, model=model, base_url=base_url, num_retries=7))
     assert type(error) is errors.ConnectionFailedError
-    assert str(error).startswith(f"{base_url} could not be reached (")
+    told = f"(no server seems to run at 127.0.0.1:{unused_port}: "
+    assert str(error).startswith(f"{base_url} could not be reached {told}")
     assert str(error).endswith(
         f"Check that it runs, and base_url (now {base_url}, from the argument base_url)."
     )

@@ -90,6 +90,23 @@ def test_what_gives_a_server_of_ones_own_more_context(
     assert ("llama.cpp: -c" in line) == is_ones_own
 
 
+@pytest.mark.parametrize(
+    ("words", "is_outside"),
+    [
+        ("Quota exceeded for metric: x/generate_content_free_tier_requests, limit: 0", True),
+        ("Gemini 2.5 Pro Preview doesn't have a free quota tier.", True),
+        ("Quota exceeded for metric: x/generate_requests_per_model, limit: 0", False),
+    ],
+)
+def test_a_model_that_is_not_in_the_free_tier(
+    settings: Snapshot, words: str, is_outside: bool
+) -> None:
+    """Neither credit nor another key of the same project helps: another model or billing does."""
+    line = str(explained(errors.QuotaError(words, status=429), settings))
+    assert line.startswith("openai/gpt-4o is not in the free tier (429: ") == is_outside
+    assert ("add credit" in line.lower()) != is_outside
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_setting_that_is_not_set_is_named_too(kind: type[errors.RequestError]) -> None:
     """As with nothing but the defaults."""

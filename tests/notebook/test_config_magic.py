@@ -403,7 +403,10 @@ def test_waits_that_a_server_asks_for_are_outlasted(
             "The server asks for 60 s: this package gives up after 65 s, OpenHands 0.41 after 18 s,"
             " OpenHands SDK 1.58 after 120 s."
         ),
-        f"`%llm_config {ADVISED}` would outlast it: they give up after 405 s, 213 s, 303 s.",
+        (
+            f"`%llm_config {ADVISED}` would outlast it: they give up after 405 s (this package),"
+            " 213 s (OpenHands 0.41), 303 s (OpenHands SDK 1.58)."
+        ),
     ]
     assert kernel.run("%llm_config --test").stdout.splitlines()[-2:] == told
     assert kernel.run("%llm_config --advice").stdout.splitlines() == told

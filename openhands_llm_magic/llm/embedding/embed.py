@@ -18,6 +18,7 @@ from openhands_llm_magic.llm.explain import GIVE_EMBEDDING_KEY, TRY_PRACTICE_VEC
 from openhands_llm_magic.llm.litellm.embed import embed as embed_once
 from openhands_llm_magic.llm.litellm.models import abilities_of
 from openhands_llm_magic.llm.litellm.send import missing_key_variables
+from openhands_llm_magic.llm.meaning import is_outside_free_tier
 from openhands_llm_magic.llm.practice import models as practice_models
 from openhands_llm_magic.llm.prepare import EmbeddingRequest, Response, host_of, secrets_of
 from openhands_llm_magic.llm.run import Requests
@@ -94,6 +95,10 @@ TEXTS = {
 }
 """The lines that differ from those for prompts."""
 
+NOT_IN_FREE_TIER = (
+    "{model} is not in the free tier {said}. Set another embedding_model ({model_from}), or turn on"
+    " billing for the project of the key: another key of it changes nothing."
+)
 ADDRESS_UNSENDABLE = (
     "no request can be made {said}. Set embedding_base_url ({base_url_from}) to an address that"
     " begins with http://, or with https:// where the server has a certificate."
@@ -131,6 +136,8 @@ def explained(
     told = TEXTS[type(error)]
     if isinstance(error, errors.UnsendableError) and "base_url" in error.named:
         told = ADDRESS_UNSENDABLE
+    if isinstance(error, errors.QuotaError) and is_outside_free_tier(error):
+        told = NOT_IN_FREE_TIER
     return error.reworded(Text(told, **facts))
 
 

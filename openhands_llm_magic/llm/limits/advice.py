@@ -227,9 +227,10 @@ def early_end(made: Advice) -> list[Text]:
     return [Text(told, seconds=f"{made.deadline_s:g}")]
 
 
-def lasting(made: Advice) -> str:
+def lasting(made: Advice) -> Text:
     """Return when each gives up with what is advised."""
-    return ", ".join(f"{_shown(each)} s" for each in made.then)
+    told = "{seconds} s ({title})"
+    return Text.listed(Text(told, seconds=_shown(each), title=each.title) for each in made.then)
 
 
 def _shown(each: Schedule) -> str:

@@ -13,13 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from openhands_llm_magic import errors
+from openhands_llm_magic.config.providers import goes_by_proxy, server_of
 from openhands_llm_magic.llm import refusals
+from openhands_llm_magic.llm.explain import NO_SERVER, NO_SUCH_NAME
 from openhands_llm_magic.llm.litellm.stream import plain
 from openhands_llm_magic.llm.meaning import meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from openhands_llm_magic.config.providers import Server
     from openhands_llm_magic.llm.refusals import Refusal
 
 UNREADABLE = ("ValueError", "AttributeError", "KeyError", "TypeError")
@@ -248,7 +251,7 @@ def _passing(chain: list[BaseException], words: str) -> errors.RequestError | No
         if _class_named(exc, "TimeoutException", "APITimeoutError", "Timeout"):
             found = errors.NoAnswerInTimeError(errors.quoted(words))
         elif _class_named(exc, "TransportError", "ConnectionError", "gaierror"):
-            found = errors.ConnectionFailedError(errors.quoted(_first_cause(chain) or words))
+            found = errors.ConnectionFailedError(_unconnected(chain, _first_cause(chain) or words))
         if found is not None:
             found.was_sent = not any(_class_named(each, *UNCONNECTED) for each in chain)
             break
@@ -257,6 +260,29 @@ def _passing(chain: list[BaseException], words: str) -> errors.RequestError | No
 
 UNCONNECTED = ("ConnectError", "ConnectTimeout", "gaierror", "ConnectionRefusedError")
 """What there was where a connection was never made, in httpx's words and Python's."""
+
+
+def _unconnected(chain: list[BaseException], words: str) -> errors.Text:
+    """Say where nothing answers, with the words of the operating system.
+
+    Where a proxy is on the way, those words may be about that.
+    """
+    server = next((found for exc in chain if (found := _asked(exc))), None)
+    if server is not None and not goes_by_proxy(server.scheme, server.host):
+        if any(_class_named(exc, "gaierror") for exc in chain):
+            return errors.Text(NO_SUCH_NAME, host=server.host, reason=errors.quoted(words))
+        if any(_class_named(exc, "ConnectionRefusedError") for exc in chain):
+            place = f"{server.host}:{server.port}"
+            return errors.Text(NO_SERVER, place=place, reason=errors.quoted(words))
+    return errors.quoted(words)
+
+
+def _asked(exc: BaseException) -> Server | None:
+    """Return the server that a request of httpx went to, as far as its exception tells."""
+    with contextlib.suppress(AttributeError, RuntimeError):  # it tells of no request
+        if _class_named(exc, "TransportError"):
+            return server_of(str(exc.request.url))  # type: ignore[attr-defined]
+    return None
 
 
 def _first_cause(chain: list[BaseException]) -> str:

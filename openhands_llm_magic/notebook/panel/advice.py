@@ -94,7 +94,7 @@ class AdviceSection(Section):
         say = self._bench.say
         values = [f"{say(SETTINGS[name].title)} = {it:g}" for name, it in made.values.items()]
         told = "{values} would outlast it: they give up after {waits}."
-        return say(told, values=say(", ").join(values), waits=lasting(made))
+        return say(told, values=say(", ").join(values), waits=lasting(made).worded(say))
 
     def _set(self) -> None:
         """Put the values into the fields; they are in force once the person applies them."""

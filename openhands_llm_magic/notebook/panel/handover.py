@@ -96,7 +96,7 @@ class HandOver(Section):
         self._saving = Saving(bench, self._message, self._close)
         self._kept = bench.make(ipywidgets.Dropdown, description=say("What OpenHands has"))
         self._profile = bench.make(
-            ipywidgets.Text, description=say("Profile"), placeholder=say("its name")
+            ipywidgets.Text, description=say("Profile"), placeholder=say("the name of the profile")
         )
         take = bench.button(
             "Take it into this session", self._take, tell, tip=say("It is in use at once")

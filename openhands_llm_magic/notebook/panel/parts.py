@@ -168,8 +168,8 @@ class Workbench:
         return widget
 
     def make(self, kind: Callable[..., Any], **options: Any) -> Any:
-        """Make a widget of ipywidgets."""
-        return self.keep(kind(layout=self._layout, **options))
+        """Make a widget of ipywidgets; without a tooltip, a browser would show "null" as one."""
+        return self.keep(kind(layout=self._layout, **{"tooltip": "", **options}))
 
     def message(self) -> Message:
         """Make a place for one line about what came of an action."""

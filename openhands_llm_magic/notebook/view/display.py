@@ -373,7 +373,7 @@ def show_both(shell: Any, *, text: str, html: str) -> None:
     if front_end(shell) == "terminal":
         sys.stdout.write(f"{text}\n")
     else:
-        publish_display_data({"text/plain": text, "text/html": html})
+        publish_display_data({"text/plain": text, "text/html": wording.without_math(html)})
 
 
 class StatusLine:
