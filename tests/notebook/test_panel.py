@@ -499,6 +499,19 @@ def test_what_is_not_applied_yet_is_listed() -> None:
     assert driver.settings.snapshot().num_retries == 3
 
 
+def test_a_model_that_a_line_sets_takes_the_place_of_the_one_that_was_chosen() -> None:
+    """Nothing is left of the provider that was chosen before, as the test would be of that one."""
+    driver = Driver()
+    driver.choose("A server compatible with OpenAI")
+    driver.type("Base URL", "http://localhost:1/v1")
+    driver.settings.change({"model": "openai/gpt-4o"})
+    driver.panel.refresh()
+    assert driver.control("Provider").label == "OpenAI"
+    assert driver.control("Model").value == "openai/gpt-4o"
+    assert "Not applied yet" not in driver.text
+    assert "edited" not in driver.text
+
+
 def test_a_number_of_hundreds_of_digits_is_no_error() -> None:
     driver = Driver()
     driver.type("First wait (s)", "1" + "0" * 400)

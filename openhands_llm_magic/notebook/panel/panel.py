@@ -181,6 +181,8 @@ class Panel:
                 self._speak(name)
                 return
             try:
+                if "model" in self.draft.forget_overtaken():
+                    self._bench.choice.forget()
                 settings = self.draft.snapshot()
                 for section in self._sections:
                     section.refresh(settings)
@@ -196,6 +198,8 @@ class Panel:
 
     def add_pending(self, error: LLMMagicError, say: Language) -> None:
         """Add to the error of a cell's request that edits wait to be applied, which may be why."""
+        with suppress(LLMMagicError):  # the file or the group is gone
+            self.draft.forget_overtaken()
         edits = self.draft.edits
         if not edits or isinstance(error, Stopped) or not isinstance(error, RequestError):
             return

@@ -46,6 +46,10 @@ class Choice:
         to_come = "base_url" in chosen.asks_for and (not settings.base_url or elsewhere)
         return chosen if to_come or led_to is chosen else led_to
 
+    def forget(self) -> None:
+        """Go by the settings alone, as the model was set elsewhere."""
+        self._chosen = None
+
     def stranger(self, settings: Snapshot) -> Provider | None:
         """Return the provider that prompts would go to in place of the one that is shown."""
         led_to = _led_to(settings)
