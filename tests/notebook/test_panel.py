@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer
 
     from openhands_llm_magic.config.providers import Provider
+    from openhands_llm_magic.config.setting import Setting
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -83,14 +84,28 @@ def test_a_chosen_provider_stays_chosen(provider: Provider) -> None:
     assert provider.guide in driver.text
 
 
+def test_an_empty_field_shows_the_usual_form_of_its_value() -> None:
+    driver = Driver()
+    driver.choose("Azure OpenAI")
+    assert driver.control("API version").placeholder == "2024-10-21"
+    assert driver.control("Base URL").placeholder == PROVIDERS["azure"].base_url_form
+    driver.type("Advanced settings", True)
+    assert driver.control("Deadline (s)").placeholder == "a number, 1 or more, or none"
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS.values() if each.example], ids=lambda each: each.name)
+def test_an_example_is_a_value_that_the_setting_takes(setting: Setting) -> None:
+    assert setting.from_text(setting.example) is not None
+
+
 def test_the_models_to_choose_from_are_the_providers() -> None:
-    """Verified ones first; another one can be typed."""
+    """Verified ones first, and of these the newest; another one can be typed."""
     driver = Driver()
     driver.choose("OpenAI")
     offered = driver.control("Model").options
-    assert offered[: len(PROVIDERS["openai"].verified_models)] == (
-        PROVIDERS["openai"].verified_models
-    )
+    verified = PROVIDERS["openai"].verified_models
+    assert {*offered[: len(verified)]} == {*verified}
+    assert driver.control("Model").value == offered[0] == "openai/gpt-6.1-sol"
     assert "openai/gpt-4o" in offered
     told = (
         r"OpenHands lists as verified \(2025-05-07\): openai/o3-mini \(its maker ends it on .*\),"
@@ -509,7 +524,7 @@ def test_a_model_that_a_line_sets_takes_the_place_of_the_one_that_was_chosen() -
     assert driver.control("Provider").label == "OpenAI"
     assert driver.control("Model").value == "openai/gpt-4o"
     assert "Not applied yet" not in driver.text
-    assert "edited" not in driver.text
+    assert "edited, not applied yet" not in driver.text
 
 
 def test_a_number_of_hundreds_of_digits_is_no_error() -> None:

@@ -167,7 +167,7 @@ class Field:
             choices = [(bench.say(word), value) for word, value in words.items()]
             control = bench.make(ipywidgets.Dropdown, options=choices, **options)
         else:
-            options["placeholder"] = setting.takes.worded(bench.say)
+            options["placeholder"] = setting.example or setting.takes.worded(bench.say)
             options["continuous_update"] = setting.topic == _LIVE_TOPIC
             if setting.kind in ("list", "dict"):
                 control = bench.make(ipywidgets.Textarea, rows=2, **options)
