@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.secret import Secret
     from openhands_llm_magic.llm.openhands import folder
     from openhands_llm_magic.llm.reply import Reply
 
@@ -128,6 +129,7 @@ def run(
             raise UsageError(Text(told, option=repr(option), options=", ".join(ACTIONS)))
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
+            print_texts(_taken(name, getattr(settings.snapshot(), name)))
         case _:
             known = {**shell.user_ns, **local}
             settings.change(dict(_change(word, known, own) for word in words))
@@ -408,6 +410,14 @@ def _asked(name: str) -> str:
     except KeyboardInterrupt:
         told = "{name} was not entered; nothing was changed."
         raise UsageError(Text(told, name=name)) from None
+
+
+def _taken(name: str, secret: Secret | None) -> Text:
+    """Say that a secret was taken, with its length, by which one that was cut can be told."""
+    if not secret:
+        return Text("nothing was entered: {name} is not set in this session.", name=name)
+    told = "{name} is taken, with {count} characters; it counts from this session's next prompt."
+    return Text(told, name=name, count=len(secret.get_secret_value()))
 
 
 def _change(

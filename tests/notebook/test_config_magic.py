@@ -310,6 +310,27 @@ def test_a_key_that_is_not_entered_changes_nothing(
     assert settings.snapshot().api_key is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("sk-typed-0123456789", "api_key is taken, with 19 characters; it counts from"),
+        (" sk-typed-0123456789 ", "api_key is taken, with 19 characters; it counts from"),
+        ("", "nothing was entered: api_key is not set"),
+    ],
+)
+def test_a_key_that_was_entered_is_told_by_its_length_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, told: str
+) -> None:
+    """A key that was cut or pasted twice shows by it, and no character of the key does."""
+    monkeypatch.setattr("getpass.getpass", lambda _: typed)
+    settings = LLMSettings()
+    config_magic.run("api_key", None, settings, open_panel=lambda: None)
+    out = capsys.readouterr().out
+    assert out.startswith(told)
+    assert "typed" not in out
+    assert settings.snapshot().api_key == (Secret(typed.strip()) or None)
+
+
 def test_a_key_is_taken_from_the_keyring(passwords: dict[tuple[str, str], str]) -> None:
     """The one kept for the provider in use, or one line."""
     settings = LLMSettings()

@@ -19,7 +19,7 @@ from openhands_llm_magic.notebook.panel.advice import AdviceSection
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field, origin_words
 from openhands_llm_magic.notebook.panel.handover import HandOver
-from openhands_llm_magic.notebook.panel.parts import Section, Workbench
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, with_code
 from openhands_llm_magic.notebook.panel.probe import ProbeSection
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.panel.trust import TrustSection
@@ -222,7 +222,7 @@ class Panel:
 
     def _fail(self, problem: str) -> None:
         """Say at the head of the panel why it cannot show the settings."""
-        self._head.value = f'<div role="alert" class="llm-error">{escape(problem)}</div>'
+        self._head.value = f'<div role="alert" class="llm-error">{with_code(problem)}</div>'
 
     @property
     def closed(self) -> bool:
@@ -251,7 +251,7 @@ class Panel:
         file = settings.config_file
         told = say("Read from {path}.", path=shown_path(file)) if file else say("No config.toml.")
         warnings = "".join(
-            f'<div class="llm-warning">{escape(problem.worded(say))}</div>'
+            f'<div class="llm-warning">{with_code(problem.worded(say))}</div>'
             for problem in problems(settings)
         )
         return f"<div>{escape(told)}</div>{warnings}"

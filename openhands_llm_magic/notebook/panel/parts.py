@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,13 @@ def _led_to(settings: Snapshot) -> Provider | None:
 
 
 HIDDEN = "llm-hidden"
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def with_code(text: str) -> str:
+    """Return a text as HTML, with what stands in backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 class Workbench:
@@ -244,12 +252,12 @@ class Message:
     def tell(self, text: str) -> None:
         """Show a mistake in the line."""
         self._state = None
-        self.widget.value = f'<div role="alert" class="llm-error">{escape(text)}</div>'
+        self.widget.value = f'<div role="alert" class="llm-error">{with_code(text)}</div>'
 
     def note(self, text: str) -> None:
         """Show in the line that something was done."""
         self._state = None
-        self.widget.value = f'<div role="status">{escape(text)}</div>'
+        self.widget.value = f'<div role="status">{with_code(text)}</div>'
 
 
 def show_if(widget: Any, visible: object) -> None:
