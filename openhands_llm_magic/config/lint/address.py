@@ -306,8 +306,10 @@ def _container(cure: Cure, url: SplitResult) -> None:
 
 def _seen_from_docker(case: Case, name: str, url: SplitResult) -> Finding:
     """Say what stands for this machine where OpenHands runs; what is set here may well work."""
-    told = "{name} names {host}, which inside a container is the container itself"
-    message = Text(told, name=name, host=url.hostname)
+    reason = Text(
+        "names {host}, which inside a container is the container itself", host=url.hostname
+    )
+    message = Text("{name} {reason}", name=name, reason=reason)
     fix = (
         "OpenHands in docker needs {address}, which the docker export puts in by itself; here it is"
         " needed only if the server runs outside of this container"
