@@ -129,7 +129,7 @@ def run(
             raise UsageError(Text(told, option=repr(option), options=", ".join(ACTIONS)))
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
-            print_texts(_taken(name, getattr(settings.snapshot(), name)))
+            _tell_taken(name, getattr(settings.snapshot(), name))
         case _:
             known = {**shell.user_ns, **local}
             settings.change(dict(_change(word, known, own) for word in words))
@@ -412,12 +412,13 @@ def _asked(name: str) -> str:
         raise UsageError(Text(told, name=name)) from None
 
 
-def _taken(name: str, secret: Secret | None) -> Text:
-    """Say that a secret was taken, with its length, by which one that was cut can be told."""
+def _tell_taken(name: str, secret: Secret | None) -> None:
+    """Tell that a secret was taken, with its length, by which one that was cut shows."""
     if not secret:
-        return Text("nothing was entered: {name} is not set in this session.", name=name)
+        print_texts(Text("nothing was entered: {name} is not set in this session.", name=name))
+        return
     told = "{name} is taken, with {count} characters; it counts from this session's next prompt."
-    return Text(told, name=name, count=len(secret.get_secret_value()))
+    print_texts(Text(told, name=name, count=len(secret.get_secret_value())))
 
 
 def _change(

@@ -89,7 +89,7 @@ def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
     "line",
     [
         "--export shell", "--export docker", "--export profile", "--export toml",
-        "--to-openhands mine", "--to-openhands mine --with-key", "--save", "--save --with-key",
+        "--to-openhands mine", "--to-openhands own --with-key", "--save", "--save --with-key",
     ],
 )  # fmt: skip
 def test_the_practice_servers_address_is_not_handed_over(
