@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from openhands_llm_magic.config.layers import Found
     from openhands_llm_magic.errors import Text
 
 
@@ -145,6 +147,11 @@ class LLMSettings(SettingAttributes, Configurable):
             SettingError: A value is bad; nothing is changed.
         """
         self._edit(layer)
+
+    @property
+    def session_values(self) -> Mapping[str, Found]:
+        """What this session has set, by name; whatever is set again is another object."""
+        return MappingProxyType(self._session.values)
 
     @property
     def changed(self) -> frozenset[str]:

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from openhands_llm_magic.config.configurable import LLMSettings
+    from openhands_llm_magic.config.layers import Found
     from openhands_llm_magic.config.resolve import Snapshot
     from openhands_llm_magic.config.setting import Setting, Value
+
+
+WHERE = frozenset({"base_url", "custom_llm_provider"})
+"""The settings that say where a model is: an edit of them was made for the model beside it."""
 
 
 class PendingEdits:
@@ -27,6 +32,7 @@ class PendingEdits:
         self.settings = settings
         self._edits: dict[str, Value] = {}
         self._refused: dict[str, Text] = {}
+        self._before: dict[str, Found | None] = {}  # what the session had set at the last edit
 
     @property
     def edits(self) -> Mapping[str, Value]:
@@ -52,6 +58,7 @@ class PendingEdits:
         """
         setting = setting_named(name)
         self._refused.pop(name, None)
+        self._before[name] = self.settings.session_values.get(name)
         typed = isinstance(value, str) and setting.kind != "secret"
         if typed:
             self._require_openness(setting, str(value))
@@ -115,6 +122,24 @@ class PendingEdits:
         for name in names:
             self._edits.pop(name, None)
             self._refused.pop(name, None)
+
+    def forget_overtaken(self) -> set[str]:
+        """Forget each edit of what the session has set since, and each that changes nothing.
+
+        Where that is the model, the edits of where it is go, too: they were of another model.
+
+        Returns:
+            The settings that the session has set since.
+        """
+        since = self.settings.session_values
+        touched = self._edits.keys() | self._refused.keys()
+        overtaken = {name for name in touched if since.get(name) is not self._before[name]}
+        self.forget(overtaken | (WHERE if "model" in overtaken else set()))
+        in_force = self.settings.snapshot()
+        for name, value in [*self._edits.items()]:
+            if value == getattr(in_force, name):
+                del self._edits[name]
+        return overtaken
 
     def settle(self, names: Iterable[str] = tuple(SETTINGS)) -> None:
         """Forget each edit, and each value of the session, that changes nothing.

@@ -59,6 +59,7 @@ class Setting:
         kept: Whether the value is only read and saved for OpenHands, and nothing here uses it.
         minimum: The smallest number that the setting takes.
         maximum: The largest number that the setting takes.
+        example: A value in the usual form, which stands in a field that is empty.
         choices: The usual values, for a person to choose from.
         closed: Whether the setting takes only the values in `choices`.
         may_be_empty: Whether an empty text is a value of its own, which means "not set".
@@ -87,6 +88,7 @@ class Setting:
     kept: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    example: str = ""
     choices: tuple[str, ...] = ()
     closed: bool = False
     may_be_empty: bool = False

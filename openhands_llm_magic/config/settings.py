@@ -64,6 +64,7 @@ _DECLARATIONS = (
     ),
     Setting(
         name="api_version", title="API version", topic="basic", kind="str", sent_as="api_version",
+        example="2024-10-21",
         help="The version of the provider's API, which Azure asks for.",
     ),
     Setting(
@@ -165,11 +166,13 @@ _DECLARATIONS = (
     Setting(
         name="completion_kwargs", title="Further arguments", topic="advanced", kind="dict",
         used_for="each request, merged in last", newer=True, keys_in_projects=SAMPLING_KEYWORDS,
+        example="{'seed': 7}",
         help="Further keyword arguments of LiteLLM's completion, which come before all others.",
     ),
     Setting(
         name="aliases", title="Short names of models", topic="advanced", kind="dict",
         used_for="models that a cell, the session or Python names", section=OURS, in_projects=True,
+        example="{'fast': 'openai/gpt-4o-mini'}",
         help="Short names of models, each with the model that it stands for, as in -m fast.",
     ),
     Setting(
@@ -185,20 +188,21 @@ _DECLARATIONS = (
     Setting(
         name="aws_region_name", title="AWS region", topic="provider", kind="str",
         sent_as="aws_region_name", sent_to="models at Amazon", is_in_address=True,
+        example="us-east-1",
         help="The region of Amazon's servers, as in us-east-1.",
     ),
     Setting(
         name="vertex_project", title="Vertex project", topic="provider", kind="str",
         sent_as="vertex_project", sent_to="models at Vertex AI", section=OURS,
         in_projects=True, is_in_address=True,
-        named_variable="VERTEXAI_PROJECT",
+        named_variable="VERTEXAI_PROJECT", example="my-project-123456",
         help="The project at Google Cloud that pays for models at Vertex AI.",
     ),
     Setting(
         name="vertex_location", title="Vertex location", topic="provider", kind="str",
         sent_as="vertex_location", sent_to="models at Vertex AI", section=OURS,
         in_projects=True, is_in_address=True,
-        named_variable="VERTEXAI_LOCATION",
+        named_variable="VERTEXAI_LOCATION", example="us-central1",
         help="The region of Vertex AI's servers, as in us-central1.",
     ),
     Setting(
@@ -214,21 +218,25 @@ _DECLARATIONS = (
     ),
     Setting(
         name="ollama_base_url", title="Ollama base URL", topic="provider", kind="str", kept=True,
+        example="http://localhost:11434",
         help="The address of Ollama's server, which OpenHands only lists models from.",
     ),
     Setting(
         name="safety_settings", title="Safety settings", topic="provider", kind="list",
         sent_as="safety_settings", sent_to="models of Gemini and Mistral", newer=True,
+        example="[{'category': 'HARM_CATEGORY_HARASSMENT', 'threshold': 'BLOCK_NONE'}]",
         help="What Gemini and Mistral shall block, as their category and threshold.",
     ),
     Setting(
         name="input_cost_per_token", title="Prompt token price ($)", topic="cost", kind="float",
         used_for="the cost of an answer", minimum=0,
+        example="0.0000025",
         help="US dollars for a token of the prompt, when LiteLLM's price is not right.",
     ),
     Setting(
         name="output_cost_per_token", title="Answer token price ($)", topic="cost", kind="float",
         used_for="the cost of an answer", minimum=0,
+        example="0.00001",
         help="US dollars for a token of the answer, when LiteLLM's price is not right.",
     ),
     Setting(
@@ -279,7 +287,7 @@ _DECLARATIONS = (
     Setting(
         name="embedding_base_url", title="Embedding base URL", topic="embedding", kind="str",
         used_for="vectors of texts", section=OURS, in_projects=True,
-        named_variable="LLM_EMBEDDING_BASE_URL",
+        named_variable="LLM_EMBEDDING_BASE_URL", example="http://localhost:8000/v1",
         help="The address of the embedding model's server.",
     ),
     Setting(

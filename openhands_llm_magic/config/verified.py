@@ -1,7 +1,8 @@
 """The models that OpenHands lists as verified: those of its page on LLMs, and its current ones.
 
 Each list has the date on which it was as it is here, and where it is from. `docs/page.md`, the
-search for models, the panel and Tab take them from here: the page's first, then the current ones.
+search for models, the panel and Tab take them from here. Where they are shown as lists, the page's
+comes first; what is offered to choose from begins with the current ones.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ CURRENT = Verified(
 # fmt: on
 
 LISTS = (PAGE, CURRENT)
-"""The page's first."""
+"""The page's first, which is the older one."""
 
 MODELS = tuple(dict.fromkeys(model for each in LISTS for model in each.models))
 """The models of all lists, each once."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from openhands_llm_magic.config.check import Finding
     from openhands_llm_magic.config.configurable import LLMSettings
     from openhands_llm_magic.config.resolve import Snapshot
+    from openhands_llm_magic.config.secret import Secret
     from openhands_llm_magic.llm.openhands import folder
     from openhands_llm_magic.llm.reply import Reply
 
@@ -130,6 +131,7 @@ def run(
             raise UsageError(Text(told, option=repr(option), options=", ".join(ACTIONS)))
         case [name] if name in SETTINGS and SETTINGS[name].kind == "secret":
             settings.change({name: _asked(name)})
+            _tell_taken(name, getattr(settings.snapshot(), name))
         case _:
             known = {**shell.user_ns, **local}
             settings.change(dict(_change(word, known, own) for word in words))
@@ -426,6 +428,15 @@ def _asked(name: str) -> str:
     except KeyboardInterrupt:
         told = "{name} was not entered; nothing was changed."
         raise UsageError(Text(told, name=name)) from None
+
+
+def _tell_taken(name: str, secret: Secret | None) -> None:
+    """Tell that a secret was taken, with its length, by which one that was cut shows."""
+    if not secret:
+        print_texts(Text("nothing was entered: {name} is not set in this session.", name=name))
+        return
+    told = "{name} is taken, with {count} characters; it counts from this session's next prompt."
+    print_texts(Text(told, name=name, count=len(secret.get_secret_value())))
 
 
 def _change(

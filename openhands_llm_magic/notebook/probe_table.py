@@ -65,9 +65,11 @@ def estimated(most: Estimate) -> Text:
 
 
 def progress(results: Sequence[Result], title: Text | None, say: Say) -> str:
-    """Say how far it is: a mark for each probe that is over, and what the next one asks."""
+    """Say how far it is: a mark for each probe that is over, what it means, what is asked next."""
     marks = " ".join(MARKS[each.outcome] for each in results)
-    return " ".join(filter(None, [marks, title and title.worded(say)]))
+    seen = [outcome for outcome in MARKS if outcome in {each.outcome for each in results}]
+    meant = say(", ").join(f"{MARKS[outcome]} {OUTCOMES[outcome].worded(say)}" for outcome in seen)
+    return " ".join(filter(None, [marks, meant and f"({meant})", title and title.worded(say)]))
 
 
 def shown(report: Report, say: Say) -> Shown:

@@ -48,8 +48,13 @@ MOST_SAID = 160
 
 
 def seconds(duration_s: float, say: Say | None = None) -> str:
-    """Write a duration with its unit, to a tenth of a second."""
-    return (say or cell_words())("{seconds} s", seconds=f"{round(duration_s, 1):g}")
+    """Write a duration: below a minute to a tenth of a second, above it as "5 min 19 s"."""
+    say = say or cell_words()
+    tenths_s = round(duration_s, 1)
+    if tenths_s < 60:  # noqa: PLR2004 - a minute
+        return say("{seconds} s", seconds=f"{tenths_s:g}")
+    minutes, seconds_left = divmod(round(duration_s), 60)
+    return say("{minutes} min {seconds} s", minutes=minutes, seconds=seconds_left)
 
 
 def countdown_words(retrying: Retrying, remaining_s: float, say: Say | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openhands_llm_magic.config.providers import DOCKER_HOST, PROVIDERS, provider_at
+
+if TYPE_CHECKING:
+    from openhands_llm_magic.config.lint.finding import Finding
 
 PATH = "OpenHands would ask at the wrong path, too."
 WAY = "OpenHands would ask in the wrong way, too."
@@ -173,16 +177,40 @@ def test_an_address_that_is_right(model: str, base_url: str) -> None:
     assert told(model, base_url) == []
 
 
+def seen_from_docker(base_url: str) -> list[Finding]:
+    """Return what is found about an address, notes too, where this runs in a container."""
+    text = f'[llm]\nmodel = "openai/x"\nbase_url = "{base_url}"\n'
+    return [each for each in found(text, in_docker=True) if each.setting == "base_url"]
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 def test_this_machine_seen_from_a_container(host: str) -> None:
-    [line] = told("openai/x", f"http://{host}:8000/v1", in_docker=True)
-    assert line == (
+    """A note and no mistake, as the server may run in this container."""
+    [note] = seen_from_docker(f"http://{host}:8000/v1")
+    assert not note.is_problem
+    assert note.text == (
         f"base_url names {host.strip('[]')}, which inside a container is the container itself. "
-        f"Write 'http://{DOCKER_HOST}:8000/v1', unless the server runs in this container. "
-        "OpenHands would look for it in its own container, too."
+        f"OpenHands in docker needs 'http://{DOCKER_HOST}:8000/v1', which the docker export puts in"
+        " by itself; here it is needed only if the server runs outside of this container."
     )
     assert told("openai/x", f"http://{host}:8000/v1") == []
     assert told("openai/x", f"http://{DOCKER_HOST}:8000/v1", in_docker=True) == []
+
+
+def test_a_mistake_is_told_beside_the_note_about_docker() -> None:
+    """The address in the note has the mistake mended."""
+    mistake, note = seen_from_docker("http://localhost:8000")
+    assert "Write 'http://localhost:8000/v1'" in mistake.text
+    assert f"needs 'http://{DOCKER_HOST}:8000/v1'," in note.text
+
+
+def test_what_is_to_be_copied_is_whole() -> None:
+    """However long it is: half an address would be copied as if it were all."""
+    path = "/groq/as/rate-limited/openai/of-a-long-name/v1"
+    [line] = told("openai/x", f"http://models.example:46037{path}/chat/completions")
+    assert f"Write 'http://models.example:46037{path}'." in line
+    [note] = seen_from_docker(f"http://127.0.0.1:46037{path}")
+    assert f"needs 'http://{DOCKER_HOST}:46037{path}'," in note.text
 
 
 def test_the_address_of_the_embedding_model() -> None:

@@ -84,6 +84,41 @@ def test_what_was_refused_can_be_put_back(pending: PendingEdits) -> None:
     assert pending.require_valid().num_retries == 4
 
 
+def test_what_a_line_sets_is_no_longer_edited(pending: PendingEdits) -> None:
+    """The model takes with it where it is; other edits stay, and so does a key that was typed."""
+    pending.edit("model", "ollama_chat/qwen3")
+    pending.edit("base_url", "http://localhost:11434")
+    pending.edit("api_key", Secret("sk-0123456789"))
+    pending.edit("num_retries", "6")
+    assert pending.forget_overtaken() == set()
+    pending.settings.change({"model": "openai/gpt-4o"})
+    assert pending.forget_overtaken() == {"model"}
+    assert [*pending.edits] == ["api_key", "num_retries"]
+    assert pending.snapshot().model == "openai/gpt-4o"
+    pending.edit("model", "openai/o3")
+    assert pending.forget_overtaken() == set(), "it is edited anew"
+    pending.settings.change({"model": "openai/gpt-4o"})
+    pending.forget_overtaken()
+    assert "model" not in pending.edits, "the line says it again"
+
+
+def test_what_was_refused_goes_where_a_line_sets_it(pending: PendingEdits) -> None:
+    with pytest.raises(SettingError):
+        pending.edit("temperature", "warm")
+    pending.settings.set(temperature=0.9)
+    pending.forget_overtaken()
+    assert pending.refused == {}
+
+
+def test_an_edit_that_has_come_into_force_elsewhere_is_none(
+    pending: PendingEdits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending.edit("temperature", "0.7")
+    monkeypatch.setenv("LLM_TEMPERATURE", "0.7")
+    assert pending.forget_overtaken() == set()
+    assert pending.edits == {}
+
+
 def test_a_key_is_a_secret_and_can_be_cleared(pending: PendingEdits) -> None:
     """Nothing that prints the edits shows it."""
     pending.edit("api_key", Secret("sk-canary-0123456789"))

@@ -89,7 +89,7 @@ def test_without_a_key_a_practice_server_answers(kernel: Kernel) -> None:
     "line",
     [
         "--export shell", "--export docker", "--export profile", "--export toml",
-        "--to-openhands mine", "--to-openhands mine --with-key", "--save", "--save --with-key",
+        "--to-openhands mine", "--to-openhands own --with-key", "--save", "--save --with-key",
     ],
 )  # fmt: skip
 def test_the_practice_servers_address_is_not_handed_over(
@@ -318,6 +318,27 @@ def test_a_key_that_is_not_entered_changes_nothing(
     with pytest.raises(UsageError, match=advice):
         config_magic.run("api_key", None, settings, open_panel=lambda: None)
     assert settings.snapshot().api_key is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("sk-typed-0123456789", "api_key is taken, with 19 characters; it counts from"),
+        (" sk-typed-0123456789 ", "api_key is taken, with 19 characters; it counts from"),
+        ("", "nothing was entered: api_key is not set"),
+    ],
+)
+def test_a_key_that_was_entered_is_told_by_its_length_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, told: str
+) -> None:
+    """A key that was cut or pasted twice shows by it, and no character of the key does."""
+    monkeypatch.setattr("getpass.getpass", lambda _: typed)
+    settings = LLMSettings()
+    config_magic.run("api_key", None, settings, open_panel=lambda: None)
+    out = capsys.readouterr().out
+    assert out.startswith(told)
+    assert "typed" not in out
+    assert settings.snapshot().api_key == (Secret(typed.strip()) or None)
 
 
 def test_a_key_is_taken_from_the_keyring(passwords: dict[tuple[str, str], str]) -> None:

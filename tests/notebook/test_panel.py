@@ -25,6 +25,7 @@ from openhands_llm_magic.llm.spending import ledger
 from openhands_llm_magic.llm.spending.attempt import Attempt, day_of
 from openhands_llm_magic.llm.spending.ledger import Ledger
 from openhands_llm_magic.notebook.panel import usage
+from openhands_llm_magic.notebook.panel.parts import with_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from model_server import ModelServer
 
     from openhands_llm_magic.config.providers import Provider
+    from openhands_llm_magic.config.setting import Setting
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -80,17 +82,38 @@ def test_a_chosen_provider_stays_chosen(provider: Provider) -> None:
     driver = Driver()
     driver.choose(provider.title)
     assert driver.control("Provider").value == provider.name
-    assert provider.guide in driver.text
+    assert with_code(provider.guide) in [
+        line
+        for each in driver.widgets
+        if isinstance(each, ipywidgets.HTML)
+        for line in each.value.split("<br>")
+    ]
+
+
+def test_an_empty_field_shows_the_usual_form_of_its_value() -> None:
+    driver = Driver()
+    driver.choose("Azure OpenAI")
+    assert driver.control("API version").placeholder == "2024-10-21"
+    assert driver.control("Base URL").placeholder == PROVIDERS["azure"].base_url_form
+    driver.type("Advanced settings", True)
+    assert driver.control("Deadline (s)").placeholder == "a number, 1 or more, or none"
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS.values() if each.example], ids=lambda each: each.name
+)
+def test_an_example_is_a_value_that_the_setting_takes(setting: Setting) -> None:
+    assert setting.from_text(setting.example) is not None
 
 
 def test_the_models_to_choose_from_are_the_providers() -> None:
-    """Verified ones first; another one can be typed."""
+    """Verified ones first, and of these the newest; another one can be typed."""
     driver = Driver()
     driver.choose("OpenAI")
     offered = driver.control("Model").options
-    assert offered[: len(PROVIDERS["openai"].verified_models)] == (
-        PROVIDERS["openai"].verified_models
-    )
+    verified = PROVIDERS["openai"].verified_models
+    assert {*offered[: len(verified)]} == {*verified}
+    assert driver.control("Model").value == offered[0] == "openai/gpt-6.1-sol"
     assert "openai/gpt-4o" in offered
     told = (
         r"OpenHands lists as verified \(2025-05-07\): openai/o3-mini \(its maker ends it on .*\),"
@@ -499,6 +522,19 @@ def test_what_is_not_applied_yet_is_listed() -> None:
     assert driver.settings.snapshot().num_retries == 3
 
 
+def test_a_model_that_a_line_sets_takes_the_place_of_the_one_that_was_chosen() -> None:
+    """Nothing is left of the provider that was chosen before, as the test would be of that one."""
+    driver = Driver()
+    driver.choose("A server compatible with OpenAI")
+    driver.type("Base URL", "http://localhost:1/v1")
+    driver.settings.change({"model": "openai/gpt-4o"})
+    driver.panel.refresh()
+    assert driver.control("Provider").label == "OpenAI"
+    assert driver.control("Model").value == "openai/gpt-4o"
+    assert "Not applied yet" not in driver.text
+    assert "edited, not applied yet" not in driver.text
+
+
 def test_a_number_of_hundreds_of_digits_is_no_error() -> None:
     driver = Driver()
     driver.type("First wait (s)", "1" + "0" * 400)
@@ -613,6 +649,44 @@ def test_saving_shows_the_change_first(at_server: Driver, tmp_path: Path) -> Non
     assert saved.startswith("# mine\n[llm]\ntemperature = 0.5\n")
     assert KEY not in saved
     assert dict(at_server.panel.draft.edits).keys() == {"api_key"}
+
+
+def test_what_changes_nothing_cannot_be_written(at_server: Driver) -> None:
+    def opened() -> bool:
+        at_server.press("Save to config.toml …")
+        [button] = [each for each in at_server.buttons if each.description == "Write the file"]
+        return not button.disabled
+
+    assert opened()
+    at_server.press("Write the file")
+    assert not opened()
+    assert "Nothing would change in config.toml." in at_server.text
+    at_server.type("Write the key, too: as plain text, which you alone can read", True)
+    [button] = [each for each in at_server.buttons if each.description == "Write the file"]
+    assert not button.disabled
+
+
+def test_commands_in_a_text_are_shown_as_code() -> None:
+    driver = Driver()
+    driver.choose("Ollama")
+    guide = "Pull the model with <code>ollama pull</code>, and write"
+    read = [each.value for each in driver.widgets if isinstance(each, ipywidgets.HTML)]
+    assert any(guide in each for each in read)
+    assert with_code("`<b>` & `") == "<code>&lt;b&gt;</code> &amp; `"
+
+
+def test_in_a_container_the_address_that_docker_needs_is_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("openhands_llm_magic.config.check._runs_in_docker", lambda: True)
+    driver = Driver()
+    driver.choose("vLLM on this machine")
+    [guide] = [
+        each.value
+        for each in driver.widgets
+        if isinstance(each, ipywidgets.HTML) and "OpenHands in docker needs" in each.value
+    ]
+    assert 'class="llm-warning">base_url' not in guide
 
 
 def test_a_ticked_key_is_saved_and_not_shown(at_server: Driver, tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def test_probes_are_reckoned_first_and_a_cure_is_set_by_a_button(clock: FakeCloc
     assert driver.panel.draft.edits["native_tool_calling"] is False
     assert driver.settings.snapshot().native_tool_calling is None
     assert SET_TOOLS not in tips_of(driver)
-    assert "This is of other settings than those that are shown here now." in driver.text
+    told = "This is of practice/agent-writes, with other settings than those that are shown here"
+    assert told in driver.text
+    assert driver.text.index(told) < driver.text.index("it will do with a setting")
     assert "its call came as text, unread" in driver.text, "it was paid for, and stays"
 
 

@@ -288,6 +288,15 @@ def not_asked(name: str) -> Result:
     return Result(name, Text("calls a function"), "not asked")
 
 
+def test_the_marks_of_probes_that_run_are_explained() -> None:
+    """Each that is there, once; nothing is said before the first."""
+    title = Text("calls a function")
+    results = [not_asked("a"), not_asked("b"), Result("c", title, "failed")]
+    told = "· · ✗ (✗ failed, · not asked) calls a function"
+    assert probe_table.progress(results, title, ENGLISH) == told
+    assert probe_table.progress([], title, ENGLISH) == "calls a function"
+
+
 def test_a_report_is_shown_again_as_its_table(kernel: Kernel) -> None:
     """So is it by IPython, which would else print pages; a list of reports has a line for each."""
     told = kernel.run("%llm_probe -m practice/agent -o found").outputs[-1]["text/plain"]

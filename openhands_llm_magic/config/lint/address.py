@@ -24,7 +24,7 @@ from openhands_llm_magic.config.lint.finding import (
     FAILS,
     TAKEN_AS_IT_STANDS,
     Finding,
-    quoted,
+    to_copy,
     write,
 )
 from openhands_llm_magic.config.lint.value import unwrapped
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ADDRESSES = ("base_url", "ollama_base_url", "embedding_base_url")
+
+OUTSIDE_OF_DOCKER = THIS_MACHINE - {DOCKER_HOST}
+"""What this machine is called where no docker is in between."""
 
 WITH_V1 = frozenset({"openai", "hosted_vllm", "lm_studio"})
 """The providers for which LiteLLM appends /chat/completions to base_url, and no /v1."""
@@ -98,7 +101,6 @@ class Cure:
         beside: The values to write for other settings, by their names.
         reasons: What is wrong with the address, in words.
         openhands: What OpenHands does about it, in words.
-        is_of_container: Whether the address is right if the server runs in the same container.
     """
 
     case: Case
@@ -107,7 +109,6 @@ class Cure:
     beside: dict[str, str] = field(default_factory=dict)
     reasons: list[Text] = field(default_factory=list)
     openhands: Text = NOTHING
-    is_of_container: bool = False
 
     @property
     def path(self) -> str:
@@ -138,7 +139,7 @@ class Cure:
     def finding(self) -> Finding:
         """Return the one finding about the address."""
         origin = self.case.settings.origin(self.name)
-        beside = [f"{name} = {quoted(value)}" for name, value in self.beside.items()]
+        beside = [f"{name} = {to_copy(value)}" for name, value in self.beside.items()]
         message = Text("{name} {reason}", name=self.name, reason=reduce(_and, self.reasons))
         if self.url is None:
             remove = Text("Remove {name}", name=self.name)
@@ -149,13 +150,11 @@ class Cure:
         right = _shown(self.url)
         is_changed = right != _shown(before) or before.query != self.url.query
         if is_changed or not beside or _wide_mark(self.case, self.name):
-            beside.insert(0, f"{self.name} = {quoted(right)}" if beside else quoted(right))
+            beside.insert(0, f"{self.name} = {to_copy(right)}" if beside else to_copy(right))
         *others, last = beside
         fix = write(last)
         if others:
             fix = Text("Write {values} and {last}", values=", ".join(others), last=last)
-        if self.is_of_container:
-            fix = Text("{fix}, unless the server runs in this container", fix=fix)
         return self.case.finding(self.name, message, fix, self.openhands)
 
 
@@ -172,7 +171,7 @@ def addresses(case: Case) -> Iterator[Finding]:
         if url is NO_ADDRESS or not (url.scheme in ("http", "https") and url.hostname):
             fix = Text("Write it with http:// or https://, as in http://localhost:8000/v1")
             if inside := _WITHIN.search(case.text(name)):
-                fix = write(quoted(_shown(urlsplit(inside[0]))))
+                fix = write(to_copy(_shown(urlsplit(inside[0]))))
             message = Text("{name} is not a whole address", name=name)
             yield case.finding(name, message, fix, FAILS, "error")
             continue
@@ -184,6 +183,8 @@ def addresses(case: Case) -> Iterator[Finding]:
                 step(cure, cure.url)
         if cure.reasons:
             yield cure.finding()
+        if case.subject.in_docker and cure.url and cure.url.hostname in OUTSIDE_OF_DOCKER:
+            yield _seen_from_docker(case, name, cure.url)
 
 
 def _wide_mark(case: Case, name: str) -> str:
@@ -323,12 +324,21 @@ def _container(cure: Cure, url: SplitResult) -> None:
         openhands = Text("OpenHands would reach it when it runs in docker, and only then")
         cure.because(reason, openhands)
         cure.url = _at(url, "localhost")
-    elif cure.case.subject.in_docker and url.hostname in THIS_MACHINE - {DOCKER_HOST}:
-        told = "names {host}, which inside a container is the container itself"
-        openhands = Text("OpenHands would look for it in its own container, too")
-        cure.because(Text(told, host=url.hostname), openhands)
-        cure.url = _at(url, DOCKER_HOST)
-        cure.is_of_container = True
+
+
+def _seen_from_docker(case: Case, name: str, url: SplitResult) -> Finding:
+    """Say what stands for this machine where OpenHands runs; what is set here may well work."""
+    reason = Text(
+        "names {host}, which inside a container is the container itself", host=url.hostname
+    )
+    message = Text("{name} {reason}", name=name, reason=reason)
+    fix = (
+        "OpenHands in docker needs {address}, which the docker export puts in by itself; here it is"
+        " needed only if the server runs outside of this container"
+    )
+    return case.finding(
+        name, message, Text(fix, address=to_copy(_shown(_at(url, DOCKER_HOST)))), level="note"
+    )
 
 
 STEPS: tuple[Callable[[Cure, SplitResult], None], ...] = (_endpoint, _host, _version, _container)

@@ -185,6 +185,11 @@ def quoted(text: str) -> str:
     return shorten(repr(text))
 
 
+def to_copy(value: str) -> str:
+    """Return a value in quotes, on one line and whole: half of it would be copied as if it were."""
+    return repr(value)
+
+
 def write(value: str) -> Text:
     """Say what to write, as it is written or in words."""
     return Text("Write {value}", value=value)

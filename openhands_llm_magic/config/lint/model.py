@@ -18,6 +18,7 @@ from openhands_llm_magic.config.lint.finding import (
     cannot_be,
     has_full_width,
     quoted,
+    to_copy,
     write,
     write_one_of,
 )
@@ -178,7 +179,7 @@ def no_provider(case: Case) -> Iterator[Finding]:
     is_guess = meant == f"openrouter/{model}" and not case.host
     if is_guess and listed and provider_of(listed[0]):
         meant = ""
-    fix = write(quoted(meant))
+    fix = write(to_copy(meant))
     if not meant and 0 < len(listed) <= MOST_PROVIDERS:
         names = ", ".join(map(quoted, listed))
         fix = Text("Write the provider before it; LiteLLM lists {names}", names=names)
@@ -187,7 +188,7 @@ def no_provider(case: Case) -> Iterator[Finding]:
         fix = Text("Write the provider before it, as in {example}", example=example)
     elif meant == f"openai/{model}":
         told = "Write {model}, for a server compatible with OpenAI"
-        fix = Text(told, model=quoted(meant))
+        fix = Text(told, model=to_copy(meant))
     message = Text("the model {model} names no provider", model=quoted(model))
     yield case.finding("model", message, fix, FAILS)
 
@@ -207,8 +208,8 @@ def newer_prefix(case: Case) -> Iterator[Finding]:
         told = "OpenHands 0.41 does not know the prefix {prefix} yet, and LiteLLM never does"
         fix = Text(
             "Write {model} and base_url = {address} for 0.41",
-            model=quoted("litellm_proxy/" + name),
-            address=quoted(own.base_url_form),
+            model=to_copy("litellm_proxy/" + name),
+            address=to_copy(own.base_url_form),
         )
         yield case.finding("model", Text(told, prefix=own.prefix), fix, FAILS_IN_0_41)
 
@@ -253,7 +254,7 @@ def gemini_on_vertex(case: Case) -> Iterator[Finding]:
         yield case.finding(
             "model",
             Text(told, model=quoted(model)),
-            Text(fix, model=quoted("gemini/" + model)),
+            Text(fix, model=to_copy("gemini/" + model)),
             Text("OpenHands would ask Vertex AI, too"),
         )
 

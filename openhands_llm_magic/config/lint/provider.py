@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from openhands_llm_magic.config import litellm_files
 from openhands_llm_magic.config.lint.address import ADDRESSES, WRONG_PROVIDER
 from openhands_llm_magic.config.lint.case import maker_at_openrouter
-from openhands_llm_magic.config.lint.finding import FAILS, TAKEN_AS_IT_STANDS, quoted, write
+from openhands_llm_magic.config.lint.finding import (
+    FAILS,
+    TAKEN_AS_IT_STANDS,
+    quoted,
+    to_copy,
+    write,
+)
 from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.providers import (
     PROVIDERS,
@@ -48,7 +54,7 @@ def no_maker(case: Case) -> Iterator[Finding]:
     if case.provider == "openrouter" and is_asked and maker and "/" not in name:
         message = Text("the model {model} leaves its maker out", model=quoted(case.model))
         right = case.model.removesuffix(name) + f"{maker}/{name}"
-        yield case.finding("model", message, write(quoted(right)), FAILS)
+        yield case.finding("model", message, write(to_copy(right)), FAILS)
 
 
 def no_maker_at(case: Case) -> Iterator[Finding]:

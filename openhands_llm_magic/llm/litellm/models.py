@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from openhands_llm_magic.config import withdrawn
 from openhands_llm_magic.config.litellm_files import prices
 from openhands_llm_magic.config.providers import PROVIDERS, provider_of
+from openhands_llm_magic.config.verified import LISTS
 from openhands_llm_magic.llm.practice import models as practice_models
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ OF_TOKENS = frozenset({"max_tokens", "max_input_tokens", "input_cost_per_token"}
 def models_of(provider: Provider) -> tuple[str, ...]:
     """List the models of a provider, as the setting `model` takes them.
 
-    Verified models come first, those that their makers have ended last of them, then the
-    provider's example, then those that LiteLLM knows, by name. What a person's own server offers is
+    Verified models come first, of the newest list before those of older ones, and those that their
+    makers have ended last of them; so the first is one that is served. Then comes the provider's
+    example, then those that LiteLLM knows, by name. What a person's own server offers is
     known to that server alone, so for most providers that ask for a base_url there are none.
     """
     example = () if provider.names_are_own else (provider.example,)
@@ -39,7 +41,9 @@ def models_of(provider: Provider) -> tuple[str, ...]:
     else:
         known = sorted(_known_to_litellm(provider), key=by_number)
     day = withdrawn.today()
-    verified = sorted(provider.verified_models, key=lambda name: withdrawn.has_ended(name, day))
+    own = frozenset(provider.verified_models)
+    newest_first = [name for each in reversed(LISTS) for name in each.models if name in own]
+    verified = sorted(newest_first, key=lambda name: withdrawn.has_ended(name, day))
     return tuple(dict.fromkeys([*verified, *example, *known]))
 
 

@@ -12,7 +12,7 @@ from openhands_llm_magic.config.layers import EDIT
 from openhands_llm_magic.config.providers import provider_of
 from openhands_llm_magic.config.secret import SHORTEST_REAL_KEY, Secret, masked
 from openhands_llm_magic.errors import SettingError, Text
-from openhands_llm_magic.notebook.panel.parts import Workbench, show_if
+from openhands_llm_magic.notebook.panel.parts import Workbench, show_if, with_code
 from openhands_llm_magic.notebook.settings_table import shown
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def error_html(setting: Setting, error: str, say: Language) -> str:
     """Say why what was typed is refused, with the setting by its title."""
     if isinstance(error, Text) and error.facts:
         error = Text(error.template, **{**error.facts, "name": Text(setting.title)}).worded(say)
-    return f'<span role="alert" class="llm-error">{escape(error)}</span>'
+    return f'<span role="alert" class="llm-error">{with_code(error)}</span>'
 
 
 def _from(found: Found, say: Language) -> str:
@@ -167,7 +167,7 @@ class Field:
             choices = [(bench.say(word), value) for word, value in words.items()]
             control = bench.make(ipywidgets.Dropdown, options=choices, **options)
         else:
-            options["placeholder"] = setting.takes.worded(bench.say)
+            options["placeholder"] = setting.example or setting.takes.worded(bench.say)
             options["continuous_update"] = setting.topic == _LIVE_TOPIC
             if setting.kind in ("list", "dict"):
                 control = bench.make(ipywidgets.Textarea, rows=2, **options)
@@ -186,7 +186,7 @@ class Field:
             name=self.setting.name,
         )
         made = self._bench.html("llm-fallback")
-        made.value = f'<span class="llm-warning">{escape(told)}</span>'
+        made.value = f'<span class="llm-warning">{with_code(told)}</span>'
         return made
 
     def _secret_field(self) -> Any:

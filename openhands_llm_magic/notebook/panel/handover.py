@@ -19,7 +19,13 @@ from openhands_llm_magic.llm.openhands import folder, profile
 from openhands_llm_magic.llm.openhands.sent import findings
 from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.language import worded
-from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, values_of
+from openhands_llm_magic.notebook.panel.parts import (
+    Section,
+    Workbench,
+    show_if,
+    values_of,
+    with_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -204,7 +210,7 @@ class HandOver(Section):
         self._text.value = export.export(settings, form)
         say = self._bench.say
         notes = [say("{note}.", note=each) for each in worded(left_out, say)]
-        self._place.value = escape(" ".join([say(PLACES[form]), *notes]))
+        self._place.value = with_code(" ".join([say(PLACES[form]), *notes]))
         for shown in (self._place, self._text):
             show_if(shown, True)
         self._message.note(self._bench.say("Select the text below and copy it. No key is in it."))
@@ -250,10 +256,8 @@ class Saving:
             indent=False,
         )
         self._with_key.observe(self._ticked, "value")
-        buttons = [
-            bench.button("Write the file", self._write, tell, style="primary"),
-            bench.button("Cancel", begin, tell),
-        ]
+        self._button = bench.button("Write the file", self._write, tell, style="primary")
+        buttons = [self._button, bench.button("Cancel", begin, tell)]
         self.box = bench.box([self._diff, self._with_key, bench.box(buttons, "llm-row")])
         self.close()
 
@@ -286,6 +290,7 @@ class Saving:
         assert self._settings is not None  # noqa: S101 - for mypy: it is open
         say = self._bench.say
         plan = self._shown = self._plan(self._settings)
+        self._button.disabled = not (plan.diff or plan.key_written)
         path = shown_path(plan.path)
         title = say("This would change in {path}:", path=path)
         if not plan.diff:

@@ -19,7 +19,7 @@ from openhands_llm_magic.notebook.panel.advice import AdviceSection
 from openhands_llm_magic.notebook.panel.connection import ConnectionSection
 from openhands_llm_magic.notebook.panel.field import Field, origin_words
 from openhands_llm_magic.notebook.panel.handover import HandOver
-from openhands_llm_magic.notebook.panel.parts import Section, Workbench
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, with_code
 from openhands_llm_magic.notebook.panel.probe import ProbeSection
 from openhands_llm_magic.notebook.panel.sections import Advanced, Basic, Groups, Retries
 from openhands_llm_magic.notebook.panel.trust import TrustSection
@@ -181,6 +181,8 @@ class Panel:
                 self._speak(name)
                 return
             try:
+                if "model" in self.draft.forget_overtaken():
+                    self._bench.choice.forget()
                 settings = self.draft.snapshot()
                 for section in self._sections:
                     section.refresh(settings)
@@ -196,6 +198,8 @@ class Panel:
 
     def add_pending(self, error: LLMMagicError, say: Language) -> None:
         """Add to the error of a cell's request that edits wait to be applied, which may be why."""
+        with suppress(LLMMagicError):  # the file or the group is gone
+            self.draft.forget_overtaken()
         edits = self.draft.edits
         if not edits or isinstance(error, Stopped) or not isinstance(error, RequestError):
             return
@@ -218,7 +222,7 @@ class Panel:
 
     def _fail(self, problem: str) -> None:
         """Say at the head of the panel why it cannot show the settings."""
-        self._head.value = f'<div role="alert" class="llm-error">{escape(problem)}</div>'
+        self._head.value = f'<div role="alert" class="llm-error">{with_code(problem)}</div>'
 
     @property
     def closed(self) -> bool:
@@ -247,7 +251,7 @@ class Panel:
         file = settings.config_file
         told = say("Read from {path}.", path=shown_path(file)) if file else say("No config.toml.")
         warnings = "".join(
-            f'<div class="llm-warning">{escape(problem.worded(say))}</div>'
+            f'<div class="llm-warning">{with_code(problem.worded(say))}</div>'
             for problem in problems(settings)
         )
         return f"<div>{escape(told)}</div>{warnings}"

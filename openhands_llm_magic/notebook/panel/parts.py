@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,10 @@ class Choice:
             return ""
         return model_for(self._chosen, settings.model)
 
+    def forget(self) -> None:
+        """Go by the settings alone, as the model was set elsewhere."""
+        self._chosen = None
+
     def stranger(self, settings: Snapshot) -> Provider | None:
         """Return the provider that prompts would go to in place of the one that is shown."""
         led_to = _led_to(settings)
@@ -95,6 +100,13 @@ def _led_to(settings: Snapshot) -> Provider | None:
 
 
 HIDDEN = "llm-hidden"
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def with_code(text: str) -> str:
+    """Return a text as HTML, with what stands in backticks as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 class Workbench:
@@ -250,12 +262,12 @@ class Message:
     def tell(self, text: str) -> None:
         """Show a mistake in the line."""
         self._state = None
-        self.widget.value = f'<div role="alert" class="llm-error">{escape(text)}</div>'
+        self.widget.value = f'<div role="alert" class="llm-error">{with_code(text)}</div>'
 
     def note(self, text: str) -> None:
         """Show in the line that something was done."""
         self._state = None
-        self.widget.value = f'<div role="status">{escape(text)}</div>'
+        self.widget.value = f'<div role="status">{with_code(text)}</div>'
 
 
 def show_if(widget: Any, visible: object) -> None:

@@ -69,9 +69,9 @@ class ProbeSection(Section):
             [
                 bench.heading("Will it work for OpenHands?"),
                 self._asking,
+                self._others,
                 self._shown,
                 self._sure,
-                self._others,
                 *(box for box, _ in self._cures.values()),
                 self._message.widget,
             ]
@@ -91,9 +91,10 @@ class ProbeSection(Section):
     def refresh(self, settings: Snapshot) -> None:
         """Say whether what is shown is of other settings, and which cures are not set yet."""
         say, probed = self._bench.say, self._settings
-        others = probed is not None and values_of(probed) != values_of(settings)
-        told = say("This is of other settings than those that are shown here now.")
-        self._others.value = escape(told) if others and self._shown.value else ""
+        self._others.value = ""
+        if probed and self._shown.value and values_of(probed) != values_of(settings):
+            told = "This is of {model}, with other settings than those that are shown here now."
+            self._others.value = escape(say(told, model=probed.model))
         cures = self._report.cures if self._report else {}
         for name, (box, text) in self._cures.items():
             value = cures.get(name)

@@ -20,7 +20,7 @@ from openhands_llm_magic.llm.litellm.models import models_of
 from openhands_llm_magic.llm.openhands.sdk import SDK
 from openhands_llm_magic.llm.practice import stand_in
 from openhands_llm_magic.notebook.panel.field import origin_words
-from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if
+from openhands_llm_magic.notebook.panel.parts import Section, Workbench, show_if, with_code
 from openhands_llm_magic.notebook.panel.served import ServedModels
 
 if TYPE_CHECKING:
@@ -130,10 +130,10 @@ class Basic(Section):
 
     def _guide_html(self, provider: Provider | None, settings: Snapshot) -> str:
         say = self._bench.say
-        lines = [escape(say(provider.guide) if provider else self._unlisted_guide())]
+        lines = [with_code(say(provider.guide) if provider else self._unlisted_guide())]
         if provider:
             mistake = say("The usual mistake: {mistake}", mistake=say(provider.mistake))
-            lines.append(escape(mistake))
+            lines.append(with_code(mistake))
             lines += [escape(line) for line in verified_words(provider, say)]
         whole = self._bench.choice.with_prefix(settings)
         of_practice = stand_in.left_over(settings)
@@ -142,21 +142,22 @@ class Basic(Section):
                 "The practice server on this machine answers in place of {provider}, and is not a"
                 " language model. `%llm_config --reset` ends that."
             )
-            line = escape(say(told, provider=say(replaced.called)))
+            line = with_code(say(told, provider=say(replaced.called)))
             lines.insert(0, f'<span class="llm-warning">{line}</span>')
-        warnings: list[str] = [
-            each.text.worded(say)
+        found = [
+            each
             for each in check_settings(settings)
-            if each.is_problem
-            and each.setting not in of_practice
-            and not (whole and each.setting == "model")
+            if each.setting not in of_practice and not (whole and each.setting == "model")
         ]
+        warnings: list[str] = [each.text.worded(say) for each in found if each.is_problem]
         if whole and provider:
             told = "Write {model}: without {prefix} in front, the model names no provider."
             warnings.insert(0, say(told, model=whole, prefix=provider.prefix))
         if stranger := self._bench.choice.stranger(settings):
             warnings.insert(0, self._bench.base_url_words(stranger))
-        lines += [f'<span class="llm-warning">{escape(warning)}</span>' for warning in warnings]
+        lines += [f'<span class="llm-warning">{with_code(warning)}</span>' for warning in warnings]
+        notes = [each for each in found if each.setting == "base_url" and not each.is_problem]
+        lines += [with_code(each.text.worded(say)) for each in notes]
         return "<br>".join(lines)
 
     def _unlisted_guide(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from openhands_llm_magic.config import litellm_files, withdrawn
 from openhands_llm_magic.config.providers import PROVIDERS, Provider, provider_of
+from openhands_llm_magic.config.verified import CURRENT
 from openhands_llm_magic.llm.litellm import models
 from openhands_llm_magic.llm.litellm.models import models_of
 
@@ -57,6 +58,8 @@ assert {"litellm", "tornado"}.isdisjoint(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
 
 
+NEWEST_FIRST = sorted(OPENAI.verified_models, key=lambda name: name not in CURRENT.models)
+
 FIRST = len(OPENAI.verified_models) + 1
 """Models of OpenAI that come before those of LiteLLM's list: the last one is the example."""
 
@@ -73,13 +76,14 @@ def test_the_names_are_of_the_provider(provider: Provider) -> None:
 
 @each_provider
 def test_verified_models_come_first(provider: Provider) -> None:
-    """Those that have ended the last of them; then the example."""
+    """Of the newest list before those of older ones, those that have ended last; the example."""
     names, day = models_of(provider), withdrawn.today()
     count = len(provider.verified_models)
-    ended = [name for name in provider.verified_models if withdrawn.has_ended(name, day)]
+    current = [name for name in CURRENT.models if name in provider.verified_models]
+    older = [name for name in provider.verified_models if name not in current]
     assert names[:count] == (
-        *(name for name in provider.verified_models if name not in ended),
-        *ended,
+        *(name for name in [*current, *older] if not withdrawn.has_ended(name, day)),
+        *(name for name in [*current, *older] if withdrawn.has_ended(name, day)),
     )
     if "/my-" not in provider.example:
         assert provider.example in names[: count + 1]
@@ -181,16 +185,16 @@ def test_variants_of_a_provider_are_the_provider(
 def test_a_file_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     """The verified models and the example are left."""
     (tmp_path / litellm_files.PRICE_FILE).write_text(text)
-    assert models_of(OPENAI) == (*OPENAI.verified_models, OPENAI.example)
+    assert models_of(OPENAI) == (*NEWEST_FIRST, OPENAI.example)
 
 
 @pytest.mark.usefixtures("list_models")
 def test_no_file() -> None:
-    assert models_of(OPENAI) == (*OPENAI.verified_models, OPENAI.example)
+    assert models_of(OPENAI) == (*NEWEST_FIRST, OPENAI.example)
 
 
 @pytest.mark.usefixtures("list_models")
 @pytest.mark.parametrize("spec", [None, ModuleSpec("litellm", None)])
 def test_no_litellm(monkeypatch: pytest.MonkeyPatch, spec: ModuleSpec | None) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", {"litellm": spec}.get)
-    assert models_of(OPENAI) == (*OPENAI.verified_models, OPENAI.example)
+    assert models_of(OPENAI) == (*NEWEST_FIRST, OPENAI.example)

@@ -75,6 +75,21 @@ def test_only_a_hold_that_somebody_noticed_is_noted(throttled_s: float, note: st
 
 
 @pytest.mark.parametrize(
+    ("duration_s", "written"),
+    [
+        (0, "0 s"),
+        (6, "6 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (318.6, "5 min 19 s"),
+        (7199.7, "120 min 0 s"),
+    ],
+)
+def test_a_duration_above_a_minute_has_minutes(duration_s: float, written: str) -> None:
+    assert wording.seconds(duration_s) == written
+
+
+@pytest.mark.parametrize(
     ("amount_usd", "written"),
     [
         (0.0, "$0.00"),
