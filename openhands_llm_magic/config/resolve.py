@@ -149,7 +149,7 @@ class Snapshot(NeverPickled, SettingAttributes):
             if isinstance(each.value, Secret):
                 keys.append(each.value.get_secret_value())
             else:
-                keys += secrets_in(each.value, name)
+                keys += secrets_in(each.value, name if name.endswith("base_url") else "")
         return tuple(dict.fromkeys(key for key in keys if key))
 
     def with_overrides(
