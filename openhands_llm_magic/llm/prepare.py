@@ -401,7 +401,7 @@ def _practice_models(draft: Draft) -> None:
     """Ask the practice provider, on this machine, for a model that begins with `practice/`."""
     prefix = PROVIDERS["practice"].prefix
     if draft.model.startswith(prefix):
-        from openhands_llm_magic.llm.practice import server as practice  # noqa: PLC0415 - its server is rarely needed
+        from openhands_llm_magic.llm.practice import shared as practice  # noqa: PLC0415 - its server is rarely needed
 
         server = practice.running()
         draft.model = "openai/" + draft.model.removeprefix(prefix)

@@ -15,7 +15,7 @@ from openhands_llm_magic import errors
 from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.llm.ask import ask, stream
 from openhands_llm_magic.llm.events import Accepted, Sending, TextDelta
-from openhands_llm_magic.llm.practice import server as practice
+from openhands_llm_magic.llm.practice import shared as practice
 from openhands_llm_magic.llm.reply import fold
 
 if TYPE_CHECKING:

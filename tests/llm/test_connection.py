@@ -33,7 +33,7 @@ from openhands_llm_magic.llm.events import (
     Waiting,
 )
 from openhands_llm_magic.llm.litellm import loading
-from openhands_llm_magic.llm.practice import server as practice
+from openhands_llm_magic.llm.practice import shared as practice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

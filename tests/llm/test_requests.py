@@ -84,7 +84,7 @@ CASES = {
         base="",
     ),
     "gemini": Case(
-        path="/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+        path="/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse",
         headers={"x-goog-api-key": KEY},
         body={"generationConfig": SAMPLING | {"max_output_tokens": 100, "seed": 7}},
         base="/v1beta",

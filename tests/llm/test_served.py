@@ -367,8 +367,8 @@ def test_a_server_that_does_not_run_is_told_at_once() -> None:
     with pytest.raises(errors.ConnectionFailedError) as raised:
         served(place_of(chosen(model="openai/x", base_url=address)))
     assert str(raised.value) == (
-        f"{address} does not tell its models: it could not be reached ([Errno 111] Connection"
-        " refused)."
+        f"{address} does not tell its models: it could not be reached (no server seems to run at"
+        f" {address.removeprefix('http://').removesuffix('/v1')}: [Errno 111] Connection refused)."
     )
     assert time.monotonic() - began_s < 2  # seconds, on a busy machine
 

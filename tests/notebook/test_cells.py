@@ -241,7 +241,7 @@ MISTAKES = {
         "--temperature takes a value. `%%llm?` lists the options.",
     ),
     "a bad value": ("%%llm --temperature hot\nHi", "temperature takes a number"),
-    "an unknown model": ("%%llm -m nonsense\nHi", "provider's prefix"),
+    "an unknown model": ("%%llm -m nonsense\nHi", "Write the provider before it"),
     "no key": ("%%llm -m openai/gpt-4o\nHi", "OPENAI_API_KEY"),
     "no quota": ("%%llm -m practice/out-of-quota\nHi", "Add credit"),
     "an unknown practice model": ("%%llm -m practice/nope\nHi", "echo, rate-limited"),

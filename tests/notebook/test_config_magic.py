@@ -108,7 +108,7 @@ def test_the_practice_servers_address_is_not_handed_over(
     written = ran.stdout + "".join(files)
     assert "127.0.0.1" not in written
     assert "30000/v1" in written
-    key_of = "from openhands_llm_magic.llm.practice.server import running; print(running().key)"
+    key_of = "from openhands_llm_magic.llm.practice.shared import running; print(running().key)"
     assert kernel.run(key_of).stdout.strip() not in written
     kernel.run("%llm_config --reset")
 

@@ -15,9 +15,7 @@ request that they do not allow is thrown away as it arrives.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import hmac
-import os
 import secrets
 import socket
 import threading
@@ -42,7 +40,7 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import add_accept_handler
 
-from openhands_llm_magic.config.providers import is_loopback, server_of
+from openhands_llm_magic.config.providers import is_loopback
 from openhands_llm_magic.llm.litellm.clients import ours
 from openhands_llm_magic.llm.practice import models
 from openhands_llm_magic.llm.practice.responses import Page, Pieces, Responder
@@ -318,47 +316,3 @@ def _is_for_this_machine(hosts: list[str]) -> bool:
 
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to them
 """Addresses that lead to this machine, too; no client of ours uses them, and pages have."""
-
-
-class _Shared:
-    """The server of the whole process, and the lock held while it starts."""
-
-    lock = threading.Lock()
-    server: PracticeServer | None = None
-
-
-def running() -> PracticeServer:
-    """Return the process's own practice server, started if it is not running.
-
-    It ends with the process. A forked child gets its own.
-
-    Raises:
-        OSError: No port could be opened.
-    """
-    with _Shared.lock:
-        if _Shared.server is None or not _Shared.server.alive:
-            server = PracticeServer()
-            server.start()
-            atexit.register(server.stop)
-            _Shared.server = server
-        return _Shared.server
-
-
-def is_own_key(key: object) -> bool:
-    """Return whether a key is that of the process's own practice server."""
-    return _Shared.server is not None and key == _Shared.server.key
-
-
-def is_own_address(address: object) -> bool:
-    """Return whether an address leads to the process's own practice server."""
-    own, server = _Shared.server, server_of(address if isinstance(address, str) else None)
-    return own is not None and server is not None and server[1:] == (HOST, own.port)
-
-
-def _unlock_in_child() -> None:
-    """Replace the lock: the thread that held it is not in the child."""
-    _Shared.lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_unlock_in_child)

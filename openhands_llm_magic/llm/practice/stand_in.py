@@ -28,7 +28,7 @@ from openhands_llm_magic.config.resolve import load_settings
 from openhands_llm_magic.config.settings import closest
 from openhands_llm_magic.errors import Text, UsageError
 from openhands_llm_magic.llm.practice import models, routes
-from openhands_llm_magic.llm.practice import server as practice
+from openhands_llm_magic.llm.practice import shared as practice
 
 if TYPE_CHECKING:
     from openhands_llm_magic.config.layers import Found

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from openhands_llm_magic.config.providers import is_loopback, provider_of, server_of
 from openhands_llm_magic.config.save import is_unset
-from openhands_llm_magic.llm.practice.server import is_own_address
+from openhands_llm_magic.llm.practice.shared import is_own_address
 from openhands_llm_magic.llm.spending.attempt import day_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import httpx
 import pytest
 from practice_client import ask, chat, connect, events, streamed_text
 
-from openhands_llm_magic.llm.practice.server import PracticeServer, running
+from openhands_llm_magic.llm.practice.server import PracticeServer
+from openhands_llm_magic.llm.practice.shared import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ def test_running_gives_one_server_also_under_a_running_loop() -> None:
 
 FORK = """
 import os, sys, urllib.request
-from openhands_llm_magic.llm.practice.server import running, _Shared
+from openhands_llm_magic.llm.practice.shared import running, _Shared
 
 def status(server):
     headers = {"Authorization": "Bearer " + server.key}

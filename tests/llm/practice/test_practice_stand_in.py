@@ -12,7 +12,7 @@ from openhands_llm_magic.config.providers import PROVIDERS
 from openhands_llm_magic.errors import ModelNotFoundError, UsageError
 from openhands_llm_magic.llm.practice import routes, server, stand_in
 from openhands_llm_magic.llm.practice.routes import can_stand_in
-from openhands_llm_magic.llm.practice.server import running
+from openhands_llm_magic.llm.practice.shared import running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

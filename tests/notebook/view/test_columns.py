@@ -142,7 +142,7 @@ def test_each_column_has_what_came_of_its_model(screen: Screen) -> None:
     assert column(state, "openai/b") == (
         "openai/b waited 3 s for a rate limit, 1 retry No answer: there is no API key."
     )
-    assert column(state, "openai/c") == "openai/c Stopped: stopped."
+    assert column(state, "openai/c") == "openai/c No answer: stopped."
     assert "interrupt button" not in state
     assert len(screen.outputs) == 1
 
