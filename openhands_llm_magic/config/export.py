@@ -9,7 +9,12 @@ import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from openhands_llm_magic.config.providers import DOCKER_HOST, provider_of
+from openhands_llm_magic.config.providers import (
+    DOCKER_HOST,
+    PROVIDERS,
+    addresses_in,
+    provider_of,
+)
 from openhands_llm_magic.config.save import as_toml, holds_key, is_unset
 from openhands_llm_magic.config.secret import Secret, logins_in, secrets_in
 from openhands_llm_magic.config.setting import OUR_PREFIX
@@ -106,6 +111,9 @@ def _docker(snapshot: Snapshot) -> str:
         if setting.name.endswith("base_url"):
             text = _THIS_MACHINE.sub(rf"\g<before>{DOCKER_HOST}", text)
         options.append(f"-e {setting.variable}={shlex.quote(text)}")
+    if address := _usual_address_here(snapshot):
+        text = _THIS_MACHINE.sub(rf"\g<before>{DOCKER_HOST}", address)
+        options.append(f"-e {SETTINGS['base_url'].variable}={shlex.quote(text)}")
     if variable := key_variable(snapshot):
         is_own = variable == KEY_VARIABLE
         options.append(f"-e {KEY_VARIABLE}" + ("" if is_own else f'="{_required(variable)}"'))
@@ -114,6 +122,19 @@ def _docker(snapshot: Snapshot) -> str:
     if any(DOCKER_HOST in option for option in options):
         options.insert(0, f"--add-host {DOCKER_HOST}:host-gateway")
     return " \\\n".join(options)
+
+
+def _usual_address_here(snapshot: Snapshot) -> str:
+    """Return the address on this machine that LiteLLM asks a model at unless told another, or "".
+
+    In a container that address leads to the container itself.
+    """
+    provider = provider_of(snapshot.model, snapshot.base_url, snapshot.custom_llm_provider)
+    if provider is None or not provider.local or snapshot.base_url:
+        return ""
+    if "base_url" in provider.asks_for or provider is PROVIDERS["practice"]:
+        return ""
+    return next(iter(addresses_in(os.environ, provider.prefix)), provider.base_url_form)
 
 
 def _shell(snapshot: Snapshot) -> str:

@@ -307,6 +307,25 @@ def test_what_no_variable_can_hold_is_refused(form: str, character: str) -> None
         export(chosen(model=f"a{character}"), form)
 
 
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        (None, "http://host.docker.internal:11434"),
+        ("http://127.0.0.1:4000", "http://host.docker.internal:4000"),
+        ("http://ollama.example", "http://ollama.example"),
+    ],
+)
+def test_in_docker_the_usual_address_of_this_machine_is_another(
+    variable: str | None, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM would ask the container itself, where nobody names an address."""
+    if variable:
+        monkeypatch.setenv("OLLAMA_API_BASE", variable)
+    text = docker_arguments(chosen(model="ollama_chat/qwen3"))
+    assert f"LLM_BASE_URL={address}" in text
+    assert "LLM_BASE_URL" not in repr(docker_arguments(chosen(model="practice/echo")))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_address_with_a_password_is_refused(form: str) -> None:
     """Masked it would not work, and without it prompts could go to another server."""
