@@ -105,3 +105,17 @@ def ask_in_vain(clock: FakeClock, **overrides: Any) -> RequestError:
     with pytest.raises(RequestError) as caught:
         ask("Hello", clock=clock, **overrides)
     return caught.value
+
+
+def takes_sampling(model: str) -> bool:
+    """Return whether this LiteLLM sends temperature and top_p to a model of Google AI Studio.
+
+    From 1.110 on it leaves them out for Gemini 3.6 and later, which do not take them; for other
+    providers the answer is true, as nothing has changed there.
+    """
+    import litellm  # noqa: PLC0415 - takes a second
+
+    provider, _, name = model.partition("/")
+    if provider != "gemini":
+        return True
+    return "temperature" in (litellm.get_supported_openai_params(name, "gemini") or ())

@@ -274,7 +274,10 @@ def wrong_columns(
         if one["error"] is None and text != answer_of(state):
             yield f"{title}: not whole, and without an error"
         column = shown.partition(f"## {title}\n")[2].partition("\n## ")[0]
-        if re.split("(?:waited|held back|Stopped:) ", column)[0].strip() != text.strip():
+        if (
+            re.split("(?:waited|held back|No answer:|Not complete:) ", column)[0].strip()
+            != text.strip()
+        ):
             yield f"{title} shows: {column}, replied: {text}"
         column_of = re.compile(rf'aria-label="{title}".*?(?=<div role|$)', re.DOTALL)
         columns = map(column_of.search, ran.updates)
