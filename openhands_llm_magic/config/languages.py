@@ -36,8 +36,8 @@ of_cell: ContextVar[str] = ContextVar("of_cell", default="")
 def in_force(settings: Snapshot) -> str:
     """Return the language that settings ask for, a name in `LANGUAGES`.
 
-    Where one was asked for that there is not, it is English and not the system's: whoever asked
-    for French does not read the Japanese of the machine he works at.
+    Where a language was asked for that there is not, it is English and not the system's: whoever
+    asked for French on a Japanese machine may not read Japanese.
     """
     if settings.language:
         return settings.language
